@@ -1,0 +1,71 @@
+"""What can be wrong, said so that the reader knows where and what to do.
+
+Stages return `(result, faults)`: one bad row never hides the other 9,999. What must stop the caller at once is raised
+as a `TollbookError` with the same parts.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_SHOWN = 80
+
+
+def _sentence(place: str, value: str, problem: str, remedy: str) -> str:
+    # Values come from strangers' files: they stay on one line, escaped and short, in terminals and logs.
+    shown = value if len(value) <= _SHOWN else value[:_SHOWN] + "…"
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
+    where = " ".join(part for part in (place, f'"{shown}"' if value else "") if part)
+    return "".join((f"{where}: " if where else "", problem, f"; {remedy}" if remedy else ""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One fault in something that was read, as a value.
+
+    `place` names the file, row and key (`rates.csv:417 prefixes`, `card.toml: tiers.voice-us.up_to[1]`), `value` is
+    what stood there ("" if nothing did), `problem` what is wrong with it, `remedy` what to do about it.
+    """
+
+    place: str
+    value: str
+    problem: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return _sentence(self.place, self.value, self.problem, self.remedy)
+
+
+class TollbookError(Exception):
+    """The base of every named error: the same parts as a `Fault`, raised."""
+
+    def __init__(self, problem: str, *, place: str = "", value: str = "", remedy: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.place = place
+        self.value = value
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return _sentence(self.place, self.value, self.problem, self.remedy)
+
+    def fault(self, place: str = "") -> Fault:
+        """The same as a value, found at `place` (the error's own place if none is given)."""
+        return Fault(place=place or self.place, value=self.value, problem=self.problem, remedy=self.remedy)
+
+
+class CardFaultyError(TollbookError):
+    """A rate card cannot be used; `faults` holds every fault found, and the message one per line."""
+
+    def __init__(self, faults: Iterable[Fault], *, place: str = "") -> None:
+        self.faults = tuple(faults)
+        count = len(self.faults)
+        super().__init__(
+            f"{count} {'fault' if count == 1 else 'faults'}",
+            place=place,
+            remedy="mend them and check the card again",
+        )
+        # Pickling (process pools, Spark) calls the class again with `args`.
+        self.args = (self.faults,)
+
+    def __str__(self) -> str:
+        return "\n".join((super().__str__(), *map(str, self.faults)))
