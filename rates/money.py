@@ -1,0 +1,276 @@
+"""Exact decimals, currencies, rounding and sharing: the only place that touches `Decimal`.
+
+`Decimal` only parses and prints. It rounds silently at 28 digits, so nothing here calculates with it: prices become
+`Fraction` at once, money is an integer of minor units, and rounding happens where the caller says, once.
+"""
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+from typing import NewType
+
+from rates.errors import TollbookError
+
+Currency = NewType("Currency", str)
+"""An ISO 4217 alphabetic code that `currency()` has accepted."""
+
+# ISO 4217:2015, List One as published by the maintenance agency (SIX) on 2026-01-01: every active code that has a
+# minor unit. Left out: the thirteen without one (metals XAG XAU XPD XPT, XDR, XTS, XXX, ...) and withdrawn codes
+# (ANG -> XCG, BGN -> EUR, CUC, HRK -> EUR, SLL -> SLE, ZWL -> ZWG).
+_TWO = """
+AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW CNY COP COU
+CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES
+KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR
+NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP
+TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR ZMW ZWG
+"""
+_ZERO = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
+_THREE = "BHD IQD JOD KWD LYD OMR TND"
+_FOUR = "CLF UYW"
+
+EXPONENTS = {
+    Currency(code): exponent
+    for exponent, codes in ((0, _ZERO), (2, _TWO), (3, _THREE), (4, _FOUR))
+    for code in codes.split()
+}
+"""Currency -> number of decimals of its minor unit (ISO 4217)."""
+
+_PLAIN = re.compile(r"-?([0-9]+)(?:\.([0-9]+))?")
+_SIGNIFICANT = 24
+# (pattern, problem, remedy): the first that is found names the fault, so the order is from certain to general.
+_REASONS = (
+    (r"^$", "nothing stands here", "write a plain decimal"),
+    (r"(?i)^[+-]?s?nan|^[+-]?inf", "not a finite number", "write a plain decimal"),
+    (r"[^\x00-\x7f]", "a character outside ASCII", "write it with the digits 0 to 9 and a point"),
+    (r"\s", "white space in a number", "remove it"),
+    (r"_", "an underscore in a number", "remove it"),
+    (r"^\+", "a leading plus sign", "remove it"),
+    (r"(?i)^-?[0-9.]+e[+-]?[0-9]+$", "an exponent", "write all its digits"),
+    (r",", "a comma in a number", "write the decimals after a point, and no group signs"),
+    (r"^-?\.[0-9]|^-?[0-9]+\.$", "no digit on one side of the decimal point", "write it, as in 0.5"),
+)
+
+
+class DecimalInvalidError(TollbookError):
+    """A text is not a plain decimal within its bounds; `value` is the text."""
+
+
+class CurrencyUnknownError(TollbookError):
+    """A code is not an active ISO 4217 currency with a minor unit; `value` is the code."""
+
+
+class AmountInvalidError(TollbookError):
+    """An amount has more decimals than its currency; `value` is the amount."""
+
+
+class SharesInvalidError(TollbookError):
+    """An amount cannot be split: the shares are negative or sum to zero."""
+
+
+class RoundingMode(StrEnum):
+    """How a value between two steps is rounded (FORMATS 2, `rounding.mode`)."""
+
+    HALF_UP = "half-up"  # to the nearest, ties away from zero
+    HALF_EVEN = "half-even"  # to the nearest, ties to the even step
+    UP = "up"  # away from zero
+    DOWN = "down"  # to zero
+
+
+def parse_decimal(text: str, *, places: int = 12, whole: int = _SIGNIFICANT) -> Decimal:
+    """The plain decimal `-?digits[.digits]` that `text` is, its decimals kept as given; -0 becomes 0.
+
+    At most `places` decimals, `whole` digits before the point (leading zeros aside) and 24 significant digits.
+    Raises `DecimalInvalidError`, which says why: exponents, NaN, Infinity, a leading `+`, spaces, underscores, group
+    signs and other scripts' digits are not plain decimals.
+    """
+    match = _PLAIN.fullmatch(text)
+    if match is None:
+        raise _not_plain(text)
+    before, after = match[1].lstrip("0"), match[2] or ""
+    if len(after) > places:
+        raise _out_of_bounds(text, f"{len(after)} decimals, but at most {places} are allowed")
+    if len(before) > whole:
+        raise _out_of_bounds(text, f"{len(before)} digits before the point, but at most {whole} are allowed")
+    significant = len((before + after).lstrip("0"))
+    if significant > _SIGNIFICANT:
+        raise _out_of_bounds(
+            text, f"{significant} significant digits, but at most {_SIGNIFICANT} are allowed"
+        )
+    value = Decimal(text)
+    return value.copy_abs() if value.is_zero() else value
+
+
+def parse_price(text: str) -> Decimal:
+    """`parse_decimal` within numeric(24,12), the column of unit prices: 12 digits before the point, 12 after it."""
+    return parse_decimal(text, places=12, whole=12)
+
+
+def _not_plain(text: str) -> DecimalInvalidError:
+    for pattern, problem, remedy in _REASONS:
+        if re.search(pattern, text):
+            return DecimalInvalidError(problem, value=text, remedy=remedy)
+    return DecimalInvalidError(
+        "not a plain decimal", value=text, remedy="write digits and a point, as in 0.0140"
+    )
+
+
+def _out_of_bounds(text: str, problem: str) -> DecimalInvalidError:
+    return DecimalInvalidError(problem, value=text, remedy="shorten it")
+
+
+def exact(decimal: Decimal) -> Fraction:
+    """The same number as a fraction. A NaN or an infinity, which `parse_decimal` never yields, is refused."""
+    if not decimal.is_finite():
+        raise DecimalInvalidError("not a finite number", value=str(decimal))
+    return Fraction(decimal)
+
+
+def plain(decimal: Decimal) -> str:
+    """`decimal` without an exponent, its decimals as given: 1E+3 -> "1000", 0.0140 -> "0.0140"."""
+    return format(decimal, "f")
+
+
+def normal(decimal: Decimal) -> str:
+    """The canonical text of the number: no exponent, no trailing zeros, "0" for every zero."""
+    text = plain(decimal)
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def currency(code: str) -> Currency:
+    """The currency of an ISO 4217 code in capitals. Raises `CurrencyUnknownError`."""
+    if code not in EXPONENTS:
+        raise CurrencyUnknownError(
+            "not an active ISO 4217 currency", value=code, remedy="write its three capital letters, as in EUR"
+        )
+    return Currency(code)
+
+
+def invoice_step(currency: Currency) -> int:
+    """The smallest difference between two invoice amounts, in minor units.
+
+    Three-decimal currencies invoice in steps of 0.010: EN 16931 amounts have two decimals, and payment gateways
+    refuse a last digit other than zero.
+    """
+    return 10 if EXPONENTS[currency] == 3 else 1
+
+
+def _scale(currency: Currency) -> int:
+    scale: int = 10 ** EXPONENTS[currency]
+    return scale
+
+
+def round_ratio(numerator: int, denominator: int) -> int:
+    """The integer nearest to numerator over denominator (> 0), ties away from zero."""
+    if denominator <= 0:
+        raise ZeroDivisionError(f"the denominator of a ratio must be positive, not {denominator}")
+    nearest = (2 * abs(numerator) + denominator) // (2 * denominator)
+    return nearest if numerator >= 0 else -nearest
+
+
+def round_half_away(value: Fraction, step: Fraction) -> Fraction:
+    """The multiple of `step` (> 0) nearest to `value`, ties away from zero."""
+    return step * round_ratio(value.numerator * step.denominator, value.denominator * step.numerator)
+
+
+def round_to_step(value: Fraction, step: Fraction, mode: RoundingMode) -> Fraction:
+    """The multiple of `step` (> 0) that `mode` chooses for `value`."""
+    if mode is RoundingMode.HALF_UP:
+        return round_half_away(value, step)
+    if step <= 0:
+        raise ZeroDivisionError(f"the step of a rounding must be positive, not {step}")
+    magnitude = abs(value)
+    count, rest = divmod(magnitude, step)
+    if mode is RoundingMode.UP:
+        count += rest > 0
+    elif mode is RoundingMode.HALF_EVEN:
+        count += 2 * rest > step or (2 * rest == step and count % 2 == 1)
+    return step * (count if value >= 0 else -count)
+
+
+def to_minor(amount: Fraction, currency: Currency) -> tuple[int, Fraction]:
+    """`amount` in major units, rounded half away from zero to the currency's invoice step.
+
+    Returns the minor units and the residual, exact − rounded, in major units. |residual| ≤ half a step.
+    """
+    scale, step = _scale(currency), invoice_step(currency)
+    minor = step * round_ratio(amount.numerator * scale, amount.denominator * step)
+    return minor, amount - Fraction(minor, scale)
+
+
+def from_minor(minor: int, currency: Currency) -> Fraction:
+    """Minor units as an exact number of major units."""
+    return Fraction(minor, _scale(currency))
+
+
+def parse_amount(text: str, currency: Currency) -> int:
+    """The minor units of a plain decimal amount. Raises `DecimalInvalidError` or `AmountInvalidError`."""
+    minor = exact(parse_decimal(text)) * _scale(currency)
+    if minor.denominator != 1:
+        raise AmountInvalidError(
+            f"{currency} has {EXPONENTS[currency]} decimals", value=text, remedy="round it to the currency"
+        )
+    return minor.numerator
+
+
+def format_minor(minor: int, currency: Currency) -> str:
+    """Minor units as a plain decimal of major units: 1230 -> "12.30" in EUR, "1230" in JPY."""
+    return _point(minor, EXPONENTS[currency])
+
+
+def format_fraction(value: Fraction) -> str:
+    """The exact number: a plain decimal if it ends ("0.004"), else numerator/denominator in lowest terms ("-1/300")."""
+    rest, twos, fives = value.denominator, 0, 0
+    while rest % 2 == 0:
+        rest, twos = rest // 2, twos + 1
+    while rest % 5 == 0:
+        rest, fives = rest // 5, fives + 1
+    if rest != 1:
+        return f"{value.numerator}/{value.denominator}"
+    places = max(twos, fives)
+    return _point(value.numerator * 10**places // value.denominator, places)
+
+
+def parse_fraction(text: str) -> Fraction:
+    """What `format_fraction` and `str(Fraction)` write (400 characters at most), read back. Raises `DecimalInvalidError`."""
+    if len(text) > 400 or re.fullmatch(r"-?[0-9]+(\.[0-9]+|/0*[1-9][0-9]*)?", text) is None:
+        raise DecimalInvalidError(
+            "neither a plain decimal nor a fraction", value=text, remedy="write it as in -1/300"
+        )
+    return Fraction(text)
+
+
+def _point(units: int, places: int) -> str:
+    digits = str(abs(units)).rjust(places + 1, "0")
+    cut = len(digits) - places
+    return ("-" if units < 0 else "") + (f"{digits[:cut]}.{digits[cut:]}" if places else digits)
+
+
+def split_by_largest_remainder(total: int, shares: Sequence[int]) -> list[int]:
+    """`total` split in proportion to `shares` (none negative), in integers that add up to it.
+
+    Each part is the exact share cut towards zero; the units left over go to the largest remainders, and among equal
+    remainders to the earlier index. A negative total is split as its mirror image. Nothing to split needs no shares.
+    Raises `SharesInvalidError` if a share is negative or all are zero.
+    """
+    whole = sum(shares)
+    if any(share < 0 for share in shares):
+        raise SharesInvalidError("a share is negative", remedy="split charges and credits apart")
+    if total == 0:
+        return [0] * len(shares)
+    if whole == 0:
+        raise SharesInvalidError(
+            f"{total} cannot be split over shares that sum to zero", remedy="give it one line"
+        )
+    parts, remainders = [], []
+    for share in shares:
+        part, remainder = divmod(abs(total) * share, whole)
+        parts.append(part)
+        remainders.append(remainder)
+    left = abs(total) - sum(parts)
+    for index in sorted(range(len(shares)), key=lambda i: (-remainders[i], i))[:left]:
+        parts[index] += 1
+    return parts if total > 0 else [-part for part in parts]
