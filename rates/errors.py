@@ -1,7 +1,7 @@
 """What can be wrong, said so that the reader knows where and what to do.
 
-Stages return `(result, faults)`: one bad row never hides the other 9,999. What must stop the caller at once is raised
-as a `TollbookError` with the same parts.
+Stages return `(result, faults)`: one bad row never hides the other 9,999. What must stop the caller at once
+is raised as a `TollbookError` with the same parts.
 """
 
 from collections.abc import Iterable
@@ -22,8 +22,8 @@ def _sentence(place: str, value: str, problem: str, remedy: str) -> str:
 class Fault:
     """One fault in something that was read, as a value.
 
-    `place` names the file, row and key (`rates.csv:417 prefixes`, `card.toml: tiers.voice-us.up_to[1]`), `value` is
-    what stood there ("" if nothing did), `problem` what is wrong with it, `remedy` what to do about it.
+    `place` names the file, row and key (`rates.csv:417 prefixes`, `card.toml: tiers.voice-us.up_to[1]`),
+    `value` is what stood there ("" if nothing did), `problem` what is wrong with it, `remedy` what to do.
     """
 
     place: str

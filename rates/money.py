@@ -1,7 +1,7 @@
 """Exact decimals, currencies, rounding and sharing: the only place that touches `Decimal`.
 
-`Decimal` only parses and prints. It rounds silently at 28 digits, so nothing here calculates with it: prices become
-`Fraction` at once, money is an integer of minor units, and rounding happens where the caller says, once.
+`Decimal` only parses and prints. It rounds silently at 28 digits, so nothing here calculates with it: prices
+become `Fraction` at once, money is an integer of minor units, and it is rounded where the caller says, once.
 """
 
 import re
@@ -16,15 +16,16 @@ from rates.errors import TollbookError
 Currency = NewType("Currency", str)
 """An ISO 4217 alphabetic code that `currency()` has accepted."""
 
-# ISO 4217:2015, List One as published by the maintenance agency (SIX) on 2026-01-01: every active code that has a
-# minor unit. Left out: the thirteen without one (metals XAG XAU XPD XPT, XDR, XTS, XXX, ...) and withdrawn codes
-# (ANG -> XCG, BGN -> EUR, CUC, HRK -> EUR, SLL -> SLE, ZWL -> ZWG).
+# ISO 4217:2015, List One as published by the maintenance agency (SIX) on 2026-01-01: every active code with a
+# minor unit. Left out: the thirteen without one (metals XAG XAU XPD XPT, XDR, XTS, XXX, ...) and withdrawn
+# codes (ANG -> XCG, BGN -> EUR, CUC, HRK -> EUR, SLL -> SLE, ZWL -> ZWG).
 _TWO = """
-AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW CNY COP COU
-CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES
-KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR
-NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP
-TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR ZMW ZWG
+AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW
+CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF
+IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK
+MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP
+SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG
+YER ZAR ZMW ZWG
 """
 _ZERO = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 _THREE = "BHD IQD JOD KWD LYD OMR TND"
@@ -39,7 +40,9 @@ EXPONENTS = {
 
 _PLAIN = re.compile(r"-?([0-9]+)(?:\.([0-9]+))?")
 _SIGNIFICANT = 24
-# (pattern, problem, remedy): the first that is found names the fault, so the order is from certain to general.
+_LONGEST_FRACTION = 400
+_THREE_DECIMALS = 3
+# (pattern, problem, remedy): the first that is found names the fault, so they go from certain to general.
 _REASONS = (
     (r"^$", "nothing stands here", "write a plain decimal"),
     (r"(?i)^[+-]?s?nan|^[+-]?inf", "not a finite number", "write a plain decimal"),
@@ -81,9 +84,9 @@ class RoundingMode(StrEnum):
 def parse_decimal(text: str, *, places: int = 12, whole: int = _SIGNIFICANT) -> Decimal:
     """The plain decimal `-?digits[.digits]` that `text` is, its decimals kept as given; -0 becomes 0.
 
-    At most `places` decimals, `whole` digits before the point (leading zeros aside) and 24 significant digits.
-    Raises `DecimalInvalidError`, which says why: exponents, NaN, Infinity, a leading `+`, spaces, underscores, group
-    signs and other scripts' digits are not plain decimals.
+    At most `places` decimals, `whole` digits before the point (leading zeros aside), 24 significant in all.
+    Raises `DecimalInvalidError`, which says why: exponents, NaN, Infinity, leading `+`, spaces, underscores,
+    group signs and other scripts' digits are not plain decimals.
     """
     match = _PLAIN.fullmatch(text)
     if match is None:
@@ -103,7 +106,7 @@ def parse_decimal(text: str, *, places: int = 12, whole: int = _SIGNIFICANT) -> 
 
 
 def parse_price(text: str) -> Decimal:
-    """`parse_decimal` within numeric(24,12), the column of unit prices: 12 digits before the point, 12 after it."""
+    """`parse_decimal` within numeric(24,12), the column of unit prices: 12 digits, point, 12 digits."""
     return parse_decimal(text, places=12, whole=12)
 
 
@@ -152,10 +155,10 @@ def currency(code: str) -> Currency:
 def invoice_step(currency: Currency) -> int:
     """The smallest difference between two invoice amounts, in minor units.
 
-    Three-decimal currencies invoice in steps of 0.010: EN 16931 amounts have two decimals, and payment gateways
+    Three-decimal currencies invoice in steps of 0.010: EN 16931 amounts have two decimals, and gateways
     refuse a last digit other than zero.
     """
-    return 10 if EXPONENTS[currency] == 3 else 1
+    return 10 if EXPONENTS[currency] == _THREE_DECIMALS else 1
 
 
 def _scale(currency: Currency) -> int:
@@ -222,7 +225,7 @@ def format_minor(minor: int, currency: Currency) -> str:
 
 
 def format_fraction(value: Fraction) -> str:
-    """The exact number: a plain decimal if it ends ("0.004"), else numerator/denominator in lowest terms ("-1/300")."""
+    """The exact number: a plain decimal if it ends ("0.004"), else one in lowest terms ("-1/300")."""
     rest, twos, fives = value.denominator, 0, 0
     while rest % 2 == 0:
         rest, twos = rest // 2, twos + 1
@@ -235,8 +238,12 @@ def format_fraction(value: Fraction) -> str:
 
 
 def parse_fraction(text: str) -> Fraction:
-    """What `format_fraction` and `str(Fraction)` write (400 characters at most), read back. Raises `DecimalInvalidError`."""
-    if len(text) > 400 or re.fullmatch(r"-?[0-9]+(\.[0-9]+|/0*[1-9][0-9]*)?", text) is None:
+    """What `format_fraction` and `str(Fraction)` write, up to 400 characters, read back.
+
+    Raises `DecimalInvalidError`.
+    """
+    plausible = re.fullmatch(r"-?[0-9]+(\.[0-9]+|/0*[1-9][0-9]*)?", text)
+    if plausible is None or len(text) > _LONGEST_FRACTION:
         raise DecimalInvalidError(
             "neither a plain decimal nor a fraction", value=text, remedy="write it as in -1/300"
         )
@@ -252,9 +259,9 @@ def _point(units: int, places: int) -> str:
 def split_by_largest_remainder(total: int, shares: Sequence[int]) -> list[int]:
     """`total` split in proportion to `shares` (none negative), in integers that add up to it.
 
-    Each part is the exact share cut towards zero; the units left over go to the largest remainders, and among equal
-    remainders to the earlier index. A negative total is split as its mirror image. Nothing to split needs no shares.
-    Raises `SharesInvalidError` if a share is negative or all are zero.
+    Each part is the exact share cut towards zero; the units left over go to the largest remainders, and among
+    equal remainders to the earlier index. A negative total is split as its mirror image; nothing needs no
+    shares. Raises `SharesInvalidError` if a share is negative or all are zero.
     """
     whole = sum(shares)
     if any(share < 0 for share in shares):

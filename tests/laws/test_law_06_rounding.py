@@ -1,4 +1,7 @@
-"""Law 6: "Σ lines = total; |residual| ≤ ½ minor unit". Here: the rounding and the sharing that the law rests on."""
+"""Law 6: "Σ lines = total; |residual| ≤ ½ minor unit".
+
+Here: the rounding and the sharing that it rests on.
+"""
 
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, ROUND_UP, Decimal, localcontext
 from fractions import Fraction

@@ -54,7 +54,7 @@ def test_a_plain_decimal_is_read_with_its_decimals_as_given(text: str) -> None:
         ("1 000", "white space in a number"),
         ("1_000", "an underscore in a number"),
         ("٣", "a character outside ASCII"),
-        ("１２", "a character outside ASCII"),
+        ("\uff11\uff12", "a character outside ASCII"),
         ("−5", "a character outside ASCII"),
         ("€5", "a character outside ASCII"),
         ("0,014", "a comma in a number"),
