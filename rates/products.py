@@ -1,0 +1,158 @@
+"""Products: what is measured, what it is matched on, what of it is billable. Products are data, not classes.
+
+A product is read from a table in the form of FORMATS section 1. Its rules are dated: the rule in force at
+`occurred_at` applies. Nothing here knows any product by name.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rates.errors import Fault
+from rates.quantities import Increments, IncrementsInvalidError
+from rates.reading import Reader
+
+Conditions = Mapping[str, frozenset[str]]
+"""Field of an event -> the values that fulfil it, `""` for a field that the source does not report.
+
+All fields must be fulfilled. Without fields `billable` and `when` always hold, `pending` and `exempt` never.
+"""
+
+DIMENSIONS = ("country", "mcc", "mnc", "number_type", "region", "package", "jurisdiction")
+"""Built-in match dimensions beside the two numbers; a product may declare others, kept in `attributes`."""
+
+MEASURES = ("quantity", "duration_seconds", "segments", "packages", "bytes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fee:
+    """An element that a rule adds to an event: `per` event, when `when` holds and `exempt` does not."""
+
+    element: str
+    per: str
+    when: Conditions
+    exempt: Conditions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What is billable from an instant on. What is neither billable nor pending is zero-rated, with a reason."""
+
+    effective_from: datetime
+    billable: Conditions
+    pending: Conditions
+    fees: tuple[Fee, ...]
+    increments: Increments | None
+    grace_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """One kind of usage. `base` is the integer that is counted; `units` are integer multiples of it."""
+
+    id: str
+    name: str
+    base: str
+    units: Mapping[str, int]
+    country_of: str
+    match: tuple[str, ...]
+    required: frozenset[str]
+    measure: str
+    rules: tuple[Rule, ...]
+
+    @property
+    def timed(self) -> bool:
+        """Whether the base is the second, so that increments apply."""
+        return self.base == "second"
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The declared match dimensions beside the two numbers, in their order."""
+        return tuple(name for name in self.match if name not in {"to", "from"})
+
+    def unit_size(self, unit: str) -> int | None:
+        """Base units in one `unit`; `event` counts events, one each; None for a unit that is not declared."""
+        return 1 if unit == "event" else self.units.get(unit)
+
+    def rule_at(self, instant: datetime) -> Rule | None:
+        """The rule in force, None before the first."""
+        in_force = [rule for rule in self.rules if rule.effective_from <= instant]
+        return in_force[-1] if in_force else None
+
+
+def read_product(table: Mapping[str, object], place: str) -> tuple[Product | None, list[Fault]]:
+    """A product from its table, or every fault of it."""
+    faults: list[Fault] = []
+    read = Reader(place=f"{place}: ", table=table, faults=faults)
+    product = Product(
+        id=read.text("id"),
+        name=read.text("name"),
+        base=read.text("base"),
+        units=_units(read.below("units")),
+        country_of=read.choice("country_of", ("", "to", "from"), ""),
+        match=read.texts("match"),
+        required=frozenset(read.texts("required")),
+        measure=read.choice("measure", MEASURES, "quantity"),
+        rules=tuple(sorted(map(_rule, read.each("rules")), key=lambda rule: rule.effective_from)),
+    )
+    read.finish()
+    _check(product, read)
+    return (None if faults else product), faults
+
+
+def by_id(products: Sequence[Product]) -> dict[str, Product]:
+    """Products by their id."""
+    return {product.id: product for product in products}
+
+
+def _units(read: Reader) -> dict[str, int]:
+    return {name: read.integer(name, least=1) for name in read.table}
+
+
+def _rule(read: Reader) -> Rule:
+    rule = Rule(
+        effective_from=read.instant("effective_from") or datetime.max.replace(tzinfo=UTC),
+        billable=_conditions(read.below("billable")),
+        pending=_conditions(read.below("pending")),
+        fees=tuple(map(_fee, read.each("fees"))),
+        increments=_increments(read),
+        grace_seconds=read.integer("grace", 0),
+    )
+    read.finish()
+    return rule
+
+
+def _fee(read: Reader) -> Fee:
+    fee = Fee(
+        element=read.text("element"),
+        per=read.choice("per", ("event",)),
+        when=_conditions(read.below("when")),
+        exempt=_conditions(read.below("exempt")),
+    )
+    read.finish()
+    return fee
+
+
+def _conditions(read: Reader) -> dict[str, frozenset[str]]:
+    return {name: frozenset(read.texts(name)) for name in read.table}
+
+
+def _increments(read: Reader) -> Increments | None:
+    text = read.text("increments", "")
+    try:
+        return Increments.parse(text) if text else None
+    except IncrementsInvalidError as error:
+        read.fault("increments", error.problem, error.remedy)
+        return None
+
+
+def _check(product: Product, read: Reader) -> None:
+    if product.units.get(product.base) != 1:
+        read.fault("units", f"does not say {product.base} = 1", "the base is one of the units")
+    if not product.rules:
+        read.fault("rules", "is missing", "give at least one dated [[rules]]")
+    instants = [rule.effective_from for rule in product.rules]
+    if len(set(instants)) != len(instants):
+        read.fault("rules", "has two rules from one instant", "give each its own effective_from")
+    if "mnc" in product.match and "mcc" not in product.match:
+        read.fault("match", "has mnc without mcc", "a network code means nothing without its country code")

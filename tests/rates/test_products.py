@@ -1,0 +1,122 @@
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from rates.products import Product, by_id, read_product
+
+CATALOGUE = Path(__file__).parents[2] / "rates" / "catalogue"
+
+VOICE = """
+id = "voice.outbound"
+name = "Outbound voice"
+base = "second"
+units = {second = 1, minute = 60}
+country_of = "to"
+match = ["to", "from", "number_type"]
+required = ["usage"]
+measure = "duration_seconds"
+[[rules]]
+effective_from = 2020-01-01T00:00:00Z
+billable = {status = ["", "completed"]}
+increments = "60/60"
+"""
+
+
+def read(text: str) -> tuple[Product | None, list[str]]:
+    product, faults = read_product(tomllib.loads(text), "p.toml")
+    return product, [str(fault) for fault in faults]
+
+
+def catalogue() -> dict[str, Product]:
+    products = []
+    for path in sorted(CATALOGUE.glob("*.toml")):
+        product, faults = read_product(tomllib.loads(path.read_text()), path.name)
+        assert [] == faults
+        assert product is not None
+        assert f"{product.id}.toml" == path.name
+        products.append(product)
+    return by_id(products)
+
+
+def test_the_built_in_products_read_without_fault_and_are_named_by_their_files() -> None:
+    assert {"sms.inbound", "sms.outbound", "voice.inbound", "voice.outbound"} <= set(catalogue())
+
+
+def test_voice_counts_seconds_and_rounds_up_to_the_minute_unless_a_row_says_otherwise() -> None:
+    voice = catalogue()["voice.outbound"]
+    rule = voice.rule_at(datetime(2026, 10, 1, tzinfo=UTC))
+    assert voice.timed
+    assert 60 == voice.unit_size("minute")
+    assert rule is not None
+    assert "60/60" == str(rule.increments)
+
+
+@pytest.mark.parametrize("name", ["voice.outbound", "voice.inbound", "sms.outbound", "sms.inbound"])
+def test_a_source_that_reports_no_status_reports_what_it_completed(name: str) -> None:
+    for rule in catalogue()[name].rules:
+        assert "" in rule.billable["status"]
+        assert not rule.billable["status"] & rule.pending["status"]
+
+
+def test_the_fee_for_failed_messages_begins_on_its_published_day() -> None:
+    sms = catalogue()["sms.outbound"]
+    before, after = (
+        sms.rule_at(datetime(2024, 9, 29, 23, 59, 59, tzinfo=UTC)),
+        sms.rule_at(datetime(2024, 9, 30, tzinfo=UTC)),
+    )
+    assert before is not None
+    assert after is not None
+    assert () == before.fees
+    assert ["failed_fee"] == [fee.element for fee in after.fees]
+    assert frozenset({"30450", "21408"}) == after.fees[0].exempt["error_code"]
+
+
+def test_an_event_counts_itself_and_an_undeclared_unit_has_no_size() -> None:
+    voice, _ = read(VOICE)
+    assert voice is not None
+    assert 1 == voice.unit_size("event")
+    assert None is voice.unit_size("hour")
+
+
+def test_dimensions_are_what_is_matched_beside_the_two_numbers() -> None:
+    voice, _ = read(VOICE)
+    assert voice is not None
+    assert ("number_type",) == voice.dimensions
+
+
+def test_rules_are_in_force_from_their_instant_whatever_their_order_in_the_file() -> None:
+    older = '[[rules]]\neffective_from = 2019-01-01T00:00:00Z\nincrements = "6/6"\n'
+    voice, faults = read(VOICE + older)
+    assert [] == faults
+    assert voice is not None
+    assert None is voice.rule_at(datetime(2018, 12, 31, tzinfo=UTC))
+    found = [voice.rule_at(datetime(year, 1, 1, tzinfo=UTC)) for year in (2019, 2020, 2026)]
+    assert ["6/6", "60/60", "60/60"] == [str(rule.increments) for rule in found if rule]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('id = "voice.outbound"', "", "p.toml: id: is missing"),
+        ("second = 1", "second = 2", "p.toml: units: does not say second = 1"),
+        ("minute = 60", "minute = 0", "p.toml: units.minute"),
+        ('country_of = "to"', 'country_of = "callee"', 'p.toml: country_of "callee": is not known here'),
+        ('measure = "duration_seconds"', 'measure = "seconds"', 'p.toml: measure "seconds": is not known here'),
+        ("required", "requires", "p.toml: requires: is not a key of this table; did you mean required?"),
+        ('increments = "60/60"', 'increments = "60"', 'p.toml: rules[0].increments "60": not increments'),
+        ("2020-01-01T00:00:00Z", "2020-01-01T00:00:00", "p.toml: rules[0].effective_from"),
+        ('"number_type"]', '"mnc"]', "p.toml: match: has mnc without mcc"),
+        ("2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z\n[[rules]]", "p.toml: rules[1].effective_from: is missing"),
+        (
+            "2020-01-01T00:00:00Z",
+            "2020-01-01T00:00:00Z\n[[rules]]\neffective_from = 2020-01-01",
+            "p.toml: rules: has two rules from one instant",
+        ),
+    ],
+)
+def test_a_fault_is_named_with_its_place(old: str, new: str, fault: str) -> None:
+    product, faults = read(VOICE.replace(old, new, 1))
+    assert None is product
+    assert fault in "\n".join(faults)
