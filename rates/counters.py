@@ -1,0 +1,66 @@
+"""Counters on columns: where a counter stands before each item, and on which days it crosses a bound.
+
+An *item* is a row of totals (all usage of one price on one day) or, on a crossing day, one event. Items come in
+chronological order within each payer. A counter belongs to one scope (a payer, or an account) and starts at zero.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rates.errors import TollbookError
+
+Int64s = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+class QuantityOverflowError(TollbookError):
+    """A sum of quantities would leave 64 bits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A counter over the items that move it: its position before each item and at both ends of the item's day.
+
+    All int64[n], for all items, whether they move the counter or not.
+    """
+
+    start: Int64s
+    day_start: Int64s
+    day_end: Int64s
+    total: Int64s
+
+    def crossed(self, bounds: Int64s) -> Bools:
+        """Items on days on which the counter goes from one tier into another: their order matters."""
+        before, after = np.searchsorted(bounds, self.day_start, "right"), np.searchsorted(bounds, self.day_end, "right")
+        crossed: Bools = before != after
+        return crossed
+
+
+def run(fill: Int64s, scope: Int64s, day: NDArray[np.int32]) -> Run:
+    """The course of the counters, one for each value of `scope`, that items move by `fill` (int64[n])."""
+    if len(fill) and int(fill.max()) * len(fill) >= 1 << 63 and sum(fill.tolist()) >= 1 << 63:
+        raise QuantityOverflowError("the quantities of a counter add up to more than 64 bits", place="counters")
+    order = np.argsort(scope, kind="stable")
+    moved, scope, day = fill[order], scope[order], day[order]
+    after = np.cumsum(moved)
+    before = after - moved
+    first, last = _edges(scope[1:] != scope[:-1], len(scope))
+    day_first, day_last = _edges((scope[1:] != scope[:-1]) | (day[1:] != day[:-1]), len(scope))
+    base = before[first]
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return Run(
+        start=(before - base)[back],
+        day_start=(before[day_first] - base)[back],
+        day_end=(after[day_last] - base)[back],
+        total=(after[last] - base)[back],
+    )
+
+
+def _edges(changes: Bools, n: int) -> tuple[Int64s, Int64s]:
+    """For each row, the first and the last row of the run of equal rows in which it lies."""
+    firsts = np.concatenate([np.zeros(min(n, 1), dtype=np.int64), np.flatnonzero(changes) + 1])
+    lengths = np.diff(np.append(firsts, n))
+    return np.repeat(firsts, lengths), np.repeat(firsts + lengths - 1, lengths)
