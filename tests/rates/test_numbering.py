@@ -4,7 +4,7 @@ from rates.numbering import CALLING_CODES, NANP, PLAN, calling_code_of, country_
 
 NUMBERS = """
     12025550123 US  Washington        14165550123 CA  Toronto           18765550123 JM  Jamaica
-    16585550123 JM  Jamaica overlay   18095550123 DO  Santo-Domingo     18295550123 DO  overlay
+    16585550123 JM  Jamaica-overlay   18095550123 DO  Santo-Domingo     18295550123 DO  overlay
     18495550123 DO  overlay           17875550123 PR  San-Juan          19395550123 PR  overlay
     16715550123 GU  Guam              16845550123 AS  American-Samoa    16705550123 MP  Saipan
     13405550123 VI  US-Virgin         12845550123 VG  British-Virgin    12425550123 BS  Nassau
