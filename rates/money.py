@@ -98,9 +98,7 @@ def parse_decimal(text: str, *, places: int = 12, whole: int = _SIGNIFICANT) -> 
         raise _out_of_bounds(text, f"{len(before)} digits before the point, but at most {whole} are allowed")
     significant = len((before + after).lstrip("0"))
     if significant > _SIGNIFICANT:
-        raise _out_of_bounds(
-            text, f"{significant} significant digits, but at most {_SIGNIFICANT} are allowed"
-        )
+        raise _out_of_bounds(text, f"{significant} significant digits, but at most {_SIGNIFICANT} are allowed")
     value = Decimal(text)
     return value.copy_abs() if value.is_zero() else value
 
@@ -114,9 +112,7 @@ def _not_plain(text: str) -> DecimalInvalidError:
     for pattern, problem, remedy in _REASONS:
         if re.search(pattern, text):
             return DecimalInvalidError(problem, value=text, remedy=remedy)
-    return DecimalInvalidError(
-        "not a plain decimal", value=text, remedy="write digits and a point, as in 0.0140"
-    )
+    return DecimalInvalidError("not a plain decimal", value=text, remedy="write digits and a point, as in 0.0140")
 
 
 def _out_of_bounds(text: str, problem: str) -> DecimalInvalidError:
@@ -244,9 +240,7 @@ def parse_fraction(text: str) -> Fraction:
     """
     plausible = re.fullmatch(r"-?[0-9]+(\.[0-9]+|/0*[1-9][0-9]*)?", text)
     if plausible is None or len(text) > _LONGEST_FRACTION:
-        raise DecimalInvalidError(
-            "neither a plain decimal nor a fraction", value=text, remedy="write it as in -1/300"
-        )
+        raise DecimalInvalidError("neither a plain decimal nor a fraction", value=text, remedy="write it as in -1/300")
     return Fraction(text)
 
 
@@ -269,9 +263,7 @@ def split_by_largest_remainder(total: int, shares: Sequence[int]) -> list[int]:
     if total == 0:
         return [0] * len(shares)
     if whole == 0:
-        raise SharesInvalidError(
-            f"{total} cannot be split over shares that sum to zero", remedy="give it one line"
-        )
+        raise SharesInvalidError(f"{total} cannot be split over shares that sum to zero", remedy="give it one line")
     parts, remainders = [], []
     for share in shares:
         part, remainder = divmod(abs(total) * share, whole)

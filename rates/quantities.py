@@ -53,9 +53,7 @@ class Increments:
         """
         match = re.fullmatch(r"([0-9]{1,12})/([0-9]{1,12})", text)
         if match is None:
-            raise IncrementsInvalidError(
-                "not increments", value=text, remedy="write first/next, as in 60/60 or 1/1"
-            )
+            raise IncrementsInvalidError("not increments", value=text, remedy="write first/next, as in 60/60 or 1/1")
         return cls(first=int(match[1]), next=int(match[2]))
 
     def __str__(self) -> str:

@@ -78,9 +78,7 @@ def test_the_fast_path_is_the_nearest_integer(numerator: int, denominator: int) 
 
 
 @given(st.integers(), st.lists(st.integers(min_value=0, max_value=10**20), min_size=1).filter(any))
-def test_parts_add_up_and_each_is_less_than_one_unit_from_its_exact_share(
-    total: int, shares: list[int]
-) -> None:
+def test_parts_add_up_and_each_is_less_than_one_unit_from_its_exact_share(total: int, shares: list[int]) -> None:
     parts = split_by_largest_remainder(total, shares)
     assert total == sum(parts)
     exact = [Fraction(total * share, sum(shares)) for share in shares]

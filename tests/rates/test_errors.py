@@ -41,9 +41,7 @@ def test_a_fault_cannot_be_edited() -> None:
 def test_an_error_reads_like_a_fault_and_becomes_one_at_a_place() -> None:
     error = TollbookError("not a plain decimal", value="1,5", remedy="write 1.5")
     assert '"1,5": not a plain decimal; write 1.5' == str(error)
-    expected = Fault(
-        place="rates.csv:2 price", value="1,5", problem="not a plain decimal", remedy="write 1.5"
-    )
+    expected = Fault(place="rates.csv:2 price", value="1,5", problem="not a plain decimal", remedy="write 1.5")
     assert expected == error.fault("rates.csv:2 price")
 
 
@@ -69,4 +67,4 @@ def test_a_faulty_card_lists_every_fault() -> None:
 def test_errors_survive_the_way_between_processes(error: TollbookError) -> None:
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert type(error) is type(again)
-    assert str(error) == str(again)
+    assert (str(error), error.args) == (str(again), again.args)

@@ -250,9 +250,7 @@ def test_minor_units_go_back_to_major_units_exactly() -> None:
         (7, CLF, "0.0007"),
     ],
 )
-def test_an_amount_is_written_with_its_currencys_decimals_and_read_back(
-    minor: int, given: Currency, text: str
-) -> None:
+def test_an_amount_is_written_with_its_currencys_decimals_and_read_back(minor: int, given: Currency, text: str) -> None:
     assert text == format_minor(minor, given)
     assert minor == parse_amount(text, given)
 

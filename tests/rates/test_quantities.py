@@ -34,16 +34,12 @@ from rates.quantities import (
         ("1/60", 2, 61),
     ],
 )
-def test_a_leg_is_billed_at_least_first_then_in_whole_steps(
-    increments: str, seconds: int, billable: int
-) -> None:
+def test_a_leg_is_billed_at_least_first_then_in_whole_steps(increments: str, seconds: int, billable: int) -> None:
     assert billable == Increments.parse(increments).billable(seconds)
 
 
 @pytest.mark.parametrize(("seconds", "billable"), [(0, 0), (5, 0), (6, 60), (61, 120)])
-def test_a_leg_shorter_than_the_grace_is_free_and_a_longer_one_is_billed_whole(
-    seconds: int, billable: int
-) -> None:
+def test_a_leg_shorter_than_the_grace_is_free_and_a_longer_one_is_billed_whole(seconds: int, billable: int) -> None:
     assert billable == Increments(first=60, next=60).billable(seconds, grace=6)
 
 
@@ -214,9 +210,7 @@ def test_a_character_outside_the_default_alphabet_needs_ucs_2(character: str) ->
 
 
 def test_the_default_alphabet_has_127_characters_and_the_escape() -> None:
-    basic = [
-        chr(n) for n in range(0x10000) if segments(chr(n) + "a" * 159) == Segments(count=1, encoding=GSM_7)
-    ]
+    basic = [chr(n) for n in range(0x10000) if segments(chr(n) + "a" * 159) == Segments(count=1, encoding=GSM_7)]
     assert 127 == len(basic)
 
 
