@@ -4,11 +4,13 @@ Countries are ISO 3166-1 alpha-2 codes, with the reserved AC and TA and the user
 "" is no country: shared and non-geographic ranges, and prefixes that nobody has been assigned. There is no default.
 
 Sources: ITU-T, List of Recommendation ITU-T E.164 assigned country codes (annex to Operational Bulletin 1114, position
-on 15 December 2016, and the bulletins since); the area codes that NANPA and the Canadian Numbering Administrator list
-as assigned in November 2026; inside other shared codes the national numbering plans of their administrations.
+on 15 December 2016, and the bulletins since); area codes as the metadata of libphonenumber 9.0.43 has them, and eleven
+that were announced since; inside other shared codes the national numbering plans of their administrations.
 """
 
 from collections.abc import Mapping
+from itertools import product
+from string import ascii_uppercase
 from types import MappingProxyType
 
 _GEOGRAPHIC = """
@@ -123,6 +125,26 @@ PLAN: Mapping[str, str] = MappingProxyType(
     | {f"1{area}": country for country, areas in NANP.items() for area in areas.split()}
 )
 """Prefix of E.164 digits -> country, or "" for none. The longest prefix of a number decides."""
+
+# ISO 3166-1 alpha-2: 249 codes. The plan adds what telephony tells apart and ISO does not: XK, AC, TA.
+_ISO_3166 = """
+AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ CA CC
+CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD
+GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH
+KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW
+MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC
+SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY
+UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW
+"""
+
+COUNTRIES: tuple[str, ...] = tuple(sorted({"", *_ISO_3166.split(), *PLAN.values()}))
+"""Every country that a column can hold, as codes into this tuple. Code 0 is "", no country. Codes are not stored."""
+
+COUNTRIES = ("", *("".join(letters) for letters in product(ascii_uppercase, repeat=2)))
+"""What the code of a country in columns stands for: 0 is none, then every pair of letters, so that no code ever moves."""
+
+COUNTRY_CODES: Mapping[str, int] = MappingProxyType({country: code for code, country in enumerate(COUNTRIES)})
+"""Country -> its code in columns."""
 
 _LONGEST_PREFIX = max(map(len, PLAN))
 _LONGEST_CODE = max(map(len, CALLING_CODES))
