@@ -16,7 +16,7 @@ from rates.errors import TollbookError
 Currency = NewType("Currency", str)
 """An ISO 4217 alphabetic code that `currency()` has accepted."""
 
-# ISO 4217:2015, List One as published by the maintenance agency (SIX) on 2026-01-01: every active code with a
+# ISO 4217:2015, List One (currency and funds codes in use), as known in January 2026: every active code with a
 # minor unit. Left out: the thirteen without one (metals XAG XAU XPD XPT, XDR, XTS, XXX, ...) and withdrawn
 # codes (ANG -> XCG, BGN -> EUR, CUC, HRK -> EUR, SLL -> SLE, ZWL -> ZWG).
 _TWO = """
