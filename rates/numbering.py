@@ -141,7 +141,7 @@ COUNTRIES: tuple[str, ...] = tuple(sorted({"", *_ISO_3166.split(), *PLAN.values(
 """Every country that a column can hold, as codes into this tuple. Code 0 is "", no country. Codes are not stored."""
 
 COUNTRIES = ("", *("".join(letters) for letters in product(ascii_uppercase, repeat=2)))
-"""What the code of a country in columns stands for: 0 is none, then every pair of letters, so that no code ever moves."""
+"""What a country's code in columns stands for: 0 is none, then every pair of letters, so that no code ever moves."""
 
 COUNTRY_CODES: Mapping[str, int] = MappingProxyType({country: code for code, country in enumerate(COUNTRIES)})
 """Country -> its code in columns."""
