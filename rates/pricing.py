@@ -39,6 +39,19 @@ class Wanted(NamedTuple):
     day: NDArray[np.int32]
 
 
+class Standing(NamedTuple):
+    """Where a counter stands: `position` and `bounds` in units of the counter, of which `unit_size` are one unit.
+
+    `owner` is the payer or the account whose counter it is.
+    """
+
+    schedule: Schedule
+    owner: int
+    position: int
+    bounds: tuple[int, ...]
+    unit_size: int
+
+
 @dataclass(slots=True)
 class _Items:
     """What is priced, in chronological order within each payer, and the distinct (price, country) kinds of it."""
@@ -81,6 +94,34 @@ def crossing_days(totals: Totals, crossings: Totals, terms: Terms) -> Wanted:
     Free units decide what is left to fill the counters, so that a second call may want more days than the first.
     """
     return _distribute(totals, crossings, terms, ())[1]
+
+
+def standings(totals: Totals, terms: Terms) -> list[Standing]:
+    """Where each counter stands that these totals filled, by schedule name and owner."""
+    items = _items(totals, no_totals(), terms)
+    left, _, _ = _pools(items, terms, Parts())
+    found = []
+    for _, schedule in sorted(terms.schedules().items()):
+        filling = items.where(_filling(items, schedule))
+        course = _course(items, schedule, filling, left)
+        owners, rows = np.unique(items.scope(schedule.scope)[filling], return_index=True)
+        size = _bound_size(terms, schedule)
+        bounds = tuple(schedule.bounds(size).tolist())
+        positions = course.total[filling][rows].tolist()
+        found += [Standing(schedule, o, at, bounds, size) for o, at in zip(owners.tolist(), positions, strict=True)]
+    return found
+
+
+def _filling(items: _Items, schedule: Schedule) -> list[bool]:
+    return [
+        price.element == USAGE and selected(schedule.fill, price.product, country, price.number_type)
+        for price, country in zip(items.prices, items.countries, strict=True)
+    ]
+
+
+def _course(items: _Items, schedule: Schedule, filling: Bools, left: Int64s) -> Run:
+    moved = left if schedule.measure is Measure.QUANTITY else items.rows.events
+    return run(np.where(filling, moved, 0), items.scope(schedule.scope), items.rows.day)
 
 
 def _distribute(totals: Totals, crossings: Totals, terms: Terms, payers: Sequence[int]) -> tuple[Parts, Wanted]:
@@ -203,12 +244,8 @@ def _tiers(items: _Items, terms: Terms, parts: Parts, left: Int64s, events: Int6
     missing = np.zeros(len(left), dtype=bool)
     _emit_plain(items, parts, left, events)
     for name, schedule in sorted(terms.schedules().items()):
-        filling = [
-            price.element == USAGE and selected(schedule.fill, price.product, country, price.number_type)
-            for price, country in zip(items.prices, items.countries, strict=True)
-        ]
-        moved = left if schedule.measure is Measure.QUANTITY else items.rows.events
-        course = run(np.where(items.where(filling), moved, 0), items.scope(schedule.scope), items.rows.day)
+        filling = items.where(_filling(items, schedule))
+        course = _course(items, schedule, filling, left)
         _emit_flats(items, terms, parts, schedule, course, payers)
         for version in sorted({p.card for p in items.prices if p.schedule == name}):
             priced = items.where([p.card == version and p.schedule == name for p in items.prices])
@@ -216,7 +253,7 @@ def _tiers(items: _Items, terms: Terms, parts: Parts, left: Int64s, events: Int6
             bounds = own.bounds(_bound_size(terms, own))
             if own.mode is Mode.GRADUATED:
                 missing |= priced & ~items.ordered & course.crossed(bounds)
-            spread, first = _spread(own, course, bounds, left, items.where(filling))
+            spread, first = _spread(own, course, bounds, left, filling)
             _emit_tiers(items, parts, own, priced, spread, np.where(priced, events, 0), first)
     return missing
 
