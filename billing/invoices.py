@@ -212,22 +212,28 @@ def content(invoice: Invoice) -> str:
 
     The number and the dates are not in it: they are given to exactly this content later.
     """
+    head = content_head(invoice.party, invoice.period, invoice.total_minor, invoice.billed_sha256)
+    return f"{head}{','.join(map(_line_content, invoice.lines))}]}}"
+
+
+def content_head(party: Party, period: str, total_minor: int, billed_sha256: str) -> str:
+    """What comes before the lines in the canonical form."""
     head = json_text(
         {
-            "account": invoice.party.account,
-            "name": invoice.party.name,
-            "address": list(invoice.party.address),
-            "tax_id": invoice.party.tax_id,
-            "language": invoice.party.language,
-            "legal_entity": invoice.party.legal_entity,
-            "kind": invoice.kind,
-            "period": invoice.period,
-            "currency": invoice.party.currency,
-            "total_minor": str(invoice.total_minor),
-            "billed_sha256": invoice.billed_sha256,
+            "account": party.account,
+            "name": party.name,
+            "address": list(party.address),
+            "tax_id": party.tax_id,
+            "language": party.language,
+            "legal_entity": party.legal_entity,
+            "kind": Kind.USAGE,
+            "period": period,
+            "currency": party.currency,
+            "total_minor": str(total_minor),
+            "billed_sha256": billed_sha256,
         }
     )
-    return f'{head[:-1]},"lines":[{",".join(map(_line_content, invoice.lines))}]}}'
+    return f'{head[:-1]},"lines":['
 
 
 def _line_content(line: InvoiceLine) -> str:

@@ -1,0 +1,237 @@
+"""Drafts as columns: from priced lines and totals to the rows of a run, with the digest that is signed for each.
+
+All of it is per run and column; nothing but the final digest is per invoice. `invoices.content` is the same canonical
+form for one invoice, and says what is in it.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from billing.invoices import Party, content_head, json_text
+from rates.errors import TollbookError
+from rates.lines import LineKey, PricedLines
+from rates.money import format_fraction, round_ratio
+from rates.usage import TOTALS, Totals
+
+Int64s = NDArray[np.int64]
+
+UNIT_PRICE_DECIMALS = 12
+"""Decimals of the column of unit prices; a price that has more is kept beside it as exact text."""
+
+_INT64_MAX = (1 << 63) - 1
+
+
+class AmountOverflowError(TollbookError):
+    """Amounts or quantities of one account add up to more than 64 bits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drafts:
+    """Invoices drawn from one run of `price`, one a payer that has lines, by ascending payer.
+
+    `payer`, `total_minor` and `line_count` are int64[n]; `sha256[i]` is the digest of the i-th content in hexadecimal.
+    `lines` has a row for each line, in the order of payer and line number, and the columns of `line_rows`.
+    """
+
+    payer: Int64s
+    total_minor: Int64s
+    line_count: Int64s
+    sha256: Sequence[str]
+    lines: pa.Table
+
+
+def merged(totals: Totals) -> Totals:
+    """The totals with one row for each (payer, account, price, country, day), in that order."""
+    keys = (totals.day, totals.country, totals.price, totals.account, totals.payer)
+    if _ascending(keys):
+        return totals
+    order = np.lexsort(keys)
+    rows = totals.take(order)
+    first = np.flatnonzero(_changes([rows.payer, rows.account, rows.price, rows.country, rows.day]))
+    return _summed(rows, first)
+
+
+def billed_totals(totals: Totals) -> Totals:
+    """Merged totals, summed over the days of each (payer, account, price, country); `day` is the first one."""
+    return _summed(totals, np.flatnonzero(_changes([totals.payer, totals.account, totals.price, totals.country])))
+
+
+def totals_sha256(totals: Totals) -> dict[int, str]:
+    """The digest of each payer's merged daily totals: equal if and only if the integers are."""
+    columns = (totals.account, totals.price, totals.country, totals.day, totals.events, totals.quantity)
+    rows = memoryview(np.stack([column.astype(">i8") for column in columns], axis=1).tobytes())
+    width = 8 * len(columns)
+    bounds = np.append(np.flatnonzero(_changes([totals.payer])), len(totals)).tolist()
+    return {
+        payer: hashlib.sha256(rows[start * width : end * width]).hexdigest()
+        for payer, start, end in zip(totals.payer[bounds[:-1]].tolist(), bounds[:-1], bounds[1:], strict=True)
+    }
+
+
+NO_TOTALS_SHA256 = hashlib.sha256(b"").hexdigest()
+"""The digest of no totals at all, as of a payer that owes a flat fee only."""
+
+
+def draw(priced: PricedLines, parties: Mapping[int, Party], billed_sha256: Mapping[int, str], *, period: str) -> Drafts:
+    """The drafts of the payers that have lines. `parties` names each; `billed_sha256` is as of `totals_sha256`."""
+    first = np.flatnonzero(_changes([priced.payer]))
+    counts = np.diff(np.append(first, len(priced.payer)))
+    _require_headroom(priced.amount_minor, counts, "amounts")
+    payers = priced.payer[first]
+    totals = np.add.reduceat(priced.amount_minor, first) if len(first) else np.zeros(0, dtype=np.int64)
+    bodies = _bodies(_line_contents(priced, period), first)
+    digests = []
+    for payer, total, body in zip(payers.tolist(), totals.tolist(), bodies, strict=True):
+        head = content_head(parties[payer], period, total, billed_sha256.get(payer, NO_TOTALS_SHA256))
+        digests.append(hashlib.sha256(b"".join((head.encode(), body, b"]}"))).hexdigest())
+    numbers = np.arange(len(priced.payer)) - np.repeat(first, counts) + 1
+    return Drafts(
+        payer=payers,
+        total_minor=totals,
+        line_count=counts,
+        sha256=digests,
+        lines=_line_rows(priced, period).add_column(0, "line_no", pa.array(numbers, pa.int32())),
+    )
+
+
+def _bodies(contents: pa.LargeStringArray, first: Int64s) -> Iterator[memoryview]:
+    """Each payer's lines as they stand in the document: slices of one buffer, a comma between lines."""
+    offsets = np.frombuffer(contents.buffers()[1], dtype=np.int64, count=len(contents) + 1)
+    joined = memoryview(contents.buffers()[2] or b"")
+    bounds = offsets[np.append(first, len(contents))].tolist()
+    return (joined[start : end - 1] for start, end in pairwise(bounds))
+
+
+def _line_contents(priced: PricedLines, period: str) -> pa.LargeStringArray:
+    """The canonical form of every line and a comma; what lines of one key share is rendered once."""
+    starts = pa.array([_key_content(key) for key in priced.keys], pa.large_string())
+    cards, codes = _distinct(priced.cards)
+    origin = f',"origin_period":{json_text(period)}'
+    shared = pa.array([f'{origin},"cards":{json_text(names)}' for names in cards], pa.large_string())
+    pieces = (
+        starts.take(pa.array(priced.key)),
+        shared.take(codes),
+        pa.scalar(',"events":"', pa.large_string()),
+        _texts(priced.events),
+        pa.scalar('","base_quantity":"', pa.large_string()),
+        _texts(priced.base_quantity),
+        pa.scalar('","amount_minor":"', pa.large_string()),
+        _texts(priced.amount_minor),
+        pa.scalar('","residual":"', pa.large_string()),
+        pa.array(map(str, priced.residuals), pa.large_string()),
+        pa.scalar('"},', pa.large_string()),
+    )
+    return pc.binary_join_element_wise(*pieces, pa.scalar("", pa.large_string()))
+
+
+def _key_content(key: LineKey) -> str:
+    shared = {
+        "product": key.product,
+        "element": key.element,
+        "country": key.country,
+        "destination": key.destination,
+        "tier": key.tier,
+        "unit": key.unit,
+        "unit_size": str(key.unit_size),
+        "unit_price": format_fraction(key.unit_price),
+        "base_unit": key.base,
+    }
+    return json_text(shared)[:-1]
+
+
+def _line_rows(priced: PricedLines, period: str) -> pa.Table:
+    cards, codes = _distinct(priced.cards)
+    key = pa.array(priced.key)
+    prices = [stored_price(about.unit_price) for about in priced.keys]
+
+    def by_key(values: Sequence[str | int | None], kind: pa.DataType) -> pa.Array:
+        return pa.array(values, kind).take(key)
+
+    return pa.table(
+        {
+            "payer_id": pa.array(priced.payer),
+            "product": by_key([about.product for about in priced.keys], pa.string()),
+            "element": by_key([about.element for about in priced.keys], pa.string()),
+            "country": by_key([about.country for about in priced.keys], pa.string()),
+            "destination": by_key([about.destination for about in priced.keys], pa.string()),
+            "tier": by_key([about.tier for about in priced.keys], pa.string()),
+            "unit": by_key([about.unit for about in priced.keys], pa.string()),
+            "unit_size": by_key([about.unit_size for about in priced.keys], pa.int64()),
+            "base_unit": by_key([about.base for about in priced.keys], pa.string()),
+            "unit_price": by_key([rounded for rounded, _ in prices], pa.string()),
+            "unit_price_exact": by_key([exact for _, exact in prices], pa.string()),
+            "events": pa.array(priced.events),
+            "base_quantity": pa.array(priced.base_quantity),
+            "amount_minor": pa.array(priced.amount_minor),
+            "residual": pa.array(map(str, priced.residuals), pa.string()),
+            "origin_period": pa.array([period], pa.string()).take(pa.array(np.zeros(len(key), dtype=np.int64))),
+            "cards": pa.array([_array_literal(names) for names in cards], pa.string()).take(codes),
+        }
+    )
+
+
+def stored_price(price: Fraction) -> tuple[str, str | None]:
+    """A unit price as the decimal that is stored, and its exact text where the decimal is not exact."""
+    scale = 10**UNIT_PRICE_DECIMALS
+    rounded = Fraction(round_ratio(price.numerator * scale, price.denominator), scale)
+    return format_fraction(rounded), None if rounded == price else format_fraction(price)
+
+
+def _distinct(cards: Sequence[tuple[str, ...]]) -> tuple[list[tuple[str, ...]], pa.Array]:
+    codes: dict[tuple[str, ...], int] = {}
+    column = pa.array([codes.setdefault(names, len(codes)) for names in cards], pa.int32())
+    return list(codes), column
+
+
+def _array_literal(names: tuple[str, ...]) -> str:
+    """A PostgreSQL array as COPY reads it."""
+    quoted = ('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in names)
+    return "{" + ",".join(quoted) + "}"
+
+
+def _texts(column: Int64s) -> pa.Array:
+    return pa.array(column).cast(pa.large_string())
+
+
+def _ascending(keys: tuple[NDArray[Any], ...]) -> bool:
+    """Whether rows are strictly ascending by keys, the last key first, as of `lexsort`."""
+    equal = np.ones(max(len(keys[0]) - 1, 0), dtype=bool)
+    below = np.zeros_like(equal)
+    for key in reversed(keys):
+        below |= equal & (key[:-1] < key[1:])
+        equal &= key[:-1] == key[1:]
+    return bool(below.all())
+
+
+def _changes(columns: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
+    """The rows at which any of the columns changes; the first row is one."""
+    changes = np.zeros(len(columns[0]), dtype=bool)
+    changes[:1] = True
+    for column in columns:
+        changes[1:] |= column[1:] != column[:-1]
+    return changes
+
+
+def _summed(rows: Totals, first: Int64s) -> Totals:
+    """One row for each run of rows, its events and quantity added up."""
+    if not len(first):
+        return rows
+    counts = np.diff(np.append(first, len(rows)))
+    _require_headroom(rows.quantity, counts, "quantities")
+    sums = {name: np.add.reduceat(getattr(rows, name), first) for name in ("events", "quantity")}
+    return Totals(**{name: sums.get(name, getattr(rows, name)[first]) for name in TOTALS})
+
+
+def _require_headroom(column: Int64s, counts: Int64s, what: str) -> None:
+    """Refuse sums that could leave 64 bits before they are formed."""
+    if len(column) and int(np.abs(column).max()) * int(counts.max()) > _INT64_MAX:
+        raise AmountOverflowError(f"{what} of one account could add up to more than 64 bits", place="drafts")

@@ -1,0 +1,141 @@
+"""Invoice runs: what becomes of each active account, and a report that adds up.
+
+An account is *active* in a period if it pays and a contract covers some of the period, or if it has usage to pay for.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from billing.periods import Period
+from rates.errors import TollbookError
+from rates.money import Currency
+
+GRACE = timedelta(hours=72)
+"""How long after its end a period is left open for usage that is reported late."""
+
+
+class PeriodOpenError(TollbookError):
+    """A period that may still be added to would be billed; `value` is the period."""
+
+
+class RunUnbalancedError(TollbookError):
+    """The outcomes of a run are not one for each active account: a defect, and nothing of the run may be issued."""
+
+
+class Outcome(StrEnum):
+    """What a run makes of an account: an invoice; nothing to bill; stopped for a person to look at; broken down."""
+
+    BILLED = "billed"
+    ZERO = "zero"
+    PARKED = "parked"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountOutcome:
+    """What became of one account. `reason` says why it was stopped and what to do; `final`: billed before this run."""
+
+    account: str
+    outcome: Outcome
+    currency: Currency
+    total_minor: int = 0
+    lines: int = 0
+    sha256: str = ""
+    reason: str = ""
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """What a run did. `billed` counts the accounts with at least one line, whatever its amount, `final` those of them
+    whose invoice was issued before.
+
+    `late` names the accounts whose invoice is final while their usage of the period has changed since; `quarantined`
+    counts events of the period that nothing prices yet, by reason: they bill nobody. `provisional`: drawn before the
+    grace was over. `totals_minor` sums the invoices by currency.
+    """
+
+    period: Period
+    drawn_at: datetime
+    written: bool
+    provisional: bool
+    active: int
+    billed: int
+    zero: int
+    parked: int
+    failed: int
+    final: int
+    lines: int
+    totals_minor: Mapping[Currency, int]
+    stopped: tuple[AccountOutcome, ...] = ()
+    late: tuple[str, ...] = ()
+    quarantined: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether something waits for somebody to look at it."""
+        return bool(self.stopped or self.late or self.quarantined)
+
+
+def report(
+    outcomes: Iterable[AccountOutcome],
+    *,
+    active: int,
+    period: Period,
+    drawn_at: datetime,
+    written: bool,
+    grace: timedelta = GRACE,
+    late: Iterable[str] = (),
+    quarantined: Mapping[str, int] | None = None,
+) -> RunReport:
+    """The report of a run. Raises RunUnbalancedError unless each of the `active` accounts has one outcome."""
+    counts: Counter[Outcome] = Counter()
+    totals: Counter[Currency] = Counter()
+    stopped: list[AccountOutcome] = []
+    names: set[str] = set()
+    final = lines = 0
+    for each in outcomes:
+        names.add(each.account)
+        counts[each.outcome] += 1
+        final += each.final
+        lines += each.lines
+        if each.outcome is Outcome.BILLED:
+            totals[each.currency] += each.total_minor
+        elif each.outcome is not Outcome.ZERO:
+            stopped.append(each)
+    if not len(names) == counts.total() == active:
+        problem = f"{active} active accounts, {counts.total()} outcomes of {len(names)} accounts"
+        raise RunUnbalancedError(problem, place=f"run of {period}", remedy="this is a defect: report it")
+    return RunReport(
+        period=period,
+        drawn_at=drawn_at,
+        written=written,
+        provisional=drawn_at < period.closes + grace,
+        active=active,
+        billed=counts[Outcome.BILLED],
+        zero=counts[Outcome.ZERO],
+        parked=counts[Outcome.PARKED],
+        failed=counts[Outcome.FAILED],
+        final=final,
+        lines=lines,
+        totals_minor=dict(sorted(totals.items())),
+        stopped=tuple(sorted(stopped, key=lambda each: (each.outcome, each.account))),
+        late=tuple(sorted(late)),
+        quarantined=dict(sorted((quarantined or {}).items())),
+    )
+
+
+def require_closed(period: Period, at: datetime, *, grace: timedelta, early: bool, what: str) -> None:
+    """Refuse to do `what` while usage of the period may still arrive, unless `early`. Raises PeriodOpenError."""
+    if early or at >= period.closes + grace:
+        return
+    until = f"{period.closes + grace:%Y-%m-%dT%H:%MZ}"
+    problem = "has not ended" if at < period.closes else f"is open for late usage until {until}"
+    raise PeriodOpenError(
+        f"{what}: the period {problem}",
+        value=str(period),
+        remedy=f"preview it now, or wait until {until}; --early does it all the same",
+    )

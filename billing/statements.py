@@ -1,0 +1,106 @@
+"""Statements: what a customer sees of a period at any moment. Of an open period every amount is an estimate."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+
+from billing.invoices import InvoiceLine, Party, lines_by_payer, peoples_quantity, total_minor
+from billing.periods import Period
+from rates.lines import PricedLines
+from rates.money import format_fraction
+from rates.pricing import Standing
+from rates.tiers import Measure, Mode, Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierProgress:
+    """Where a counter stands. `account` is whose it is; quantities are in `unit`, plain decimals.
+
+    `tier` counts from 1; in the last one `next_threshold` and `to_go` are "".
+    """
+
+    schedule: str
+    mode: str
+    account: str
+    unit: str
+    position: str
+    tier: int
+    tiers: int
+    next_threshold: str
+    to_go: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A billing account's period as of an instant. `total_minor` is the spend to date; sums are by the lines' words.
+
+    `estimate`: the period is open, or its usage of a crossing day was priced without the order of its events.
+    """
+
+    party: Party
+    period: Period
+    at: datetime
+    estimate: bool
+    lines: tuple[InvoiceLine, ...]
+    total_minor: int
+    progress: tuple[TierProgress, ...]
+    by_product: Mapping[str, int]
+    by_country: Mapping[str, int]
+
+
+def compose(
+    priced: PricedLines,
+    standings: Sequence[Standing],
+    party: Party,
+    names: Mapping[int, str],
+    *,
+    period: Period,
+    at: datetime,
+    estimate: bool,
+) -> Statement:
+    """The statement of the one payer in `priced`. `names` are the accounts by the ids that `standings` use."""
+    lines = tuple(line for found in lines_by_payer(priced, str(period)).values() for line in found)
+    return Statement(
+        party=party,
+        period=period,
+        at=at,
+        estimate=estimate,
+        lines=lines,
+        total_minor=total_minor(lines),
+        progress=tuple(progress(standing, names[standing.owner]) for standing in standings),
+        by_product=_sums(lines, lambda line: line.product or line.element),
+        by_country=_sums(lines, lambda line: line.country),
+    )
+
+
+def progress(standing: Standing, account: str) -> TierProgress:
+    """Where a counter stands, in its unit."""
+    schedule, size = standing.schedule, standing.unit_size
+    # Graduated: the tier of the next unit. Volume: the tier of all units so far, and a bound belongs to the one it ends.
+    graduated = schedule.mode is Mode.GRADUATED
+    reached = sum(bound < standing.position + graduated for bound in standing.bounds)
+    following = standing.bounds[reached] if reached < len(standing.bounds) else None
+    return TierProgress(
+        schedule=schedule.name,
+        mode=schedule.mode,
+        account=account if schedule.scope is Scope.ACCOUNT else "",
+        unit=_unit(schedule.measure, schedule.unit),
+        position=peoples_quantity(standing.position, size),
+        tier=reached + 1,
+        tiers=schedule.tiers,
+        next_threshold="" if following is None else format_fraction(Fraction(following, size)),
+        to_go="" if following is None else peoples_quantity(following - standing.position, size),
+    )
+
+
+def _unit(measure: Measure, unit: str) -> str:
+    return "event" if measure is Measure.EVENTS else unit
+
+
+def _sums(lines: Sequence[InvoiceLine], word: Callable[[InvoiceLine], str]) -> dict[str, int]:
+    sums: Counter[str] = Counter()
+    for line in lines:
+        sums[word(line)] += line.amount_minor
+    return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
