@@ -137,8 +137,8 @@ SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM
 UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW
 """
 
-COUNTRIES: tuple[str, ...] = tuple(sorted({"", *_ISO_3166.split(), *PLAN.values()}))
-"""Every country that a column can hold, as codes into this tuple. Code 0 is "", no country. Codes are not stored."""
+ASSIGNED: frozenset[str] = frozenset(_ISO_3166.split()) | (frozenset(PLAN.values()) - {""})
+"""The countries that a card or an event may name."""
 
 COUNTRIES = ("", *("".join(letters) for letters in product(ascii_uppercase, repeat=2)))
 """What a country's code in columns stands for: 0 is none, then every pair of letters, so that no code ever moves."""
