@@ -5,7 +5,7 @@ that equal cards have equal columns however they were written.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -34,6 +34,7 @@ PRICED = (
 """Columns that say what it costs. Decimals are canonical (`0.014`), lists space-separated, flags `true`."""
 
 _FIELD = "\x1f"
+_PACKED = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,29 @@ def codes_and_values(rows: pa.Table, name: str) -> tuple[NDArray[np.int32], list
     """A column as codes `int32[n]` into the list of its distinct values."""
     encoded = column(rows, name)
     return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32), encoded.dictionary.to_pylist()
+
+
+def combined(rows: pa.Table, names: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The distinct combinations of some columns, numbered in the order in which rows first show them.
+
+    Returns the number of each row's combination, `int32[n]`, and the first row of each, `int64[k]`.
+    """
+    packed, size = np.zeros(rows.num_rows, dtype=np.int64), 1
+    for name in names:
+        encoded = column(rows, name)
+        if size * len(encoded.dictionary) > _PACKED:
+            packed, size = _compacted(packed)
+        packed = packed * len(encoded.dictionary) + encoded.indices.to_numpy(zero_copy_only=False)
+        size *= len(encoded.dictionary)
+    codes, count = _compacted(packed)
+    first = np.empty(count, dtype=np.int64)
+    first[codes[::-1]] = np.arange(rows.num_rows - 1, -1, -1)  # of the rows of one combination the first stays
+    return codes.astype(np.int32), first
+
+
+def _compacted(packed: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    encoded = pc.dictionary_encode(pa.array(packed))
+    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), len(encoded.dictionary)
 
 
 def identity(card: Card) -> bytes:

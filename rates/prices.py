@@ -4,7 +4,7 @@ In real decks 7 to 28 prefixes share a price. Totals are kept by (price, country
 part of a price, and neither is anything that is already in the billable quantity (increments, grace).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from rates.cards import Card, Rounding, codes_and_values, decimals
+from rates.cards import Card, Rounding, codes_and_values, combined, decimals
 from rates.money import exact
 from rates.products import Product
 from rates.tiers import Schedule
@@ -20,9 +20,10 @@ from rates.tiers import Schedule
 USAGE = "usage"
 SETUP = "setup"
 
-_DISTINGUISHING = (
+_USAGE = (
     "product", "element", "destination", "number_type", "unit", "prices", "tiers", "free_units", "block",
 )  # fmt: skip
+_SETUP = ("product", "destination", "number_type", "setup_fee")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,38 +68,38 @@ class PriceList:
     setup: NDArray[np.int32]
 
 
+_PriceOf = Callable[[Card, str, Mapping[str, Product], Mapping[str, str]], Price | None]
+
+
 def price_list(card: Card, products: Mapping[str, Product]) -> PriceList:
     """The prices of a checked card, in the order in which its rows first name them: the same card, the same list."""
     prices: list[Price] = []
-    usage = _distinct(card, products, _DISTINGUISHING, _usage_price, prices)
-    setup = _distinct(card, products, ("product", "destination", "number_type", "setup_fee"), _setup_price, prices)
+    usage = _distinct(card, products, _USAGE, _usage_price, prices)
+    setup = _distinct(card, products, _SETUP, _setup_price, prices)
     return PriceList(prices=tuple(prices), usage=usage, setup=setup)
 
 
-def _distinct(card, products, names, price_of, prices):  # type: ignore[no-untyped-def]
+def _distinct(
+    card: Card, products: Mapping[str, Product], names: Sequence[str], price_of: _PriceOf, prices: list[Price]
+) -> NDArray[np.int32]:
+    combination, first = combined(card.rows, names)
     columns = [codes_and_values(card.rows, name) for name in names]
-    packed = np.zeros(card.rows.num_rows, dtype=np.int64)
-    for codes, values in columns:
-        # Compacted after each column, so that the product of the cardinalities never leaves 64 bits.
-        packed = np.unique(packed * len(values) + codes, return_inverse=True)[1]
-    _, first, inverse = np.unique(packed, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    local = np.full(len(first), -1, dtype=np.int32)
-    for group in order:
-        cell = {name: values[codes[first[group]]] for name, (codes, values) in zip(names, columns, strict=True)}
-        price = price_of(card, products, cell)
+    cells = [[values[code] for code in codes[first].tolist()] for codes, values in columns]
+    local, version = np.full(len(first), -1, dtype=np.int32), card.version
+    for number, values in enumerate(zip(*cells, strict=True)):
+        price = price_of(card, version, products, dict(zip(names, values, strict=True)))
         if price is not None:
-            local[group] = len(prices)
+            local[number] = len(prices)
             prices.append(price)
-    return local[inverse]
+    return local[combination]
 
 
-def _usage_price(card: Card, products: Mapping[str, Product], cell: dict[str, str]) -> Price | None:
+def _usage_price(card: Card, version: str, products: Mapping[str, Product], cell: Mapping[str, str]) -> Price | None:
     if not cell["prices"]:
         return None
     product = products[cell["product"]]
     return Price(
-        card=card.version,
+        card=version,
         currency=card.currency,
         rounding=card.rounding,
         product=product.id,
@@ -115,11 +116,11 @@ def _usage_price(card: Card, products: Mapping[str, Product], cell: dict[str, st
     )
 
 
-def _setup_price(card: Card, products: Mapping[str, Product], cell: dict[str, str]) -> Price | None:
+def _setup_price(card: Card, version: str, _: Mapping[str, Product], cell: Mapping[str, str]) -> Price | None:
     if not cell["setup_fee"]:
         return None
     return Price(
-        card=card.version,
+        card=version,
         currency=card.currency,
         rounding=card.rounding,
         product=cell["product"],

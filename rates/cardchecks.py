@@ -1,0 +1,250 @@
+"""What is wrong with a card whose every cell is right: cells of a row that contradict each other or the card.
+
+Each check looks at the distinct combinations of the columns it is about, never at rows one by one.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from rates.cardcounters import is_whole
+from rates.cards import Card, column, combined
+from rates.cardsheet import SHOWN, Sheet, capped
+from rates.cardties import lifetimes, micros
+from rates.errors import Fault
+from rates.money import parse_decimal
+from rates.products import DIMENSIONS, Product
+from rates.tiers import Schedule
+
+Bools = NDArray[np.bool_]
+
+ELEMENTS = ("usage", "setup", "surcharge", "carrier_fee")
+"""Elements that any product has; the fees that its rules name are further ones."""
+
+_SEVERAL = " "
+
+
+_Wrong = Callable[..., tuple[str, str] | None]
+"""Cells of a row, in the order asked for -> (problem, remedy), or None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checked:
+    """A card being checked, where its rows stand, and the faults so far."""
+
+    card: Card
+    sheet: Sheet
+    products: Mapping[str, Product]
+    faults: list[Fault]
+
+    def has(self, name: str) -> Bools:
+        """The rows (bool[n]) in which a column is not empty."""
+        cells = column(self.card.rows, name)
+        filled = pc.not_equal(cells.dictionary, "").to_numpy(zero_copy_only=False)
+        held: Bools = filled[cells.indices.to_numpy(zero_copy_only=False)]
+        return held
+
+    def note(self, name: str, bad: Bools, problem: str, remedy: str) -> None:
+        """A fault at `name` of each row that is bad."""
+        rows = np.flatnonzero(bad)
+        if not len(rows):
+            return
+        values = column(self.card.rows, name).take(pa.array(rows[:SHOWN])).to_pylist()
+        shown = [
+            Fault(place=self.sheet.at(row, name), value=value, problem=problem, remedy=remedy)
+            for row, value in zip(rows[:SHOWN].tolist(), values, strict=True)
+        ]
+        self.faults.extend(capped(shown, len(rows), f"{self.sheet.place} {name}", problem))
+
+    def each(self, names: Sequence[str], name: str, wrong: _Wrong, where: Bools | None = None) -> None:
+        """A fault at `name` of the rows (of those `where`) whose combination of `names` is `wrong`."""
+        numbers, first = combined(self.card.rows, names)
+        cells = [column(self.card.rows, each).take(pa.array(first)).to_pylist() for each in names]
+        kinds: dict[tuple[str, str], list[int]] = {}
+        for number, values in enumerate(zip(*cells, strict=True)):
+            found = wrong(*values)
+            if found is not None:
+                kinds.setdefault(found, []).append(number)
+        for (problem, remedy), bad in kinds.items():
+            rows = np.isin(numbers, bad)
+            self.note(name, rows if where is None else rows & where, problem, remedy)
+
+
+def check(card: Card, sheet: Sheet, products: Mapping[str, Product]) -> list[Fault]:
+    """Every contradiction in a card whose rows stand as the sheet's do and whose cells are canonical."""
+    checked = _Checked(card=card, sheet=sheet, products=products, faults=[])
+    _required(checked)
+    _products(checked)
+    _matches(checked)
+    _tiers(checked)
+    _instants(checked)
+    _rounding(checked)
+    _pooled(checked)
+    return checked.faults
+
+
+def _required(checked: _Checked) -> None:
+    empty = {
+        name: pc.equal(checked.sheet.cells(name), "").to_numpy(zero_copy_only=False)
+        for name in ("product", "unit", "price", "prices", "setup_fee")
+    }
+    for name in ("product", "unit"):
+        checked.note(name, empty[name], "is missing", "every rate names its product and unit")
+    priced, blocked = ~empty["price"] | ~empty["prices"], checked.has("blocked")
+    checked.note("price", ~priced & ~blocked, "is missing", "give price, prices or blocked")
+    checked.note("price", priced & blocked, "is given in a blocked row", "remove one of them")
+    checked.note("setup_fee", ~empty["setup_fee"] & blocked, "is given in a blocked row", "remove one of them")
+
+
+def _products(checked: _Checked) -> None:
+    def unit(product: str, unit: str) -> tuple[str, str] | None:
+        found = checked.products.get(product)
+        if not unit or found is None or found.unit_size(unit) is not None:
+            return None
+        return f"is not a unit of {product}", f"use one of {', '.join((*found.units, 'event'))}"
+
+    def element(product: str, element: str) -> tuple[str, str] | None:
+        found = checked.products.get(product)
+        if found is None or not element:
+            return None
+        known = {*ELEMENTS, *(fee.element for rule in found.rules for fee in rule.fees)}
+        return (
+            None if element in known else (f"is not an element of {product}", f"use one of {', '.join(sorted(known))}")
+        )
+
+    def increments(product: str, element: str, increments: str, blocked: str) -> tuple[str, str] | None:
+        found = checked.products.get(product)
+        if found is None:
+            return None
+        if increments and not found.timed:
+            return f"{product} is not counted in seconds", "remove the increments"
+        if increments or blocked or element or not found.timed or _defaulted(found, checked.card):
+            return None
+        return f"is missing, and {product} has no default", "write first/next, as in 60/60"
+
+    checked.each(["product", "unit"], "unit", unit)
+    checked.each(["product", "element"], "element", element)
+    checked.each(["product", "element", "increments", "blocked"], "increments", increments)
+
+
+def _defaulted(product: Product, card: Card) -> bool:
+    later = [rule for rule in product.rules if rule.effective_from > card.effective_from]
+    rules = [product.rule_at(card.effective_from), *later]
+    return all(rule is not None and rule.increments is not None for rule in rules)
+
+
+def _matches(checked: _Checked) -> None:
+    rows = checked.card.rows
+    declared = {name for product in checked.products.values() for name in product.dimensions}
+    for name in sorted((declared | set(DIMENSIONS)) - {"country"}):
+        if name in rows.column_names:
+            _declared(checked, name, name)
+    for name, number in (("prefixes", "to"), ("origin_prefixes", "from"), ("origin", "from")):
+        if name in rows.column_names:
+            _declared(checked, name, number)
+    checked.note("mnc", checked.has("mnc") & ~checked.has("mcc"), "stands without mcc", "give the country code too")
+    both = checked.has("origin") & checked.has("origin_prefixes")
+    checked.note("origin", both, "an unknown caller has no prefix", "remove origin or origin_prefixes")
+    alone = checked.has("exact") & ~checked.has("prefixes")
+    checked.note("prefixes", alone, "is missing in an exact row", "list the whole numbers or addresses")
+
+
+def _declared(checked: _Checked, name: str, dimension: str) -> None:
+    def undeclared(product: str) -> tuple[str, str] | None:
+        found = checked.products.get(product)
+        if found is None or dimension in found.match:
+            return None
+        return f"{product} is not matched on {dimension}", f"leave it empty; {product} has {', '.join(found.match)}"
+
+    checked.each(["product"], name, undeclared, checked.has(name))
+
+
+def _tiers(checked: _Checked) -> None:
+    schedules = checked.card.schedules
+
+    def wrong(prices: str, tiers: str, element: str) -> tuple[str, str] | None:
+        count = prices.count(_SEVERAL) + 1
+        if not tiers:
+            return ("several prices without tiers", "name the schedule") if count > 1 else None
+        if element:
+            return "only usage has tiers", "give this element one price"
+        schedule = schedules[tiers]
+        if count > 1 and schedule.discounts:
+            return f"prices and the discounts of {tiers} are both given", "give one price, or remove the discounts"
+        return None if count in {1, schedule.tiers} else _miscounted(count, schedule)
+
+    def single(prices: str, tiers: str) -> tuple[str, str] | None:
+        schedule = schedules.get(tiers)
+        if schedule is None or _SEVERAL in prices or schedule.tiers == 1 or schedule.discounts:
+            return None
+        return _miscounted(1, schedule)
+
+    checked.each(["prices", "tiers", "element"], "prices", wrong)
+    if "prices" in checked.sheet.columns:
+        listed = pc.not_equal(checked.sheet.cells("prices"), "").to_numpy(zero_copy_only=False)
+        checked.each(["prices", "tiers"], "prices", single, listed)
+
+
+def _miscounted(count: int, schedule: Schedule) -> tuple[str, str]:
+    prices = "1 price" if count == 1 else f"{count} prices"
+    return f"{prices} for the {schedule.tiers} tiers of {schedule.name}", "give one per tier; price is for all tiers"
+
+
+def _instants(checked: _Checked) -> None:
+    card = checked.card
+    if not {"effective_from", "effective_to"} & set(card.rows.column_names):
+        return
+    starts, ends = lifetimes(card)
+    remedy = "a row lives inside its card"
+    checked.note("effective_from", starts < micros(card.effective_from.isoformat()), "is before the card's", remedy)
+    if card.effective_to is not None:
+        until = micros(card.effective_to.isoformat())
+        checked.note("effective_from", starts >= until, "is not before the card's effective_to", remedy)
+        checked.note("effective_to", ends > until, "is after the card's", remedy)
+    checked.note("effective_to", ends <= starts, "is not after the row's effective_from", "a row lives for some time")
+
+
+def _rounding(checked: _Checked) -> None:
+    if checked.card.rounding.per != "event":
+        return
+    several = pc.match_substring(column(checked.card.rows, "prices").cast(pa.string()), _SEVERAL)
+    discounted = [name for name, schedule in checked.card.schedules.items() if schedule.discounts]
+    percent = pc.is_in(column(checked.card.rows, "tiers").cast(pa.string()), pa.array(discounted, pa.string()))
+    bad = pc.or_(several, percent).to_numpy(zero_copy_only=False)
+    checked.note("prices", bad, "several tier prices with rounding per event", "round per line, or give one price")
+    for name in ("free_units", "block"):
+        checked.note(name, checked.has(name), "a pool with rounding per event", "round per line")
+
+
+def _pooled(checked: _Checked) -> None:
+    for name in ("free_units", "block"):
+        if name not in checked.card.rows.column_names:
+            continue
+        checked.note(name, checked.has(name) & checked.has("element"), "only usage is pooled", "remove it here")
+        checked.each(["product", "unit", name], name, lambda *cells: _whole_units(checked.products, *cells))
+    pools = [name for name in ("free_units", "block") if name in checked.card.rows.column_names]
+    if pools:
+        filled = np.logical_or.reduce([checked.has(name) for name in pools])
+        rows = checked.card.rows.filter(pa.array(filled))
+        shared, _ = combined(rows, ["product", "destination"])
+        stated, first = combined(rows, ["product", "destination", "unit", *pools])
+        agreed = np.full(len(rows), -1, dtype=np.int64)
+        agreed[shared[first][::-1]] = np.arange(len(first) - 1, -1, -1)
+        bad = np.zeros(len(filled), dtype=bool)
+        bad[np.flatnonzero(filled)] = stated != agreed[shared]
+        problem = "differs from another row of this product and destination"
+        checked.note(pools[0], bad, problem, "they share one pool: state it alike")
+
+
+def _whole_units(products: Mapping[str, Product], product: str, unit: str, cell: str) -> tuple[str, str] | None:
+    found = products.get(product)
+    size = found.unit_size(unit) if found else None
+    if not cell or size is None or found is None:
+        return None
+    if is_whole(parse_decimal(cell), size):
+        return None
+    return f"is not a whole number of {found.base}s", "pools hold base units"

@@ -1,0 +1,99 @@
+"""Whether the schedules and pools of a card fit the products that they count."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from fnmatch import fnmatchcase
+
+from rates.cardcells import COUNTRIES
+from rates.errors import Fault
+from rates.products import Product
+from rates.tiers import Measure, Pool, Schedule, Selector, whole
+
+_ANY = "*"
+
+
+def schedule_faults(schedule: Schedule, products: Mapping[str, Product], place: str) -> list[Fault]:
+    """What is wrong with a schedule at `place` (`card.toml: tiers.NAME`): its selectors, its unit, its bounds."""
+    faults, filling = _selected(schedule.fill, products, place)
+    if schedule.measure is Measure.EVENTS:
+        if schedule.unit != "event":
+            problem = "is not what events are counted in"
+            faults.append(Fault(place=f"{place}.unit", value=schedule.unit, problem=problem, remedy="write event"))
+        size: int | None = 1
+    else:
+        size = _size(schedule.unit, filling, place, faults)
+    if size is not None:
+        for i, bound in enumerate(schedule.up_to):
+            faults += _whole(bound, size, f"{place}.up_to[{i}]")
+    return faults
+
+
+def pool_faults(pool: Pool, products: Mapping[str, Product], place: str) -> list[Fault]:
+    """What is wrong with a pool at `place` (`card.toml: pools.NAME`): its selectors, its unit, its numbers."""
+    faults, filling = _selected(pool.fill, products, place)
+    size = _size(pool.unit, filling, place, faults)
+    if size is not None:
+        faults += _whole(pool.free, size, f"{place}.free") + _whole(pool.block, size, f"{place}.block")
+    if not (pool.free or pool.block):
+        problem = "gives neither free units nor a block"
+        faults.append(Fault(place=place, value="", problem=problem, remedy="give one, or remove the pool"))
+    return faults
+
+
+def is_whole(quantity: Decimal, size: int) -> bool:
+    """Whether so many units of `size` base units are a whole number of base units."""
+    try:
+        whole(quantity, size)
+    except ValueError:
+        return False
+    return True
+
+
+def _selected(
+    selectors: tuple[Selector, ...], products: Mapping[str, Product], place: str
+) -> tuple[list[Fault], list[Product]]:
+    faults: list[Fault] = []
+    filling: dict[str, Product] = {}
+    for i, selector in enumerate(selectors):
+        for pattern in selector.product:
+            found = [name for name in products if fnmatchcase(name, pattern)]
+            if not found:
+                known = f"known: {', '.join(sorted(products))}"
+                where = f"{place}.fill[{i}].product"
+                faults.append(Fault(place=where, value=pattern, problem="selects no product", remedy=known))
+            filling.update({name: products[name] for name in found})
+        if not selector.product:
+            filling.update(products)
+        for pattern in selector.country:
+            if not any(fnmatchcase(code, pattern) for code in COUNTRIES):
+                where = f"{place}.fill[{i}].country"
+                remedy = "write its two capital letters, as in GB"
+                faults.append(Fault(place=where, value=pattern, problem="selects no country", remedy=remedy))
+    return faults, list(filling.values())
+
+
+def _size(unit: str, filling: list[Product], place: str, faults: list[Fault]) -> int | None:
+    bases = sorted({product.base for product in filling})
+    if len(bases) > 1:
+        problem = f"counts {' and '.join(bases)}s in one counter"
+        remedy = "select products of one base unit, or count events"
+        faults.append(Fault(place=f"{place}.fill", value="", problem=problem, remedy=remedy))
+        return None
+    for product in filling:
+        if unit and unit not in product.units:
+            problem = f"is not a unit of {product.id}, which fills it"
+            remedy = f"use one of {', '.join(product.units)}"
+            faults.append(Fault(place=f"{place}.unit", value=unit, problem=problem, remedy=remedy))
+            return None
+    sizes = {product.units[unit] for product in filling if unit}
+    if len(sizes) > 1:
+        problem = "has another size in each product that fills it"
+        faults.append(Fault(place=f"{place}.unit", value=unit, problem=problem, remedy="use the base unit"))
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def _whole(quantity: Decimal, size: int, place: str) -> list[Fault]:
+    if is_whole(quantity, size):
+        return []
+    problem = "is not a whole number of base units"
+    return [Fault(place=place, value=str(quantity), problem=problem, remedy="counters hold whole base units")]
