@@ -78,7 +78,7 @@ def compose(
 def progress(standing: Standing, account: str) -> TierProgress:
     """Where a counter stands, in its unit."""
     schedule, size = standing.schedule, standing.unit_size
-    # Graduated: the tier of the next unit. Volume: the tier of all units so far, and a bound belongs to the one it ends.
+    # Graduated: the tier of the next unit. Volume: the tier of all units so far; a bound is still in the tier it ends.
     graduated = schedule.mode is Mode.GRADUATED
     reached = sum(bound < standing.position + graduated for bound in standing.bounds)
     following = standing.bounds[reached] if reached < len(standing.bounds) else None

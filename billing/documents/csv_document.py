@@ -1,0 +1,67 @@
+"""Invoice lines as CSV: UTF-8, a header, the same columns in the same order, one row a line.
+
+A text that a spreadsheet would calculate gets an apostrophe before it; `parse` takes it off again.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from billing.invoices import LINE_FIELDS, Invoice, record
+from rates.errors import TollbookError
+
+COLUMNS = ("number", "account", "period", "issued_on", "currency", *LINE_FIELDS)
+"""The columns, in their order. It is never changed: new ones are added at the end."""
+
+NUMBERS = frozenset({"events", "quantity", "unit_price", "amount", "residual", "base_quantity"})
+"""Columns that hold numbers: a minus sign in them starts no formula."""
+
+# With the apostrophes before it, so that a text that has one of its own comes back as it was.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+
+class CsvInvalidError(TollbookError):
+    """A file does not have the columns of an invoice export."""
+
+
+def render(invoices: Iterable[Invoice]) -> Iterator[str]:
+    """The header and then one row for each line, each with its end of line. Of a draft the number is empty."""
+    yield _row(COLUMNS)
+    for invoice in invoices:
+        issued = invoice.issued_on.isoformat() if invoice.issued_on else ""
+        head = (invoice.number, invoice.party.account, invoice.period, issued, invoice.party.currency)
+        for line in invoice.lines:
+            yield _row(_cells({**dict(zip(COLUMNS, head, strict=False)), **record(line, invoice.party.currency)}))
+
+
+def parse(text: str) -> list[dict[str, object]]:
+    """The rows of a rendering: each line's record with the columns of its invoice before it. Raises CsvInvalidError."""
+    rows = csv.reader(io.StringIO(text, newline=""))
+    header = next(rows, [])
+    if tuple(header) != COLUMNS:
+        raise CsvInvalidError("not the columns of an invoice export", place="line 1", value=",".join(header))
+    return [_values(dict(zip(COLUMNS, row, strict=True))) for row in rows]
+
+
+def _cells(values: dict[str, object]) -> list[str]:
+    return [_cell(column, values[column]) for column in COLUMNS]
+
+
+def _cell(column: str, value: object) -> str:
+    text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if column in NUMBERS or not _FORMULA.match(text) else f"'{text}"
+
+
+def _values(cells: dict[str, str]) -> dict[str, object]:
+    texts = {
+        column: cell if column in NUMBERS or not (cell[:1] == "'" and _FORMULA.match(cell)) else cell[1:]
+        for column, cell in cells.items()
+    }
+    return {**texts, "events": int(texts["events"]), "cards": texts["cards"].split()}
+
+
+def _row(cells: Sequence[str]) -> str:
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
