@@ -1,0 +1,179 @@
+"""Card versions, compiled once for all accounts: what their rows match, and what they say beside it, as columns."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rates.cards import Card, codes_and_values
+from rates.patterns import ALWAYS, Patterns, dimension, dimensions_of, microseconds, patterns
+from rates.prefixes import NONE
+from rates.prices import USAGE, price_list
+from rates.products import Product
+from rates.quantities import INT64_MAX, Increments
+from rates.tables import ElementTable, Part
+from rates.usage import Texts
+
+Int64s = NDArray[np.int64]
+Int32s = NDArray[np.int32]
+Flags = NDArray[np.bool_]
+
+FREE = -2
+"""The setup price of a row whose setup fee is 0: there is nothing to charge, and no row of `setup` is asked."""
+
+_SMALL_ROWS = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What each row of a card says beside its match, n rows.
+
+    `rate` int64 and `price` int32 are global ids; `setup` is the price of the setup fee (-1: none, `FREE`). `first`
+    and `next` are increments (0: the product's), `grace` is -1 for the product's, `max_quantity` INT64_MAX for none.
+    `per_event`: the unit is the event.
+    """
+
+    rate: Int64s
+    price: Int32s
+    setup: Int32s
+    first: Int64s
+    next: Int64s
+    grace: Int64s
+    max_quantity: Int64s
+    blocked: Flags
+    per_event: Flags
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CardTable:
+    """One card version, compiled. `effective_from` and `effective_to` are microseconds, half-open.
+
+    `parts` has the patterns of each (product, element); `tables` the tables made of them so far.
+    """
+
+    id: str
+    version: str
+    currency: str
+    overlay: bool
+    effective_from: int
+    effective_to: int
+    terms: Terms
+    parts: Mapping[tuple[str, str], Part]
+    products: Mapping[str, Product]
+    tables: dict[tuple[str, str], ElementTable] = field(default_factory=dict)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it may share a table with other cards."""
+        return len(self.terms.rate) <= _SMALL_ROWS
+
+    def table(self, product: str, element: str) -> ElementTable | None:
+        """The table of one element, made when it is first asked for; None if the card does not price it."""
+        key = (product, element)
+        if key not in self.parts:
+            return None
+        if key not in self.tables:
+            self.tables[key] = ElementTable.build(self.products[product], [self.parts[key]])
+        return self.tables[key]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lineage:
+    """All versions of one card by their start. From its start on a later one stands in place of those before it."""
+
+    id: str
+    versions: tuple[CardTable, ...]
+
+    def intervals(self) -> Iterator[tuple[CardTable, int, int]]:
+        """Each version with the time in which it is in force."""
+        for i, version in enumerate(self.versions):
+            until = self.versions[i + 1].effective_from if i + 1 < len(self.versions) else ALWAYS[1]
+            yield version, version.effective_from, min(version.effective_to, until)
+
+    def in_force(self, at: Int64s) -> Int32s:
+        """The place of the version in force at each instant, int32[n], -1 for none."""
+        starts = np.array([version.effective_from for version in self.versions], dtype=np.int64)
+        ends = np.array([version.effective_to for version in self.versions], dtype=np.int64)
+        latest = np.searchsorted(starts, at, side="right") - 1
+        return np.where((latest >= 0) & (at < ends[latest]), latest, NONE).astype(np.int32)
+
+
+def compile_card(card: Card, products: Mapping[str, Product], *, rate_base: int = 0, price_base: int = 0) -> CardTable:
+    """A checked card, ready to match; its rates and prices get their ids from the two bases on.
+
+    Raises `CardTooWideError`, and ValueError for cells that are not canonical.
+    """
+    compiled = CardTable(
+        id=card.id,
+        version=card.version,
+        currency=card.currency,
+        overlay=card.overlay,
+        effective_from=microseconds(card.effective_from),
+        effective_to=microseconds(card.effective_to) if card.effective_to else ALWAYS[1],
+        terms=_terms(card, products, rate_base, price_base),
+        parts=_parts(card, products),
+        products=products,
+    )
+    if not compiled.is_small:
+        # Now, at publication or loading, and not while the first event waits.
+        for product, element in compiled.parts:
+            compiled.table(product, element)
+    return compiled
+
+
+def lineages(cards: Sequence[CardTable]) -> dict[str, Lineage]:
+    """Card versions by the id of the card that they are versions of."""
+    versions: dict[str, list[CardTable]] = {}
+    for card in sorted(cards, key=lambda card: card.effective_from):
+        versions.setdefault(card.id, []).append(card)
+    return {name: Lineage(id=name, versions=tuple(each)) for name, each in versions.items()}
+
+
+def _parts(card: Card, products: Mapping[str, Product]) -> dict[tuple[str, str], Part]:
+    found = patterns(card)
+    product, product_names = codes_and_values(card.rows, "product")
+    element, element_names = codes_and_values(card.rows, "element")
+    elements = sorted({name or USAGE for name in element_names})
+    plain_element = np.array([elements.index(name or USAGE) for name in element_names], dtype=np.int64)[element]
+    kind = (product * np.int64(len(elements)) + plain_element)[found.row]
+    dimensions: dict[str, Texts] = {}
+    parts = {}
+    for code in np.unique(kind).tolist():
+        of = products.get(product_names[code // len(elements)])
+        if of is None:
+            continue
+        for name in dimensions_of(of):
+            if name not in dimensions:
+                dimensions[name] = dimension(card, name)
+        some = np.flatnonzero(kind == code)
+        beside = {name: dimensions[name] for name in dimensions_of(of)}
+        parts[of.id, elements[code % len(elements)]] = _part(found, some, beside)
+    return parts
+
+
+def _part(found: Patterns, some: Int64s, beside: Mapping[str, Texts]) -> Part:
+    rows = found.row[some]
+    return Part(found.take(some), {name: Texts(text.codes[rows], text.values) for name, text in beside.items()})
+
+
+def _terms(card: Card, products: Mapping[str, Product], rate_base: int, price_base: int) -> Terms:
+    prices = price_list(card, products)
+    setup = np.where(prices.setup >= 0, prices.setup + price_base, NONE)
+    return Terms(
+        rate=rate_base + np.arange(card.rows.num_rows, dtype=np.int64),
+        price=np.where(prices.usage >= 0, prices.usage + price_base, NONE).astype(np.int32),
+        setup=np.where(_cells(card, "setup_fee", lambda cell: cell == "0"), FREE, setup).astype(np.int32),
+        first=_cells(card, "increments", lambda cell: Increments.parse(cell).first if cell else 0),
+        next=_cells(card, "increments", lambda cell: Increments.parse(cell).next if cell else 0),
+        grace=_cells(card, "grace", lambda cell: int(cell) if cell else NONE),
+        max_quantity=_cells(card, "max_quantity", lambda cell: int(cell) if cell else INT64_MAX),
+        blocked=_cells(card, "blocked", lambda cell: cell == "true"),
+        per_event=_cells(card, "unit", lambda cell: cell == "event"),
+    )
+
+
+def _cells(card: Card, name: str, meaning: Callable[[str], int | bool]) -> NDArray[Any]:
+    codes, values = codes_and_values(card.rows, name)
+    return np.array(list(map(meaning, values)))[codes]

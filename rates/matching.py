@@ -1,0 +1,223 @@
+"""Which row decides: books of cards, and the cascade of events through the cards of their books.
+
+A book is a list of lineages (all versions of one card) in order of priority; each is applied to the events that those
+before it left unmatched. Ten thousand accounts with a small card of their own over one list are two tables: one in
+which the card is one more condition, and the list's.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rates.cardtables import CardTable, Lineage, Terms
+from rates.prefixes import NONE
+from rates.tables import ElementTable, Part
+from rates.usage import UsageColumns
+
+Int64s = NDArray[np.int64]
+Int32s = NDArray[np.int32]
+Int16s = NDArray[np.int16]
+Flags = NDArray[np.bool_]
+
+_MANY = 16
+"""So many small cards share a table; fewer are faster each alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Book:
+    """What an account is rated with: cards in order of priority, and the currency that they must have ("": any)."""
+
+    lineages: tuple[Lineage, ...]
+    currency: str = ""
+
+
+class Source(NamedTuple):
+    """A table that was asked, the terms of its rows, and the cards they belong to, each from its first row on."""
+
+    table: ElementTable
+    terms: Terms
+    cards: tuple[CardTable, ...]
+    first_rows: Int64s
+
+    def card_of(self, row: Int32s) -> Int64s:
+        """The place in `cards` of each row."""
+        return np.searchsorted(self.first_rows, row, side="right") - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matches:
+    """Per event the source (int32[n] into `sources`, -1: none), the pattern in its table, and the country's code."""
+
+    sources: tuple[Source, ...]
+    source: Int32s
+    pattern: Int32s
+    country: Int16s
+
+
+class Books(Sequence[Book]):
+    """The books that a column `book` points into. Made once and kept, they also keep the tables that they share."""
+
+    def __init__(self, books: Sequence[Book]) -> None:
+        self._books = tuple(books)
+        found: dict[tuple[int, ...], int] = {}
+        kept: list[Lineage] = []
+        depth = max((len(book.lineages) for book in self._books), default=0)
+        self.order = np.full((len(self._books), depth), NONE, dtype=np.int32)
+        for i, book in enumerate(self._books):
+            for k, lineage in enumerate(book.lineages):
+                code = found.setdefault(tuple(map(id, lineage.versions)), len(kept))
+                if code == len(kept):
+                    kept.append(lineage)
+                self.order[i, k] = code
+        self.lineages = tuple(kept)
+        small = np.array([all(card.is_small for card in lineage.versions) for lineage in kept], dtype=np.bool_)
+        self.shared = small & (np.count_nonzero(small) > _MANY)
+        self._shared_sources: dict[tuple[str, str], Source | None] = {}
+
+    @classmethod
+    def of(cls, books: Sequence[Book]) -> "Books":
+        """The same books, ready to match."""
+        return books if isinstance(books, Books) else cls(books)
+
+    def __len__(self) -> int:
+        return len(self._books)
+
+    @overload
+    def __getitem__(self, index: int) -> Book: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Book, ...]: ...
+    def __getitem__(self, index: int | slice) -> Book | tuple[Book, ...]:
+        return self._books[index]
+
+    def elements(self, product: str) -> frozenset[str]:
+        """The elements of a product that any card prices."""
+        cards = (card for lineage in self.lineages for card in lineage.versions)
+        return frozenset(element for card in cards for of, element in card.parts if of == product)
+
+    def have_card(self, usage: UsageColumns, rows: Int64s) -> Flags:
+        """Whether any card of its book is in force when each event occurs."""
+        found = np.zeros(len(rows), dtype=np.bool_)
+        for depth in range(self.order.shape[1]):
+            for code, some in _groups(self.order[usage.book[rows], depth]):
+                if code >= 0:
+                    found[some] |= self.lineages[code].in_force(usage.occurred_at[rows[some]]) >= 0
+        return found
+
+    def match(self, usage: UsageColumns, rows: Int64s, product: str, element: str, country: Int16s | None) -> Matches:
+        """What decides one element of some events of a product, all of which have a book.
+
+        `country` holds the codes that the events state (for products whose country is not that of the called number:
+        all that is known), or is None where no event states any.
+        """
+        cascade = _Cascade(usage, rows, country)
+        for depth in range(self.order.shape[1]):
+            lineage = cascade.keep(self.order[usage.book[rows[cascade.left]], depth])
+            for source, place, part in self._sources(cascade, lineage, product, element):
+                cascade.apply(source, place, part)
+            cascade.close()
+        return cascade.matches()
+
+    def _sources(
+        self, cascade: "_Cascade", lineage: Int32s, product: str, element: str
+    ) -> Iterator[tuple[Source, Int64s, Int32s | None]]:
+        """The tables to ask at one depth, each with the events to ask it about and their part of the table."""
+        left, is_shared = cascade.left, self.shared[lineage]
+        if is_shared.any():
+            source = self._shared_source(product, element)
+            if source is not None:
+                yield source, left[is_shared], lineage[is_shared] + np.int32(1)
+            left, lineage = left[~is_shared], lineage[~is_shared]
+        for code, some in _groups(lineage):
+            place = left[some]
+            for version, these in _groups(self.lineages[code].in_force(cascade.occurred_at(place))):
+                card = self.lineages[code].versions[version]
+                table = card.table(product, element) if version >= 0 else None
+                if table is not None:
+                    yield Source(table, card.terms, (card,), np.zeros(1, dtype=np.int64)), place[these], None
+
+    def _shared_source(self, product: str, element: str) -> Source | None:
+        key = (product, element)
+        if key not in self._shared_sources:
+            self._shared_sources[key] = _share(self.lineages, self.shared, key)
+        return self._shared_sources[key]
+
+
+class _Cascade:
+    """Which events are still open while one card after the other is applied, and what has been found so far."""
+
+    def __init__(self, usage: UsageColumns, rows: Int64s, country: Int16s | None) -> None:
+        self._usage = usage
+        self._rows = rows
+        self._stated = country
+        self._sources: list[Source] = []
+        self._source = np.full(len(rows), NONE, dtype=np.int32)
+        self._pattern = np.full(len(rows), NONE, dtype=np.int32)
+        self._rank = np.full(len(rows), NONE, dtype=np.int64)
+        self._country = np.zeros(len(rows), dtype=np.int16) if country is None else country.copy()
+        self._closed = np.zeros(len(rows), dtype=np.bool_)
+        self.left = np.arange(len(rows))
+
+    def keep(self, lineage: Int32s) -> Int32s:
+        """Go on with the events that have a card at this depth; their lineages."""
+        some = lineage >= 0
+        self.left = self.left[some]
+        return lineage[some]
+
+    def occurred_at(self, place: Int64s) -> Int64s:
+        return self._usage.occurred_at[self._rows[place]]
+
+    def apply(self, source: Source, place: Int64s, part: Int32s | None) -> None:
+        stated = None if self._stated is None else self._stated[place]
+        pattern, self._country[place] = source.table.match(self._usage, self._rows[place], stated, part)
+        place, pattern = place[pattern >= 0], pattern[pattern >= 0]
+        # An overlay card yields to a closer match below it; every other decides.
+        overlay = np.array([card.overlay for card in source.cards], dtype=np.bool_)
+        self._closed[place] = ~overlay[source.card_of(source.table.patterns.row[pattern])]
+        rank = source.table.rank[pattern]
+        closer = rank > self._rank[place]
+        place = place[closer]
+        self._source[place] = len(self._sources)
+        self._pattern[place] = pattern[closer]
+        self._rank[place] = rank[closer]
+        self._sources.append(source)
+
+    def close(self) -> None:
+        self.left = self.left[~self._closed[self.left]]
+
+    def matches(self) -> Matches:
+        return Matches(sources=tuple(self._sources), source=self._source, pattern=self._pattern, country=self._country)
+
+
+def _groups(codes: Int32s) -> Iterator[tuple[int, Int64s | slice]]:
+    """The places of each code, by ascending code."""
+    if not len(codes):
+        return
+    if codes.min() == codes.max():
+        yield int(codes[0]), slice(None)
+        return
+    order = np.argsort(codes, kind="stable")
+    for some in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
+        yield int(codes[some[0]]), some
+
+
+def _share(lineages: Sequence[Lineage], shared: Flags, key: tuple[str, str]) -> Source | None:
+    """One table of all small cards. A pattern's card is a condition, and its version's time is its own."""
+    parts: list[Part] = []
+    codes: list[int] = []
+    cards: list[CardTable] = []
+    first_rows = [0]
+    for code in np.flatnonzero(shared).tolist():
+        for card, start, end in lineages[code].intervals():
+            if key in card.parts:
+                parts.append(card.parts[key].within(start, end, first_rows[-1]))
+                codes.append(code + 1)
+                cards.append(card)
+                first_rows.append(first_rows[-1] + len(card.terms.rate))
+    if not cards:
+        return None
+    columns = {f.name: np.concatenate([getattr(card.terms, f.name) for card in cards]) for f in fields(Terms)}
+    table = ElementTable.build(cards[0].products[key[0]], parts, codes)
+    return Source(table, Terms(**columns), tuple(cards), np.array(first_rows[:-1], dtype=np.int64))

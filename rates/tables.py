@@ -1,0 +1,317 @@
+"""The rows of one element of one product, compiled: an event's number, caller, dimensions and time -> the row.
+
+A number is looked up once and lands in a cell: the longest prefix that rows or the numbering plan know, so that the
+country comes with the cell. Where nothing but the number decides, the cell has its row at once. Elsewhere the search
+goes up from the cell's longest prefix to ever shorter ones, and at each asks the shapes in which rows state their
+other conditions (how long an origin, which dimensions), the most decisive first, on the events that are left.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rates.numbering import COUNTRIES, COUNTRY_CODES, PLAN
+from rates.patterns import ALWAYS, EXACT, UNKNOWN, Patterns, country_codes, dimensions_of
+from rates.prefixes import NONE, PrefixTable, digit_counts
+from rates.products import Product
+from rates.shapes import Dimension, Questions, Shape, shapes
+from rates.usage import Texts, UsageColumns, recode
+
+Int64s = NDArray[np.int64]
+Int32s = NDArray[np.int32]
+Int16s = NDArray[np.int16]
+Flags = NDArray[np.bool_]
+Rows = Int64s | slice
+
+_SEARCH = -2
+_CARD = ""
+"""The name of the condition on the card itself, where a table holds many cards."""
+
+_PLAN_PREFIXES = np.array(sorted(map(int, PLAN)), dtype=np.int64)
+_PLAN_COUNTRIES = np.array([COUNTRY_CODES[PLAN[str(prefix)]] for prefix in _PLAN_PREFIXES], dtype=np.int16)
+
+
+class Part(NamedTuple):
+    """What one card gives to a table: its patterns of the element, and their dimensions beside them."""
+
+    patterns: Patterns
+    dimensions: Mapping[str, Texts]
+
+    def within(self, start: int, end: int, first_row: int) -> "Part":
+        """The same for the time from `start` to `end` only, its rows counted from `first_row`."""
+        return Part(self.patterns.within(start, end, first_row), self.dimensions)
+
+
+class Matched(NamedTuple):
+    """Per event the pattern that decides (int32[n], -1: none) and the country (int16[n], a code)."""
+
+    pattern: Int32s
+    country: Int16s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElementTable:
+    """One element of one product, of one card or of many small ones.
+
+    Cells are the slots of `numbers`: `country` int16[cells] is that of the numbering plan (if `refined`), `holder`
+    int32[cells] the longest prefix with rows, `above` the next shorter one with rows, and `resolved` the pattern
+    where the number alone decides (-1: none matches, -2: search). Exact texts are nodes behind the cells. `rank`
+    int64[patterns] says how closely a pattern matches, comparable between the cards of a product.
+    """
+
+    numbers: PrefixTable
+    refined: bool
+    country: Int16s
+    holder: Int32s
+    above: Int32s
+    resolved: Int32s
+    shapes: tuple[Shape, ...]
+    exact: Mapping[str, int]
+    dimensions: tuple[str, ...]
+    values: tuple[tuple[str, ...], ...]
+    codes: tuple[Int32s, ...]
+    patterns: Patterns
+    rank: Int64s
+    dated: bool
+
+    @classmethod
+    def build(cls, product: Product, parts: Sequence[Part], part_codes: Sequence[int] = ()) -> Self:
+        """The table of some cards' patterns. With `part_codes` (from 1) an event asks only the parts of its code."""
+        patterns = _joined(parts)
+        names = dimensions_of(product)
+        values, codes = _dimensions(names, parts)
+        rank = _ranks(patterns, codes)
+        dimensions = [each for each in zip(names, values, codes, strict=True) if each[2].any()]
+        if part_codes:
+            code = np.repeat(np.array(part_codes, dtype=np.int32), [len(part.patterns) for part in parts])
+            dimensions.append((_CARD, ("",) * (max(part_codes) + 1), code))
+        table = cls._unresolved(product, patterns, rank, dimensions)
+        return replace(table, resolved=table.resolve())
+
+    @classmethod
+    def _unresolved(
+        cls,
+        product: Product,
+        patterns: Patterns,
+        rank: Int64s,
+        dimensions: Sequence[Dimension],
+    ) -> Self:
+        refined = product.country_of == "to"
+        is_exact = patterns.length == EXACT
+        plan = _PLAN_PREFIXES if refined else _PLAN_PREFIXES[:0]
+        cells = np.unique(np.concatenate([[np.int64(0)], patterns.prefix[~is_exact], plan]))
+        node = np.searchsorted(cells, patterns.prefix)
+        node[is_exact] = len(cells) + patterns.prefix[is_exact]
+        numbers = PrefixTable.build(cells, digit_counts(cells))
+        holder, above = _holders(numbers, np.bincount(node, minlength=len(cells))[: len(cells)] > 0)
+        dated = (patterns.starts.max(initial=ALWAYS[0]) > ALWAYS[0]) | (
+            patterns.ends.min(initial=ALWAYS[1]) < ALWAYS[1]
+        )
+        codes = tuple(code for _, _, code in dimensions)
+        values = tuple(value for _, value, _ in dimensions)
+        return cls(
+            numbers=numbers,
+            refined=refined,
+            country=_countries(numbers, cells) if refined else np.zeros(len(cells), dtype=np.int16),
+            holder=holder,
+            above=above,
+            resolved=np.full(len(cells), _SEARCH, dtype=np.int32),
+            shapes=shapes(patterns, node, len(cells) + len(patterns.exact), dimensions),
+            exact={text: len(cells) + i for i, text in enumerate(patterns.exact)},
+            dimensions=tuple(name for name, _, _ in dimensions),
+            values=values,
+            codes=codes,
+            patterns=patterns,
+            rank=rank,
+            dated=bool(dated),
+        )
+
+    def match(self, usage: UsageColumns, rows: Rows, country: Int16s | None, part: Int32s | None = None) -> Matched:
+        """The patterns of some events. `country` is what they state (None: nothing), `part` their card's (from 1)."""
+        cell = self.numbers.lookup(usage.to[rows])
+        pattern = self.resolved.take(cell)
+        search = pattern == _SEARCH
+        planned = self.country.take(cell) if self.refined else None
+        if country is None:
+            country = planned if planned is not None else np.zeros(len(cell), dtype=np.int16)
+        elif planned is not None:
+            if "country" in self.dimensions:
+                search |= (country != 0) & (country != planned)
+            country = np.where(country == 0, planned, country)
+        node = self._exact_nodes(usage, rows)
+        if node is not None:
+            search |= node >= 0
+        found = np.flatnonzero(search)
+        if len(found):
+            questions = self._questions(
+                usage, _rows_of(rows, found), country[found], None if part is None else part[found]
+            )
+            pattern[found] = self._search(
+                questions, self.holder.take(cell[found]), None if node is None else node[found]
+            )
+        return Matched(pattern, country)
+
+    def _exact_nodes(self, usage: UsageColumns, rows: Rows) -> Int64s | None:
+        if not self.exact:
+            return None
+        text = usage.texts.get("to_address")
+        if text is None:
+            return None
+        return np.array([self.exact.get(value, NONE) for value in text.values], dtype=np.int64)[text.codes[rows]]
+
+    def _questions(self, usage: UsageColumns, rows: Int64s, country: Int16s, part: Int32s | None) -> Questions:
+        known = {"country": country.astype(np.int32)} | ({} if part is None else {_CARD: part})
+        nothing = np.zeros(len(rows), dtype=np.int32)
+        codes = []
+        for name, values in zip(self.dimensions, self.values, strict=True):
+            text = usage.texts.get(name)
+            if name in known or text is None:
+                codes.append(known.get(name, nothing))
+            else:
+                codes.append(recode(Texts(text.codes[rows], text.values), values))
+        origin = usage.from_[rows] if any(shape.origin_length for shape in self.shapes) else nothing.astype(np.int64)
+        at = usage.occurred_at[rows] if self.dated else nothing.astype(np.int64)
+        return Questions(origin=origin, digits=digit_counts(origin), codes=tuple(codes), at=at)
+
+    def _search(self, questions: Questions, node: Int32s, exact: Int64s | None) -> Int32s:
+        found = np.full(len(node), NONE, dtype=np.int32)
+        if exact is not None:
+            self._probe(questions, exact, np.flatnonzero(exact >= 0), found)
+        nodes = node.astype(np.int64)
+        left = np.flatnonzero((found < 0) & (nodes >= 0))
+        while len(left):
+            left = self._probe(questions, nodes, left, found)
+            nodes[left] = self.above.take(nodes[left])
+            left = left[nodes[left] >= 0]
+        return found
+
+    def _probe(self, questions: Questions, nodes: Int64s, left: Int64s, found: Int32s) -> Int64s:
+        """Ask every shape at the events' nodes; note what is found, return the events that are left."""
+        for shape in self.shapes:
+            if not len(left):
+                break
+            rows, key = shape.ask(questions, nodes, left)
+            first = np.searchsorted(shape.keys, key)
+            for nth in range(shape.longest_run):
+                place = np.minimum(first + nth, len(shape.keys) - 1)
+                hit = shape.keys[place] == key
+                if self.dated:
+                    pattern, at = shape.pattern[place], questions.at[rows]
+                    hit &= (self.patterns.starts[pattern] <= at) & (at < self.patterns.ends[pattern])
+                found[rows[hit]] = shape.pattern[place[hit]]
+            left = left[found[left] < 0]
+        return left
+
+    def resolve(self) -> Int32s:
+        """The pattern of each cell where it depends on the number alone."""
+        cells = len(self.holder)
+        nothing = np.zeros(cells, dtype=np.int32)
+        codes = tuple(self.country.astype(np.int32) if name == "country" else nothing for name in self.dimensions)
+        zeros = nothing.astype(np.int64)
+        questions = Questions(origin=zeros, digits=zeros.astype(np.int8), codes=codes, at=zeros)
+        conditional = self._conditional_nodes()
+        found = np.full(cells, NONE, dtype=np.int32)
+        nodes = self.holder.astype(np.int64)
+        left = np.flatnonzero(nodes >= 0)
+        while len(left):
+            stop = conditional[nodes[left]]
+            found[left[stop]] = _SEARCH
+            left = self._probe(questions, nodes, left[~stop], found)
+            nodes[left] = self.above.take(nodes[left])
+            left = left[nodes[left] >= 0]
+        return found
+
+    def _conditional_nodes(self) -> Flags:
+        plain = (self.patterns.origin_length == 0) & (self.patterns.starts == ALWAYS[0])
+        plain &= self.patterns.ends == ALWAYS[1]
+        for name, code in zip(self.dimensions, self.codes, strict=True):
+            if name != "country" or not self.refined:
+                plain &= code == 0
+        conditional = np.zeros(len(self.holder) + len(self.patterns.exact), dtype=np.bool_)
+        for shape in self.shapes:
+            node = shape.keys // shape.span
+            conditional[node[~plain[shape.pattern]]] = True
+        return conditional
+
+
+def _rows_of(rows: Rows, some: Int64s) -> Int64s:
+    return some + (rows.start or 0) if isinstance(rows, slice) else rows[some]
+
+
+def _joined(parts: Sequence[Part]) -> Patterns:
+    texts = {text: None for part in parts for text in part.patterns.exact}
+    place = {text: i for i, text in enumerate(texts)}
+    prefixes = []
+    for patterns, _ in parts:
+        prefix, exact = patterns.prefix, patterns.length == EXACT
+        if exact.any():
+            codes = np.array([place[text] for text in patterns.exact], dtype=np.int64)
+            prefix = np.where(exact, codes[np.where(exact, prefix, 0)], prefix)
+        prefixes.append(prefix)
+    all_of = [patterns for patterns, _ in parts]
+    return Patterns(
+        row=np.concatenate([p.row for p in all_of]),
+        length=np.concatenate([p.length for p in all_of]),
+        prefix=np.concatenate(prefixes),
+        exact=tuple(texts),
+        origin_length=np.concatenate([p.origin_length for p in all_of]),
+        origin=np.concatenate([p.origin for p in all_of]),
+        starts=np.concatenate([p.starts for p in all_of]),
+        ends=np.concatenate([p.ends for p in all_of]),
+    )
+
+
+def _dimensions(names: Sequence[str], parts: Sequence[Part]) -> tuple[list[tuple[str, ...]], list[Int32s]]:
+    """Each dimension's values over all parts, and the code of each pattern."""
+    values: list[tuple[str, ...]] = []
+    codes: list[Int32s] = []
+    for name in names:
+        texts = [part.dimensions[name] for part in parts]
+        known = {value: None for text in texts for value in text.values}
+        all_values = COUNTRIES if name == "country" else ("", *(value for value in known if value))
+        values.append(all_values)
+        codes.append(np.concatenate([_coded(name, text, all_values) for text in texts]))
+    return values, codes
+
+
+def _coded(name: str, text: Texts, values: Sequence[str]) -> Int32s:
+    if name != "country":
+        return recode(text, values)
+    # A country that no event can have must not turn into any country.
+    codes = country_codes(text.values)
+    return np.where(codes < 0, len(COUNTRIES), codes).astype(np.int32)[text.codes]
+
+
+def _ranks(patterns: Patterns, codes: Sequence[Int32s]) -> Int64s:
+    origin = np.where(patterns.origin_length == UNKNOWN, 1, patterns.origin_length).astype(np.int64)
+    rank = patterns.length.astype(np.int64) * EXACT + origin
+    for code in codes:
+        rank = rank * 2 + (code > 0)
+    return rank
+
+
+def _holders(numbers: PrefixTable, has_rows: Flags) -> tuple[Int32s, Int32s]:
+    """Each cell's longest prefix with rows, itself included, and the next one above that."""
+    cells = len(has_rows)
+    holder = np.where(has_rows, np.arange(cells, dtype=np.int32), np.int32(NONE))
+    for length in range(1, numbers.deepest + 1):
+        some = np.flatnonzero((numbers.length == length) & ~has_rows)
+        holder[some] = holder[numbers.parent[some]]
+    parent = numbers.parent
+    above = np.where(parent >= 0, holder.take(parent, mode="clip"), np.int32(NONE)).astype(np.int32)
+    return holder, above
+
+
+def _countries(numbers: PrefixTable, cells: Int64s) -> Int16s:
+    country = np.zeros(len(cells), dtype=np.int16)
+    planned = np.searchsorted(cells, _PLAN_PREFIXES)
+    country[planned] = _PLAN_COUNTRIES
+    in_plan = np.zeros(len(cells), dtype=np.bool_)
+    in_plan[planned] = True
+    for length in range(1, numbers.deepest + 1):
+        some = np.flatnonzero((numbers.length == length) & ~in_plan)
+        country[some] = country[numbers.parent[some]]
+    return country
