@@ -16,7 +16,7 @@ from rates.cards import instant
 from rates.cardsheet import SHOWN, Sheet, capped
 from rates.errors import Fault, TollbookError
 from rates.money import normal, parse_decimal, parse_price
-from rates.numbering import PLAN
+from rates.numbering import ASSIGNED
 from rates.quantities import INT64_MAX, Increments
 
 Check = Callable[[str], str]
@@ -24,19 +24,6 @@ Check = Callable[[str], str]
 
 Canonical = tuple[pa.Array, NDArray[np.bool_]]
 """Distinct values in canonical form, and which of them (bool[k]) have to be looked at one by one."""
-
-# ISO 3166-1 alpha-2, as published by the maintenance agency on 2026-01-01 (249 codes). The numbering plan adds what
-# telephony tells apart and ISO does not: XK, AC, TA.
-_ISO_3166 = """
-AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ CA CC
-CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD
-GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH
-KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW
-MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC
-SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY
-UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW
-"""
-COUNTRIES = frozenset(_ISO_3166.split()) | (frozenset(PLAN.values()) - {""})
 
 _PREFIX = "[1-9][0-9]{0,14}"
 _DECIMAL = r"[0-9]{1,12}(\.[0-9]{1,12})?"
@@ -160,9 +147,9 @@ def check_code(text: str) -> str:
 
 def check_country(code: str) -> str:
     """An ISO 3166-1 alpha-2 code."""
-    if code not in COUNTRIES:
+    if code not in ASSIGNED:
         upper = code.strip().upper()
-        remedy = f"write {upper}" if upper in COUNTRIES else "write its two capital letters, as in GB"
+        remedy = f"write {upper}" if upper in ASSIGNED else "write its two capital letters, as in GB"
         raise CellInvalidError("is not an ISO 3166-1 country", value=code, remedy=remedy)
     return code
 

@@ -149,7 +149,8 @@ def _matches(checked: _Checked) -> None:
     checked.note("mnc", checked.has("mnc") & ~checked.has("mcc"), "stands without mcc", "give the country code too")
     both = checked.has("origin") & checked.has("origin_prefixes")
     checked.note("origin", both, "an unknown caller has no prefix", "remove origin or origin_prefixes")
-    alone = checked.has("exact") & ~checked.has("prefixes")
+    empty = pc.equal(checked.sheet.cells("prefixes"), "").to_numpy(zero_copy_only=False)
+    alone = checked.has("exact") & empty
     checked.note("prefixes", alone, "is missing in an exact row", "list the whole numbers or addresses")
 
 
@@ -205,7 +206,8 @@ def _instants(checked: _Checked) -> None:
         until = micros(card.effective_to.isoformat())
         checked.note("effective_from", starts >= until, "is not before the card's effective_to", remedy)
         checked.note("effective_to", ends > until, "is after the card's", remedy)
-    checked.note("effective_to", ends <= starts, "is not after the row's effective_from", "a row lives for some time")
+    ended = checked.has("effective_to") & (ends <= starts)
+    checked.note("effective_to", ended, "is not after the row's effective_from", "a row lives for some time")
 
 
 def _rounding(checked: _Checked) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from fnmatch import fnmatchcase
 
-from rates.cardcells import COUNTRIES
 from rates.errors import Fault
+from rates.numbering import ASSIGNED
 from rates.products import Product
 from rates.tiers import Measure, Pool, Schedule, Selector, whole
 
@@ -65,7 +65,7 @@ def _selected(
         if not selector.product:
             filling.update(products)
         for pattern in selector.country:
-            if not any(fnmatchcase(code, pattern) for code in COUNTRIES):
+            if not any(fnmatchcase(code, pattern) for code in ASSIGNED):
                 where = f"{place}.fill[{i}].country"
                 remedy = "write its two capital letters, as in GB"
                 faults.append(Fault(place=where, value=pattern, problem="selects no country", remedy=remedy))
@@ -73,9 +73,9 @@ def _selected(
 
 
 def _size(unit: str, filling: list[Product], place: str, faults: list[Fault]) -> int | None:
-    bases = sorted({product.base for product in filling})
+    bases = sorted({f"{product.base}s" for product in filling})
     if len(bases) > 1:
-        problem = f"counts {' and '.join(bases)}s in one counter"
+        problem = f"counts {' and '.join(bases)} in one counter"
         remedy = "select products of one base unit, or count events"
         faults.append(Fault(place=f"{place}.fill", value="", problem=problem, remedy=remedy))
         return None

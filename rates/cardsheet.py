@@ -138,8 +138,6 @@ def capped(faults: Iterable[Fault], count: int, place: str, problem: str) -> lis
 def _file_faults(data: bytes, place: str) -> list[Fault]:
     if data[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\0" in data[:1000]:
         return [Fault(place=place, value="", problem="is not UTF-8 but UTF-16", remedy="save it as CSV UTF-8")]
-    if not data.partition(b"\n")[2].strip():
-        return [Fault(place=place, value="", problem="has no rows", remedy="write a header and at least one row")]
     try:
         data.decode()
     except UnicodeDecodeError as error:
@@ -149,6 +147,8 @@ def _file_faults(data: bytes, place: str) -> list[Fault]:
     if data.count(b"\r") != data.count(b"\r\n"):
         problem = "has a carriage return without a line feed"
         return [Fault(place=place, value="", problem=problem, remedy="end lines with LF or CRLF")]
+    if not data.partition(b"\n")[2].strip():
+        return [Fault(place=place, value="", problem="has no rows", remedy="write a header and at least one row")]
     return _quote_faults(data, place) if b'"' in data else []
 
 

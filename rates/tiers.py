@@ -210,5 +210,7 @@ def _check(schedule: Schedule, read: Reader) -> None:
             read.fault(key, f"has {given} values for {schedule.tiers} tiers", "give one per tier")
     if any(not 0 <= percent <= _WHOLE_PERCENT for percent in schedule.discounts):
         read.fault("discounts", "has a percent outside 0 to 100", "a discount is a percent off the price")
+    if any(flat < 0 for flat in schedule.flats):
+        read.fault("flats", "has one below 0", "a flat charges; give money back as a credit")
     if not schedule.fill:
         read.fault("fill", "selects nothing", "a counter that nothing fills never leaves tier 1")

@@ -1,0 +1,134 @@
+"""What a person should look at before a card is published: prices that jump, countries that the prefixes deny.
+
+None of it makes a card unusable, so it is kept apart from the faults of `rates.cardfile`.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from rates.cards import Card, codes_and_values, column, combined, decimals
+from rates.cardsheet import SHOWN, capped
+from rates.cardties import Keys, exploded, lifetimes, match_keys, micros
+from rates.errors import Fault
+from rates.money import exact
+from rates.numbering import PLAN, country_of
+from rates.products import Product
+
+Int64s = NDArray[np.int64]
+
+_LONGEST = max(map(len, PLAN))
+
+
+def jumps(old: Card, new: Card, bound: Fraction, *, place: str = "rates.csv") -> list[Fault]:
+    """A fault for each row of `new` whose price is further from the old one than `bound` times that one.
+
+    Compared are rows that match exactly the same usage, with the row of `old` in force when `new` begins. `bound` is a
+    share: 1/2 lets a price rise or fall by half. A price that was zero is beyond any bound, another unit too.
+    """
+    keys, was, now = _paired(old, new)
+    rows = _union(old, new)
+    shift = old.rows.num_rows
+    codes, first = combined(rows, ["unit", "prices"])
+    names = [codes_and_values(rows, name) for name in ("unit", "prices")]
+    cells = [tuple(values[cell[row]] for cell, values in names) for row in first.tolist()]
+    pairs = np.stack([codes[keys.row[was]], codes[keys.row[now]]])
+    kinds, inverse = np.unique(pairs, axis=1, return_inverse=True)
+    found = [_jump(cells[a], cells[b], bound) for a, b in kinds.T.tolist()]
+    bad = np.flatnonzero(np.array([bool(text) for text in found], dtype=bool)[inverse])
+    lines = new.rows["row"].to_numpy()
+    shown = [
+        Fault(
+            place=f"{place}:{lines[keys.row[now[i]] - shift]} prefixes",
+            value=keys.prefixes[int(keys.prefix[now[i]])].as_py(),
+            problem=found[int(inverse[i])],
+            remedy="accept it, or mend the price",
+        )
+        for i in bad[:SHOWN].tolist()
+    ]
+    return capped(shown, len(bad), place, "prices that jump")
+
+
+def countries_denied(card: Card, products: Mapping[str, Product], *, place: str = "rates.csv") -> list[Fault]:
+    """A fault for each row that names a country in which, by the numbering plan, none of its prefixes lies."""
+    if not {"country", "prefixes"} <= set(card.rows.column_names):
+        return []
+    called = pa.array([name for name, product in products.items() if product.country_of == "to"], pa.string())
+    named = pc.and_(
+        pc.is_in(column(card.rows, "product").cast(pa.string()), called),
+        pc.not_equal(column(card.rows, "country").cast(pa.string()), ""),
+    )
+    named = pc.and_(named, pc.equal(column(card.rows, "exact").cast(pa.string()), ""))
+    which = np.flatnonzero(named.to_numpy(zero_copy_only=False)).astype(np.int64)
+    position, prefix, prefixes = exploded(card.rows, "prefixes", which)
+    heads = pc.dictionary_encode(pc.utf8_slice_codeunits(prefixes, 0, _LONGEST))
+    head = heads.indices.to_numpy(zero_copy_only=False)[prefix].astype(np.int64)
+    codes, countries = codes_and_values(card.rows, "country")
+    packed = head * len(countries) + codes[which][position]
+    pairs, inverse = np.unique(packed, return_inverse=True)
+    texts = heads.dictionary.to_pylist()
+    denied = np.array([_denied(texts[p // len(countries)], countries[p % len(countries)]) for p in pairs.tolist()])
+    allowed = np.bincount(position[~denied[inverse]], minlength=len(which)) if len(pairs) else np.empty(0)
+    bad = which[allowed == 0]
+    lines = card.rows["row"].to_numpy()
+    shown = [
+        Fault(
+            place=f"{place}:{lines[row]} country",
+            value=countries[codes[row]],
+            problem="the numbering plan has none of this row's prefixes there",
+            remedy="check the country: usage of another one does not match this row",
+        )
+        for row in bad[:SHOWN].tolist()
+    ]
+    return capped(shown, len(bad), place, "countries that the prefixes deny")
+
+
+def _union(old: Card, new: Card) -> pa.Table:
+    names = [n for n in dict.fromkeys([*old.rows.column_names, *new.rows.column_names]) if n != "row"]
+    columns = {}
+    for name in names:
+        parts = [codes_and_values(card.rows, name) for card in (old, new)]
+        texts = [pa.array(values, pa.string()).take(pa.array(codes)) for codes, values in parts]
+        columns[name] = pc.dictionary_encode(pa.concat_arrays(texts))
+    return pa.table(columns)
+
+
+def _paired(old: Card, new: Card) -> tuple[Keys, Int64s, Int64s]:
+    # Both cards' rows in one table, so that equal keys have equal numbers.
+    keys = match_keys(_union(old, new))
+    shift = old.rows.num_rows
+    starts, ends = lifetimes(old)
+    begin = micros(new.effective_from.isoformat())
+    alive = (starts <= begin) & (begin < ends)
+    mine = keys.row >= shift
+    was = np.flatnonzero(~mine & alive[np.minimum(keys.row, shift - 1)])
+    now = np.flatnonzero(mine)
+    order = np.argsort(keys.key[was], kind="stable")
+    was = was[order]
+    place = np.minimum(np.searchsorted(keys.key[was], keys.key[now]), max(len(was) - 1, 0))
+    same = keys.key[was][place] == keys.key[now] if len(was) else np.zeros(len(now), dtype=bool)
+    return keys, was[place[same]], now[same]
+
+
+def _jump(old: tuple[str, ...], new: tuple[str, ...], bound: Fraction) -> str:
+    (old_unit, old_prices), (new_unit, new_prices) = old, new
+    if not old_prices or not new_prices:
+        return ""
+    if old_unit != new_unit:
+        return f"is now per {new_unit}, was per {old_unit}"
+    was, now = [[exact(price) for price in decimals(cell)] for cell in (old_prices, new_prices)]
+    if len(was) != len(now):
+        was, now = was[:1], now[:1]
+    if all(abs(b - a) <= bound * a for a, b in zip(was, now, strict=True)):
+        return ""
+    return f"the price is {new_prices}, was {old_prices}"
+
+
+def _denied(prefix: str, country: str) -> bool:
+    if country_of(prefix) == country:
+        return False
+    return not any(code.startswith(prefix) for code, owner in PLAN.items() if owner == country)
