@@ -6,6 +6,7 @@ Nothing is half-loaded: a card with one fault is no card. Texts come in and go o
 import json
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -19,7 +20,7 @@ from rates.cardcounters import pool_faults, schedule_faults
 from rates.cards import MATCHED, PRICED, RULES, Card, Rounding, column, instant
 from rates.cardsheet import Sheet, from_tables, read_csv, write_csv
 from rates.cardties import tie_faults
-from rates.errors import Fault
+from rates.errors import CardFaultyError, Fault
 from rates.money import CurrencyUnknownError, RoundingMode, currency, plain
 from rates.products import Product
 from rates.reading import Reader
@@ -93,6 +94,18 @@ def write_card(card: Card, rates: str = "rates.csv") -> tuple[str, bytes]:
     order = [*MATCHED, *sorted(columns.keys() - {*MATCHED, *PRICED, "price"}), "price", *PRICED]
     kept = {name: columns[name] for name in order if name in columns and _filled(columns[name])}
     return "\n".join(_toml(card, rates)) + "\n", write_csv(kept)
+
+
+def with_head(toml_text: str, rows: pa.Table, products: Mapping[str, Product]) -> Card:
+    """The card of a head that `write_card` wrote and of rows that were checked before, as a store keeps them.
+
+    Raises `CardFaultyError` where the head cannot be understood any more.
+    """
+    read = Reader(place="card.toml: ", table=tomllib.loads(toml_text), faults=[])
+    head = _head(read, products)
+    if read.faults:
+        raise CardFaultyError(read.faults)
+    return replace(head, rows=rows)
 
 
 def columns_of(products: Mapping[str, Product]) -> frozenset[str]:

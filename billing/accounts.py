@@ -1,0 +1,121 @@
+"""Accounts: who used it, and who pays for it. Accounts form a tree; the payer is the nearest billing account above."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NewType
+from zoneinfo import ZoneInfo
+
+from rates.errors import Fault
+from rates.money import CurrencyUnknownError, currency
+from rates.reading import Reader
+
+AccountId = NewType("AccountId", str)
+"""An account's name as its owner writes it: 1 to 200 printable characters."""
+
+LONGEST_ID = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """An account (FORMATS 3). `parent` is "" at the root of a tree; `currency` is "" where its payer's holds."""
+
+    id: AccountId
+    parent: str = ""
+    pays: bool = True
+    currency: str = ""
+    zone: str = "UTC"
+    name: str = ""
+    address: tuple[str, ...] = ()
+    tax_id: str = ""
+    language: str = ""
+    legal_entity: str = ""
+
+
+def read_account(table: Mapping[str, object], place: str) -> tuple[Account | None, list[Fault]]:
+    """An account from its table, or every fault of it. Without `pays`, an account pays if it has no parent."""
+    faults: list[Fault] = []
+    read = Reader(place=f"{place}: ", table=table, faults=faults)
+    parent = read.text("parent", "")
+    account = Account(
+        id=AccountId(read.text("id")),
+        parent=parent,
+        pays=read.flag("pays", default=not parent),
+        currency=read.text("currency", ""),
+        zone=read.text("zone", "UTC"),
+        name=read.text("name", ""),
+        address=read.texts("address"),
+        tax_id=read.text("tax_id", ""),
+        language=read.text("language", ""),
+        legal_entity=read.text("legal_entity", ""),
+    )
+    read.finish()
+    _check(account, read)
+    return (None if faults else account), faults
+
+
+def payer_of(account_id: str, accounts: Mapping[str, Account]) -> Account | None:
+    """The billing account that pays for an account: itself or the nearest above; None where nobody does."""
+    return next((account for account in _upwards(account_id, accounts) if account.pays), None)
+
+
+def check_tree(accounts: Mapping[str, Account]) -> list[Fault]:
+    """What is wrong with a set of accounts as a whole: cycles, unknown parents, nobody who pays, two currencies."""
+    return [fault for account in accounts.values() for fault in _tree_faults(account, accounts)]
+
+
+def _tree_faults(account: Account, accounts: Mapping[str, Account]) -> Iterator[Fault]:
+    place = f"account {account.id}"
+    if account.parent and account.parent not in accounts:
+        yield Fault(
+            place=f"{place}: parent",
+            value=account.parent,
+            problem="is not an account",
+            remedy="add the parent first",
+        )
+        return
+    path = list(_upwards(account.id, accounts))
+    if path[-1].parent in accounts:
+        yield Fault(
+            place=f"{place}: parent",
+            value=account.parent,
+            problem="leads back to the account itself",
+            remedy="a tree has a root",
+        )
+        return
+    payer = payer_of(account.id, accounts)
+    if payer is None:
+        yield Fault(place=place, value="", problem="nobody pays for it", remedy="write pays = true here or above it")
+    elif not account.pays and account.currency not in {"", payer.currency}:
+        yield Fault(
+            place=f"{place}: currency",
+            value=account.currency,
+            problem=f"its payer {payer.id} is billed in {payer.currency}",
+            remedy="leave it out: usage is billed in the payer's currency",
+        )
+
+
+def _upwards(account_id: str, accounts: Mapping[str, Account]) -> Iterator[Account]:
+    """The account and those above it; each once, even if they lead in a circle."""
+    seen: set[str] = set()
+    while account_id in accounts and account_id not in seen:
+        seen.add(account_id)
+        yield accounts[account_id]
+        account_id = accounts[account_id].parent
+
+
+def _check(account: Account, read: Reader) -> None:
+    if len(account.id) > LONGEST_ID or not account.id.isprintable():
+        read.fault("id", f"is not 1 to {LONGEST_ID} printable characters", "")
+    if account.parent and account.parent == account.id:
+        read.fault("parent", "is the account itself", "leave it out at the root of a tree")
+    if account.pays and not account.currency:
+        read.fault("currency", "is missing", "whoever pays is billed in a currency")
+    if account.currency:
+        try:
+            currency(account.currency)
+        except CurrencyUnknownError as error:
+            read.fault("currency", error.problem, error.remedy)
+    try:
+        ZoneInfo(account.zone)
+    except (KeyError, ValueError, OSError):  # unknown names, hostile names, names of folders
+        read.fault("zone", "is not a time zone", "write it as Europe/Paris")

@@ -1,0 +1,234 @@
+"""Decoded payloads understood by column: numbers, instants and quantities, and which rows are out of the ordinary."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from msgspec.structs import astuple
+from numpy.typing import NDArray
+
+from billing.payloads import E164, FORMS, INSTANT, LONGEST_TEXT, MAX_QUANTITY, REQUIRED, Flat
+from rates.products import Product
+from rates.quantities import MAX_SECONDS
+from rates.usage import Int64s, Texts
+
+Bools = NDArray[np.bool_]
+Column = Any  # an Arrow string array: Arrow publishes no types
+
+_FIELDS = tuple(Flat.__struct_fields__)
+_MEASURES = ("quantity", "duration_seconds", "segments", "bytes_sent", "bytes_received")
+_NO_COLON = frozenset((*_MEASURES, "package", "attributes"))
+_ALWAYS = (*REQUIRED, "source")
+_QUANTITY, _DURATION, _SEGMENTS, _BYTES = 1, 2, 4, 8
+_OWN = {"duration_seconds": _DURATION, "segments": _SEGMENTS, "bytes": _BYTES}
+_UNKNOWN_PRODUCT = -1
+_NO_FIELD = -2
+_WHOLE = r"^[0-9]{1,15}$"
+_SECONDS = r"^(?P<whole>[0-9]{1,10})(?:\.(?P<part>[0-9]{1,20}))?$"
+_TOO_FINE = r"(\.[0-9]{6})[0-9]+"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Payloads as columns, n rows. A text that no payload states is absent, but for those that every event has."""
+
+    row: Int64s
+    texts: Mapping[str, Column]
+    occurred_at: Int64s
+    to: Int64s
+    from_: Int64s
+    rated_to: Int64s
+    measured: Int64s
+
+    def encoded(self, name: str) -> Texts:
+        """A text column dictionary-encoded, code 0 being the empty text."""
+        return encoded(self.texts[name])
+
+
+def understand(
+    flats: Sequence[Flat], row: Int64s, colons: Int64s, source: str | None, products: Mapping[str, Product]
+) -> tuple[Columns, Bools]:
+    """The columns of n decoded payloads, and which of them are out of the ordinary and must be read with care.
+
+    `colons` is int64[n]: how many the raw payload holds, -1 where that is not to be checked.
+    """
+    stated = _stated(flats)
+    odd = _given_twice(stated, colons) | _misshapen(stated) | _from_elsewhere(stated, source)
+    occurred_at, wrong = _instants(stated["occurred_at"])
+    odd |= wrong
+    numbers = {name: _e164(stated.get(name), len(flats)) for name in ("to", "from_", "rated_to")}
+    measured, wrong = _measured(stated, products, len(flats))
+    odd |= wrong
+    texts = {name: text for name, text in stated.items() if name not in _MEASURES}
+    for name, address in (("to", "to_address"), ("from_", "from_address")):
+        text = texts.pop(name, None)
+        if text is not None:
+            no_number = numbers[name] == 0
+            if no_number.any():
+                texts[address] = pc.if_else(pa.array(no_number), text, "")
+    texts.pop("rated_to", None)
+    columns = Columns(row=row, texts=texts, occurred_at=occurred_at, measured=measured, **numbers)
+    return columns, odd
+
+
+def encoded(text: Column) -> Texts:
+    """An Arrow string array dictionary-encoded, code 0 being the empty text."""
+    dictionary = pc.dictionary_encode(text)
+    codes = dictionary.indices.to_numpy(zero_copy_only=False)
+    values = dictionary.dictionary.to_pylist()
+    order = sorted(range(len(values)), key=lambda code: values[code] != "")  # stable: only "" moves
+    shift = 0 if "" in values else 1
+    place = np.zeros(len(values) + 1, dtype=np.int32)
+    place[order] = np.arange(len(values), dtype=np.int32) + shift
+    return Texts(place[codes], tuple([""] * shift + [values[code] for code in order]))
+
+
+def _stated(flats: Sequence[Flat]) -> dict[str, Column]:
+    """The fields that any payload states, as Arrow strings; those that every event has, always."""
+    columns = zip(*map(astuple, flats), strict=True) if flats else [()] * len(_FIELDS)
+    named = dict(zip(_FIELDS, columns, strict=True))
+    return {
+        name: _strings(column) for name, column in named.items() if name in _ALWAYS or column.count("") != len(column)
+    }
+
+
+def _strings(column: Sequence[str | int]) -> Column:
+    try:
+        return pa.array(column, pa.string())
+    except pa.ArrowTypeError:
+        return pa.array([str(value) for value in column], pa.string())  # integers, exact as they are
+
+
+def _given_twice(stated: Mapping[str, Column], colons: Int64s) -> Bools:
+    """Payloads with more keys than fields: a decoder keeps the last of two equal keys, and one would be lost.
+
+    Outside of texts, a flat object has one colon a key. So, where nothing is escaped, the colons of a payload are as
+    many as its fields and the colons in their texts, unless a key stands there twice.
+    """
+    expected = np.zeros(len(colons), dtype=np.int64)
+    for name, text in stated.items():
+        expected += _numpy(pc.not_equal(text, ""))
+        if name not in _NO_COLON:
+            expected += _numpy(pc.count_substring(text, ":"))
+    twice: Bools = (colons >= 0) & (colons != expected)
+    return twice
+
+
+def _misshapen(stated: Mapping[str, Column]) -> Bools:
+    odd = np.zeros(len(stated["id"]), dtype=bool)
+    for name in REQUIRED:
+        odd |= _numpy(pc.equal(stated[name], ""))
+    for name, text in stated.items():
+        if name != "attributes":
+            odd |= _numpy(pc.greater(pc.utf8_length(text), LONGEST_TEXT))
+    for name, form in FORMS.items():
+        if name in stated:
+            odd |= ~_matches(stated[name], f"^({form})?$")
+    if "to" in stated:
+        odd |= ~_matches(stated["to"], f"^({E164}|[^+].*)?$")
+    if "rated_to" in stated:
+        odd |= ~_matches(stated["rated_to"], f"^({E164})?$")
+    return odd
+
+
+def _from_elsewhere(stated: Mapping[str, Column], source: str | None) -> Bools:
+    """Payloads that name another source than the one they come from, or none where none is known."""
+    named = stated["source"]
+    if source is None:
+        return _numpy(pc.equal(named, ""))
+    return _numpy(pc.and_(pc.not_equal(named, ""), pc.not_equal(named, source)))
+
+
+def _instants(text: Column) -> tuple[Int64s, Bools]:
+    """Microseconds since the epoch, and which texts are no instant from 1970 on. What is finer is cut off."""
+    right = pc.match_substring_regex(text, f"^{INSTANT}$")
+    text = pc.if_else(right, text, "1970-01-01T00:00:00Z")
+    try:
+        micros = _cast_instants(text)
+    except pa.ArrowInvalid:
+        micros = np.array([_instant(value) for value in text.to_pylist()], dtype=np.int64)
+    return micros, ~_numpy(right) | (micros < 0)
+
+
+def _cast_instants(text: Column) -> Int64s:
+    kind = pa.timestamp("us", "UTC")
+    try:
+        instants = text.cast(kind)
+    except pa.ArrowInvalid:
+        instants = pc.replace_substring_regex(text, _TOO_FINE, r"\1").cast(kind)
+    return _numpy(instants.cast(pa.int64()))
+
+
+def _instant(text: str) -> int:
+    try:
+        return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
+    except (ValueError, OverflowError):
+        return -1
+
+
+def _e164(text: Column | None, n: int) -> Int64s:
+    """The digits of numbers written with `+`, 0 for anything else."""
+    if text is None:
+        return np.zeros(n, dtype=np.int64)
+    number = pc.match_substring_regex(text, f"^{E164}$")
+    digits = pc.if_else(number, pc.utf8_slice_codeunits(text, 1), "0")
+    return _numpy(digits.cast(pa.int64()))
+
+
+def _measured(stated: Mapping[str, Column], products: Mapping[str, Product], n: int) -> tuple[Int64s, Bools]:
+    """Base units, and which rows state none, more than one way, or in a field that is not their product's."""
+    given = {name: _numpy(pc.not_equal(stated[name], "")) for name in _MEASURES if name in stated}
+    nowhere = np.zeros(n, dtype=bool)
+    sent, received = given.get("bytes_sent", nowhere), given.get("bytes_received", nowhere)
+    ways = _QUANTITY * given.get("quantity", nowhere)
+    ways += _DURATION * given.get("duration_seconds", nowhere)
+    ways += _SEGMENTS * given.get("segments", nowhere)
+    ways += _BYTES * (sent | received)
+    own, most = _by_product(encoded(stated["product"]), products)
+    alone = (ways == _QUANTITY) | (ways == _DURATION) | (ways == _SEGMENTS) | (ways == _BYTES)
+    odd = ~((ways == _QUANTITY) | (ways == own) | ((own == _UNKNOWN_PRODUCT) & alone)) | (sent != received)
+    measured = np.zeros(n, dtype=np.int64)
+    for name, here in given.items():
+        amount, wrong = _seconds(stated[name]) if name == "duration_seconds" else _whole(stated[name])
+        measured += amount
+        odd |= wrong & here
+    return measured, odd | (measured > most)
+
+
+def _by_product(product: Texts, products: Mapping[str, Product]) -> tuple[Int64s, Int64s]:
+    """For each row the way that is its product's own, and the most that one event can be."""
+    known = [products.get(name) for name in product.values]
+    own = [_OWN.get(p.measure, _NO_FIELD) if p else _UNKNOWN_PRODUCT for p in known]
+    most = [MAX_SECONDS if p is not None and p.timed else MAX_QUANTITY for p in known]
+    return np.array(own, dtype=np.int64)[product.codes], np.array(most, dtype=np.int64)[product.codes]
+
+
+def _whole(text: Column) -> tuple[Int64s, Bools]:
+    right = pc.match_substring_regex(text, _WHOLE)
+    return _numpy(pc.if_else(right, text, "0").cast(pa.int64())), ~_numpy(right)
+
+
+def _seconds(text: Column) -> tuple[Int64s, Bools]:
+    """Whole seconds; a fraction of a second rounds up (FORMATS 4)."""
+    amount, wrong = _whole(text)
+    if not wrong.any():
+        return amount, wrong
+    parts = pc.extract_regex(text, _SECONDS)
+    wrong = ~_numpy(pc.is_valid(parts))
+    whole = pc.if_else(pa.array(wrong), "0", pc.struct_field(parts, "whole"))
+    begun = pc.match_substring_regex(pc.fill_null(pc.struct_field(parts, "part"), ""), "[1-9]")
+    return _numpy(whole.cast(pa.int64())) + _numpy(begun), wrong
+
+
+def _matches(text: Column, pattern: str) -> Bools:
+    return _numpy(pc.match_substring_regex(text, pattern))
+
+
+def _numpy(column: Column) -> NDArray[Any]:
+    found: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return found

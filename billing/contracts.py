@@ -1,0 +1,73 @@
+"""Contracts: which cards rate an account, in which order, and from which day."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from billing.accounts import Account, payer_of
+from rates.errors import Fault
+from rates.reading import Reader
+
+NOT_RATED = ("discounts", "commitment", "credits", "support", "resells")
+"""Terms of FORMATS 3 that this version does not bill by. Dropping them silently would bill too much or too little."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """The cards of an account in order of priority, from 00:00 UTC of a day until its next contract."""
+
+    account: str
+    effective_from: date
+    cards: tuple[str, ...]
+
+
+def read_contract(table: Mapping[str, object], place: str) -> tuple[Contract | None, list[Fault]]:
+    """A contract from its table, or every fault of it."""
+    faults: list[Fault] = []
+    read = Reader(place=f"{place}: ", table=table, faults=faults)
+    contract = Contract(
+        account=read.text("account"), effective_from=_day(read, "effective_from"), cards=read.texts("cards")
+    )
+    for key in NOT_RATED:
+        read.seen.add(key)
+        if table.get(key, False) is not False:
+            read.fault(key, "is not billed by this version", "leave it out, or use a version that bills it")
+    read.finish()
+    if not contract.cards and not any(fault.place == read.at("cards") for fault in faults):
+        read.fault("cards", "names no card", 'write cards = ["list-usd"]')
+    if len(set(contract.cards)) != len(contract.cards):
+        read.fault("cards", "names a card twice", "the order of the cards is their priority")
+    return (None if faults else contract), faults
+
+
+def in_force(contracts: Iterable[Contract], day: date) -> Contract | None:
+    """The one of an account's contracts that holds on a day: the last that began on it or before."""
+    begun = [contract for contract in contracts if contract.effective_from <= day]
+    return max(begun, key=lambda contract: contract.effective_from, default=None)
+
+
+def contract_of(
+    account_id: str,
+    accounts: Mapping[str, Account],
+    contracts: Mapping[str, Sequence[Contract]],
+    day: date,
+) -> Contract | None:
+    """What rates an account's usage of a day: its own contract, else its payer's; None where there is neither."""
+    own = in_force(contracts.get(account_id, ()), day)
+    payer = payer_of(account_id, accounts)
+    if own is not None or payer is None:
+        return own
+    return in_force(contracts.get(payer.id, ()), day)
+
+
+def _day(read: Reader, key: str) -> date:
+    value = read.table.get(key)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        read.seen.add(key)
+        return value
+    instant = read.instant(key)
+    if instant is None:
+        return date.min
+    if (instant.hour, instant.minute, instant.second, instant.microsecond) != (0, 0, 0, 0):
+        read.fault(key, "is not the beginning of a UTC day", "contracts begin at 00:00 UTC: write 2026-10-01")
+    return instant.date()

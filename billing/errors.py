@@ -1,0 +1,39 @@
+"""What can go wrong with accounts, contracts, usage and publications. Faults as values are `rates.errors.Fault`."""
+
+from collections.abc import Iterable
+
+from rates.errors import Fault, TollbookError
+
+
+class InputFaultyError(TollbookError):
+    """Something that was handed in cannot be used; `faults` holds all that is wrong with it."""
+
+    def __init__(self, faults: Iterable[Fault], *, place: str = "") -> None:
+        self.faults = tuple(faults)
+        count = len(self.faults)
+        problem = f"{count} {'fault' if count == 1 else 'faults'}"
+        super().__init__(problem, place=place, remedy="mend them and try again")
+        self.args = (self.faults,)  # pickling calls the class again with `args`
+
+    def __str__(self) -> str:
+        return "\n".join((super().__str__(), *map(str, self.faults)))
+
+
+class PeriodInvalidError(TollbookError):
+    """A text is not a calendar month; `value` is the text."""
+
+
+class PublicationBackdatedError(TollbookError):
+    """A card, account or contract would change how usage was rated that has been rated already."""
+
+
+class PublicationConflictError(TollbookError):
+    """What is published contradicts what was published before."""
+
+
+class SchemaMismatchError(TollbookError):
+    """The database's schema is older or newer than this version of the program."""
+
+
+class StreamUnreadableError(TollbookError):
+    """An import's input broke off; what was committed before `place` stays, and the import can be repeated."""

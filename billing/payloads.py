@@ -1,0 +1,348 @@
+"""One payload at a time: a usage event as JSON, checked key by key, with a pointer to what is wrong with it.
+
+The careful way, for payloads that the columnar way (`billing.usage`) does not understand at a glance. Both accept
+the same payloads: what is plain passes there, everything else is decided here.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from msgspec import Struct, field
+
+from rates.money import DecimalInvalidError, exact, parse_decimal
+from rates.products import DIMENSIONS, Product
+from rates.quantities import MAX_SECONDS, QuantityInvalidError, segments, whole_seconds
+
+LONGEST_LINE = 65_536
+"""Bytes of one payload. The longest honest one, a long message with its text, is far below."""
+
+LONGEST_TEXT = 200
+MAX_QUANTITY = 10**14
+"""More base units than any one event has; 90,000 such events still fit 64 bits."""
+
+INSTANT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
+E164 = r"\+[1-9][0-9]{0,14}"
+FORMS = {"country": r"[A-Z]{2}", "mcc": r"[0-9]{3}", "mnc": r"[0-9]{1,3}"}
+"""What a text must look like beyond being short and printable."""
+
+REQUIRED = ("id", "account", "product", "occurred_at")
+TEXTS = ("country", "mcc", "mnc", "number_type", "region", "jurisdiction", "status", "error_code")
+OWN_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "quantity": (),
+    "duration_seconds": ("duration_seconds",),
+    "segments": ("segments", "text"),
+    "bytes": ("bytes_sent", "bytes_received"),
+    "packages": ("packages",),
+}
+"""A product's measure -> the fields that say it, beside `quantity`."""
+
+NOT_ACCEPTED = ("charges", "delivered_as")
+_MEASURED = ("duration_seconds", "segments", "text", "bytes_sent", "bytes_received", "packages")
+_KEYS = {
+    *REQUIRED, *TEXTS, *_MEASURED, *NOT_ACCEPTED,
+    "source", "to", "from", "rated_to", "quantity", "attributes", "revision", "void",
+}  # fmt: skip
+_ENVELOPE = {"specversion", "source", "id", "time", "subject", "type", "data", "datacontenttype", "dataschema"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class Flat(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
+    """A payload without nesting: the shape of nearly all of them. Absent texts are "".
+
+    The last two are filled from nested fields only: payloads that are not ASCII are not decoded at a glance, so that
+    none sets them by their names here.
+    """
+
+    id: str = ""
+    account: str = ""
+    product: str = ""
+    occurred_at: str = ""
+    source: str = ""
+    to: str = ""
+    from_: str = field(name="from", default="")
+    rated_to: str = ""
+    country: str = ""
+    mcc: str = ""
+    mnc: str = ""
+    number_type: str = ""
+    region: str = ""
+    jurisdiction: str = ""
+    status: str = ""
+    error_code: str = ""
+    quantity: str | int = ""
+    duration_seconds: str | int = ""
+    segments: str | int = ""
+    bytes_sent: str | int = ""
+    bytes_received: str | int = ""
+    package: str = field(name="package·", default="")
+    attributes: str = field(name="attributes·", default="")
+
+
+class Fault(NamedTuple):
+    """What is wrong with a payload: a JSON pointer (RFC 6901) to the place, and the reason."""
+
+    pointer: str
+    reason: str
+
+
+class _FaultError(Exception):
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(reason)
+        self.fault = Fault(f"/{key}" if key else "", reason)
+
+
+class _Number(str):
+    """The text of a JSON number, as it was written."""
+
+    __slots__ = ()
+
+
+def read_payload(line: bytes, source: str | None, products: Mapping[str, Product]) -> Flat | Fault:
+    """The event that one payload states, in the plainest form; or what is wrong with it.
+
+    With a `source`, payloads may leave theirs out, but not name another.
+    """
+    try:
+        given = _json(line)
+        if "specversion" in given:
+            given = _unwrapped(given)
+        return _flat({key: value for key, value in given.items() if value is not None}, source, products)
+    except _FaultError as error:
+        return error.fault
+
+
+def _json(line: bytes) -> dict[str, object]:
+    if len(line) > LONGEST_LINE:
+        raise _FaultError("", f"is longer than {LONGEST_LINE} bytes")
+    try:
+        value = json.loads(
+            line.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_float=_Number,
+            parse_int=_Number,
+            parse_constant=_constant,
+        )
+    except UnicodeDecodeError:
+        raise _FaultError("", "is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise _FaultError("", f"is not JSON: {error.msg} at character {error.pos + 1}") from None
+    except RecursionError:
+        raise _FaultError("", "is nested too deeply") from None
+    if not isinstance(value, dict):
+        raise _FaultError("", "is not a JSON object")
+    return value
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _FaultError(_shown(key), "is given twice")
+        found[key] = value
+    return found
+
+
+def _constant(name: str) -> object:
+    raise _FaultError("", f"is not JSON: {name}")
+
+
+def _unwrapped(given: Mapping[str, object]) -> dict[str, object]:
+    """The plain form of a CloudEvents 1.0 envelope."""
+    for key in given:
+        if key not in _ENVELOPE:
+            raise _FaultError(_shown(key), "is not an attribute of a usage event in CloudEvents form")
+    if given["specversion"] != "1.0":
+        raise _FaultError("specversion", "is not 1.0")
+    kind, data = given.get("type"), given.get("data", {})
+    if not isinstance(kind, str) or not kind.startswith("usage."):
+        raise _FaultError("type", "is not usage. and a product")
+    if not isinstance(data, dict):
+        raise _FaultError("data", "is not an object")
+    head = {"id": given.get("id"), "occurred_at": given.get("time"), "account": given.get("subject")}
+    head |= {"source": given.get("source"), "product": kind.removeprefix("usage.")}
+    for key in data:
+        if key in head:
+            raise _FaultError(f"data/{key}", "belongs to the envelope")
+    return head | data
+
+
+def _flat(given: Mapping[str, object], source: str | None, products: Mapping[str, Product]) -> Flat:
+    _check_keys(given)
+    texts = {key: _text(given, key) for key in (*REQUIRED, *TEXTS, "source", "to", "from", "rated_to")}
+    for key in REQUIRED:
+        if not texts[key]:
+            raise _FaultError(key, "is missing" if key not in given else "is empty")
+    if texts["source"] and source is not None and texts["source"] != source:
+        raise _FaultError("source", f"is not {source}, the source that these events are taken from")
+    product = products.get(texts["product"])
+    texts["occurred_at"] = _instant(texts["occurred_at"])
+    if source is not None:
+        texts["source"] = ""  # that of all payloads
+    elif not texts["source"]:
+        _missing("source")
+    texts["from_"] = texts.pop("from")
+    for key in ("to", "rated_to"):
+        required = texts[key] and (key == "rated_to" or texts[key].startswith("+"))
+        if required and not re.fullmatch(E164, texts[key]):
+            raise _FaultError(key, "is not a number as in +447700900123: up to 15 digits after the +")
+    for key, form in FORMS.items():
+        if texts[key] and not re.fullmatch(form, texts[key]):
+            raise _FaultError(key, f"does not look like {form}")
+    return Flat(
+        **texts,
+        quantity=str(_quantity(given, product)),
+        package=_package(given),
+        attributes=_attributes(given, product),
+    )
+
+
+def _check_keys(given: Mapping[str, object]) -> None:
+    for key in given:
+        if key not in _KEYS:
+            near = get_close_matches(key, _KEYS, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise _FaultError(_shown(key), f"is not a field of a usage event{hint}")
+        if key in NOT_ACCEPTED:
+            raise _FaultError(key, "is not accepted by this version")
+    if given.get("void", False) is not False or given.get("revision", _Number("1")) != _Number("1"):
+        raise _FaultError("void" if "void" in given else "revision", "corrections are not accepted by this version")
+
+
+def _text(given: Mapping[str, object], key: str) -> str:
+    value = given.get(key, "")
+    if isinstance(value, _Number) or not isinstance(value, str):
+        raise _FaultError(key, "is not a string")
+    if len(value) > LONGEST_TEXT:
+        raise _FaultError(key, f"is longer than {LONGEST_TEXT} characters")
+    if _UNPRINTABLE.search(value):
+        raise _FaultError(key, "has a control character or half a character in it")
+    return value
+
+
+def _instant(text: str) -> str:
+    """The same instant in UTC, in microseconds; what is finer is cut off."""
+    if not re.fullmatch(INSTANT, text):
+        naive = re.fullmatch(INSTANT, text + "Z")
+        reason = "has no time zone; end it with Z or an offset" if naive else "is not like 2026-10-02T10:11:12Z"
+        raise _FaultError("occurred_at", reason)
+    try:
+        instant = datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _FaultError("occurred_at", "is not a date and time that exists") from None
+    if instant < _EPOCH:
+        raise _FaultError("occurred_at", "is before 1970, as of a clock that was never set")
+    return instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _quantity(given: Mapping[str, object], product: Product | None) -> int:
+    """Base units, from `quantity` and from the product's own field; they must agree."""
+    found = {key: value for key, value in _measured(given).items() if key == "quantity" or _own(key, product)}
+    if not found:
+        own = OWN_FIELDS[product.measure] if product else ()
+        raise _FaultError("quantity", f"is missing; give it, or {' and '.join(own)}" if own else "is missing")
+    if len(set(found.values())) > 1:
+        stated = ", ".join(f"{key} says {value}" for key, value in found.items())
+        raise _FaultError("quantity", f"is stated in two ways that differ: {stated}")
+    quantity = next(iter(found.values()))
+    most = MAX_SECONDS if product is not None and product.timed else MAX_QUANTITY
+    if quantity > most:
+        raise _FaultError(next(iter(found)), f"is absurd: {quantity} {product.base if product else 'units'}")
+    return quantity
+
+
+def _own(key: str, product: Product | None) -> bool:
+    if product is not None and key not in OWN_FIELDS[product.measure]:
+        raise _FaultError(key, f"does not measure {product.id}, whose quantity is in {product.base}s")
+    return True
+
+
+def _measured(given: Mapping[str, object]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    if "quantity" in given:
+        found["quantity"] = _whole(given, "quantity")
+    if "duration_seconds" in given:
+        found["duration_seconds"] = _seconds(given["duration_seconds"])
+    if "segments" in given:
+        found["segments"] = _whole(given, "segments")
+    if "text" in given:
+        text = given["text"]
+        if isinstance(text, _Number) or not isinstance(text, str):
+            raise _FaultError("text", "is not a string")
+        found["text"] = segments(text).count
+    if "bytes_sent" in given or "bytes_received" in given:
+        # Both, even if zero: absent is not zero.
+        found["bytes_sent"] = _whole(given, "bytes_sent") + _whole(given, "bytes_received")
+    if "packages" in given:
+        found["packages"] = 1
+    return found
+
+
+def _whole(given: Mapping[str, object], key: str) -> int:
+    if key not in given:
+        _missing(key)
+    value = given[key]
+    if not isinstance(value, str):
+        raise _FaultError(key, "is not a number")
+    try:
+        number = exact(parse_decimal(str(value)))
+    except DecimalInvalidError as error:
+        raise _FaultError(key, f"is not a plain number: {error.problem}") from None
+    if number < 0:
+        raise _FaultError(key, "is negative")
+    if number.denominator != 1:
+        raise _FaultError(key, "is not a whole number of base units")
+    return number.numerator
+
+
+def _seconds(value: object) -> int:
+    if not isinstance(value, str):
+        raise _FaultError("duration_seconds", "is not a number")
+    try:
+        return whole_seconds(str(value))
+    except QuantityInvalidError as error:
+        raise _FaultError("duration_seconds", f"is not a duration: {error.problem}") from None
+
+
+def _package(given: Mapping[str, object]) -> str:
+    """The one data package of a look-up."""
+    packages = given.get("packages", [])
+    if not isinstance(packages, list) or ("packages" in given and not packages):
+        raise _FaultError("packages", "is not a list of packages")
+    if len(packages) > 1:
+        raise _FaultError("packages", "several packages in one event are not accepted by this version")
+    if packages and (isinstance(packages[0], _Number) or not isinstance(packages[0], str)):
+        raise _FaultError("packages/0", "is not the name of a package")
+    return _text({"packages/0": packages[0]}, "packages/0") if packages else ""
+
+
+def _attributes(given: Mapping[str, object], product: Product | None) -> str:
+    """The declared dimensions as JSON text, names sorted; "" for none."""
+    attributes = given.get("attributes", {})
+    if not isinstance(attributes, Mapping):
+        raise _FaultError("attributes", "is not an object")
+    for name, value in attributes.items():
+        place = f"attributes/{_shown(name)}"
+        if name in DIMENSIONS or (product is not None and name not in product.dimensions):
+            raise _FaultError(place, "is not a dimension that the product declares beside the built-in ones")
+        _text({place: value}, place)
+    return json.dumps(dict(sorted(attributes.items())), separators=(",", ":")) if attributes else ""
+
+
+def attributes_of(texts: Sequence[str]) -> list[dict[str, str]]:
+    """What `Flat.attributes` says, read back."""
+    return [json.loads(text) if text else {} for text in texts]
+
+
+def _missing(key: str) -> str:
+    raise _FaultError(key, "is missing")
+
+
+def _shown(key: str) -> str:
+    """A key as it stands in a JSON pointer, short and on one line."""
+    escaped = _UNPRINTABLE.sub("?", key.replace("~", "~0").replace("/", "~1"))
+    return escaped if len(escaped) <= LONGEST_TEXT else escaped[:LONGEST_TEXT] + "…"

@@ -1,0 +1,247 @@
+"""Usage payloads as columns: many payloads in, the good ones as columns of plain values, the bad ones with the fault.
+
+Payloads are decoded one by one, but understood by column: what the payloads of a chunk have in common is checked once
+for the column, and only a payload in which something is out of the ordinary is read again, key by key, by
+`billing.payloads`. So an ordinary payload costs a few microseconds, and no payload passes unread.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, time, timedelta
+from hashlib import blake2b
+from typing import Self
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from billing.columns import Column, Columns, understand
+from billing.payloads import LONGEST_LINE, TEXTS, Fault, Flat, attributes_of, read_payload
+from billing.periods import months_before
+from rates.products import Product
+from rates.usage import Int64s, Texts, UsageColumns, encode
+
+Bools = NDArray[np.bool_]
+
+CLOCK_SKEW = timedelta(hours=24)
+"""How far ahead of the receiver a source's clock may be."""
+
+ACCEPTED_MONTHS = 13
+DIMENSIONS = (*TEXTS, "package", "to_address", "from_address")
+
+_SEPARATOR = "\x1f"
+_FINGERPRINT_BYTES = 16
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """A payload that is no usage event: its position among the payloads, a JSON pointer to the fault, the reason."""
+
+    row: int
+    pointer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Well-formed usage events as columns, n rows in the order of the payloads.
+
+    `row` is the position among the payloads (int64[n]). `to`, `from_` and `rated_to` are E.164 digits (int64, 0 where
+    there are none), `occurred_at` microseconds, `measured` base units. `texts` holds every stated dimension and the
+    addresses that are not E.164, `attributes` the declared dimensions once more, as JSON text. `id` and `fingerprint`
+    (32 hexadecimal digits) are Arrow strings. `too_old` marks what lies before the accepted months.
+    """
+
+    row: Int64s
+    source: Texts
+    id: Column
+    account: Texts
+    product: Texts
+    occurred_at: Int64s
+    to: Int64s
+    from_: Int64s
+    rated_to: Int64s
+    measured: Int64s
+    texts: Mapping[str, Texts]
+    attributes: Texts
+    fingerprint: Column
+    too_old: Bools
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def take(self, rows: Int64s) -> Self:
+        """Some of the events, in the order given."""
+        taken = {f.name: _take(getattr(self, f.name), rows) for f in fields(self) if f.name != "texts"}
+        texts = {name: _take(text, rows) for name, text in self.texts.items()}
+        return type(self)(**taken, texts=texts)
+
+    def to_rate(self, *, products: tuple[str, ...], product: Int64s, book: Int64s) -> UsageColumns:
+        """What the kernel rates; `product` (into `products`) and `book` are aligned with the events."""
+        return UsageColumns(
+            products=products,
+            product=product.astype(np.int16),
+            book=book.astype(np.int32),
+            occurred_at=self.occurred_at,
+            to=np.where(self.rated_to > 0, self.rated_to, self.to),
+            from_=self.from_,
+            measured=self.measured,
+            texts=self.texts,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """What a number of payloads came to: each is either a row of `usage` or one of the `rejects`."""
+
+    usage: Usage
+    rejects: tuple[Reject, ...]
+
+
+def parse(payloads: Sequence[bytes], *, source: str | None, products: Mapping[str, Product], at: datetime) -> Parsed:
+    """Usage events from their JSON payloads, as received `at`. Never raises for what a payload holds.
+
+    With a `source`, payloads may leave theirs out and not name another.
+    """
+    reading = _Reading(payloads=payloads, source=source, products=products)
+    reading.decode()
+    columns, odd = reading.understand()
+    while odd:
+        for row in odd:
+            reading.read_again(row)
+        columns, odd = reading.understand()
+    ahead = columns.occurred_at > _micros(at + CLOCK_SKEW)
+    for row in columns.row[ahead].tolist():
+        reading.faults[row] = Fault("/occurred_at", "is more than 24 hours ahead of the clock")
+    usage = _usage(columns, source, at)
+    faults = sorted(reading.faults.items())
+    return Parsed(
+        usage=usage.take(np.flatnonzero(~ahead)) if ahead.any() else usage,
+        rejects=tuple(Reject(row=row, pointer=fault.pointer, reason=fault.reason) for row, fault in faults),
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reading:
+    """Payloads on their way to columns: what each was decoded to, or what is wrong with it."""
+
+    payloads: Sequence[bytes]
+    source: str | None
+    products: Mapping[str, Product]
+    flats: list[Flat | None] = field(default_factory=list)
+    faults: dict[int, Fault] = field(default_factory=dict)
+    careful: set[int] = field(default_factory=set)
+
+    def decode(self) -> None:
+        """Each payload at a glance; those that do not fit the plain shape, with care."""
+        decode = msgspec.json.Decoder(Flat).decode
+        plain = _plain(self.payloads)
+        for row, payload in enumerate(self.payloads):
+            try:
+                if plain is None or plain[row]:
+                    self.flats.append(decode(payload))
+                    continue
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                pass  # read with care, below, which says what is wrong
+            self.flats.append(None)
+            self.read_again(row)
+
+    def read_again(self, row: int) -> None:
+        """Read a payload with care. One that is odd even so is refused, lest it pass unread."""
+        again = row in self.careful
+        self.careful.add(row)
+        read = read_payload(self.payloads[row], self.source, self.products)
+        if isinstance(read, Flat) and not again:
+            self.flats[row] = read
+        else:
+            self.flats[row] = None
+            self.faults[row] = read if isinstance(read, Fault) else Fault("", "is not understood")
+
+    def understand(self) -> tuple[Columns, list[int]]:
+        """The columns of all that was decoded, and the positions of payloads that must be read with care."""
+        rows = [row for row, flat in enumerate(self.flats) if flat is not None]
+        flats = [flat for flat in self.flats if flat is not None]
+        # -1: read with care, where a key that is given twice has been refused already.
+        colons = [-1 if row in self.careful else self.payloads[row].count(b":") for row in rows]
+        positions = np.array(rows, dtype=np.int64)
+        columns, odd = understand(flats, positions, np.array(colons, dtype=np.int64), self.source, self.products)
+        return columns, positions[odd].tolist()
+
+
+def _plain(payloads: Sequence[bytes]) -> list[bool] | None:
+    """Which payloads can be taken at a glance, None for all: short, ASCII, and without an escape.
+
+    Without escapes, the texts that are decoded are the bytes that were sent, and the colons of both can be compared.
+    """
+    if _is_plain(b"".join(payloads)) and max(map(len, payloads), default=0) <= LONGEST_LINE:
+        return None
+    return [len(payload) <= LONGEST_LINE and _is_plain(payload) for payload in payloads]
+
+
+def _is_plain(payload: bytes) -> bool:
+    return payload.isascii() and b"\\" not in payload and b"\x7f" not in payload
+
+
+def _usage(columns: Columns, source: str | None, at: datetime) -> Usage:
+    oldest = datetime.combine(months_before(at.astimezone(UTC).date(), ACCEPTED_MONTHS), time(), UTC)
+    n = len(columns.row)
+    return Usage(
+        row=columns.row,
+        source=columns.encoded("source") if source is None else _constant(source, n),
+        id=columns.texts["id"],
+        account=columns.encoded("account"),
+        product=columns.encoded("product"),
+        occurred_at=columns.occurred_at,
+        to=columns.to,
+        from_=columns.from_,
+        rated_to=columns.rated_to,
+        measured=columns.measured,
+        texts={name: columns.encoded(name) for name in DIMENSIONS if name in columns.texts} | _declared(columns),
+        attributes=columns.encoded("attributes") if "attributes" in columns.texts else _constant("", n),
+        fingerprint=_fingerprints(columns),
+        too_old=columns.occurred_at < _micros(oldest),
+    )
+
+
+def _declared(columns: Columns) -> dict[str, Texts]:
+    if "attributes" not in columns.texts:
+        return {}
+    stated = attributes_of(columns.texts["attributes"].to_pylist())
+    names = sorted({name for attributes in stated for name in attributes})
+    return {name: encode([attributes.get(name, "") for attributes in stated]) for name in names}
+
+
+def _fingerprints(columns: Columns) -> Column:
+    """128-bit BLAKE2b of what decides how an event is rated, normalised, without what has its default.
+
+    Two payloads with the same fingerprint are the same usage, however they were written.
+    """
+    numbers = (columns.occurred_at, columns.measured, columns.to, columns.from_, columns.rated_to)
+    parts = [columns.texts["account"], columns.texts["product"]]
+    parts += [pa.array(number).cast(pa.string()) for number in numbers]
+    for name in (*DIMENSIONS, "attributes"):
+        if name in columns.texts:
+            text = columns.texts[name]
+            named = pc.binary_join_element_wise(pa.scalar(name), text, "=")
+            parts.append(pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), named))
+    joined = pc.binary_join_element_wise(*parts, _SEPARATOR, null_handling="skip").cast(pa.binary())
+    digests = [blake2b(text, digest_size=_FINGERPRINT_BYTES).hexdigest() for text in joined.to_pylist()]
+    return pa.array(digests, pa.string())
+
+
+def _constant(text: str, n: int) -> Texts:
+    code = 1 if text else 0
+    return Texts(np.full(n, code, dtype=np.int32), ("", text) if text else ("",))
+
+
+def _take(column: Column, rows: Int64s) -> Column:
+    if isinstance(column, Texts):
+        return Texts(column.codes[rows], column.values)
+    return column.take(pa.array(rows)) if isinstance(column, pa.Array) else column[rows]
+
+
+def _micros(instant: datetime) -> int:
+    return (instant - _EPOCH) // timedelta(microseconds=1)
