@@ -1,0 +1,75 @@
+"""Accounts and contracts in the store: written under the lock of the books, read as plain values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from billing.accounts import Account, AccountId
+from billing.contracts import Contract
+from billing.store.engine import Connection
+
+_FACTS = ("pays", "currency", "zone", "name", "address", "tax_id", "language", "legal_entity")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounts:
+    """All accounts and contracts. `numbers` are the accounts' numbers, by their ids."""
+
+    accounts: Mapping[str, Account]
+    contracts: Mapping[str, Sequence[Contract]]
+    numbers: Mapping[str, int]
+
+
+def read_accounts(connection: Connection) -> Accounts:
+    """All accounts and contracts, as this transaction sees them."""
+    rows = connection.execute(
+        f"SELECT a.account_id, a.id, coalesce(p.id, ''), {', '.join(f'a.{fact}' for fact in _FACTS)}"  # noqa: S608
+        " FROM accounts a LEFT JOIN accounts p ON p.account_id = a.parent_id ORDER BY a.account_id"
+    ).fetchall()
+    accounts = {}
+    for _, name, parent, *facts in rows:
+        said: dict[str, Any] = {
+            fact: tuple(v) if isinstance(v, list) else v for fact, v in zip(_FACTS, facts, strict=True)
+        }
+        accounts[name] = Account(id=AccountId(name), parent=parent, **said)
+    contracts: dict[str, list[Contract]] = {}
+    for name, effective_from, cards in connection.execute(
+        "SELECT a.id, c.effective_from, c.cards FROM contracts c JOIN accounts a USING (account_id)"
+        " ORDER BY a.account_id, c.effective_from"
+    ):
+        contract = Contract(account=name, effective_from=effective_from, cards=tuple(cards))
+        contracts.setdefault(name, []).append(contract)
+    return Accounts(accounts=accounts, contracts=contracts, numbers={name: number for number, name, *_ in rows})
+
+
+def insert_accounts(connection: Connection, accounts: Sequence[Account], at: datetime) -> None:
+    """Add accounts, parents before their children."""
+    connection.cursor().executemany(
+        "INSERT INTO accounts (id, parent_id, pays, currency, zone, name, address, tax_id, language, legal_entity,"
+        " added_at) VALUES (%s, (SELECT account_id FROM accounts WHERE id = %s),"
+        " %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [(a.id, a.parent, *_facts(a), at) for a in accounts],
+    )
+
+
+def update_accounts(connection: Connection, accounts: Sequence[Account]) -> None:
+    """Replace what is said about accounts; their place in the tree stays."""
+    assigned = ", ".join(f"{fact} = %s" for fact in _FACTS)
+    connection.cursor().executemany(
+        f"UPDATE accounts SET {assigned} WHERE id = %s",  # noqa: S608
+        [(*_facts(a), a.id) for a in accounts],
+    )
+
+
+def insert_contracts(connection: Connection, contracts: Sequence[Contract], at: datetime) -> None:
+    """Add contracts of accounts that are there."""
+    connection.cursor().executemany(
+        "INSERT INTO contracts (account_id, effective_from, cards, added_at)"
+        " VALUES ((SELECT account_id FROM accounts WHERE id = %s), %s, %s, %s)",
+        [(c.account, c.effective_from, list(c.cards), at) for c in contracts],
+    )
+
+
+def _facts(account: Account) -> list[object]:
+    return [list(v) if isinstance(v := getattr(account, fact), tuple) else v for fact in _FACTS]

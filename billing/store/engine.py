@@ -1,0 +1,55 @@
+"""The way to the database: an engine (a pool of connections) and units of work on it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import sqlalchemy
+from sqlalchemy import Engine
+from sqlalchemy.pool import PoolProxiedConnection
+
+__all__ = ["Connection", "Engine", "open_engine", "snapshot", "transaction"]
+
+Connection = psycopg.Connection
+"""A connection inside a unit of work: what the store's functions take."""
+
+_SESSION = "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c client_min_messages=warning"
+
+
+def open_engine(url: str, *, connections: int = 5) -> Engine:
+    """An engine for a `postgresql://` or `postgresql+psycopg://` address; it connects when first used."""
+    address = sqlalchemy.make_url(url).set(drivername="postgresql+psycopg")
+    return sqlalchemy.create_engine(
+        address,
+        pool_size=connections,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={"options": _SESSION},
+    )
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """A unit of work at READ COMMITTED: committed at the end, rolled back if anything is raised."""
+    with _checked_out(engine) as connection, connection.transaction():
+        yield connection
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """Reads that all see the database as it is at the first of them (REPEATABLE READ, read-only)."""
+    with _checked_out(engine) as connection, connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield connection
+
+
+@contextmanager
+def _checked_out(engine: Engine) -> Iterator[Connection]:
+    pooled: PoolProxiedConnection = engine.raw_connection()
+    try:
+        connection = pooled.driver_connection
+        if not isinstance(connection, psycopg.Connection):
+            raise TypeError(f"not a psycopg connection: {connection!r}")
+        yield connection
+    finally:
+        pooled.close()

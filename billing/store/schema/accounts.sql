@@ -1,0 +1,25 @@
+-- Who used it, who pays, and by which contract.
+
+CREATE TABLE accounts (
+    account_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id text COLLATE "C" NOT NULL UNIQUE CHECK (id <> ''),
+    parent_id integer REFERENCES accounts,
+    pays boolean NOT NULL,
+    currency text NOT NULL,
+    zone text NOT NULL,
+    name text NOT NULL,
+    address text[] NOT NULL,
+    tax_id text NOT NULL,
+    language text NOT NULL,
+    legal_entity text NOT NULL,
+    added_at timestamptz NOT NULL
+);
+
+CREATE TABLE contracts (
+    contract_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    account_id integer NOT NULL REFERENCES accounts,
+    effective_from date NOT NULL,
+    cards text[] NOT NULL CHECK (cardinality(cards) > 0),
+    added_at timestamptz NOT NULL,
+    UNIQUE (account_id, effective_from)
+);

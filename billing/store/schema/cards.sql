@@ -1,0 +1,68 @@
+-- Published cards. A version owns the rate ids [rate_base, rate_base + rates) and the price ids
+-- [price_base, price_base + prices), in the order of its rows and of `rates.prices.price_list`.
+
+CREATE TABLE book_version (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    version bigint NOT NULL
+);
+INSERT INTO book_version (version) VALUES (1);
+
+CREATE TABLE products (
+    product_id smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id text COLLATE "C" NOT NULL UNIQUE
+);
+
+CREATE TABLE card_versions (
+    card_version_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    card_id text COLLATE "C" NOT NULL,
+    hash bytea NOT NULL UNIQUE CHECK (octet_length(hash) = 32),
+    currency text NOT NULL,
+    effective_from timestamptz NOT NULL,
+    effective_to timestamptz CHECK (effective_to > effective_from),
+    head text NOT NULL, -- TOML, without the rows
+    rate_base bigint NOT NULL UNIQUE,
+    rates integer NOT NULL,
+    price_base integer NOT NULL UNIQUE,
+    prices integer NOT NULL,
+    published_at timestamptz NOT NULL,
+    published_by text NOT NULL,
+    UNIQUE (card_id, effective_from)
+);
+
+-- Cells as the card's canonical form has them; NULL is the default of FORMATS section 2.
+CREATE TABLE rates (
+    rate_id bigint PRIMARY KEY,
+    card_version_id integer NOT NULL REFERENCES card_versions,
+    "row" integer NOT NULL,
+    product text, element text, country text, prefixes text, origin_prefixes text, origin text, exact text,
+    mcc text, mnc text, number_type text, region text, package text, jurisdiction text,
+    destination text, unit text, prices text, tiers text, increments text, setup_fee text, free_units text,
+    block text, grace text, max_quantity text, blocked text, effective_from text, effective_to text,
+    declared text -- further dimensions, as a JSON object
+);
+
+CREATE TABLE prices (
+    price_id integer PRIMARY KEY,
+    card_version_id integer NOT NULL REFERENCES card_versions,
+    product text NOT NULL,
+    element text NOT NULL,
+    destination text NOT NULL,
+    number_type text NOT NULL,
+    unit text NOT NULL,
+    unit_size bigint NOT NULL,
+    base text NOT NULL,
+    prices text NOT NULL, -- plain decimals, one per tier
+    schedule text NOT NULL,
+    free_units text NOT NULL,
+    block text NOT NULL
+);
+
+CREATE TRIGGER card_versions_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON card_versions
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER rates_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON rates
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER prices_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON prices
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE card_versions ENABLE ALWAYS TRIGGER card_versions_stay;
+ALTER TABLE rates ENABLE ALWAYS TRIGGER rates_stay;
+ALTER TABLE prices ENABLE ALWAYS TRIGGER prices_stay;

@@ -1,0 +1,120 @@
+-- Usage: what was reported, once; how it was rated; and the sums of it.
+
+CREATE TABLE sources (
+    source_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id text COLLATE "C" NOT NULL UNIQUE CHECK (id <> '')
+);
+
+CREATE SEQUENCE batches; -- one number for each transaction that writes usage
+
+-- One row for each event that was ever accepted, for ever; events themselves may be archived.
+CREATE TABLE event_identity (
+    batch bigint NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    fingerprint uuid NOT NULL, -- 128-bit BLAKE2b of the normalised content
+    source_id integer NOT NULL,
+    revision integer NOT NULL,
+    payer_id integer, -- NULL: quarantined with nobody to pay
+    id text COLLATE "C" NOT NULL,
+    PRIMARY KEY (source_id, id)
+);
+
+CREATE TABLE events (
+    occurred_at timestamptz NOT NULL,
+    received_at timestamptz NOT NULL,
+    batch bigint NOT NULL,
+    to_e164 bigint,
+    from_e164 bigint,
+    rated_to_e164 bigint,
+    measured bigint NOT NULL,
+    rate_id bigint, -- of the element `usage`; others are rows of event_elements
+    billed bigint NOT NULL,
+    price_id integer,
+    payer_id integer NOT NULL,
+    account_id integer NOT NULL,
+    source_id integer NOT NULL,
+    revision integer NOT NULL,
+    product_id smallint NOT NULL,
+    reason smallint NOT NULL, -- 0: rated; else the code of rates.rating.Reason
+    id text COLLATE "C" NOT NULL,
+    country text NOT NULL, -- resolved: stated, else by the numbering plan
+    stated_country text,
+    to_address text,
+    from_address text,
+    mcc text,
+    mnc text,
+    number_type text,
+    region text,
+    jurisdiction text,
+    package text,
+    status text,
+    error_code text,
+    attributes text
+) PARTITION BY RANGE (occurred_at);
+CREATE INDEX ON events (payer_id, occurred_at);
+
+CREATE TABLE event_elements (
+    occurred_at timestamptz NOT NULL,
+    batch bigint NOT NULL,
+    rate_id bigint NOT NULL,
+    billed bigint NOT NULL,
+    price_id integer NOT NULL,
+    payer_id integer NOT NULL,
+    account_id integer NOT NULL,
+    source_id integer NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    country text NOT NULL
+) PARTITION BY RANGE (occurred_at);
+CREATE INDEX ON event_elements (payer_id, occurred_at);
+
+-- Accepted, but not to be billed until somebody mends the cause.
+CREATE TABLE quarantine (
+    occurred_at timestamptz NOT NULL,
+    received_at timestamptz NOT NULL,
+    batch bigint NOT NULL,
+    to_e164 bigint,
+    from_e164 bigint,
+    rated_to_e164 bigint,
+    measured bigint NOT NULL,
+    source_id integer NOT NULL,
+    revision integer NOT NULL,
+    reason smallint NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    account text COLLATE "C" NOT NULL,
+    product text COLLATE "C" NOT NULL,
+    stated_country text,
+    to_address text,
+    from_address text,
+    mcc text,
+    mnc text,
+    number_type text,
+    region text,
+    jurisdiction text,
+    package text,
+    status text,
+    error_code text,
+    attributes text,
+    PRIMARY KEY (source_id, id)
+);
+
+-- Changes of the totals that are not in them yet. Each row is a fact of its own; their order means nothing.
+CREATE TABLE unfolded (
+    events bigint NOT NULL,
+    quantity bigint NOT NULL,
+    payer_id integer NOT NULL,
+    account_id integer NOT NULL,
+    price_id integer NOT NULL,
+    day date NOT NULL,
+    country text NOT NULL
+);
+
+CREATE TABLE usage_totals (
+    events bigint NOT NULL,
+    quantity bigint NOT NULL,
+    payer_id integer NOT NULL,
+    account_id integer NOT NULL,
+    price_id integer NOT NULL,
+    day date NOT NULL,
+    country text COLLATE "C" NOT NULL,
+    PRIMARY KEY (payer_id, day, price_id, account_id, country)
+) WITH (fillfactor = 70);
