@@ -57,8 +57,19 @@ def card_from_table(
     `place` is what faults begin with: `card.toml: ` for a whole file, `scenario.toml: card[0]` for a table in one.
     """
     read = Reader(place=place, table=table, faults=[])
-    head = _head(read, products)
     sheet = _sheet(read, attachments, products)
+    return _card(read, sheet, products)
+
+
+def card_from_sheet(
+    table: Mapping[str, object], sheet: Sheet, products: Mapping[str, Product], *, place: str = "card.toml: "
+) -> tuple[Card | None, list[Fault]]:
+    """The card of a head without rows and of rows read elsewhere (a deck), or every fault of it."""
+    return _card(Reader(place=place, table=table, faults=[]), sheet, products)
+
+
+def _card(read: Reader, sheet: Sheet | None, products: Mapping[str, Product]) -> tuple[Card | None, list[Fault]]:
+    head = _head(read, products)
     read.finish()
     if sheet is None:
         return None, read.faults
