@@ -17,6 +17,8 @@ from rates.money import DecimalInvalidError, parse_decimal
 
 T = TypeVar("T")
 
+_DATE = len("2026-10-01")
+
 
 @dataclass(slots=True, kw_only=True)
 class Reader:
@@ -146,7 +148,7 @@ class Reader:
     def _instant(self, key: str, value: object) -> datetime | None:
         if isinstance(value, str):
             try:
-                value = datetime.fromisoformat(value)
+                value = date.fromisoformat(value) if len(value) == _DATE else datetime.fromisoformat(value)
             except ValueError:
                 self.fault(key, "is not an instant", "write it as 2026-10-01T00:00:00Z")
                 return None

@@ -141,7 +141,7 @@ def read_schedule(read: Reader, name: str) -> Schedule:
         mode=Mode(read.choice("mode", tuple(Mode), Mode.GRADUATED)),
         up_to=read.decimals("up_to"),
         unit=read.text("unit"),
-        measure=Measure(read.choice("measure", (Measure.QUANTITY, Measure.EVENTS), Measure.QUANTITY)),
+        measure=Measure(read.choice("measure", tuple(Measure), Measure.QUANTITY)),
         scope=Scope(read.choice("scope", tuple(Scope), Scope.BILLING_ACCOUNT)),
         fill=read_selectors(read, "fill"),
         flats=read.decimals("flats"),
@@ -150,6 +150,8 @@ def read_schedule(read: Reader, name: str) -> Schedule:
     )
     read.choice("window", ("month",), "month")
     read.finish()
+    if schedule.measure is Measure.AMOUNT:
+        read.fault("measure", "is not rated by this version", "use quantity or events")
     _check(schedule, read)
     return schedule
 

@@ -1,0 +1,124 @@
+import tomllib
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from rates.cardchanges import countries_denied, jumps
+from rates.cardfile import read_card
+from rates.cards import Card
+from rates.products import Product, read_product
+
+
+def products() -> dict[str, Product]:
+    paths = (Path(__file__).parents[2] / "rates" / "catalogue").glob("*.toml")
+    found = [read_product(tomllib.loads(path.read_text()), path.name)[0] for path in paths]
+    return {product.id: product for product in found if product is not None}
+
+
+PRODUCTS = products()
+COLUMNS = "product,country,prefixes,origin_prefixes,exact,unit,price,prices,tiers,blocked,effective_from,effective_to"
+SCHEDULE = '[tiers.t]\nup_to = ["10"]\nunit = "minute"\nfill = [{product = "voice.*"}]\n'
+
+
+def card(*rows: dict[str, str], month: str = "10") -> Card:
+    lines = [COLUMNS]
+    for row in rows:
+        cells = {"product": "voice.outbound", "unit": "minute"} | row
+        lines.append(",".join(cells.get(name, "") for name in COLUMNS.split(",")))
+    head = f'id = "c"\ncurrency = "USD"\neffective_from = 2026-{month}-01T00:00:00Z\nrates = "rates.csv"\n{SCHEDULE}'
+    found, faults = read_card(head, {"rates.csv": "\n".join([*lines, ""]).encode()}, PRODUCTS)
+    assert [] == faults
+    assert found is not None
+    return found
+
+
+def jumping(old: list[dict[str, str]], new: list[dict[str, str]], bound: Fraction = Fraction(1, 2)) -> list[str]:
+    return [str(fault).split(";")[0] for fault in jumps(card(*old), card(*new, month="11"), bound)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "jumped"),
+    [
+        ("0.10", "0.15", False),
+        ("0.10", "0.150000000001", True),
+        ("0.10", "0.05", False),
+        ("0.10", "0.0499", True),
+        ("0", "0", False),
+        ("0", "0.000001", True),
+        ("0.10", "0", True),
+    ],
+)
+def test_a_price_jumps_when_it_moves_further_than_the_bound(before: str, after: str, jumped: bool) -> None:  # noqa: FBT001
+    found = jumping([{"prefixes": "44", "price": before}], [{"prefixes": "44", "price": after}])
+    assert jumped is bool(found)
+
+
+def test_each_jump_names_its_row_its_prefix_and_both_prices() -> None:
+    old = [{"prefixes": "33", "price": "0.1"}, {"prefixes": "44 49", "price": "0.1"}]
+    new = [{"prefixes": "33", "price": "0.11"}, {"prefixes": "49", "price": "1"}, {"prefixes": "44", "price": "0.1"}]
+    assert ['rates.csv:3 prefixes "49": the price is 1, was 0.1'] == jumping(old, new)
+
+
+def test_rows_are_compared_by_all_that_they_match() -> None:
+    old = [{"prefixes": "44", "price": "0.1"}, {"prefixes": "44", "origin_prefixes": "33", "price": "1"}]
+    assert [] == jumping(old, old[::-1])
+    assert [] == jumping(old, [{"prefixes": "447", "price": "9"}])
+
+
+def test_any_tier_can_jump_and_another_unit_is_a_jump() -> None:
+    tiers = {"prefixes": "44", "tiers": "t"}
+    old = [tiers | {"prices": "0.2 0.1"}]
+    assert [] == jumping(old, [tiers | {"prices": "0.2 0.09"}])
+    assert 1 == len(jumping(old, [tiers | {"prices": "0.2 0.01"}]))
+    assert ['rates.csv:2 prefixes "44": is now per second, was per minute'] == jumping(
+        old, [tiers | {"prices": "0.2 0.1", "unit": "second"}]
+    )
+
+
+def test_the_old_row_is_the_one_in_force_when_the_new_card_begins() -> None:
+    old = [
+        {"prefixes": "44", "price": "9", "effective_to": "2026-10-15"},
+        {"prefixes": "44", "price": "0.1", "effective_from": "2026-10-15"},
+    ]
+    assert [] == jumping(old, [{"prefixes": "44", "price": "0.11"}])
+
+
+def test_a_row_that_was_or_is_blocked_has_no_price_to_compare() -> None:
+    blocked, open_ = {"prefixes": "44", "blocked": "true"}, {"prefixes": "44", "price": "1"}
+    assert [] == jumping([blocked], [open_]) == jumping([open_], [blocked])
+
+
+def test_of_many_jumps_a_hundred_are_shown_and_the_rest_counted() -> None:
+    old, new = ([{"prefixes": f"44{i}", "price": price} for i in range(300)] for price in ("1", "2"))
+    found = jumping(old, new)
+    assert 101 == len(found)
+    assert "rates.csv: and 200 more rows: prices that jump" == found[-1]
+
+
+@pytest.mark.parametrize(
+    ("country", "prefixes", "denied"),
+    [
+        ("GB", "44", False),
+        ("GG", "44", False),
+        ("DE", "44", True),
+        ("DE", "44 49", False),
+        ("US", "1", False),
+        ("CA", "1204", False),
+        ("US", "1204", True),
+        ("", "44", False),
+        ("DE", "", False),
+    ],
+)
+def test_a_country_is_denied_when_none_of_the_prefixes_lies_in_it(country: str, prefixes: str, denied: bool) -> None:  # noqa: FBT001
+    found = countries_denied(card({"country": country, "prefixes": prefixes, "price": "1"}), PRODUCTS)
+    assert denied is bool(found)
+    if denied:
+        assert str(found[0]).startswith(f'rates.csv:2 country "{country}": the numbering plan has none')
+
+
+def test_whole_addresses_have_no_country_in_the_numbering_plan() -> None:
+    assert [] == countries_denied(
+        card({"country": "DE", "prefixes": "112", "exact": "true", "price": "1"}, {"prefixes": "49", "price": "1"}),
+        PRODUCTS,
+    )
