@@ -76,6 +76,10 @@ class Books(Sequence[Book]):
         small = np.array([all(card.is_small for card in lineage.versions) for lineage in kept], dtype=np.bool_)
         self.shared = small & (np.count_nonzero(small) > _MANY)
         self._shared_sources: dict[tuple[str, str], Source | None] = {}
+        self._kinds = frozenset(kind for lineage in kept for card in lineage.versions for kind in card.parts)
+        self._currencies = tuple({book.currency: None for book in self._books if book.currency})
+        codes = {currency: code for code, currency in enumerate(self._currencies)}
+        self._currency = np.array([codes.get(book.currency, NONE) for book in self._books], dtype=np.int32)
 
     @classmethod
     def of(cls, books: Sequence[Book]) -> "Books":
@@ -94,8 +98,7 @@ class Books(Sequence[Book]):
 
     def elements(self, product: str) -> frozenset[str]:
         """The elements of a product that any card prices."""
-        cards = (card for lineage in self.lineages for card in lineage.versions)
-        return frozenset(element for card in cards for of, element in card.parts if of == product)
+        return frozenset(element for of, element in self._kinds if of == product)
 
     def have_card(self, usage: UsageColumns, rows: Int64s) -> Flags:
         """Whether any card of its book is in force when each event occurs."""
@@ -105,6 +108,16 @@ class Books(Sequence[Book]):
                 if code >= 0:
                     found[some] |= self.lineages[code].in_force(usage.occurred_at[rows[some]]) >= 0
         return found
+
+    def is_foreign(self, source: Source, row: Int32s, book: Int32s) -> Flags | None:
+        """Which rows are of a card in another currency than the book's must be; None where no book says."""
+        if not self._currencies:
+            return None
+        codes = {currency: code for code, currency in enumerate(self._currencies)}
+        of_card = np.array([codes.get(card.currency, len(codes)) for card in source.cards], dtype=np.int32)
+        must = self._currency[book]
+        foreign: Flags = (must != NONE) & (must != of_card[source.card_of(row)])
+        return foreign
 
     def match(self, usage: UsageColumns, rows: Int64s, product: str, element: str, country: Int16s | None) -> Matches:
         """What decides one element of some events of a product, all of which have a book.

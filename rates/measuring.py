@@ -12,6 +12,7 @@ from rates.quantities import billable_column
 from rates.usage import UsageColumns
 
 Int64s = NDArray[np.int64]
+Int32s = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 
 
@@ -61,14 +62,14 @@ def fees_due(rule: Rule, usage: UsageColumns, rows: Int64s) -> Iterator[tuple[st
             yield fee.element, np.flatnonzero(due)
 
 
-def has_increments(product: Product, rule: Rule, terms: Terms, row: Int64s) -> Flags:
+def has_increments(product: Product, rule: Rule, terms: Terms, row: Int32s) -> Flags:
     """Whether each event's row (or else the rule) says how it is measured; only time needs to be told."""
     if rule.increments is not None or not product.timed:
         return np.ones(len(row), dtype=np.bool_)
     return terms.first[row] > 0
 
 
-def billable(rule: Rule, terms: Terms, row: Int64s, measured: Int64s) -> Int64s:
+def billable(rule: Rule, terms: Terms, row: Int32s, measured: Int64s) -> Int64s:
     """The billable quantity of events that matched these rows, in base units: int64[n] -> int64[n].
 
     Events count as 1 where the row's unit is the event. Raises `QuantityOverflowError`.

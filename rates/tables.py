@@ -34,6 +34,15 @@ _PLAN_PREFIXES = np.array(sorted(map(int, PLAN)), dtype=np.int64)
 _PLAN_COUNTRIES = np.array([COUNTRY_CODES[PLAN[str(prefix)]] for prefix in _PLAN_PREFIXES], dtype=np.int16)
 
 
+_PLAN_TABLE = PrefixTable.build(_PLAN_PREFIXES, digit_counts(_PLAN_PREFIXES))
+
+
+def plan_countries(numbers: Int64s) -> Int16s:
+    """The codes of the countries of numbers (int64[n], 0 for none) by the numbering plan, 0 for none."""
+    slot = _PLAN_TABLE.lookup(numbers)
+    return np.where(slot >= 0, _PLAN_COUNTRIES.take(slot, mode="clip"), np.int16(0))
+
+
 class Part(NamedTuple):
     """What one card gives to a table: its patterns of the element, and their dimensions beside them."""
 
