@@ -26,6 +26,7 @@ from billing.store.embedded_folders import (
     locked,
     make_data_folder,
     socket_folder_fault,
+    usable,
 )
 from billing.store.embedded_processes import ServerStatus, postmaster
 from billing.store.embedded_server import SUPERUSER, StopMode, bring_down, bring_up
@@ -135,10 +136,11 @@ def ensure_running(cluster: Cluster, say: Say) -> Address:
     SocketFolderUnsafeError, BinariesMissingError.
     """
     if not _answers(cluster):
-        make_data_folder(cluster)
-        with locked(cluster, say):
-            bring_up(cluster, say)
-            _make_role_and_database(cluster)
+        with usable(cluster.data):
+            make_data_folder(cluster)
+            with locked(cluster, say):
+                bring_up(cluster, say)
+                _make_role_and_database(cluster)
     return address_of(cluster)
 
 
@@ -146,7 +148,7 @@ def stop(cluster: Cluster, say: Say, mode: StopMode = StopMode.FAST) -> bool:
     """Stop the server and wait until it is gone; False if none ran."""
     if not cluster.postgres.exists():
         return False
-    with locked(cluster, say):
+    with usable(cluster.data), locked(cluster, say):
         return bring_down(cluster, say, mode)
 
 

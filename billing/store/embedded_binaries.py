@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version as version_of_wheel
@@ -62,7 +61,9 @@ def find_binaries(environ: Mapping[str, str]) -> Binaries:
 
 
 def copied(binaries: Binaries, into: Path) -> Binaries:
-    """The wheel's programs copied below `into`, readable by every user; those found elsewhere, as they are.
+    """The wheel's programs copied into `into`, readable by every user; those found elsewhere, as they are.
+
+    `into` holds nothing else, and no server may be running from it.
 
     The server of a root runs as another user, who often may not enter the folder of the wheel (/root/…), and
     it outlives an upgrade of the wheel. A system's PostgreSQL is readable, and its parts have fixed places.
@@ -72,15 +73,14 @@ def copied(binaries: Binaries, into: Path) -> Binaries:
         return binaries
     copy = into / f"{WHEEL}-{version_of_wheel(WHEEL)}-{binaries.major}.{binaries.minor}"
     if not copy.is_dir():
-        into.mkdir(mode=0o755, exist_ok=True)
-        into.chmod(0o755)  # whatever the umask was
-        unfinished = Path(tempfile.mkdtemp(dir=into, prefix=".unfinished-"))
+        shutil.rmtree(into, ignore_errors=True)  # of earlier versions, or interrupted
+        unfinished = into / ".unfinished"
         for tree in (binaries.folder.parent, package.with_name(f"{_PACKAGE}.libs")):
             # The programs find their libraries relative to themselves ($ORIGIN), so both lie as they lay.
             if tree.is_dir():
                 target = unfinished / tree.relative_to(package.parent)
-                shutil.copytree(tree, target, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_RUN))
-        _let_everyone_read(unfinished)
+                _copy_tree(tree, target)
+        _let_everyone_read(into)
         unfinished.rename(copy)
     return replace(binaries, folder=copy / binaries.folder.relative_to(package.parent))
 
@@ -122,6 +122,13 @@ def _version(folder: Path) -> tuple[int, int] | None:
         return None
     said = re.search(rb"\(PostgreSQL\) (\d+)(?:\.(\d+))?", asked.stdout)
     return (int(said[1]), int(said[2] or 0)) if said else None
+
+
+def _copy_tree(tree: Path, target: Path) -> None:
+    try:
+        shutil.copytree(tree, target, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_RUN))
+    except shutil.Error as error:  # says the same of every file
+        raise OSError(error.args[0][0][2]) from error
 
 
 def _let_everyone_read(tree: Path) -> None:

