@@ -1,0 +1,245 @@
+"""Bills: usage and cards in, what each billing account owes out, in one step that touches nothing.
+
+The same pure functions as with a store, one after the other: payloads become columns, columns ratings, ratings totals,
+totals lines. All that the store adds is that everything is remembered.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from billing.accounts import Account, AccountId
+from billing.assignment import Assignment, assignment
+from billing.contracts import Contract
+from billing.drafts import merged
+from billing.invoices import InvoiceLine, lines_by_payer, total_minor
+from billing.payers import payers_of, versions_in
+from billing.periods import Period
+from billing.rated import Rated, rate_usage
+from billing.usage import Reject, Usage, parse
+from rates.cards import Card
+from rates.cardtables import CardTable, compile_card, lineages
+from rates.matching import Book, Books
+from rates.money import Currency
+from rates.patterns import microseconds
+from rates.prices import Price, price_list
+from rates.pricing import crossing_days, price
+from rates.products import Product
+from rates.rating import REASONS, ZERO_RATED, Reason
+from rates.terms import Terms, card_terms
+from rates.usage import MICROSECONDS_A_DAY, Int64s, Totals, no_totals
+
+_Prices = Mapping[int, Price]
+
+_LATER = timedelta(days=300)
+"""How long after its period usage is looked at: by then nothing of the period is too old or ahead of the clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrangement:
+    """Everything that decides a price: checked cards, products, accounts, and contracts by their account.
+
+    Without `accounts` each account that is named pays for itself, in the currency of the first card; without
+    `contracts` everyone who pays has all cards, in their order.
+    """
+
+    cards: Sequence[Card]
+    products: Mapping[str, Product]
+    accounts: Mapping[str, Account] | None = None
+    contracts: Mapping[str, Sequence[Contract]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """What a billing account owes for the period: its lines, rounded, and their sum in minor units."""
+
+    account: str
+    currency: Currency
+    lines: tuple[InvoiceLine, ...]
+    total_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unrated:
+    """An event of the period that is on no line, and why."""
+
+    source: str
+    id: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bills:
+    """What the payloads came to: each is on lines, of another period, or one of the others.
+
+    `bills` has one for each account that pays and has usage or a contract in the period, in the order of the accounts.
+    `duplicates` are the positions of payloads that say again what an earlier one said, `conflicts` of those that
+    contradict an earlier one of the same identity: the first stands.
+    """
+
+    period: Period
+    bills: tuple[Bill, ...]
+    quarantined: tuple[Unrated, ...]
+    zero_rated: tuple[Unrated, ...]
+    rejects: tuple[Reject, ...]
+    duplicates: tuple[int, ...]
+    conflicts: tuple[int, ...]
+
+
+def bill(payloads: Sequence[bytes], deal: Arrangement, period: Period, *, source: str | None = None) -> Bills:
+    """The bills of a period. `payloads` are usage events as JSON in the order of arrival; see `billing.usage.parse`."""
+    parsed = parse(payloads, source=source, products=deal.products, at=period.closes + _LATER)
+    first, duplicates, conflicts = _settled(parsed.usage)
+    usage = parsed.usage.take(first[_within(parsed.usage.occurred_at[first], period)])
+    deal = _complete(deal, usage, period)
+    assigned = assignment(deal.accounts or {}, deal.contracts or {}, _numbers(deal))
+    prices, books = _compiled(deal, assigned)
+    rated = rate_usage(usage, assigned, books, deal.products)
+    unrated = tuple(_unrated(rated))
+    return Bills(
+        period=period,
+        bills=tuple(_bills(rated, prices, deal, period)),
+        quarantined=tuple(each for each in unrated if each.reason not in ZERO_RATED),
+        zero_rated=tuple(each for each in unrated if each.reason in ZERO_RATED),
+        rejects=parsed.rejects,
+        duplicates=duplicates,
+        conflicts=conflicts,
+    )
+
+
+def _settled(usage: Usage) -> tuple[Int64s, tuple[int, ...], tuple[int, ...]]:
+    """The first of each identity, and the positions of the payloads that repeat or contradict one."""
+    seen: dict[tuple[int, str], int] = {}
+    names, prints = usage.id.to_pylist(), usage.fingerprint.to_pylist()
+    again: dict[bool, list[int]] = {True: [], False: []}
+    for row, identity in enumerate(zip(usage.source.codes.tolist(), names, strict=True)):
+        first = seen.setdefault(identity, row)
+        if first != row:
+            again[prints[row] == prints[first]].append(int(usage.row[row]))
+    return np.array(list(seen.values()), dtype=np.int64), tuple(again[True]), tuple(again[False])
+
+
+def _within(occurred_at: Int64s, period: Period) -> Int64s:
+    opens, closes = microseconds(period.opens), microseconds(period.closes)
+    return np.flatnonzero((opens <= occurred_at) & (occurred_at < closes))
+
+
+def _complete(deal: Arrangement, usage: Usage, period: Period) -> Arrangement:
+    """The arrangement with the accounts and contracts that it takes for granted."""
+    accounts, contracts = deal.accounts, deal.contracts
+    if accounts is None:
+        named = dict.fromkeys([*(contracts or ()), *(usage.account.values[code] for code in usage.account.codes)])
+        money = deal.cards[0].currency if deal.cards else ""
+        accounts = {name: Account(id=AccountId(name), currency=money) for name in named}
+    if contracts is None:
+        cards = tuple(dict.fromkeys(card.id for card in deal.cards))
+        payers = [account.id for account in accounts.values() if account.pays]
+        contracts = {name: (Contract(account=name, effective_from=period.start, cards=cards),) for name in payers}
+    return Arrangement(cards=deal.cards, products=deal.products, accounts=accounts, contracts=contracts)
+
+
+def _numbers(deal: Arrangement) -> dict[str, int]:
+    return {name: number for number, name in enumerate(deal.accounts or {})}
+
+
+def _compiled(deal: Arrangement, assigned: Assignment) -> tuple[_Prices, Books]:
+    prices: dict[int, Price] = {}
+    tables: list[CardTable] = []
+    rates = 0
+    for card in deal.cards:
+        base = len(prices)
+        prices |= dict(enumerate(price_list(card, deal.products).prices, start=base))
+        tables.append(compile_card(card, deal.products, rate_base=rates, price_base=base))
+        rates += card.rows.num_rows
+    known = lineages(tables)
+    books = [
+        Book(lineages=tuple(known[name] for name in book.cards if name in known), currency=book.currency)
+        for book in assigned.books
+    ]
+    return prices, Books(books)
+
+
+def _unrated(rated: Rated) -> Iterator[Unrated]:
+    """The events without any element."""
+    silent = rated.ratings.reason != 0
+    silent[rated.ratings.extra_event] = False  # a failed message may still cost a fee
+    rows = np.flatnonzero(silent)
+    sources = rated.usage.source
+    ids = rated.usage.id.take(pa.array(rows)).to_pylist()
+    for row, name in zip(rows.tolist(), ids, strict=True):
+        reason = REASONS[rated.ratings.reason[row]]
+        if reason is not None:
+            yield Unrated(source=sources.values[sources.codes[row]], id=name, reason=reason)
+
+
+def _bills(rated: Rated, prices: _Prices, deal: Arrangement, period: Period) -> Iterator[Bill]:
+    """The bills, in the order of the accounts; payers that share their cards and currency are priced at once."""
+    payers = payers_of(deal.accounts or {}, deal.contracts or {}, _numbers(deal), period)
+    groups: dict[tuple[frozenset[str], Currency], list[int]] = {}
+    for number, payer in payers.items():
+        if payer.cards:
+            groups.setdefault((payer.cards, payer.party.currency), []).append(number)
+    totals, found = _totals(rated), dict[int, list[InvoiceLine]]()
+    for (cards, money), members in groups.items():
+        terms = _terms(deal, prices, cards, money, period)
+        own = totals.take(np.isin(totals.payer, members))
+        found |= {number: [] for number in members}
+        found |= lines_by_payer(price(own, _crossings(rated, own, terms), terms, payers=members), str(period))
+    for number in sorted(found):
+        party, lines = payers[number].party, tuple(found[number])
+        yield Bill(account=party.account, currency=party.currency, lines=lines, total_minor=total_minor(lines))
+
+
+def _terms(deal: Arrangement, prices: _Prices, cards: frozenset[str], money: Currency, period: Period) -> Terms:
+    """The terms of the card versions that are in force in some of the period."""
+    own = [card for card in deal.cards if card.id in cards and card.currency == money]
+    versions = {card.version: card_terms(card) for card in versions_in(period, own)}
+    own_prices = {number: each for number, each in prices.items() if each.card in versions}
+    return Terms(currency=money, prices=own_prices, products=deal.products, cards=versions)
+
+
+def _crossings(rated: Rated, totals: Totals, terms: Terms) -> Totals:
+    """The ordered events of the days on which a counter of these totals crosses a bound."""
+    days, crossings = set[tuple[int, int]](), no_totals()
+    while len((wanted := crossing_days(totals, crossings, terms)).payer):
+        days.update(zip(wanted.payer.tolist(), wanted.day.tolist(), strict=True))
+        crossings = _ordered(rated, days)
+    return crossings
+
+
+def _ordered(rated: Rated, days: set[tuple[int, int]]) -> Totals:
+    usage = rated.usage
+    day = usage.occurred_at // MICROSECONDS_A_DAY
+    on = [key in days for key in zip(rated.payer.tolist(), day.tolist(), strict=True)]
+    rows = np.flatnonzero(np.array(on, dtype=bool) & (rated.ratings.price >= 0))
+    ids = usage.id.take(pa.array(rows)).to_pylist()
+    sources = [usage.source.values[code] for code in usage.source.codes[rows]]
+    keys = list(zip(usage.occurred_at[rows].tolist(), sources, ids, strict=True))
+    return _usage_totals(rated, rows[sorted(range(len(rows)), key=keys.__getitem__)])
+
+
+def _usage_totals(rated: Rated, rows: Int64s) -> Totals:
+    """The usage of some events, one row each, in the order of `rows`."""
+    return Totals(
+        payer=rated.payer[rows].astype(np.int64),
+        account=rated.account[rows].astype(np.int64),
+        price=rated.ratings.price[rows],
+        country=rated.ratings.country[rows],
+        day=(rated.usage.occurred_at[rows] // MICROSECONDS_A_DAY).astype(np.int32),
+        events=np.ones(len(rows), dtype=np.int64),
+        quantity=rated.ratings.billed[rows],
+    )
+
+
+def _element_totals(rated: Rated) -> Totals:
+    """All elements beside the usage, one row each."""
+    ratings = rated.ratings
+    of_their_events = _usage_totals(rated, ratings.extra_event)
+    return replace(of_their_events, price=ratings.extra_price, quantity=ratings.extra_billed)
+
+
+def _totals(rated: Rated) -> Totals:
+    return merged(_usage_totals(rated, np.flatnonzero(rated.ratings.price >= 0)).plus(_element_totals(rated)))

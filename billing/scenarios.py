@@ -1,0 +1,168 @@
+"""Scenarios: cards, usage, and the invoices that must come out, in one file that finance can read (FORMATS 5).
+
+A scenario is run by the same pure functions as everything else; no database is needed.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from billing.accounts import Account, check_tree, read_account
+from billing.bills import Arrangement, bill
+from billing.contracts import Contract, read_contract
+from billing.errors import PeriodInvalidError
+from billing.expectations import Expectation, compare, read_expectation
+from billing.periods import Period
+from rates.cardfile import card_from_table
+from rates.cards import Card, instant
+from rates.errors import Fault
+from rates.products import Product, by_id, read_product
+from rates.reading import Reader
+
+Table = Mapping[str, object]
+CardSource = Callable[[str], tuple[Card | None, list[Fault]]]
+"""Gives the card of a path that a scenario names, or its faults."""
+
+SOURCE = "scenario"
+ACCOUNT = "a"
+
+_NOT_RUN = {"step": "steps over time", "charge": "recurring and one-off charges"}
+_NOON = timedelta(hours=12)
+_MOST = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """What is given, as it is rated, and what is expected. `payloads` are the usage events as JSON."""
+
+    name: str
+    period: Period
+    deal: Arrangement
+    payloads: tuple[bytes, ...]
+    expectation: Expectation
+
+
+def read_scenario(
+    table: Table, products: Mapping[str, Product], card_of: CardSource, *, place: str
+) -> tuple[Scenario | None, list[Fault]]:
+    """A scenario from its table, or every fault of it. `card_of` gives the cards that are named by their path."""
+    read = Reader(place=f"{place}: ", table=table, faults=[])
+    for key, what in _NOT_RUN.items():
+        read.seen.add(key)
+        if key in table:
+            read.fault(key, f"{what} are not run by this version", "remove them, or use a version that runs them")
+    period = _period(read)
+    known = {**products, **_products(read)}
+    cards = _cards(read, known, card_of, period)
+    accounts = _accounts(read)
+    scenario = Scenario(
+        name=read.text("name"),
+        period=period,
+        deal=Arrangement(cards=cards, products=known, accounts=accounts, contracts=_contracts(read, cards, period)),
+        payloads=tuple(_payloads(read, period)),
+        expectation=read_expectation(read.below("expect"), period),
+    )
+    read.finish()
+    return (None if read.faults else scenario), read.faults
+
+
+def run(scenario: Scenario) -> list[str]:
+    """What came out otherwise than expected; nothing if all is as it should be."""
+    return compare(scenario.expectation, bill(scenario.payloads, scenario.deal, scenario.period))
+
+
+def _period(read: Reader) -> Period:
+    text = read.text("period")
+    try:
+        return Period.parse(text)
+    except PeriodInvalidError as error:
+        if text:
+            read.fault("period", error.problem, error.remedy)
+        return Period.of_month(2026, 1)
+
+
+def _products(read: Reader) -> dict[str, Product]:
+    found = []
+    for below in read.each("product"):
+        product, faults = read_product(below.table, below.place)
+        read.faults.extend(faults)
+        found += [product] if product is not None else []
+    return by_id(found)
+
+
+def _cards(read: Reader, products: Mapping[str, Product], card_of: CardSource, period: Period) -> tuple[Card, ...]:
+    """Cards in the scenario, or by their paths."""
+    written = read.table.get("card", [])
+    if isinstance(written, list) and written and all(isinstance(each, str) for each in written):
+        read.seen.add("card")
+        found = [card_of(path) for path in written]
+    else:
+        defaults = {"id": "card", "effective_from": period.opens}
+        tables = [(below.place, {**defaults, **below.table}) for below in read.each("card")]
+        found = [card_from_table(table, {}, products, place=place) for place, table in tables]
+    read.faults.extend(fault for _, faults in found for fault in faults)
+    cards = tuple(card for card, _ in found if card is not None)
+    if not written:
+        read.fault("card", "is missing", 'write [[card]], or card = ["path.toml"]')
+    if len({(card.id, card.effective_from) for card in cards}) != len(cards):
+        read.fault("card", "has two versions from one instant", "give each an id or an effective_from of its own")
+    return cards
+
+
+def _accounts(read: Reader) -> dict[str, Account] | None:
+    if "account" not in read.table:
+        return None
+    accounts: dict[str, Account] = {}
+    for below in read.each("account"):
+        account, faults = read_account(below.table, below.place)
+        read.faults.extend(faults)
+        if account is not None and account.id in accounts:
+            below.fault("id", "is there already", "name each account once")
+        accounts |= {account.id: account} if account is not None else {}
+    if not read.faults:
+        read.faults.extend(check_tree(accounts))
+    return accounts
+
+
+def _contracts(read: Reader, cards: Sequence[Card], period: Period) -> dict[str, list[Contract]] | None:
+    if "contract" not in read.table:
+        return None
+    known = list(dict.fromkeys(card.id for card in cards))
+    defaults: Table = {"account": ACCOUNT, "effective_from": period.start, "cards": known}
+    single = isinstance(read.table["contract"], Mapping)
+    contracts: dict[str, list[Contract]] = {}
+    for below in [read.below("contract")] if single else read.each("contract"):
+        contract, faults = read_contract({**defaults, **below.table}, below.place)
+        read.faults.extend(faults)
+        if contract is not None:
+            contracts.setdefault(contract.account, []).append(contract)
+            if not set(contract.cards) <= set(known):
+                below.fault("cards", "names a card that is not here", f"known: {', '.join(known)}")
+    return contracts
+
+
+def _payloads(read: Reader, period: Period) -> list[bytes]:
+    payloads = []
+    for number, below in enumerate(read.each("usage"), start=1):
+        times = below.integer("repeat", 1, least=1)
+        if times > _MOST:
+            below.fault("repeat", f"is above {_MOST}", "write a larger quantity instead")
+            continue
+        defaults = {"source": SOURCE, "id": f"e{number:04}", "account": ACCOUNT}
+        defaults["occurred_at"] = instant(period.opens + _NOON)
+        event = {**defaults, **{key: _plain(below, key) for key in below.table if key != "repeat"}}
+        for n in range(1, times + 1):
+            own = event if times == 1 else {**event, "id": f"{event['id']}-{n:06}"}
+            payloads.append(json.dumps(own).encode())
+    return payloads
+
+
+def _plain(read: Reader, key: str) -> object:
+    """A value as it stands in JSON. TOML's times have their own type there; its floats are refused."""
+    value = read.table[key]
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if not isinstance(value, str | int | list | Mapping):
+        read.fault(key, "is a float", "write the number as a string")
+    return value if isinstance(value, str | int | list | Mapping) else str(value)
