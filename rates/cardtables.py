@@ -20,9 +20,6 @@ Int64s = NDArray[np.int64]
 Int32s = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 
-FREE = -2
-"""The setup price of a row whose setup fee is 0: there is nothing to charge, and no row of `setup` is asked."""
-
 _SMALL_ROWS = 2_000
 
 
@@ -30,7 +27,7 @@ _SMALL_ROWS = 2_000
 class Terms:
     """What each row of a card says beside its match, n rows.
 
-    `rate` int64 and `price` int32 are global ids; `setup` is the price of the setup fee (-1: none, `FREE`). `first`
+    `rate` int64 and `price` int32 are global ids; `setup` is the price of the setup fee (-1: none). `first`
     and `next` are increments (0: the product's), `grace` is -1 for the product's, `max_quantity` INT64_MAX for none.
     `per_event`: the unit is the event.
     """
@@ -160,11 +157,10 @@ def _part(found: Patterns, some: Int64s, beside: Mapping[str, Texts]) -> Part:
 
 def _terms(card: Card, products: Mapping[str, Product], rate_base: int, price_base: int) -> Terms:
     prices = price_list(card, products)
-    setup = np.where(prices.setup >= 0, prices.setup + price_base, NONE)
     return Terms(
         rate=rate_base + np.arange(card.rows.num_rows, dtype=np.int64),
         price=np.where(prices.usage >= 0, prices.usage + price_base, NONE).astype(np.int32),
-        setup=np.where(_cells(card, "setup_fee", lambda cell: cell == "0"), FREE, setup).astype(np.int32),
+        setup=np.where(prices.setup >= 0, prices.setup + price_base, NONE).astype(np.int32),
         first=_cells(card, "increments", lambda cell: Increments.parse(cell).first if cell else 0),
         next=_cells(card, "increments", lambda cell: Increments.parse(cell).next if cell else 0),
         grace=_cells(card, "grace", lambda cell: int(cell) if cell else NONE),

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rates.cardtables import FREE
 from rates.matching import Book, Books, Matches, Source
 from rates.measuring import billable, fees_due, has_increments, is_billable, is_pending, rules_in_force
 from rates.numbering import COUNTRIES
@@ -243,7 +242,6 @@ class _Rater:
         hits = hits.where(hits.source.terms.setup[hits.row] != NONE)
         if len(hits.event):
             self._with_setup.append(hits.event)
-            hits = hits.where(hits.source.terms.setup[hits.row] != FREE)
             self._draft.add(hits, hits.source.terms.setup, np.ones(len(hits.event), dtype=np.int64))
 
     def _rate_element(self, element: str, rows: Int64s) -> None:

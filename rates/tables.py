@@ -172,7 +172,10 @@ class ElementTable:
         return np.array([self.exact.get(value, NONE) for value in text.values], dtype=np.int64)[text.codes[rows]]
 
     def _questions(self, usage: UsageColumns, rows: Int64s, country: Int16s, part: Int32s | None) -> Questions:
-        known = {"country": country.astype(np.int32)} | ({} if part is None else {_CARD: part})
+        known = {"country": country.astype(np.int32)}
+        if part is not None:
+            # A card that has nothing here may have a code beyond all that have.
+            known[_CARD] = np.where(part < len(self.values[-1]), part, np.int32(NONE))
         nothing = np.zeros(len(rows), dtype=np.int32)
         codes = []
         for name, values in zip(self.dimensions, self.values, strict=True):

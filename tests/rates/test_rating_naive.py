@@ -278,7 +278,7 @@ def _charged(event: Event, cards: Sequence[Sequence[CardDraft]]) -> list[tuple[F
     if billed == 0:
         return []
     charged = [(main, billed)]
-    if row.get("setup_fee") not in {None, "", "0"}:
+    if row.get("setup_fee"):
         charged.append((main, 1))
     for element in ("carrier_fee", "setup", "surcharge"):
         if element == "setup" and row.get("setup_fee"):
@@ -350,8 +350,6 @@ class Generator:
             row["effective_to"] = instant(self.instant())
         optional = {"increments": "60/60", "setup_fee": "0.5", "grace": "10", "max_quantity": "70", "blocked": "true"}
         row |= {name: value for name, value in optional.items() if self.chance(9)}
-        if self.chance(5):
-            row["setup_fee"] = "0"
         return row
 
     def rows(self, count: int) -> list[dict[str, str]]:
