@@ -216,7 +216,7 @@ def test_another_clusters_server_is_never_taken_for_its_own(cluster: Cluster, ne
 
 
 def test_a_slow_recovery_is_waited_for_and_said(new_cluster: NewCluster) -> None:
-    slow = {"restore_command": "sleep 1.5; false"}
+    slow = {"restore_command": "sleep 2.5; false"}
     cluster = new_cluster(settings=slow)
     _keep(ensure_running(cluster, say), "kept")
     os.kill(pid_of(cluster), signal.SIGKILL)
