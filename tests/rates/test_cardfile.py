@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rates.cardfile import card_from_table, read_card, write_card
-from rates.cards import Card, identity
+from rates.cards import Card, column, identity
 from rates.money import RoundingMode
 from rates.products import Product, read_product
 from rates.tiers import Mode
@@ -218,6 +218,18 @@ def test_a_card_is_the_same_however_a_value_is_written(key: str, same: str) -> N
     assert identity(good()) == identity(good(rows=sheet([first, *ROWS[1:]])))
 
 
+def test_two_ways_to_write_a_value_are_one_value() -> None:
+    written = {
+        "price": ["0.10", "0.1", "00.100"],
+        "setup_fee": ["1", "1.0", "01"],
+        "increments": ["6/6", "06/6", "6/06"],
+    }
+    rows = [{**VOICE, "prefixes": f"49{i}", **{key: texts[i] for key, texts in written.items()}} for i in range(3)]
+    card = good(rows=sheet(rows, list(rows[0])))
+    found = [column(card.rows, key).dictionary.to_pylist() for key in ("prices", "setup_fee", "increments")]
+    assert [["0.1"], ["1"], ["6/6"]] == found
+
+
 @pytest.mark.parametrize(
     ("key", "other"),
     [
@@ -281,13 +293,15 @@ def test_windows_files_read_the_same_as_unix_files_and_lines_count_on_over_empty
 def test_a_card_written_and_read_again_is_the_same_card() -> None:
     """Law: Card -> toml + csv -> Card keeps the identity, the order of rows and the head."""
     head = HEAD + '\n[pools.x]\nfree = "10"\nblock = "1"\nunit = "minute"\nfill = [{product = "voice.inbound"}]\n'
-    card = good(head)
+    head = head.replace('discounts = ["0", "5"]', 'flats = ["0", "7.50"]\nflat_at_zero = true\ndiscounts = ["0", "5"]')
+    card = good(head.replace('rates = "rates.csv"', 'rates = "rates.csv"\noverlay = true\ntimezone = "Europe/Paris"'))
     toml, csv = write_card(card, "rows.csv")
     again, faults = read_card(toml, {"rows.csv": csv}, PRODUCTS)
     assert [] == [str(fault) for fault in faults]
     assert again is not None
     assert identity(card) == identity(again)
     assert card.rows.to_pydict() == again.rows.to_pydict()
+    assert (True, "Europe/Paris") == (again.overlay, again.timezone)
     assert (card.schedules, card.pools, card.rounding) == (again.schedules, again.pools, again.rounding)
 
 

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rates.cards import Card, codes_and_values, column, combined, decimals, identity, instant
@@ -78,6 +78,7 @@ cell = st.sampled_from(["", "a", "b", "c"])
 
 
 @given(st.lists(st.tuples(*[cell] * 40), min_size=1, max_size=30))
+@example([*((letter, *[""] * 39) for letter in "abc"), *(("", *[letter] * 39) for letter in "abc")])
 def test_combinations_of_many_columns_are_those_of_their_tuples(cells: list[tuple[str, ...]]) -> None:
     """Forty columns of four values would leave 64 bits if their codes were only multiplied."""
     names = [f"c{i}" for i in range(40)]
