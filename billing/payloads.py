@@ -83,6 +83,13 @@ class Flat(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
     attributes: str = field(name="attributes·", default="")
 
 
+class Chunk(NamedTuple):
+    """Payloads that are taken in together, and the lines on which they stood in their stream (from 1)."""
+
+    payloads: Sequence[bytes]
+    lines: Sequence[int]
+
+
 class Fault(NamedTuple):
     """What is wrong with a payload: a JSON pointer (RFC 6901) to the place, and the reason."""
 

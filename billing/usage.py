@@ -21,7 +21,7 @@ from billing.columns import Column, Columns, understand
 from billing.payloads import LONGEST_LINE, TEXTS, Fault, Flat, attributes_of, read_payload
 from billing.periods import months_before
 from rates.products import Product
-from rates.usage import Int64s, Texts, UsageColumns, encode
+from rates.usage import Int32s, Int64s, Texts, UsageColumns, encode
 
 Bools = NDArray[np.bool_]
 
@@ -79,12 +79,12 @@ class Usage:
         texts = {name: _take(text, rows) for name, text in self.texts.items()}
         return type(self)(**taken, texts=texts)
 
-    def to_rate(self, *, products: tuple[str, ...], product: Int64s, book: Int64s) -> UsageColumns:
+    def to_rate(self, *, products: tuple[str, ...], product: Int64s, book: Int32s) -> UsageColumns:
         """What the kernel rates; `product` (into `products`) and `book` are aligned with the events."""
         return UsageColumns(
             products=products,
             product=product.astype(np.int16),
-            book=book.astype(np.int32),
+            book=book,
             occurred_at=self.occurred_at,
             to=np.where(self.rated_to > 0, self.rated_to, self.to),
             from_=self.from_,

@@ -1,0 +1,164 @@
+"""Take usage in: parse, rate, store, and only then acknowledge. Safe to repeat: an event is counted once, for ever.
+
+A chunk of payloads is one transaction. While the database writes one chunk, a thread makes the next one ready.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import NamedTuple
+
+import numpy as np
+
+from billing.payloads import Chunk
+from billing.periods import Period
+from billing.rated import rate_usage
+from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken
+from billing.store.engine import Engine, transaction
+from billing.store.identity import next_batch, source_ids
+from billing.store.partitions import make_partitions
+from billing.store.ratebooks import Ratebooks, load_books, lock_books
+from billing.store.usage import Batch, Written, make_batch, write_batch
+from billing.usage import Parsed, parse
+from rates.products import Product
+from rates.rating import REASONS
+from rates.usage import MICROSECONDS_A_DAY
+
+MONTHS_AHEAD = 3
+_CONFLICT = "was reported before with other content; the first report stays"
+
+
+@dataclass(slots=True, kw_only=True)
+class Intake:
+    """Where usage from one source (None: the payloads name theirs) enters; keeps the books between chunks."""
+
+    engine: Engine
+    products: Mapping[str, Product]
+    source: str | None
+    _books: Ratebooks | None = None
+    _sources: dict[str, int] = field(default_factory=dict)
+    _months: set[date] = field(default_factory=set)
+
+    def ingest(self, payloads: Sequence[bytes], at: datetime) -> Receipt:
+        """Store what is new of some payloads, received `at`; when this returns, it is committed."""
+        return self.write(self.prepare(payloads, at), at)
+
+    def prepare(self, payloads: Sequence[bytes], at: datetime) -> "Prepared":
+        """Parse and rate payloads with the books as last seen."""
+        parsed = parse(payloads, source=self.source, products=self.products, at=at)
+        with transaction(self.engine) as connection:
+            if self._books is None:
+                self._books = load_books(connection, self.products)
+            missing = [name for name in parsed.usage.source.values if name and name not in self._sources]
+            if missing:
+                self._sources |= source_ids(connection, missing)
+            number = next_batch(connection)
+        self._make_months(parsed, at)
+        return Prepared(parsed, self._batch(parsed, number, at, self._books), len(payloads))
+
+    def write(self, prepared: "Prepared", at: datetime) -> Receipt:
+        """Store what is new of prepared payloads. If the books have moved since, they are rated again first."""
+        batch = prepared.batch
+        with transaction(self.engine) as connection:
+            if lock_books(connection, exclusive=False) != batch.book_version:
+                self._books = load_books(connection, self.products, self._books)
+                batch = self._batch(prepared.parsed, batch.number, at, self._books)
+            written = write_batch(connection, batch)
+        return _receipt(prepared, batch, written)
+
+    def _batch(self, parsed: Parsed, number: int, at: datetime, books: Ratebooks) -> Batch:
+        return make_batch(
+            rate_usage(parsed.usage, books.assignment, books.books, books.products),
+            number=number,
+            book_version=books.version,
+            received_at=at,
+            source_ids=self._sources,
+            product_ids=books.product_ids,
+        )
+
+    def _make_months(self, parsed: Parsed, at: datetime) -> None:
+        """Make the partitions that the events need, and some ahead, before the transaction that writes them."""
+        usage = parsed.usage
+        instants = usage.occurred_at[~usage.too_old] // MICROSECONDS_A_DAY
+        months = set(np.unique(instants.astype("datetime64[D]").astype("datetime64[M]")).tolist())
+        period = Period.at(at)
+        for _ in range(MONTHS_AHEAD + 1):
+            months.add(period.start)
+            period = period.next()
+        if not months <= self._months:
+            with transaction(self.engine) as connection:
+                make_partitions(connection, sorted(months - self._months))
+            self._months |= months
+
+
+class Prepared(NamedTuple):
+    """Payloads (`size` of them), parsed and rated."""
+
+    parsed: Parsed
+    batch: Batch
+    size: int
+
+
+def import_usage(
+    engine: Engine,
+    source: str | None,
+    chunks: Iterable[Chunk],
+    *,
+    products: Mapping[str, Product],
+    at: datetime,
+    on_chunk: Callable[[Taken], None] = lambda _: None,
+) -> dict[Outcome, int]:
+    """Store a stream of usage, one transaction a chunk; `on_chunk` hears of each when it is committed.
+
+    Returns how many payloads came to each outcome. Whatever is raised on the way, what `on_chunk` has heard of is
+    committed, and the whole import may be repeated. Memory is a few chunks'.
+    """
+    intake = Intake(engine=engine, products=products, source=source)
+    counts = dict.fromkeys(Outcome, 0)
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        for chunk, prepared in _ahead(thread, intake, chunks, at):
+            receipt = intake.write(prepared, at)
+            for outcome, count in receipt.counts().items():
+                counts[outcome] += count
+            on_chunk(Taken(chunk, receipt))
+    return counts
+
+
+def _ahead(
+    thread: ThreadPoolExecutor, intake: Intake, chunks: Iterable[Chunk], at: datetime
+) -> Iterator[tuple[Chunk, Prepared]]:
+    """Chunks made ready, the next one in the thread while the caller works on this one."""
+    waiting: tuple[Chunk, Future[Prepared]] | None = None
+    stream = iter(chunks)
+    while True:
+        try:
+            chunk = next(stream, None)
+        except BaseException:
+            # The stream broke off: what was read before it did is stored first.
+            if waiting is not None:
+                yield waiting[0], waiting[1].result()
+            raise
+        following = None if chunk is None else (chunk, thread.submit(intake.prepare, chunk.payloads, at))
+        if waiting is not None:
+            yield waiting[0], waiting[1].result()
+        if following is None:
+            return
+        waiting = following
+
+
+def _receipt(prepared: Prepared, batch: Batch, written: Written) -> Receipt:
+    usage, ratings = batch.rated.usage, batch.rated.ratings
+    outcomes = np.full(prepared.size, OUTCOME_CODES[Outcome.REJECTED], dtype=np.int8)
+    quarantined = ratings.is_quarantined
+    of_event = np.where(quarantined, OUTCOME_CODES[Outcome.QUARANTINED], OUTCOME_CODES[Outcome.ACCEPTED])
+    codes = OUTCOME_CODES[Outcome.DUPLICATE], OUTCOME_CODES[Outcome.CONFLICT]
+    of_event[written.known] = np.where(written.same, *codes)
+    outcomes[usage.row] = of_event
+    findings = {reject.row: Finding(pointer=reject.pointer, reason=reject.reason) for reject in prepared.parsed.rejects}
+    waiting = of_event == OUTCOME_CODES[Outcome.QUARANTINED]
+    for row, reason in zip(usage.row[waiting].tolist(), ratings.reason[waiting].tolist(), strict=True):
+        findings[row] = Finding(pointer="", reason=str(REASONS[reason]))
+    for row in usage.row[of_event == OUTCOME_CODES[Outcome.CONFLICT]].tolist():
+        findings[row] = Finding(pointer="", reason=_CONFLICT)
+    return Receipt(outcomes=outcomes, findings=findings)

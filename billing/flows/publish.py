@@ -1,0 +1,204 @@
+"""Publish cards, accounts and contracts: dated, never edited, and never under usage that was rated already."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from billing.accounts import Account, check_tree, payer_of
+from billing.contracts import Contract
+from billing.errors import InputFaultyError, PublicationBackdatedError, PublicationConflictError
+from billing.store.accounts import Accounts, insert_accounts, insert_contracts, read_accounts, update_accounts
+from billing.store.audit import record
+from billing.store.engine import Connection, Engine, transaction
+from billing.store.ratebooks import (
+    CardVersion,
+    insert_card,
+    lock_books,
+    raise_book_version,
+    read_card_versions,
+)
+from billing.store.totals import last_day_rated, was_rated_since
+from rates.cards import Card, identity
+from rates.errors import Fault
+from rates.prices import price_list
+from rates.products import Product
+
+
+class Status(StrEnum):
+    """What a publication came to."""
+
+    PUBLISHED = "published"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A card version in the store, and whether it was there before."""
+
+    status: Status
+    version: CardVersion
+
+
+def publish(engine: Engine, card: Card, products: Mapping[str, Product], *, at: datetime, actor: str) -> Published:
+    """Publish a checked card. The same content again changes nothing.
+
+    Raises PublicationBackdatedError where the card has rated usage from `effective_from` on, and
+    PublicationConflictError for another currency than before or a second version from the same instant.
+    """
+    content = identity(card)
+    prices = price_list(card, products)
+    with transaction(engine) as connection:
+        lock_books(connection, exclusive=True)
+        versions = read_card_versions(connection, card.id)
+        same = next((version for version in versions if version.hash == content), None)
+        if same is not None:
+            return Published(status=Status.UNCHANGED, version=same)
+        _check_card(connection, card, versions)
+        version = insert_card(connection, card, content, prices, at=at, actor=actor)
+        raise_book_version(connection)
+        details = {"hash": content.hex(), "rates": version.rates, "prices": version.prices}
+        record(connection, at=at, actor=actor, action="publish", subject=f"card {card.version}", details=details)
+    return Published(status=Status.PUBLISHED, version=version)
+
+
+def add_accounts(engine: Engine, accounts: Sequence[Account], *, at: datetime, actor: str) -> Status:
+    """Add accounts, or change what is said about them; their place in the tree and their currency stay.
+
+    Raises InputFaultyError for a tree that does not hold together.
+    """
+    with transaction(engine) as connection:
+        lock_books(connection, exclusive=True)
+        stored = read_accounts(connection).accounts
+        changed = [account for account in accounts if stored.get(account.id) != account]
+        if not changed:
+            return Status.UNCHANGED
+        together: dict[str, Account] = {**stored, **{account.id: account for account in changed}}
+        faults = [*_moved(changed, stored), *check_tree(together)]
+        if faults:
+            raise InputFaultyError(faults, place="accounts")
+        added = [account for account in changed if account.id not in stored]
+        insert_accounts(connection, sorted(added, key=lambda a: _depth(a, together)), at)
+        update_accounts(connection, [account for account in changed if account.id in stored])
+        raise_book_version(connection)
+        for account in changed:
+            action = "add" if account.id not in stored else "change"
+            record(connection, at=at, actor=actor, action=action, subject=f"account {account.id}", details={})
+    return Status.PUBLISHED
+
+
+def add_contracts(engine: Engine, contracts: Sequence[Contract], *, at: datetime, actor: str) -> Status:
+    """Add contracts. The same contract again changes nothing.
+
+    Raises InputFaultyError where an account or a card is unknown or of another currency, PublicationConflictError for
+    a second contract from the same day, and PublicationBackdatedError where usage since then has been rated.
+    """
+    with transaction(engine) as connection:
+        lock_books(connection, exclusive=True)
+        stored = read_accounts(connection)
+        changed = [c for c in contracts if c not in stored.contracts.get(c.account, ())]
+        if not changed:
+            return Status.UNCHANGED
+        faults = _contract_faults(changed, stored, read_card_versions(connection))
+        if faults:
+            raise InputFaultyError(faults, place="contracts")
+        for contract in changed:
+            _check_contract(connection, contract, stored)
+        insert_contracts(connection, changed, at)
+        raise_book_version(connection)
+        for contract in changed:
+            details = {"effective_from": str(contract.effective_from), "cards": list(contract.cards)}
+            subject = f"contract {contract.account}"
+            record(connection, at=at, actor=actor, action="add", subject=subject, details=details)
+    return Status.PUBLISHED
+
+
+def _check_card(connection: Connection, card: Card, versions: Sequence[CardVersion]) -> None:
+    place = f"card {card.id}"
+    for version in versions:
+        if version.currency != card.currency:
+            raise PublicationConflictError(
+                f"its published versions are in {version.currency}",
+                place=place,
+                value=card.currency,
+                remedy="give a card in another currency another id",
+            )
+        if version.effective_from == card.effective_from:
+            raise PublicationConflictError(
+                "another version is published from this instant",
+                place=place,
+                value=card.effective_from.isoformat(),
+                remedy="publish the change from a later instant",
+            )
+    blocks = [(version.price_base, version.price_base + version.prices) for version in versions]
+    if was_rated_since(connection, card.effective_from, blocks):
+        raise PublicationBackdatedError(
+            "the card has rated usage from this instant on",
+            place=place,
+            value=card.effective_from.isoformat(),
+            remedy="publish it from a later instant",
+        )
+
+
+def _contract_faults(contracts: Sequence[Contract], stored: Accounts, cards: Sequence[CardVersion]) -> list[Fault]:
+    currencies = {version.card_id: version.currency for version in cards}
+    faults = []
+    for contract in contracts:
+        place = f"contract {contract.account}"
+        payer = payer_of(contract.account, stored.accounts)
+        if payer is None:
+            faults.append(Fault(place=place, value="", problem="is of no account", remedy="add the account first"))
+            continue
+        for name in contract.cards:
+            currency = currencies.get(name)
+            if currency is None:
+                problem, remedy = "is not a published card", "publish it first"
+            elif currency != payer.currency:
+                problem, remedy = f"is in {currency}, and {payer.id} is billed in {payer.currency}", "use another card"
+            else:
+                continue
+            faults.append(Fault(place=f"{place}: cards", value=name, problem=problem, remedy=remedy))
+    return faults
+
+
+def _check_contract(connection: Connection, contract: Contract, stored: Accounts) -> None:
+    place, day = f"contract {contract.account}", str(contract.effective_from)
+    own = stored.contracts.get(contract.account, ())
+    if any(c.effective_from == contract.effective_from for c in own):
+        raise PublicationConflictError(
+            "another contract begins on this day",
+            place=place,
+            value=day,
+            remedy="contracts are not edited: begin the new one on another day",
+        )
+    # Whose usage it would rate: the account's, and of a payer also that of the accounts below it.
+    rated = {a for a in stored.accounts if contract.account in {a, getattr(payer_of(a, stored.accounts), "id", "")}}
+    last = last_day_rated(connection, [stored.numbers[name] for name in rated])
+    if last is not None and last >= contract.effective_from:
+        raise PublicationBackdatedError(
+            f"usage up to {last} has been rated by the contract before it",
+            place=place,
+            value=day,
+            remedy=f"begin it on {last + timedelta(days=1)} or later",
+        )
+
+
+def _moved(accounts: Sequence[Account], stored: Mapping[str, Account]) -> list[Fault]:
+    return [
+        Fault(
+            place=f"account {account.id}: {key}",
+            value=str(getattr(account, key)),
+            problem=f"was {getattr(stored[account.id], key) or 'none'}, and this version does not change it",
+            remedy="add another account",
+        )
+        for account in accounts
+        for key in ("parent", "pays", "currency")
+        if account.id in stored and getattr(stored[account.id], key) != getattr(account, key)
+    ]
+
+
+def _depth(account: Account, accounts: Mapping[str, Account]) -> int:
+    depth, above = 0, account.parent
+    while above:
+        depth, above = depth + 1, accounts[above].parent
+    return depth

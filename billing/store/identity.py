@@ -1,0 +1,72 @@
+"""Each event once: who was first with an identity, for ever."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from billing.store.bulk import Table, copy_in
+from billing.store.engine import Connection
+from rates.usage import Int64s
+
+_INCOMING = """
+CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
+    occurred_at timestamptz NOT NULL,
+    fingerprint uuid NOT NULL,
+    n integer NOT NULL,
+    source_id integer NOT NULL,
+    payer_id integer,
+    later boolean NOT NULL,
+    id text COLLATE "C" NOT NULL
+) ON COMMIT DELETE ROWS
+"""
+_CLAIM = """
+INSERT INTO event_identity (batch, occurred_at, fingerprint, source_id, revision, payer_id, id)
+SELECT %s, occurred_at, fingerprint, source_id, 1, payer_id, id FROM incoming ORDER BY n
+ON CONFLICT (source_id, id) DO NOTHING
+"""
+_COMPARE = """
+SELECT i.n, e.fingerprint = i.fingerprint
+FROM incoming i JOIN event_identity e ON e.source_id = i.source_id AND e.id = i.id
+WHERE i.later OR e.batch <> %s
+"""
+
+
+def source_ids(connection: Connection, names: Iterable[str]) -> dict[str, int]:
+    """The numbers of sources; one that has none gets it."""
+    wanted = sorted(set(names))
+    query = "SELECT id, source_id FROM sources WHERE id = ANY(%s)"
+    found: dict[str, int] = dict(connection.execute(query, [wanted]).fetchall())
+    missing = [(name,) for name in wanted if name not in found]
+    if missing:
+        connection.cursor().executemany("INSERT INTO sources (id) VALUES (%s) ON CONFLICT DO NOTHING", missing)
+        found = dict(connection.execute(query, [wanted]).fetchall())
+    return found
+
+
+def next_batch(connection: Connection) -> int:
+    """A number for a transaction that writes usage. One that has failed is not used again."""
+    row = connection.execute("SELECT nextval('batches')").fetchone()
+    return int(row[0]) if row else 0
+
+
+def claim(connection: Connection, batch: int, claims: Mapping[str, Table]) -> tuple[Int64s, NDArray[np.bool_]]:
+    """Take the identities of n events, and give the rows that were taken before, and whether their content is equal.
+
+    `claims` has the columns `source_id`, `id`, `later` (the same identity stands in an earlier row), `fingerprint`,
+    `payer_id` and `occurred_at`, sorted by source and id: writers that take identities in one order do not deadlock.
+    """
+    count = len(claims["id"])
+    connection.execute(_INCOMING)
+    copy_in(connection, "incoming", {"n": pa.array(range(count), pa.int32()), **claims})
+    taken = connection.execute(_CLAIM, [batch]).rowcount
+    if taken == count:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_)
+    # Rows of a transaction that committed while this one waited for it are invisible to the statement that waited,
+    # and visible to the next one. The planner knows nothing of the temporary table: it is told to use the index.
+    connection.execute("SET LOCAL enable_hashjoin = off")
+    connection.execute("SET LOCAL enable_mergejoin = off")
+    known = connection.execute(_COMPARE, [batch]).fetchall()
+    rows = np.array([row for row, _ in known], dtype=np.int64)
+    return rows, np.array([same for _, same in known], dtype=np.bool_)

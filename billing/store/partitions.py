@@ -1,0 +1,37 @@
+"""Monthly partitions of events: made ahead, and where one is missing, before the first event of its month."""
+
+from collections.abc import Iterable
+from datetime import date
+
+from psycopg import sql
+
+from billing.periods import Period
+from billing.store.engine import Connection
+
+_LOCK = int.from_bytes(b"months")
+_PARTITIONED = ("events", "event_elements")
+
+
+def make_partitions(connection: Connection, months: Iterable[date]) -> None:
+    """Make the partitions of these months (their first days) that are missing; in a transaction of its own."""
+    wanted = {f"{table}_{month:%Y_%m}": (table, month) for month in months for table in _PARTITIONED}
+    if not _missing(connection, wanted):
+        return
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    for name in _missing(connection, wanted):
+        table, month = wanted[name]
+        period = Period.of_month(month.year, month.month)
+        parent, child = sql.Identifier(table), sql.Identifier(name)
+        # Made apart and then attached: that waits for nobody who writes to the other months.
+        create = sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
+        attach = sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})")
+        connection.execute(create.format(child, parent))
+        connection.execute(attach.format(parent, child, period.opens.isoformat(), period.closes.isoformat()))
+
+
+def _missing(connection: Connection, names: Iterable[str]) -> list[str]:
+    rows = connection.execute(
+        "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(quote_ident(name)) IS NULL ORDER BY name",
+        [sorted(names)],
+    )
+    return [name for (name,) in rows]

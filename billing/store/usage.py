@@ -1,0 +1,272 @@
+"""Usage in the store: rated events, quarantine, and the changes of the totals, written in one transaction.
+
+What can be made ready before the transaction is made ready before it (`make_batch`, which touches no database), so
+that it may be done while another batch is being written.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from psycopg import sql
+
+from billing.assignment import NOBODY
+from billing.rated import Rated
+from billing.store.bulk import Table, copy_text, csv_of
+from billing.store.engine import Connection
+from billing.store.identity import claim
+from billing.usage import DIMENSIONS, Usage
+from rates.numbering import COUNTRIES
+from rates.quantities import require_headroom
+from rates.usage import MICROSECONDS_A_DAY, Int64s, Texts
+
+Flags = NDArray[np.bool_]
+
+TEXT_COLUMNS: Mapping[str, str] = {name: "stated_country" if name == "country" else name for name in DIMENSIONS}
+"""A stated text -> its column; the resolved country is another column."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROS = pa.timestamp("us")
+_TOTALS_KEY = ("payer_id", "account_id", "price_id", "day", "country")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Rows of one table, which event of the batch each belongs to (int64[m]), and the text that COPY reads."""
+
+    table: Table
+    event: Int64s
+    text: Table
+
+    def of(self, is_fresh: Flags) -> Table:
+        """The text of the rows whose events are fresh."""
+        return csv_of(self.table.filter(pa.array(is_fresh[self.event])))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Usage that is ready to be written, n events sorted by source and id. `book_version` is what it was rated with."""
+
+    number: int
+    book_version: int
+    rated: Rated
+    claims: Mapping[str, Table]
+    events: Rows
+    elements: Rows
+    quarantine: Rows
+    changes: Rows
+
+    def __len__(self) -> int:
+        return len(self.rated)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What became of the n events of a batch: the rows that were known before, and whether their content is equal."""
+
+    known: Int64s
+    same: Flags
+
+
+def make_batch(
+    rated: Rated,
+    *,
+    number: int,
+    book_version: int,
+    received_at: datetime,
+    source_ids: Mapping[str, int],
+    product_ids: Mapping[str, int],
+) -> Batch:
+    """Make usage ready to be written."""
+    sources = np.array([source_ids.get(name, 0) for name in rated.usage.source.values], dtype=np.int32)
+    rated = rated.take(_order(sources[rated.usage.source.codes], rated.usage.id))
+    source = sources[rated.usage.source.codes]
+    head = _head(rated.usage, source, number, received_at)
+    is_out = rated.ratings.is_quarantined
+    return Batch(
+        number=number,
+        book_version=book_version,
+        rated=rated,
+        claims=_claims(rated, source),
+        events=_rows(_events(rated, head, product_ids), np.flatnonzero(~is_out)),
+        elements=_elements(rated, source, number),
+        quarantine=_rows(_quarantined(rated.usage, rated.ratings.reason, head), np.flatnonzero(is_out)),
+        changes=_changes(rated),
+    )
+
+
+def write_batch(connection: Connection, batch: Batch) -> Written:
+    """Write what is new of a batch; the lock of the books is held. Nothing is stored before the commit."""
+    known, same = claim(connection, batch.number, batch.claims)
+    is_fresh = np.ones(len(batch), dtype=np.bool_)
+    is_fresh[known] = False
+    write_rows(connection, batch, is_fresh)
+    return Written(known=known, same=same)
+
+
+def write_rows(connection: Connection, batch: Batch, is_fresh: Flags) -> None:
+    """Write the fresh events of a batch whose identities are taken, and the changes of the totals."""
+    written = [("events", batch.events), ("event_elements", batch.elements), ("quarantine", batch.quarantine)]
+    for name, rows in written:
+        text = rows.text if is_fresh.all() else rows.of(is_fresh)
+        _copy(connection, name, rows.table.column_names, text)
+    changes = summed(batch.changes.table.filter(pa.array(is_fresh[batch.changes.event])))
+    _copy(connection, "unfolded", changes.column_names, csv_of(changes))
+
+
+def summed(changes: Table) -> Table:
+    """Changes of totals, those of one key added up. Raises QuantityOverflowError before a sum leaves 64 bits."""
+    if changes.num_rows:
+        require_headroom(pc.max(changes["quantity"]).as_py() * changes.num_rows, "the quantities of a batch")
+    grouped = changes.group_by(list(_TOTALS_KEY), use_threads=False)
+    sums = grouped.aggregate([("events", "sum"), ("quantity", "sum")])
+    return sums.rename_columns({"events_sum": "events", "quantity_sum": "quantity"})
+
+
+def _copy(connection: Connection, table: str, names: list[str], text: Table) -> None:
+    if len(memoryview(text)) > 0:
+        columns = sql.SQL(", ").join(map(sql.Identifier, names))
+        copy_text(
+            connection, sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(sql.Identifier(table), columns), text
+        )
+
+
+def _order(source: NDArray[np.int32], ids: Table) -> Int64s:
+    """Rows by source and id, in the order of their bytes; equal ones in the order in which they came."""
+    if len(source) and source.min() == source.max():
+        order = pc.sort_indices(ids)
+    else:
+        order = pc.sort_indices(
+            pa.table({"source": source, "id": ids}), sort_keys=[("source", "ascending"), ("id", "ascending")]
+        )
+    found: Int64s = order.to_numpy().astype(np.int64)
+    return found
+
+
+def _claims(rated: Rated, source: NDArray[np.int32]) -> dict[str, Table]:
+    usage = rated.usage
+    later = np.zeros(len(usage), dtype=np.bool_)
+    if len(usage) > 1:
+        same_id = pc.equal(usage.id[1:], usage.id[:-1]).to_numpy(zero_copy_only=False)
+        later[1:] = same_id & (source[1:] == source[:-1])
+    return {
+        "occurred_at": pa.array(usage.occurred_at).cast(_MICROS),
+        "fingerprint": usage.fingerprint,
+        "source_id": pa.array(source),
+        "payer_id": _or_null(rated.payer),
+        "later": pa.array(later),
+        "id": usage.id,
+    }
+
+
+def _head(usage: Usage, source: NDArray[np.int32], number: int, received_at: datetime) -> dict[str, Table]:
+    """The columns that events and quarantine share."""
+    n = len(usage)
+    received = (received_at - _EPOCH) // timedelta(microseconds=1)
+    return {
+        "occurred_at": pa.array(usage.occurred_at).cast(_MICROS),
+        "received_at": pa.array(np.full(n, received)).cast(_MICROS),
+        "batch": pa.array(np.full(n, number)),
+        "to_e164": _or_null(usage.to, 0),
+        "from_e164": _or_null(usage.from_, 0),
+        "rated_to_e164": _or_null(usage.rated_to, 0),
+        "measured": pa.array(usage.measured),
+        "source_id": pa.array(source),
+        "revision": pa.array(np.ones(n, dtype=np.int32)),
+        "id": usage.id,
+        "attributes": _texts(usage.attributes),
+        **{TEXT_COLUMNS[name]: _texts(text) for name, text in usage.texts.items() if name in TEXT_COLUMNS},
+    }
+
+
+def _events(rated: Rated, head: Mapping[str, Table], product_ids: Mapping[str, int]) -> Table:
+    usage, ratings = rated.usage, rated.ratings
+    products = np.array([product_ids.get(name, 0) for name in usage.product.values], dtype=np.int16)
+    return pa.table(
+        {
+            **head,
+            "rate_id": _or_null(ratings.rate),
+            "billed": pa.array(ratings.billed),
+            "price_id": _or_null(ratings.price),
+            "payer_id": pa.array(rated.payer),
+            "account_id": pa.array(rated.account),
+            "product_id": pa.array(products[usage.product.codes]),
+            "reason": pa.array(ratings.reason),
+            "country": _countries(ratings.country),
+        }
+    )
+
+
+def _quarantined(usage: Usage, reason: NDArray[np.int8], head: Mapping[str, Table]) -> Table:
+    names = {"account": usage.account, "product": usage.product}
+    return pa.table(
+        {
+            **head,
+            "reason": pa.array(reason),
+            **{name: pa.array(text.values, pa.string()).take(pa.array(text.codes)) for name, text in names.items()},
+        }
+    )
+
+
+def _elements(rated: Rated, source: NDArray[np.int32], number: int) -> Rows:
+    usage, ratings = rated.usage, rated.ratings
+    event = ratings.extra_event
+    table = pa.table(
+        {
+            "occurred_at": pa.array(usage.occurred_at[event]).cast(_MICROS),
+            "batch": pa.array(np.full(len(event), number)),
+            "rate_id": pa.array(ratings.extra_rate),
+            "billed": pa.array(ratings.extra_billed),
+            "price_id": pa.array(ratings.extra_price),
+            "payer_id": pa.array(rated.payer[event]),
+            "account_id": pa.array(rated.account[event]),
+            "source_id": pa.array(source[event]),
+            "id": usage.id.take(pa.array(event)),
+            "country": _countries(ratings.country[event]),
+        }
+    )
+    return Rows(table=table, event=event, text=csv_of(table))
+
+
+def _changes(rated: Rated) -> Rows:
+    """What the elements of the events add to the totals, a row for each element."""
+    ratings = rated.ratings
+    priced = np.flatnonzero(ratings.price >= 0)
+    event = np.concatenate([priced, ratings.extra_event])
+    day = rated.usage.occurred_at[event] // MICROSECONDS_A_DAY
+    table = pa.table(
+        {
+            "payer_id": pa.array(rated.payer[event]),
+            "account_id": pa.array(rated.account[event]),
+            "price_id": pa.array(np.concatenate([ratings.price[priced], ratings.extra_price])),
+            "day": pa.array(day.astype(np.int32)).cast(pa.date32()),
+            "country": _countries(ratings.country[event]),
+            "events": pa.array(np.ones(len(event), dtype=np.int64)),
+            "quantity": pa.array(np.concatenate([ratings.billed[priced], ratings.extra_billed])),
+        }
+    )
+    return Rows(table=table, event=event, text=None)
+
+
+def _rows(table: Table, event: Int64s) -> Rows:
+    kept = table if len(event) == table.num_rows else table.take(pa.array(event))
+    # Columns in which nothing stands are left out: COPY then reads and PostgreSQL stores nothing for them.
+    if kept.num_rows:
+        kept = kept.drop_columns([name for name in kept.column_names if kept[name].null_count == kept.num_rows])
+    return Rows(table=kept, event=event, text=csv_of(kept))
+
+
+def _countries(codes: NDArray[np.int16]) -> Table:
+    return pa.array(COUNTRIES, pa.string()).take(pa.array(codes))
+
+
+def _texts(text: Texts) -> Table:
+    return pa.array([None, *text.values[1:]], pa.string()).take(pa.array(text.codes))
+
+
+def _or_null(column: NDArray[np.int32] | Int64s, nothing: int = NOBODY) -> Table:
+    return pa.array(column, mask=column == nothing)
