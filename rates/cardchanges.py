@@ -22,6 +22,8 @@ from rates.products import Product
 Int64s = NDArray[np.int64]
 
 _LONGEST = max(map(len, PLAN))
+_LEADING = frozenset((code[:length], country) for code, country in PLAN.items() for length in range(len(code) + 1))
+"""(digits, country): some numbers that begin with these digits lie in the country."""
 
 
 def jumps(old: Card, new: Card, bound: Fraction, *, place: str = "rates.csv") -> list[Fault]:
@@ -129,6 +131,4 @@ def _jump(old: tuple[str, ...], new: tuple[str, ...], bound: Fraction) -> str:
 
 
 def _denied(prefix: str, country: str) -> bool:
-    if country_of(prefix) == country:
-        return False
-    return not any(code.startswith(prefix) for code, owner in PLAN.items() if owner == country)
+    return country_of(prefix) != country and (prefix, country) not in _LEADING

@@ -73,7 +73,7 @@ def read_csv(data: bytes, place: str, known: Collection[str]) -> tuple[Sheet | N
     try:
         table, faults = _table(data, header, place)
     except pa.ArrowInvalid as error:
-        faults = [Fault(place=place, value="", problem=f"is not a table: {error}", remedy="check its last line")]
+        return None, [Fault(place=place, value="", problem=f"is not a table: {error}", remedy="check its last line")]
     if faults:
         return None, faults
     lines = np.arange(2, table.num_rows + 2, dtype=np.int32)
