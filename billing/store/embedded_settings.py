@@ -25,6 +25,7 @@ def configuration(cluster: Cluster, *, memory_bytes: int, wal_compression: str) 
         "fsync": "on",
         "synchronous_commit": "on",
         "full_page_writes": "on",
+        "hot_standby": "off",  # what answers can be written to, also after a restore of archived logs
         "wal_compression": wal_compression,
         "max_wal_size": "4GB",
         "checkpoint_timeout": "15min",

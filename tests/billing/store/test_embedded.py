@@ -228,6 +228,23 @@ def test_a_slow_recovery_is_waited_for_and_said(new_cluster: NewCluster) -> None
     assert State.READY == status(cluster).state
 
 
+def test_a_server_that_follows_archived_logs_is_not_ready(new_cluster: NewCluster) -> None:
+    """PostgreSQL's own tool calls it started: a command would fail at its first connection."""
+    cluster = new_cluster()
+    address = ensure_running(cluster, say)
+    stop(cluster, say)
+    (cluster.postgres / "standby.signal").touch()
+    starting = threading.Thread(target=ensure_running, args=(cluster, say))
+    starting.start()
+    starting.join(timeout=1.5)
+    waited = (starting.is_alive(), status(cluster).state)
+    (cluster.postgres / "promote").touch()
+    os.kill(pid_of(cluster), signal.SIGUSR1)
+    starting.join(timeout=30)
+    _keep(address, "written")
+    assert ((True, State.STARTING), State.READY) == (waited, status(cluster).state)
+
+
 def test_what_takes_long_is_said_and_what_does_not_is_not() -> None:
     said: list[str] = []
     rounds = iter([False] * 3 + [True])
