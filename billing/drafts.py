@@ -36,7 +36,7 @@ class AmountOverflowError(TollbookError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drafts:
-    """Invoices drawn from one run of `price`, one a payer that has lines, by ascending payer.
+    """Drafts of invoices, one for each payer that has lines.
 
     `payer`, `total_minor` and `line_count` are int64[n]; `sha256[i]` is the digest of the i-th content in hexadecimal.
     `lines` has a row for each line, in the order of payer and line number, and the columns of `line_rows`.
@@ -48,26 +48,42 @@ class Drafts:
     sha256: Sequence[str]
     lines: pa.Table
 
+    def take(self, wanted: NDArray[np.bool_]) -> "Drafts":
+        """Some of the drafts, bool[n]."""
+        return Drafts(
+            payer=self.payer[wanted],
+            total_minor=self.total_minor[wanted],
+            line_count=self.line_count[wanted],
+            sha256=[digest for digest, taken in zip(self.sha256, wanted.tolist(), strict=True) if taken],
+            lines=self.lines.filter(pa.array(np.repeat(wanted, self.line_count))),
+        )
+
+
+def together(drafts: Sequence[Drafts]) -> Drafts:
+    """The drafts of several groups of payers as one, each payer's lines still together."""
+    return Drafts(
+        payer=np.concatenate([each.payer for each in drafts]),
+        total_minor=np.concatenate([each.total_minor for each in drafts]),
+        line_count=np.concatenate([each.line_count for each in drafts]),
+        sha256=[digest for each in drafts for digest in each.sha256],
+        lines=pa.concat_tables([each.lines for each in drafts]),
+    )
+
 
 def merged(totals: Totals) -> Totals:
-    """The totals with one row for each (payer, account, price, country, day), in that order."""
-    keys = (totals.day, totals.country, totals.price, totals.account, totals.payer)
-    if _ascending(keys):
-        return totals
-    order = np.lexsort(keys)
-    rows = totals.take(order)
-    first = np.flatnonzero(_changes([rows.payer, rows.account, rows.price, rows.country, rows.day]))
-    return _summed(rows, first)
+    """The totals with one row for each (payer, account, price, day, country), in that order, as a store reads them."""
+    keys = (totals.country, totals.day, totals.price, totals.account, totals.payer)
+    return totals if _ascending(keys) else _summed(totals, keys)
 
 
 def billed_totals(totals: Totals) -> Totals:
-    """Merged totals, summed over the days of each (payer, account, price, country); `day` is the first one."""
-    return _summed(totals, np.flatnonzero(_changes([totals.payer, totals.account, totals.price, totals.country])))
+    """The totals summed over the days of each (payer, account, price, country), in that order; `day` says nothing."""
+    return _summed(totals, (totals.country, totals.price, totals.account, totals.payer))
 
 
 def totals_sha256(totals: Totals) -> dict[int, str]:
     """The digest of each payer's merged daily totals: equal if and only if the integers are."""
-    columns = (totals.account, totals.price, totals.country, totals.day, totals.events, totals.quantity)
+    columns = (totals.account, totals.price, totals.day, totals.country, totals.events, totals.quantity)
     rows = memoryview(np.stack([column.astype(">i8") for column in columns], axis=1).tobytes())
     width = 8 * len(columns)
     bounds = np.append(np.flatnonzero(_changes([totals.payer])), len(totals)).tolist()
@@ -174,7 +190,7 @@ def _line_rows(priced: PricedLines, period: str) -> pa.Table:
             "amount_minor": pa.array(priced.amount_minor),
             "residual": pa.array(map(str, priced.residuals), pa.string()),
             "origin_period": pa.array([period], pa.string()).take(pa.array(np.zeros(len(key), dtype=np.int64))),
-            "cards": pa.array([_array_literal(names) for names in cards], pa.string()).take(codes),
+            "cards": pa.array([list(names) for names in cards], pa.list_(pa.string())).take(codes),
         }
     )
 
@@ -190,12 +206,6 @@ def _distinct(cards: Sequence[tuple[str, ...]]) -> tuple[list[tuple[str, ...]], 
     codes: dict[tuple[str, ...], int] = {}
     column = pa.array([codes.setdefault(names, len(codes)) for names in cards], pa.int32())
     return list(codes), column
-
-
-def _array_literal(names: tuple[str, ...]) -> str:
-    """A PostgreSQL array as COPY reads it."""
-    quoted = ('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in names)
-    return "{" + ",".join(quoted) + "}"
 
 
 def _texts(column: Int64s) -> pa.Array:
@@ -221,12 +231,14 @@ def _changes(columns: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
     return changes
 
 
-def _summed(rows: Totals, first: Int64s) -> Totals:
-    """One row for each run of rows, its events and quantity added up."""
+def _summed(totals: Totals, keys: tuple[NDArray[Any], ...]) -> Totals:
+    """One row for each combination of keys (the last one leads), its events and quantity added up."""
+    order = np.lexsort(keys)
+    rows = totals.take(order)
+    first = np.flatnonzero(_changes([key[order] for key in keys]))
     if not len(first):
         return rows
-    counts = np.diff(np.append(first, len(rows)))
-    _require_headroom(rows.quantity, counts, "quantities")
+    _require_headroom(rows.quantity, np.diff(np.append(first, len(rows))), "quantities")
     sums = {name: np.add.reduceat(getattr(rows, name), first) for name in ("events", "quantity")}
     return Totals(**{name: sums.get(name, getattr(rows, name)[first]) for name in TOTALS})
 

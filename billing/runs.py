@@ -21,6 +21,14 @@ class PeriodOpenError(TollbookError):
     """A period that may still be added to would be billed; `value` is the period."""
 
 
+class PeriodLockedError(TollbookError):
+    """Somebody else is working on the invoices of the period; `value` is the period."""
+
+
+class PeriodNotDrawnError(TollbookError):
+    """There is no run of the period whose drafts could be issued; `value` is the period."""
+
+
 class RunUnbalancedError(TollbookError):
     """The outcomes of a run are not one for each active account: a defect, and nothing of the run may be issued."""
 
@@ -78,6 +86,47 @@ class RunReport:
     def needs_a_person(self) -> bool:
         """Whether something waits for somebody to look at it."""
         return bool(self.stopped or self.late or self.quarantined)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run: what became of each active account, in the order of their numbers, and the report."""
+
+    report: RunReport
+    outcomes: tuple[AccountOutcome, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueRules:
+    """By which rules a house issues invoices: their series, when they are due, and whether a person must approve."""
+
+    series: str = "INV"
+    payment_days: int = 30
+    approval_demanded: bool = False
+    grace: timedelta = GRACE
+
+
+DEFAULT_RULES = IssueRules()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueReport:
+    """What finalizing a period did. `numbers` are the first and the last number by legal entity.
+
+    `refused` names accounts whose draft is not what was signed any more; `stopped` those that the run stopped at.
+    """
+
+    period: Period
+    issued: int
+    totals_minor: Mapping[Currency, int]
+    numbers: Mapping[str, tuple[str, str]]
+    refused: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether something waits for somebody to look at it."""
+        return bool(self.refused or self.stopped)
 
 
 def report(

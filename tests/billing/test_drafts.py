@@ -127,7 +127,7 @@ def test_the_rows_of_a_draft_are_its_lines_numbered_for_each_account() -> None:
         "amount_minor": 1,
         "residual": "-1/300",
         "origin_period": "2026-10",
-        "cards": '{"list \\"b\\"@2026-10-01T00:00:00Z"}',
+        "cards": ['list "b"@2026-10-01T00:00:00Z'],
     } == found[1]
 
 

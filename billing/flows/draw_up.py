@@ -1,0 +1,229 @@
+"""Draw up the invoices of a period: one snapshot in, a draft for each account with usage, a report that adds up.
+
+All of a run's reads see one moment; its drafts are written in one transaction, all or none. Drawn again, a draft that
+has not changed stays as it is, down to its signature. Accounts are taken in chunks, so that memory follows the chunk
+and not the month.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from billing.drafts import NO_TOTALS_SHA256, Drafts, billed_totals, draw, together, totals_sha256
+from billing.flows.price import Pricer, totals_of
+from billing.invoices import Party
+from billing.payers import Payer, payers_of
+from billing.periods import Period
+from billing.runs import GRACE, AccountOutcome, Outcome, PeriodLockedError, Run, report, require_closed
+from billing.store.accounts import Accounts, read_accounts
+from billing.store.audit import record
+from billing.store.drafts import (
+    delete_drafts,
+    draft_digests,
+    insert_drafts,
+    lock_period,
+    payers_with_drafts,
+    record_run,
+)
+from billing.store.engine import Connection, Engine, snapshot, transaction
+from billing.store.queries.invoices import FinalInvoice, final_invoices
+from billing.store.queries.pricing import payers_with_usage, quarantined_events
+from rates.money import Currency
+from rates.products import Product
+from rates.usage import Totals
+
+CHUNK = 2500
+"""Accounts that are read and priced at a time."""
+
+
+def draw_up(
+    engine: Engine,
+    products: Mapping[str, Product],
+    period: Period,
+    at: datetime,
+    *,
+    write: bool,
+    actor: str = "",
+    early: bool = False,
+    grace: timedelta = GRACE,
+) -> Run:
+    """Draw up a period's invoices as of now; without `write` nothing is stored, and that is the preview.
+
+    Raises PeriodOpenError where drafts are to be written of a period that has not ended (unless `early`), and
+    PeriodLockedError where another run or a finalization of the period is at work.
+    """
+    if write:
+        require_closed(period, at, grace=timedelta(0), early=early, what="draw up invoices")
+    with ExitStack() as stack:
+        writing = stack.enter_context(transaction(engine)) if write else None
+        if writing is not None and not lock_period(writing, period, shared=False):
+            problem = "another run or a finalization is at work"
+            raise PeriodLockedError(problem, value=str(period), remedy="wait until it has ended")
+        # Taken under the lock: whatever was issued before is seen, and nothing is issued meanwhile.
+        reading = stack.enter_context(snapshot(engine))
+        drawing = _Drawing.begin(reading, writing, products, period)
+        for start in range(0, len(drawing.active), CHUNK):
+            drawing.draw_chunk(drawing.active[start : start + CHUNK])
+        return drawing.end(at, grace, actor)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Drawing:
+    """A run at work."""
+
+    reading: Connection
+    writing: Connection | None
+    period: Period
+    accounts: Accounts
+    payers: Mapping[int, Payer]
+    names: Mapping[int, str]
+    final: Mapping[int, FinalInvoice]
+    active: list[int]
+    pricer: Pricer
+    outcomes: dict[int, AccountOutcome] = field(default_factory=dict)
+    late: list[str] = field(default_factory=list)
+
+    @classmethod
+    def begin(
+        cls, reading: Connection, writing: Connection | None, products: Mapping[str, Product], period: Period
+    ) -> "_Drawing":
+        """Read who is billed, and by which terms."""
+        accounts = read_accounts(reading)
+        payers = payers_of(accounts.accounts, accounts.contracts, accounts.numbers, period)
+        final = final_invoices(reading, period)
+        under_contract = (number for number, payer in payers.items() if payer.cards)
+        return cls(
+            reading=reading,
+            writing=writing,
+            period=period,
+            accounts=accounts,
+            payers=payers,
+            names={number: name for name, number in accounts.numbers.items()},
+            final=final,
+            active=sorted({*under_contract, *payers_with_usage(reading, period), *final}),
+            pricer=Pricer.begin(reading, period, products, payers),
+        )
+
+    def draw_chunk(self, chunk: Sequence[int]) -> None:
+        """Price some accounts, and write what changed about their drafts."""
+        totals = self.pricer.read(chunk)
+        digests = totals_sha256(totals)
+        unpriced = self._neither_final_nor_stopped(chunk, totals, digests)
+        parties = self._parties(unpriced)
+        lines = [lines for lines in self.pricer.price(unpriced, totals_of(totals, unpriced)) if len(lines.payer)]
+        drafts = [draw(each, parties, digests, period=str(self.period)) for each in lines]
+        drawn = together(drafts) if drafts else None
+        self._note(unpriced, drawn)
+        if self.writing is not None and drawn is not None:
+            self._write(self.writing, drawn, totals, digests)
+
+    def end(self, at: datetime, grace: timedelta, actor: str) -> Run:
+        """The report; and, where drafts are written, the last of it."""
+        outcomes = tuple(self.outcomes[number] for number in self.active)
+        found = report(
+            outcomes,
+            active=len(self.active),
+            period=self.period,
+            drawn_at=at,
+            written=self.writing is not None,
+            grace=grace,
+            late=self.late,
+            quarantined=quarantined_events(self.reading, self.period),
+        )
+        if self.writing is not None:
+            self._delete_stale(self.writing)
+            record_run(self.writing, found, self.accounts.numbers)
+            details = {"billed": found.billed, "zero": found.zero, "parked": found.parked, "failed": found.failed}
+            action, subject = "invoices.run", str(self.period)
+            record(self.writing, at=at, actor=actor, action=action, subject=subject, details=details)
+        return Run(report=found, outcomes=outcomes)
+
+    def _neither_final_nor_stopped(self, chunk: Sequence[int], totals: Totals, digests: Mapping[int, str]) -> list[int]:
+        """The accounts still to be priced; the outcome of the others is noted."""
+        foreign = self._foreign(totals)
+        left = []
+        for number in chunk:
+            issued = self.final.get(number)
+            if issued is not None:
+                self._note_final(number, issued, digests.get(number, NO_TOTALS_SHA256))
+            elif number not in self.payers:
+                self._stop(number, Outcome.PARKED, "has usage to pay for, but does not pay: write pays = true")
+            elif number in foreign:
+                billed = f"is billed in {self.payers[number].party.currency}"
+                self._stop(number, Outcome.PARKED, f"{billed}, but was rated in {foreign[number]}: mend its currency")
+            else:
+                left.append(number)
+        return left
+
+    def _foreign(self, totals: Totals) -> dict[int, str]:
+        """The accounts that were rated in another currency than they are billed in."""
+        pairs = np.unique(np.stack([totals.payer, totals.price.astype(np.int64)], axis=1), axis=0)
+        rated = ((number, self.pricer.prices[price_id].currency) for number, price_id in pairs.tolist())
+        return {
+            number: code
+            for number, code in rated
+            if number in self.payers and code != self.payers[number].party.currency
+        }
+
+    def _parties(self, numbers: Sequence[int]) -> dict[int, Party]:
+        return {number: self.payers[number].party for number in numbers}
+
+    def _note_final(self, number: int, issued: FinalInvoice, billed_sha256: str) -> None:
+        if issued.billed_sha256 != billed_sha256:
+            self.late.append(issued.account)
+        self.outcomes[number] = AccountOutcome(
+            account=issued.account,
+            outcome=Outcome.BILLED,
+            currency=issued.currency,
+            total_minor=issued.total_minor,
+            lines=issued.lines,
+            sha256=issued.sha256,
+            final=True,
+        )
+
+    def _stop(self, number: int, outcome: Outcome, reason: str) -> None:
+        currency = self.payers[number].party.currency if number in self.payers else Currency("")
+        self.outcomes[number] = AccountOutcome(
+            account=self.names[number], outcome=outcome, currency=currency, reason=reason
+        )
+
+    def _note(self, numbers: Sequence[int], drawn: Drafts | None) -> None:
+        """The outcome of the accounts that were priced."""
+        if drawn is not None:
+            columns = (drawn.payer.tolist(), drawn.total_minor.tolist(), drawn.line_count.tolist(), drawn.sha256)
+            for number, total, lines, digest in zip(*columns, strict=True):
+                party = self.payers[number].party
+                self.outcomes[number] = AccountOutcome(
+                    account=party.account,
+                    outcome=Outcome.BILLED,
+                    currency=party.currency,
+                    total_minor=total,
+                    lines=lines,
+                    sha256=digest,
+                )
+        for number in numbers:
+            if number in self.pricer.failed:
+                self._stop(number, Outcome.FAILED, self.pricer.failed[number])
+            elif number not in self.outcomes:
+                self._stop(number, Outcome.ZERO, "")
+
+    def _write(self, writing: Connection, drawn: Drafts, totals: Totals, digests: Mapping[int, str]) -> None:
+        """Replace the drafts that changed, and leave those that did not."""
+        numbers = drawn.payer.tolist()
+        before = draft_digests(writing, self.period, numbers)
+        if before:
+            changed = [before.get(number) != digest for number, digest in zip(numbers, drawn.sha256, strict=True)]
+            drawn = drawn.take(np.array(changed, dtype=bool))
+            numbers = drawn.payer.tolist()
+            delete_drafts(writing, self.period, [number for number in numbers if number in before])
+        billed = billed_totals(totals_of(totals, numbers))
+        insert_drafts(writing, self.period, drawn, self._parties(numbers), billed, digests)
+
+    def _delete_stale(self, writing: Connection) -> None:
+        """Drafts of accounts that are not billed any more."""
+        billed = {number for number, each in self.outcomes.items() if each.outcome is Outcome.BILLED}
+        stale = [number for number in payers_with_drafts(writing, self.period) if number not in billed]
+        delete_drafts(writing, self.period, stale)

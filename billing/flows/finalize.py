@@ -1,0 +1,120 @@
+"""Finalize a period: the drafts become invoices, with numbers without a gap.
+
+Each transaction takes up to a thousand drafts that nobody else is issuing, checks their rows against what was signed,
+takes their numbers last, and moves them into the tables that nothing changes. So any number of finalizers can work at
+once, one that dies gives its numbers back, and running it again goes on where it stopped.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from billing.invoices import State, Step, number_text, states_before
+from billing.periods import Period
+from billing.runs import (
+    DEFAULT_RULES,
+    IssueReport,
+    IssueRules,
+    PeriodLockedError,
+    PeriodNotDrawnError,
+    PeriodOpenError,
+    require_closed,
+)
+from billing.store.audit import record
+from billing.store.drafts import lock_period
+from billing.store.engine import Connection, Engine, transaction
+from billing.store.invoices import Issue, Issued, altered_drafts, issue, take_drafts, take_numbers
+from billing.store.queries.invoices import DrawnRun, newest_run
+from rates.money import Currency
+
+BATCH = 1000
+"""Invoices that one transaction issues."""
+
+
+def finalize(
+    engine: Engine,
+    period: Period,
+    at: datetime,
+    *,
+    actor: str = "",
+    early: bool = False,
+    rules: IssueRules = DEFAULT_RULES,
+    batch: int = BATCH,
+) -> IssueReport:
+    """Issue all drafts of a period, dated `at`. Safe to repeat, to run many at once, and to kill.
+
+    Raises PeriodOpenError within the grace or where the drafts were drawn in it (unless `early`), PeriodNotDrawnError
+    before the first run, PeriodLockedError while a run is at work.
+    """
+    require_closed(period, at, grace=rules.grace, early=early, what="finalize invoices")
+    run = _drawn(engine, period, grace=rules.grace, early=early)
+    day = at.astimezone(UTC).date()
+    due = day + timedelta(days=rules.payment_days)
+    terms = Issue(series=rules.series, issued_on=day, due_on=due, at=at, actor=actor)
+    states = states_before(Step.FINALIZE, approval_demanded=rules.approval_demanded)
+    totals: Counter[Currency] = Counter()
+    numbers: dict[str, tuple[int, int]] = {}
+    refused: dict[int, str] = {}
+    count = 0
+    for issued in _batches(engine, period, states, terms, batch, refused):
+        count += issued.count
+        totals.update(issued.totals_minor)
+        for entity, (first, last) in issued.numbers.items():
+            numbers[entity] = (numbers.get(entity, (first, last))[0], last)
+    return IssueReport(
+        period=period,
+        issued=count,
+        totals_minor=dict(sorted(totals.items())),
+        numbers={
+            entity: (number_text(rules.series, first), number_text(rules.series, last))
+            for entity, (first, last) in sorted(numbers.items())
+        },
+        refused=tuple(sorted(refused.values())),
+        stopped=run.stopped,
+    )
+
+
+def _batches(
+    engine: Engine, period: Period, states: Sequence[State], terms: Issue, batch: int, refused: dict[int, str]
+) -> Iterator[Issued]:
+    """Issue batch after batch, each in its own transaction, until nothing is left to take."""
+    while True:
+        with transaction(engine) as connection:
+            _lock(connection, period)
+            taken = take_drafts(connection, period, states, batch, without=refused)
+            if not len(taken):
+                return
+            altered = altered_drafts(connection, period, taken)
+            drafts = taken.without(set(altered))
+            refused |= altered
+            # Everything is computed by now: the counters are held for as short as can be.
+            issued = issue(connection, drafts, take_numbers(connection, drafts, terms.series), terms)
+            _audit(connection, period, terms, issued)
+        yield issued
+
+
+def _drawn(engine: Engine, period: Period, *, grace: timedelta, early: bool) -> DrawnRun:
+    """The run whose drafts are issued."""
+    with transaction(engine) as connection:
+        _lock(connection, period)
+        run = newest_run(connection, period)
+    if run is None:
+        remedy = f"run `tollbook invoices run {period}` first"
+        raise PeriodNotDrawnError("no invoices were drawn up", value=str(period), remedy=remedy)
+    if not early and run.drawn_at < period.closes + grace:
+        problem = f"its drafts are of {run.drawn_at:%Y-%m-%dT%H:%MZ}, when usage could still arrive"
+        remedy = f"draw them up again with `tollbook invoices run {period}`; --early issues them as they are"
+        raise PeriodOpenError(problem, value=str(period), remedy=remedy)
+    return run
+
+
+def _lock(connection: Connection, period: Period) -> None:
+    if not lock_period(connection, period, shared=True):
+        raise PeriodLockedError("a run is at work", value=str(period), remedy="wait until it has ended")
+
+
+def _audit(connection: Connection, period: Period, terms: Issue, issued: Issued) -> None:
+    if issued.count:
+        details = {"issued": issued.count, "series": terms.series, "numbers": issued.numbers}
+        action, subject = "invoices.finalize", str(period)
+        record(connection, at=terms.at, actor=terms.actor, action=action, subject=subject, details=details)

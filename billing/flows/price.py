@@ -1,0 +1,163 @@
+"""Price accounts from the store: totals and the events of crossing days in, lines out. What every bill goes through.
+
+Accounts that share the terms of their counters are priced together. What breaks for one account breaks for that one
+only: its group is priced again in halves until the culprit is alone.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from billing.payers import Payer, versions_in
+from billing.periods import Period
+from billing.store.engine import Connection
+from billing.store.queries.pricing import read_crossings, read_heads, read_prices
+from billing.store.totals import read_totals
+from rates.cards import Card
+from rates.errors import TollbookError
+from rates.lines import PricedLines
+from rates.prices import Price
+from rates.pricing import crossing_days, price
+from rates.products import Product
+from rates.terms import Terms, card_terms
+from rates.usage import Totals, no_totals
+
+ORDERED_EVENTS = 2_000_000
+"""Events of crossing days that are read at a time, unless one account alone has more."""
+
+# What data can do to a computation; anything else is the caller's own failure.
+_ACCOUNT_FAULTS = (TollbookError, ArithmeticError, LookupError, TypeError, ValueError)
+
+TermsKey = tuple[str, frozenset[str]]
+
+
+@dataclass(slots=True, kw_only=True)
+class Pricer:
+    """What prices the accounts of one period, as one snapshot has it. Prices are read when they are first needed.
+
+    `counting` are the card versions with schedules or pools, `by_card` those of them in force in the period.
+    """
+
+    reading: Connection
+    period: Period
+    products: Mapping[str, Product]
+    payers: Mapping[int, Payer]
+    heads: Mapping[int, Card]
+    counting: Mapping[str, Card]
+    by_card: Mapping[str, Sequence[str]]
+    prices: dict[int, Price] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def begin(
+        cls, reading: Connection, period: Period, products: Mapping[str, Product], payers: Mapping[int, Payer]
+    ) -> "Pricer":
+        """Read the terms of all cards."""
+        heads = read_heads(reading, products)
+        counting = {card.version: card for card in heads.values() if card.schedules or card.pools}
+        by_card: dict[str, list[str]] = {}
+        for card in versions_in(period, heads.values()):
+            if card.version in counting:
+                by_card.setdefault(card.id, []).append(card.version)
+        return cls(
+            reading=reading,
+            period=period,
+            products=products,
+            payers=payers,
+            heads=heads,
+            counting=counting,
+            by_card=by_card,
+        )
+
+    def read(self, numbers: Sequence[int]) -> Totals:
+        """The totals of some accounts, merged, and the prices that they are of."""
+        totals = read_totals(self.reading, self.period, numbers)
+        unread = [number for number in np.unique(totals.price).tolist() if number not in self.prices]
+        if unread:
+            self.prices |= read_prices(self.reading, unread, self.heads)
+        return totals
+
+    def price(self, numbers: Sequence[int], totals: Totals) -> Iterator[PricedLines]:
+        """The lines of some accounts, group by group; `failed` says why an account has none."""
+        groups: dict[TermsKey, list[int]] = {}
+        for number, key in self._keys(numbers, totals).items():
+            groups.setdefault(key, []).append(number)
+        for key, members in groups.items():
+            yield from self._group(members, totals_of(totals, members), self._terms(key))
+
+    def terms(self, number: int, totals: Totals) -> Terms:
+        """What one account's totals are priced with."""
+        return self._terms(self._keys([number], totals)[number])
+
+    def _terms(self, key: TermsKey) -> Terms:
+        currency, versions = key
+        cards = {version: card_terms(self.counting[version]) for version in versions}
+        return Terms(currency=currency, prices=self.prices, products=self.products, cards=cards)
+
+    def _keys(self, numbers: Sequence[int], totals: Totals) -> dict[int, TermsKey]:
+        """What accounts must share to be priced together: the currency, and the card versions that count something."""
+        known: dict[TermsKey, frozenset[str]] = {}
+        rated = self._rated(totals)
+        keys: dict[int, TermsKey] = {}
+        for number in numbers:
+            payer = self.payers[number]
+            contract: TermsKey = (payer.party.currency, payer.cards)
+            if contract not in known:
+                known[contract] = self._contracted(*contract)
+            keys[number] = (payer.party.currency, known[contract] | rated.get(number, frozenset()))
+        return keys
+
+    def _contracted(self, currency: str, cards: frozenset[str]) -> frozenset[str]:
+        """The versions with counters of the cards of a contract; those in another currency rate nothing."""
+        versions = (version for card in cards for version in self.by_card.get(card, ()))
+        return frozenset(version for version in versions if self.counting[version].currency == currency)
+
+    def _rated(self, totals: Totals) -> dict[int, frozenset[str]]:
+        """The versions with counters that rated something, in a contract or not."""
+        counted = [n for n in np.unique(totals.price).tolist() if self.prices[n].card in self.counting]
+        rows = np.isin(totals.price, counted)
+        pairs = np.unique(np.stack([totals.payer[rows], totals.price[rows].astype(np.int64)], axis=1), axis=0)
+        found: dict[int, set[str]] = {}
+        for number, price_id in pairs.tolist():
+            found.setdefault(number, set()).add(self.prices[price_id].card)
+        return {number: frozenset(versions) for number, versions in found.items()}
+
+    def _group(self, numbers: Sequence[int], totals: Totals, terms: Terms) -> Iterator[PricedLines]:
+        """The lines of accounts that share terms, or of their halves where that is too much or goes wrong."""
+        lines = None
+        try:
+            lines = self._lines(numbers, totals, terms)
+        except _ACCOUNT_FAULTS as fault:
+            if len(numbers) == 1:
+                self.failed[numbers[0]] = f"{type(fault).__name__}: {fault}"
+                return
+        if lines is not None:
+            yield lines
+            return
+        middle = len(numbers) // 2
+        for half in (numbers[:middle], numbers[middle:]):
+            yield from self._group(half, totals_of(totals, half), terms)
+
+    def _lines(self, numbers: Sequence[int], totals: Totals, terms: Terms) -> PricedLines | None:
+        """The lines, after reading the events of crossing days; None where these are too many for one reading."""
+        crossings = no_totals()
+        while len((wanted := crossing_days(totals, crossings, terms)).payer):
+            days = _days(wanted.payer, wanted.day)
+            events = int(totals.events[np.isin(_days(totals.payer, totals.day), days)].sum())
+            if events > ORDERED_EVENTS and len(numbers) > 1:
+                return None
+            crossings = crossings.plus(read_crossings(self.reading, wanted))
+        return price(totals, crossings, terms, payers=numbers)
+
+
+def totals_of(totals: Totals, numbers: Sequence[int]) -> Totals:
+    """The totals of some payers."""
+    wanted = np.isin(totals.payer, np.array(numbers, dtype=np.int64))
+    return totals if wanted.all() else totals.take(wanted)
+
+
+def _days(payer: NDArray[np.int64], day: NDArray[np.int32]) -> NDArray[np.int64]:
+    days: NDArray[np.int64] = payer * (1 << 20) + day
+    return days

@@ -1,0 +1,79 @@
+"""Who is billed in a period, and by which cards: what a run goes by."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from billing.accounts import Account, payer_of
+from billing.contracts import Contract
+from billing.invoices import Party
+from billing.periods import Period
+from rates.cards import Card
+from rates.money import Currency
+
+_ALWAYS = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payer:
+    """A billing account, and the ids of all cards by which it and those it pays for may be rated in the period."""
+
+    party: Party
+    cards: frozenset[str]
+
+
+def payers_of(
+    accounts: Mapping[str, Account],
+    contracts: Mapping[str, Sequence[Contract]],
+    numbers: Mapping[str, int],
+    period: Period,
+) -> dict[int, Payer]:
+    """All billing accounts by their numbers. One without cards has no contract in the period, nor any below it."""
+    cards: dict[str, set[str]] = {name: set() for name, account in accounts.items() if account.pays}
+    for name, own in contracts.items():
+        payer = payer_of(name, accounts)
+        if payer is not None:
+            cards[payer.id].update(card for contract in _covering(own, period) for card in contract.cards)
+    return {
+        numbers[name]: Payer(party=party_of(accounts[name]), cards=frozenset(found)) for name, found in cards.items()
+    }
+
+
+def party_of(account: Account) -> Party:
+    """What an invoice says about who is billed."""
+    return Party(
+        account=account.id,
+        currency=Currency(account.currency),
+        name=account.name,
+        address=account.address,
+        tax_id=account.tax_id,
+        language=account.language,
+        legal_entity=account.legal_entity,
+    )
+
+
+def versions_in(period: Period, cards: Iterable[Card]) -> list[Card]:
+    """The versions that are in force at some instant of a period."""
+    by_id: dict[str, list[Card]] = {}
+    for card in sorted(cards, key=lambda card: card.effective_from):
+        by_id.setdefault(card.id, []).append(card)
+    found = []
+    for versions in by_id.values():
+        ends = [following.effective_from for following in versions[1:]]
+        for card, end in zip(versions, [*ends, _ALWAYS], strict=True):
+            until = min(end, card.effective_to or _ALWAYS)
+            if card.effective_from < period.closes and until > period.opens:
+                found.append(card)
+    return found
+
+
+def _covering(contracts: Sequence[Contract], period: Period) -> list[Contract]:
+    """The contracts of one account that hold on some day of a period."""
+    ordered = sorted(contracts, key=lambda contract: contract.effective_from)
+    until = [following.effective_from for _, following in pairwise(ordered)]
+    return [
+        contract
+        for contract, end in zip(ordered, [*until, period.end], strict=True)
+        if contract.effective_from < period.end and end > period.start
+    ]

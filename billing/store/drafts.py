@@ -1,0 +1,200 @@
+"""Drafts in the store: written by set, replaced where they changed, and what a run came to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from billing.drafts import NO_TOTALS_SHA256, Drafts
+from billing.invoices import Kind, Party, State
+from billing.periods import Period
+from billing.runs import RunReport
+from billing.store.bulk import copy_in
+from billing.store.engine import Connection
+from rates.numbering import COUNTRIES
+from rates.usage import Totals
+
+_PERIOD_LOCKS = 1
+"""The class of advisory locks of periods: a run holds its period alone, finalizers hold it together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """Drafts that a transaction has locked to issue them, in the order of their payers."""
+
+    payers: Sequence[int]
+    ids: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def without(self, ids: set[int]) -> "Taken":
+        """The same without some."""
+        kept = [pair for pair in zip(self.payers, self.ids, strict=True) if pair[1] not in ids]
+        return Taken(payers=[payer for payer, _ in kept], ids=[each for _, each in kept])
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """Both as placeholders of a statement."""
+        return {"payers": self.payers, "ids": self.ids}
+
+
+def lock_period(connection: Connection, period: Period, *, shared: bool) -> bool:
+    """Hold a period's invoices until the transaction ends: alone, or together with others who share it.
+
+    False, at once, where somebody holds it so that both cannot be.
+    """
+    function = "pg_try_advisory_xact_lock_shared" if shared else "pg_try_advisory_xact_lock"
+    key = [_PERIOD_LOCKS, (period.start - date(1970, 1, 1)).days]
+    found = connection.execute(f"SELECT {function}(%s, %s)", key).fetchone()
+    return found is not None and bool(found[0])
+
+
+def draft_digests(connection: Connection, period: Period, payers: Sequence[int]) -> dict[int, str]:
+    """The digests, in hexadecimal, of the drafts that some payers have."""
+    rows = connection.execute(
+        "SELECT payer_id, encode(sha256, 'hex') FROM draft_invoices"
+        " WHERE period_start = %s AND kind = %s AND payer_id = ANY(%s)",
+        [period.start, Kind.USAGE, list(payers)],
+    )
+    return dict(rows.fetchall())
+
+
+def delete_drafts(connection: Connection, period: Period, payers: Sequence[int]) -> None:
+    """Take away the drafts of some payers, with all that hangs on them."""
+    if not payers:
+        return
+    found = connection.execute(
+        "DELETE FROM draft_invoices WHERE period_start = %s AND kind = %s AND payer_id = ANY(%s)"
+        " RETURNING payer_id, invoice_id",
+        [period.start, Kind.USAGE, list(payers)],
+    ).fetchall()
+    delete_parts(connection, Taken(payers=[payer for payer, _ in found], ids=[each for _, each in found]))
+
+
+def payers_with_drafts(connection: Connection, period: Period) -> list[int]:
+    """The payers that have a draft of the period."""
+    rows = connection.execute(
+        "SELECT payer_id FROM draft_invoices WHERE period_start = %s AND kind = %s ORDER BY payer_id",
+        [period.start, Kind.USAGE],
+    )
+    return [payer for (payer,) in rows]
+
+
+def insert_drafts(
+    connection: Connection,
+    period: Period,
+    drafts: Drafts,
+    parties: Mapping[int, Party],
+    billed: Totals,
+    billed_sha256: Mapping[int, str],
+) -> None:
+    """Add drafts. `billed` are the integers that were priced, summed over the period, of their payers."""
+    if not len(drafts.payer):
+        return
+    payers = drafts.payer.tolist()
+    order = np.argsort(drafts.payer)
+    ids = np.empty(len(payers), dtype=np.int64)
+    ids[order] = _new_ids(connection, len(payers))
+    named = [parties[payer] for payer in payers]
+    n = len(payers)
+    copy_in(
+        connection,
+        "draft_invoices",
+        {
+            "invoice_id": pa.array(ids),
+            "total_minor": pa.array(drafts.total_minor),
+            "payer_id": pa.array(drafts.payer),
+            "lines": pa.array(drafts.line_count),
+            "period_start": pa.array([period.start] * n, pa.date32()),
+            "period_end": pa.array([period.end] * n, pa.date32()),
+            "kind": pa.array([Kind.USAGE.value] * n),
+            "state": pa.array([State.DRAFT.value] * n),
+            **_party_columns(named),
+            "billed_sha256": pa.array([f"\\x{billed_sha256.get(payer, NO_TOTALS_SHA256)}" for payer in payers]),
+            "sha256": pa.array([f"\\x{digest}" for digest in drafts.sha256]),
+        },
+    )
+    lines = {name: drafts.lines[name].combine_chunks() for name in drafts.lines.column_names}
+    lines["cards"] = _array_literals(lines["cards"])
+    copy_in(connection, "draft_lines", {"invoice_id": pa.array(np.repeat(ids, drafts.line_count)), **lines})
+    owner = order[np.searchsorted(drafts.payer, billed.payer, sorter=order)]
+    copy_in(
+        connection,
+        "draft_billed_totals",
+        {
+            "invoice_id": pa.array(ids[owner]),
+            "events": pa.array(billed.events),
+            "quantity": pa.array(billed.quantity),
+            "payer_id": pa.array(billed.payer),
+            "account_id": pa.array(billed.account),
+            "price_id": pa.array(billed.price),
+            "country": pa.array(COUNTRIES).take(pa.array(billed.country)),
+        },
+    )
+
+
+def record_run(connection: Connection, report: RunReport, stopped: Mapping[str, int]) -> None:
+    """Keep what a run came to. `stopped` are the payers by the names of the accounts that it stopped at."""
+    connection.execute(
+        "INSERT INTO draft_runs (period_start, period_end, drawn_at, active, billed, zero, parked, failed, final)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [
+            report.period.start,
+            report.period.end,
+            report.drawn_at,
+            report.active,
+            report.billed,
+            report.zero,
+            report.parked,
+            report.failed,
+            report.final,
+        ],
+    )
+    connection.execute("DELETE FROM draft_stops WHERE period_start = %s", [report.period.start])
+    connection.cursor().executemany(
+        "INSERT INTO draft_stops (payer_id, period_start, outcome, reason) VALUES (%s, %s, %s, %s)",
+        [(stopped[each.account], report.period.start, each.outcome, each.reason) for each in report.stopped],
+    )
+
+
+def _new_ids(connection: Connection, n: int) -> list[int]:
+    rows = connection.execute("SELECT nextval('invoice_ids') FROM generate_series(1, %s)", [n])
+    return sorted(number for (number,) in rows)
+
+
+def _party_columns(parties: Sequence[Party]) -> dict[str, pa.Array]:
+    texts = ("currency", "account", "name", "tax_id", "language", "legal_entity")
+    columns = {name: pa.array([getattr(party, name) for party in parties], pa.string()) for name in texts}
+    addresses = pa.array([list(party.address) for party in parties], pa.list_(pa.string()))
+    return {**columns, "address": _array_literals(addresses)}
+
+
+def _array_literals(texts: pa.ListArray) -> pa.Array:
+    """Lists of texts as COPY reads arrays."""
+    values = pc.replace_substring(pc.replace_substring(texts.flatten(), "\\", "\\\\"), '"', '\\"')
+    quoted = pc.binary_join_element_wise('"', values, '"', "")
+    joined = pc.binary_join(pa.ListArray.from_arrays(texts.offsets, quoted), ",")
+    return pc.binary_join_element_wise("{", joined, "}", "")
+
+
+def delete_parts(connection: Connection, drafts: Taken) -> None:
+    """Take away the lines and totals of drafts."""
+    for statement in _DELETE_PARTS:
+        connection.execute(statement, drafts.parameters)
+
+
+_DELETE_PARTS = (
+    """
+    DELETE FROM draft_lines AS part USING unnest(%(payers)s::integer[], %(ids)s::bigint[]) AS taken(payer_id, id)
+    WHERE (part.payer_id, part.invoice_id) = (taken.payer_id, taken.id)
+    """,
+    """
+    DELETE FROM draft_billed_totals AS part
+    USING unnest(%(payers)s::integer[], %(ids)s::bigint[]) AS taken(payer_id, id)
+    WHERE (part.payer_id, part.invoice_id) = (taken.payer_id, taken.id)
+    """,
+)

@@ -1,0 +1,171 @@
+"""Drafts and final invoices as frozen values, and what is known of a period's run."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from psycopg.rows import dict_row
+
+from billing.invoices import Invoice, InvoiceLine, Kind, Party, State, number_text
+from billing.periods import Period
+from billing.store.engine import Connection
+from rates.money import Currency, exact, parse_fraction
+
+PAGE = 1000
+"""How many invoices are read at a time."""
+
+
+class FinalInvoice(NamedTuple):
+    """What a run needs of an invoice that is issued."""
+
+    account: str
+    currency: Currency
+    total_minor: int
+    lines: int
+    billed_sha256: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnRun:
+    """The newest run of a period, and whom it stopped at, by their account's name."""
+
+    drawn_at: datetime
+    active: int
+    billed: int
+    zero: int
+    parked: int
+    failed: int
+    stopped: tuple[str, ...]
+
+
+def final_invoices(connection: Connection, period: Period) -> dict[int, FinalInvoice]:
+    """The issued invoices of a period by their payer's number."""
+    rows = connection.execute(
+        "SELECT payer_id, account, currency, total_minor, lines, encode(billed_sha256, 'hex'), encode(sha256, 'hex')"
+        " FROM invoices WHERE period_start = %s AND kind = %s",
+        [period.start, Kind.USAGE],
+    )
+    return {payer: FinalInvoice(*facts) for payer, *facts in rows}
+
+
+def newest_run(connection: Connection, period: Period) -> DrawnRun | None:
+    """The newest run of a period."""
+    row = connection.execute(
+        "SELECT drawn_at, active, billed, zero, parked, failed FROM draft_runs WHERE period_start = %s"
+        " ORDER BY run_id DESC LIMIT 1",
+        [period.start],
+    ).fetchone()
+    if row is None:
+        return None
+    stops = connection.execute(
+        "SELECT accounts.id FROM draft_stops JOIN accounts ON account_id = payer_id WHERE period_start = %s ORDER BY 1",
+        [period.start],
+    )
+    counts = dict(zip(("drawn_at", "active", "billed", "zero", "parked", "failed"), row, strict=True))
+    return DrawnRun(**counts, stopped=tuple(name for (name,) in stops))
+
+
+def read_invoices(
+    connection: Connection, period: Period, *, final: bool, account: str = "", after: int = 0
+) -> list[Invoice]:
+    """A page of a period's final invoices, or of its drafts, by their payers' numbers from the one after `after` on."""
+    return [invoice for _, invoice in _page(connection, period, final=final, account=account, after=after)]
+
+
+def all_invoices(connection: Connection, period: Period, *, final: bool, account: str = "") -> Iterator[Invoice]:
+    """All of a period's final invoices, or of its drafts, by their payers' numbers, a page in memory at a time."""
+    after = 0
+    while page := _page(connection, period, final=final, account=account, after=after):
+        yield from (invoice for _, invoice in page)
+        after = page[-1][0]
+
+
+def invoice_by_number(connection: Connection, series: str, number: int, legal_entity: str = "") -> Invoice | None:
+    """The final invoice with a number."""
+    row = connection.execute(
+        "SELECT period_start, period_end, account FROM invoices"
+        " WHERE legal_entity = %s AND series = %s AND number = %s",
+        [legal_entity, series, number],
+    ).fetchone()
+    if row is None:
+        return None
+    found = read_invoices(connection, Period(start=row[0], end=row[1]), final=True, account=row[2])
+    return next(iter(found), None)
+
+
+def _page(
+    connection: Connection, period: Period, *, final: bool, account: str, after: int
+) -> list[tuple[int, Invoice]]:
+    cursor = connection.cursor(row_factory=dict_row)
+    cursor.execute(_FINAL if final else _DRAFTS, [period.start, Kind.USAGE, after, account, account, PAGE])
+    heads = cursor.fetchall()
+    payers, ids = [head["payer_id"] for head in heads], [head["invoice_id"] for head in heads]
+    cursor.execute(_FINAL_LINES if final else _DRAFT_LINES, [payers, ids])
+    lines: dict[int, list[InvoiceLine]] = {}
+    for row in cursor:
+        lines.setdefault(row.pop("payer_id"), []).append(_line(row))
+    return [(head["payer_id"], _invoice(head, period, lines.get(head["payer_id"], ()))) for head in heads]
+
+
+def _line(row: dict[str, Any]) -> InvoiceLine:
+    rounded: Decimal = row.pop("unit_price")
+    text = row.pop("unit_price_exact")
+    row["unit_price"] = exact(rounded) if text is None else parse_fraction(text)
+    row["residual"] = parse_fraction(row["residual"])
+    row["cards"] = tuple(row["cards"])
+    return InvoiceLine(**row)
+
+
+def _invoice(head: dict[str, Any], period: Period, lines: Sequence[InvoiceLine]) -> Invoice:
+    issued_on: date | None = head.get("issued_on")
+    return Invoice(
+        party=Party(
+            account=head["account"],
+            currency=Currency(head["currency"]),
+            name=head["name"],
+            address=tuple(head["address"]),
+            tax_id=head["tax_id"],
+            language=head["language"],
+            legal_entity=head["legal_entity"],
+        ),
+        kind=Kind(head["kind"]),
+        period=str(period),
+        state=State(head["state"]),
+        lines=tuple(lines),
+        total_minor=head["total_minor"],
+        billed_sha256=bytes(head["billed_sha256"]).hex(),
+        sha256=bytes(head["sha256"]).hex(),
+        number=number_text(head["series"], head["number"]) if issued_on else "",
+        issued_on=issued_on,
+        due_on=head.get("due_on"),
+    )
+
+
+_FINAL = """
+    SELECT *, 'final' AS state FROM invoices
+    WHERE period_start = %s AND kind = %s AND payer_id > %s AND (%s = '' OR account = %s)
+    ORDER BY payer_id LIMIT %s
+"""
+
+_DRAFTS = """
+    SELECT * FROM draft_invoices
+    WHERE period_start = %s AND kind = %s AND payer_id > %s AND (%s = '' OR account = %s)
+    ORDER BY payer_id LIMIT %s
+"""
+
+_FINAL_LINES = """
+    SELECT payer_id, unit_size, events, base_quantity, amount_minor, unit_price, unit_price_exact, product, element,
+           country, destination, tier, unit, base_unit, residual, origin_period, cards
+    FROM unnest(%s::integer[], %s::bigint[]) AS wanted(payer_id, invoice_id)
+    JOIN invoice_lines USING (payer_id, invoice_id) ORDER BY payer_id, line_no
+"""
+
+_DRAFT_LINES = """
+    SELECT payer_id, unit_size, events, base_quantity, amount_minor, unit_price, unit_price_exact, product, element,
+           country, destination, tier, unit, base_unit, residual, origin_period, cards
+    FROM unnest(%s::integer[], %s::bigint[]) AS wanted(payer_id, invoice_id)
+    JOIN draft_lines USING (payer_id, invoice_id) ORDER BY payer_id, line_no
+"""

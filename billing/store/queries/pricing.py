@@ -1,0 +1,108 @@
+"""What pricing reads beside the totals: the ordered events of crossing days, prices, and the terms of cards."""
+
+from collections.abc import Collection, Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from billing.periods import Period
+from billing.store.bulk import Table, copy_out
+from billing.store.engine import Connection
+from billing.store.ratebooks import CardVersion, read_card_versions
+from rates.cardfile import with_head
+from rates.cards import Card, decimals
+from rates.numbering import COUNTRIES
+from rates.prices import Price
+from rates.pricing import Wanted
+from rates.products import Product
+from rates.rating import REASONS
+from rates.usage import Totals
+
+_EPOCH = date(1970, 1, 1)
+_COUNTRIES = pa.array(COUNTRIES)
+_COLUMNS = {
+    "payer": pa.int64(),
+    "account": pa.int64(),
+    "price": pa.int32(),
+    "country": pa.string(),
+    "day": pa.int32(),
+    "events": pa.int64(),
+    "quantity": pa.int64(),
+}
+
+
+def payers_with_usage(connection: Connection, period: Period) -> list[int]:
+    """The payers that have totals in a period, folded or not."""
+    rows = connection.execute(
+        """
+        SELECT payer_id FROM usage_totals WHERE day >= %(start)s AND day < %(end)s
+        UNION SELECT payer_id FROM unfolded WHERE day >= %(start)s AND day < %(end)s
+        ORDER BY payer_id
+        """,
+        {"start": period.start, "end": period.end},
+    )
+    return [payer for (payer,) in rows]
+
+
+def read_crossings(connection: Connection, wanted: Wanted) -> Totals:
+    """The priced events of some payers' days, one row each, in order: occurred_at, source, id (as bytes)."""
+    query = sql.SQL("""
+        SELECT event.payer_id, account_id, price_id, country, day - DATE '1970-01-01', 1, billed
+        FROM unnest(%s::integer[], %s::date[]) AS wanted(payer_id, day)
+        JOIN events AS event ON event.payer_id = wanted.payer_id AND price_id IS NOT NULL
+             AND occurred_at >= day::timestamp AT TIME ZONE 'UTC'
+             AND occurred_at < (day + 1)::timestamp AT TIME ZONE 'UTC'
+        JOIN sources USING (source_id)
+        ORDER BY event.payer_id, occurred_at, sources.id, event.id
+    """)
+    days = [_EPOCH + timedelta(days=day) for day in wanted.day.tolist()]
+    return _totals(copy_out(connection, query, _COLUMNS, [wanted.payer.tolist(), days]))
+
+
+def read_prices(connection: Connection, ids: Collection[int], heads: Mapping[int, Card]) -> dict[int, Price]:
+    """Prices by their ids; `heads` are the cards without rows by the numbers of their versions."""
+    rows = connection.cursor(row_factory=dict_row).execute(
+        "SELECT price_id, card_version_id, product, element, destination, number_type, unit, unit_size, base, prices,"
+        " schedule, free_units, block FROM prices WHERE price_id = ANY(%s)",
+        [list(ids)],
+    )
+    return {row.pop("price_id"): _price(heads[row.pop("card_version_id")], row) for row in rows}
+
+
+def read_heads(connection: Connection, products: Mapping[str, Product]) -> dict[int, Card]:
+    """All published cards without their rows, by the numbers of their versions."""
+    return {each.card_version_id: head_of(each, products) for each in read_card_versions(connection)}
+
+
+def head_of(version: CardVersion, products: Mapping[str, Product]) -> Card:
+    """A published card without its rows."""
+    return with_head(version.head, pa.table({"row": pa.array([], pa.int32())}), products)
+
+
+def _price(head: Card, row: dict[str, Any]) -> Price:
+    exact: dict[str, Any] = {"prices": decimals(row.pop("prices"))}
+    exact |= {name: Decimal(row.pop(name)) for name in ("free_units", "block")}
+    return Price(card=head.version, currency=head.currency, rounding=head.rounding, **row, **exact)
+
+
+def _totals(rows: Table) -> Totals:
+    columns = {name: rows[name].combine_chunks() for name in _COLUMNS}
+    country = pc.index_in(columns.pop("country"), _COUNTRIES).cast(pa.int16())
+    return Totals(
+        country=country.to_numpy(zero_copy_only=False),
+        **{name: column.to_numpy(zero_copy_only=False) for name, column in columns.items()},
+    )
+
+
+def quarantined_events(connection: Connection, period: Period) -> dict[str, int]:
+    """How many events of a period wait for what is missing, by reason."""
+    rows = connection.execute(
+        "SELECT reason, count(*) FROM quarantine WHERE occurred_at >= %s AND occurred_at < %s GROUP BY reason",
+        [period.opens, period.closes],
+    )
+    return {str(REASONS[code]): count for code, count in rows}
