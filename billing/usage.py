@@ -7,7 +7,7 @@ for the column, and only a payload in which something is out of the ordinary is 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from hashlib import blake2b
 from typing import Self
 
@@ -21,7 +21,7 @@ from billing.columns import Column, Columns, understand
 from billing.payloads import LONGEST_LINE, TEXTS, Fault, Flat, attributes_of, read_payload
 from billing.periods import months_before
 from rates.products import Product
-from rates.usage import Int32s, Int64s, Texts, UsageColumns, encode
+from rates.usage import MICROSECONDS_A_DAY, Int32s, Int64s, Texts, UsageColumns, encode
 
 Bools = NDArray[np.bool_]
 
@@ -113,7 +113,7 @@ def parse(payloads: Sequence[bytes], *, source: str | None, products: Mapping[st
         for row in odd:
             reading.read_again(row)
         columns, odd = reading.understand()
-    ahead = columns.occurred_at > _micros(at + CLOCK_SKEW)
+    ahead = columns.occurred_at > micros(at + CLOCK_SKEW)
     for row in columns.row[ahead].tolist():
         reading.faults[row] = Fault("/occurred_at", "is more than 24 hours ahead of the clock")
     usage = _usage(columns, source, at)
@@ -171,6 +171,12 @@ class _Reading:
         return columns, positions[odd].tolist()
 
 
+def months_of(occurred_at: Int64s) -> set[date]:
+    """The first days of the months in which events lie."""
+    days = np.unique(occurred_at // MICROSECONDS_A_DAY).astype("datetime64[D]")
+    return set(np.unique(days.astype("datetime64[M]")).astype("datetime64[D]").tolist())
+
+
 def _plain(payloads: Sequence[bytes]) -> list[bool] | None:
     """Which payloads can be taken at a glance, None for all: short, ASCII, and without an escape.
 
@@ -202,7 +208,7 @@ def _usage(columns: Columns, source: str | None, at: datetime) -> Usage:
         texts={name: columns.encoded(name) for name in DIMENSIONS if name in columns.texts} | _declared(columns),
         attributes=columns.encoded("attributes") if "attributes" in columns.texts else _constant("", n),
         fingerprint=_fingerprints(columns),
-        too_old=columns.occurred_at < _micros(oldest),
+        too_old=columns.occurred_at < micros(oldest),
     )
 
 
@@ -243,5 +249,6 @@ def _take(column: Column, rows: Int64s) -> Column:
     return column.take(pa.array(rows)) if isinstance(column, pa.Array) else column[rows]
 
 
-def _micros(instant: datetime) -> int:
+def micros(instant: datetime) -> int:
+    """An instant as columns have it: microseconds since 1970."""
     return (instant - _EPOCH) // timedelta(microseconds=1)

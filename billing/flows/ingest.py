@@ -20,10 +20,9 @@ from billing.store.identity import next_batch, source_ids
 from billing.store.partitions import make_partitions
 from billing.store.ratebooks import Ratebooks, load_books, lock_books
 from billing.store.usage import Batch, Written, make_batch, write_batch
-from billing.usage import Parsed, parse
+from billing.usage import Parsed, micros, months_of, parse
 from rates.products import Product
 from rates.rating import REASONS
-from rates.usage import MICROSECONDS_A_DAY
 
 MONTHS_AHEAD = 3
 _CONFLICT = "was reported before with other content; the first report stays"
@@ -72,16 +71,14 @@ class Intake:
             rate_usage(parsed.usage, books.assignment, books.books, books.products),
             number=number,
             book_version=books.version,
-            received_at=at,
+            received_at=np.full(len(parsed.usage), micros(at), dtype=np.int64),
             source_ids=self._sources,
             product_ids=books.product_ids,
         )
 
     def _make_months(self, parsed: Parsed, at: datetime) -> None:
         """Make the partitions that the events need, and some ahead, before the transaction that writes them."""
-        usage = parsed.usage
-        instants = usage.occurred_at[~usage.too_old] // MICROSECONDS_A_DAY
-        months = set(np.unique(instants.astype("datetime64[D]").astype("datetime64[M]")).tolist())
+        months = months_of(parsed.usage.occurred_at[~parsed.usage.too_old])
         period = Period.at(at)
         for _ in range(MONTHS_AHEAD + 1):
             months.add(period.start)

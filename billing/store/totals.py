@@ -1,7 +1,7 @@
 """Usage totals: integers by payer, account, price, country and day, and the changes that are not in them yet."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from psycopg import sql
 from billing.periods import Period
 from billing.store.engine import Connection
 from rates.numbering import COUNTRY_CODES
-from rates.usage import Int64s, Totals
+from rates.usage import Totals
 
 _EPOCH = date(1970, 1, 1)
 _POSTGRES_EPOCH_DAYS = (date(2000, 1, 1) - _EPOCH).days
@@ -90,43 +90,6 @@ def read_totals(connection: Connection, period: Period, payers: Sequence[int] | 
         events=rows["events"].astype(np.int64),
         quantity=rows["quantity"].astype(np.int64),
     )
-
-
-def read_crossings(connection: Connection, payers: Int64s, days: NDArray[np.int32]) -> Totals:
-    """The priced elements of some payers' days in the order in which they occurred, one row each.
-
-    `payers` and `days` (since the epoch) are of equal length: a pair is one payer's day.
-    """
-    starts = [datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day) for day in days.tolist()]
-    rows = connection.execute(
-        _CROSSINGS, {"payers": payers.tolist(), "starts": starts, "ends": [s + timedelta(days=1) for s in starts]}
-    ).fetchall()
-    columns = list(zip(*rows, strict=True)) or [()] * 6
-    payer, account, price, country, day, quantity = columns
-    return Totals(
-        payer=np.array(payer, dtype=np.int64),
-        account=np.array(account, dtype=np.int64),
-        price=np.array(price, dtype=np.int32),
-        country=np.array([COUNTRY_CODES[name] for name in country], dtype=np.int16),
-        day=np.array([(d - _EPOCH).days for d in day], dtype=np.int32),
-        events=np.ones(len(payer), dtype=np.int64),
-        quantity=np.array(quantity, dtype=np.int64),
-    )
-
-
-_CROSSINGS = """
-SELECT e.payer_id, e.account_id, e.price_id, e.country, d.start::date, e.billed
-FROM unnest(%(payers)s::integer[], %(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS d (payer_id, start, until)
-CROSS JOIN LATERAL (
-    SELECT payer_id, account_id, price_id, country, billed, occurred_at, source_id, id FROM events
-    WHERE payer_id = d.payer_id AND occurred_at >= d.start AND occurred_at < d.until AND price_id IS NOT NULL
-    UNION ALL
-    SELECT payer_id, account_id, price_id, country, billed, occurred_at, source_id, id FROM event_elements
-    WHERE payer_id = d.payer_id AND occurred_at >= d.start AND occurred_at < d.until
-) AS e
-JOIN sources s USING (source_id)
-ORDER BY e.payer_id, e.occurred_at, s.id, e.id, e.price_id
-"""
 
 
 def last_day_rated(connection: Connection, accounts: Sequence[int]) -> date | None:

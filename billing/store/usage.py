@@ -6,7 +6,6 @@ that it may be done while another batch is being written.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +28,6 @@ Flags = NDArray[np.bool_]
 TEXT_COLUMNS: Mapping[str, str] = {name: "stated_country" if name == "country" else name for name in DIMENSIONS}
 """A stated text -> its column; the resolved country is another column."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROS = pa.timestamp("us")
 _TOTALS_KEY = ("payer_id", "account_id", "price_id", "day", "country")
 
@@ -77,13 +75,14 @@ def make_batch(
     *,
     number: int,
     book_version: int,
-    received_at: datetime,
+    received_at: Int64s,
     source_ids: Mapping[str, int],
     product_ids: Mapping[str, int],
 ) -> Batch:
-    """Make usage ready to be written."""
+    """Make usage ready to be written; `received_at` is int64[n], microseconds."""
     sources = np.array([source_ids.get(name, 0) for name in rated.usage.source.values], dtype=np.int32)
-    rated = rated.take(_order(sources[rated.usage.source.codes], rated.usage.id))
+    order = _order(sources[rated.usage.source.codes], rated.usage.id)
+    rated, received_at = rated.take(order), received_at[order]
     source = sources[rated.usage.source.codes]
     head = _head(rated.usage, source, number, received_at)
     is_out = rated.ratings.is_quarantined
@@ -163,13 +162,12 @@ def _claims(rated: Rated, source: NDArray[np.int32]) -> dict[str, Table]:
     }
 
 
-def _head(usage: Usage, source: NDArray[np.int32], number: int, received_at: datetime) -> dict[str, Table]:
+def _head(usage: Usage, source: NDArray[np.int32], number: int, received_at: Int64s) -> dict[str, Table]:
     """The columns that events and quarantine share."""
     n = len(usage)
-    received = (received_at - _EPOCH) // timedelta(microseconds=1)
     return {
         "occurred_at": pa.array(usage.occurred_at).cast(_MICROS),
-        "received_at": pa.array(np.full(n, received)).cast(_MICROS),
+        "received_at": pa.array(received_at).cast(_MICROS),
         "batch": pa.array(np.full(n, number)),
         "to_e164": _or_null(usage.to, 0),
         "from_e164": _or_null(usage.from_, 0),

@@ -1,0 +1,89 @@
+"""Rate quarantined usage again, after what was missing came, and let out what has a price now."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from billing.rated import Rated, rate_usage
+from billing.store.audit import record
+from billing.store.engine import Connection, Engine, transaction
+from billing.store.identity import next_batch
+from billing.store.partitions import make_partitions
+from billing.store.quarantine import Place, Waiting, let_out, next_waiting
+from billing.store.ratebooks import Ratebooks, load_books, lock_books
+from billing.store.usage import make_batch, write_rows
+from billing.usage import months_of
+from rates.products import Product
+from rates.rating import CODES, REASONS, Reason
+
+EVENTS_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """How many events were let out, by the reason for which they waited, and how many stay, by why they do now."""
+
+    released: Mapping[Reason, int]
+    waiting: Mapping[Reason, int]
+
+
+def release(
+    engine: Engine,
+    products: Mapping[str, Product],
+    *,
+    at: datetime,
+    actor: str,
+    too_old: bool = False,
+    events_at_once: int = EVENTS_AT_ONCE,
+) -> Released:
+    """Rate all quarantined usage again. Each transaction moves some of it, with the changes of the totals.
+
+    What came too late for its month is let out only with `too_old`, by somebody who answers for it.
+    """
+    released: Counter[Reason] = Counter()
+    waiting: Counter[Reason] = Counter()
+    place: Place | None = Place()
+    books: Ratebooks | None = None
+    left_alone = [] if too_old else [CODES[Reason.TOO_OLD]]
+    while place is not None:
+        with transaction(engine) as connection:
+            version = lock_books(connection, exclusive=False)
+            if books is None or books.version != version:
+                books = load_books(connection, products, books)
+            some = next_waiting(connection, place, events_at_once, left_alone)
+            if some is not None:
+                rated = _let_out(connection, some, books)
+                stays = rated.ratings.is_quarantined
+                released += _counted(some.reason[~stays])
+                waiting += _counted(rated.ratings.reason[stays])
+            place = some.place if some is not None else None
+    if released:
+        with transaction(engine) as connection:
+            details = {str(reason): count for reason, count in released.items()}
+            record(connection, at=at, actor=actor, action="release", subject="quarantine", details=details)
+    return Released(released=released, waiting=waiting)
+
+
+def _let_out(connection: Connection, some: Waiting, books: Ratebooks) -> Rated:
+    rated = rate_usage(some.usage, books.assignment, books.books, books.products)
+    batch = make_batch(
+        rated,
+        number=next_batch(connection),
+        book_version=books.version,
+        received_at=some.received_at,
+        source_ids=some.source_ids,
+        product_ids=books.product_ids,
+    )
+    make_partitions(connection, months_of(some.usage.occurred_at[~rated.ratings.is_quarantined]))
+    write_rows(connection, batch, ~batch.rated.ratings.is_quarantined)
+    let_out(connection, rated, some.source_ids, some.reason)
+    return rated
+
+
+def _counted(reasons: np.ndarray[tuple[int, ...], np.dtype[np.int8]]) -> Counter[Reason]:
+    codes, counts = np.unique(reasons, return_counts=True)
+    named = {REASONS[code]: count for code, count in zip(codes.tolist(), counts.tolist(), strict=True)}
+    return Counter({reason: count for reason, count in named.items() if reason is not None})
