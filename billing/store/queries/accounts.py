@@ -1,0 +1,47 @@
+"""Accounts and contracts, for people."""
+
+from datetime import date
+from typing import NamedTuple
+
+from billing.accounts import payer_of
+from billing.store.accounts import read_accounts
+from billing.store.engine import Connection
+
+
+class ListedAccount(NamedTuple):
+    """An account in short. `payer` and `currency` are of whoever pays for it."""
+
+    id: str
+    name: str
+    parent: str
+    payer: str
+    currency: str
+
+
+class ListedContract(NamedTuple):
+    """A contract in short."""
+
+    account: str
+    effective_from: date
+    cards: tuple[str, ...]
+
+
+def listed_accounts(connection: Connection) -> list[ListedAccount]:
+    """All accounts, in the order of their ids."""
+    accounts = read_accounts(connection).accounts
+    listed = []
+    for account in sorted(accounts.values(), key=lambda account: account.id):
+        payer = payer_of(account.id, accounts)
+        paid = (payer.id, payer.currency) if payer else ("", "")
+        listed.append(ListedAccount(account.id, account.name, account.parent, *paid))
+    return listed
+
+
+def listed_contracts(connection: Connection) -> list[ListedContract]:
+    """All contracts, by account and beginning."""
+    contracts = read_accounts(connection).contracts
+    return [
+        ListedContract(name, contract.effective_from, contract.cards)
+        for name in sorted(contracts)
+        for contract in contracts[name]
+    ]
