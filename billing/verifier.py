@@ -297,8 +297,8 @@ def _add_usage(month: Month, event: RatedEvent, free: int, padding: int) -> None
     else:
         _, bounds, position, growth = _standing(month, event, row, schedule, paid)
         parts: Sequence[tuple[int, Count]] = [(on_card.next_tier(bounds, position), units)]
-        # Cut at the bound is only what fills the counter unit by unit; all else is priced where the counter stands.
-        if growth and not whole and schedule.measure != "events" and on_card.selects(schedule.fill, event.traits):
+        # Only what fills the counter is cut at its bounds; all else is priced whole, where the counter stands.
+        if growth and not whole and on_card.selects(schedule.fill, event.traits):
             cuts = on_card.cut(bounds, position, growth)
             parts = [(tier, Fraction(part * units, growth)) for tier, part in cuts]
         for tier, part in parts:

@@ -403,6 +403,13 @@ def test_origin_decides_after_destination_and_unknown_callers_have_their_row() -
     assert priced_at(call() | {"from": "anonymous"}, card(row(), rows[1])) == "0.01"
 
 
+def test_one_card_tells_calls_from_different_origins_apart() -> None:
+    """In one run: from +44 at 0.02, from +1 at 0.01; what is remembered of the first does not price the second."""
+    usage = [call(1) | {"from": "+442071838750"}, call(2) | {"from": "+14155550100"}]
+    found = amounts(usage, card(row(), row(price="0.02", origin_prefixes="44")))
+    assert {"usage//0.01": "1 0.01", "usage//0.02": "1 0.02"} == found
+
+
 def test_other_dimensions_are_exact_over_any_in_the_order_of_the_product() -> None:
     """sms.outbound declares mcc, mnc, number_type: a row with mcc beats one with number_type, mcc and mnc beat both."""
     base = {"product": "sms.outbound", "unit": "segment", "increments": "", "prefixes": ""}
@@ -566,6 +573,19 @@ def test_an_event_may_bring_the_price_of_an_element_instead_of_a_row() -> None:
     assert reason(call(quantity="0", charges={"carrier_fee": "1"}), offer, products=products) == (
         "zero_rated zero_quantity"
     )
+
+
+def test_a_required_element_that_no_card_knows_quarantines_the_whole_event() -> None:
+    products = [{**VOICE_OUT, "required": ["usage", "carrier_fee"]}]
+    assert reason(call(), card(row()), products=products) == "quarantined no_rate"
+
+
+def test_a_brought_price_is_of_no_card_and_not_rounded_per_event() -> None:
+    """Twice 0.0044 brought: 0.0088 -> 0.01, not 2 x 0.004; usage 0.01 each as the card says."""
+    usage = [call(n, charges={"carrier_fee": "0.0044"}) for n in (1, 2)]
+    fee, minutes = lines(usage, card(row(), rounding={"per": "event", "decimals": "3"}))
+    assert ("0.01", "-3/2500", []) == (fee["amount"], fee["residual"], fee["cards"])
+    assert ("0.02", "0", ["list@2026-10-01T00:00:00Z"]) == tuple(minutes[k] for k in ("amount", "residual", "cards"))
 
 
 # --- tiers ------------------------------------------------------------------------------------------------------------
@@ -796,6 +816,21 @@ def test_a_flat_at_zero_is_due_without_usage_and_once_with_it(mode: str) -> None
     assert [] == rate([], tiered(["1"], ["0", "0"], {"mode": mode, "flats": ["1", "2"]}))["accounts"]
 
 
+def test_a_graduated_flat_is_that_of_the_version_under_which_the_tier_was_entered() -> None:
+    """Tier 1 entered under v1 (flat 1) and still filled under v2 (50); tier 2 entered under v2 (70): 71."""
+    second = tiered(["2"], ["0", "0"], {"flats": ["50", "70"]}) | {"effective_from": "2026-10-10T00:00:00Z"}
+    first = tiered(["2"], ["0", "0"], {"flats": ["1", "20"]})
+    later = [call(n, occurred_at=f"2026-10-1{n}T00:00:00Z") for n in (1, 2)]
+    assert total([call(0), *later], first, second) == "71.00"
+
+
+def test_a_flat_at_zero_is_that_of_the_first_version_of_the_month() -> None:
+    flats = {"flat_at_zero": True, "flats": ["50", "70"]}
+    second = tiered(["1"], ["0", "0"], flats) | {"effective_from": "2026-10-10T00:00:00Z"}
+    assert total([], tiered(["1"], ["0", "0"], flats | {"flats": ["1", "20"]}), second) == "1.00"
+    assert total([], second) == "50.00"
+
+
 def test_each_account_with_its_own_counter_owes_its_own_flat() -> None:
     accounts = [*ACCOUNTS, {"id": "x", "parent": "a"}]
     offer = tiered(["9"], ["0", "0"], {"scope": "account", "flats": ["5", "0"]})
@@ -860,6 +895,14 @@ def test_free_events_of_a_price_per_event() -> None:
     """2 of 3 calls free at 0.05 each."""
     offer = card(row(unit="event", price="0.05"), **pool(free="2", unit="event"))
     assert amounts([call(n) for n in range(3)], offer) == {"usage//0": "2 0.00", "usage//0.05": "1 0.05"}
+
+
+def test_a_price_per_event_is_due_once_where_some_of_its_units_are_not_free() -> None:
+    """2 free minutes: the call of 1 is free, that of 3 is not, nor the last."""
+    offer = card(row(unit="event", price="0.05"), **pool(free="2"))
+    usage = [call(1), call(2, quantity="180"), call(3)]
+    shown = [(one["unit_price"], one["events"], one["quantity"]) for one in lines(usage, offer)]
+    assert [("0", 1, "1"), ("0.05", 2, "2")] == shown
 
 
 @pytest.mark.parametrize(
