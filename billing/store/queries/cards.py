@@ -1,0 +1,46 @@
+"""Published cards, for people: which there are, and one of them whole."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from billing.store.engine import Connection
+from billing.store.ratebooks import CardVersion, read_card, read_card_versions
+from rates.cards import Card
+from rates.products import Product
+
+
+class ListedCard(NamedTuple):
+    """A published version of a card in short."""
+
+    id: str
+    currency: str
+    effective_from: datetime
+    effective_to: datetime | None
+    rates: int
+    prices: int
+    published_at: datetime
+    published_by: str
+    sha256: str
+
+
+def published_cards(connection: Connection) -> list[ListedCard]:
+    """All published versions, by card and beginning."""
+    rows = connection.execute(
+        "SELECT card_id, currency, effective_from, effective_to, rates, prices, published_at, published_by,"
+        " encode(hash, 'hex') FROM card_versions ORDER BY card_id, effective_from"
+    )
+    return [ListedCard(*row) for row in rows]
+
+
+def published_card(connection: Connection, card_id: str, at: datetime, products: Mapping[str, Product]) -> Card | None:
+    """The version of a card that is in force at an instant, with its rows; None if there is none."""
+    begun = [version for version in read_card_versions(connection, card_id) if version.effective_from <= at]
+    latest = max(begun, key=_beginning, default=None)
+    if latest is None or (latest.effective_to is not None and latest.effective_to <= at):
+        return None
+    return read_card(connection, latest, products)
+
+
+def _beginning(version: CardVersion) -> datetime:
+    return version.effective_from

@@ -1,0 +1,44 @@
+"""Cards from files: a TOML head, and the rows beside it where it names them."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from cli.world import products, read_bytes, read_text
+from rates.cardfile import read_card
+from rates.cards import Card
+from rates.errors import CardFaultyError, Fault
+
+
+class Beside(Mapping[str, bytes]):
+    """The files in the folder of a card and below it, each read when it is asked for. None outside of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __getitem__(self, name: str) -> bytes:
+        if name not in self:
+            raise KeyError(name)
+        return read_bytes(self._folder / name)
+
+    def __contains__(self, name: object) -> bool:
+        path = PurePosixPath(str(name))
+        return not path.is_absolute() and ".." not in path.parts and (self._folder / path).is_file()
+
+    def __iter__(self) -> Iterator[str]:
+        return (path.name for path in self._folder.iterdir() if path.is_file())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def check_card(path: Path) -> tuple[Card | None, list[Fault]]:
+    """The card of a file, or every fault of it."""
+    return read_card(read_text(path), Beside(path.parent), products(), place=path.name)
+
+
+def card_of(path: Path) -> Card:
+    """The card of a file. Raises CardFaultyError with every fault of it."""
+    card, faults = check_card(path)
+    if card is None:
+        raise CardFaultyError(faults, place=str(path))
+    return card

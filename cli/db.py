@@ -1,0 +1,179 @@
+"""`tollbook db`: the embedded PostgreSQL and the schema; and the way of all other commands to the database."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from cli.exits import Exit
+from cli.output import Format, FormatOption, emit_record, say
+from rates.errors import TollbookError
+
+if TYPE_CHECKING:
+    from billing.store.accounts import Accounts
+    from billing.store.embedded import Cluster, Status
+    from billing.store.engine import Connection, Engine
+
+app = typer.Typer(no_args_is_help=True, help="The database: start, stop, look at it.")
+
+_CONNECTIONS = 4
+_NOT_EMBEDDED = "DATABASE_URL is set: that server is started and stopped by whoever runs it"
+
+
+class SettingsInvalidError(TollbookError):
+    """The environment does not say clearly which database is meant."""
+
+
+@app.command()
+def start() -> None:
+    """Start the embedded PostgreSQL, and create or upgrade the schema."""
+    from billing.store.migrate import newest_version
+
+    with writing():
+        say(f"The database is ready, schema {newest_version()}.")
+
+
+@app.command()
+def stop() -> None:
+    """Stop the embedded PostgreSQL; what it holds stays."""
+    from billing.store import embedded
+
+    if embedded.stop(_cluster(), say):
+        say("The database has stopped.")
+    else:
+        say("No database was running.")
+        raise typer.Exit(Exit.NOTHING_TO_DO)
+
+
+@app.command()
+def status(form: FormatOption = Format.TABLE) -> None:
+    """What the embedded PostgreSQL is doing, and where it lies."""
+    from billing.store import embedded
+
+    found = embedded.status(_cluster())
+    emit_record(_described(found), form)
+
+
+def migrate() -> None:
+    """Upgrade the database's schema to this version of the program. Safe to repeat."""
+    from billing.store.migrate import migrate as upgrade
+
+    opened = engine(check=False)
+    version = upgrade(opened)
+    opened.dispose()
+    say(f"The schema is at version {version}.")
+
+
+def engine(*, check: bool = True) -> "Engine":
+    """The database that the environment means: DATABASE_URL, else the embedded one, started and upgraded on demand.
+
+    Raises SchemaMismatchError for a server of DATABASE_URL whose schema is another version's.
+    """
+    from billing.store.engine import open_engine
+    from billing.store.migrate import check_schema
+
+    address = _address()
+    if address is None:
+        return _upgraded(_started())
+    opened = open_engine(address, connections=_CONNECTIONS)
+    if check:
+        check_schema(opened)
+    return opened
+
+
+@contextmanager
+def reading() -> "Iterator[Connection]":
+    """The database at one moment, to read from."""
+    from billing.store.engine import snapshot
+
+    opened = engine()
+    try:
+        with snapshot(opened) as connection:
+            yield connection
+    finally:
+        opened.dispose()
+
+
+@contextmanager
+def writing() -> "Iterator[Engine]":
+    """The database, for a flow that writes; its connections are closed at the end."""
+    opened = engine()
+    try:
+        yield opened
+    finally:
+        opened.dispose()
+
+
+def all_accounts() -> "Accounts":
+    """All accounts and contracts."""
+    from billing.store.accounts import read_accounts
+
+    with reading() as connection:
+        return read_accounts(connection)
+
+
+def new_database(name: str) -> "tuple[Engine, str]":
+    """A database of the embedded PostgreSQL, made anew whatever DATABASE_URL says, and its address."""
+    import os
+
+    from billing.store import embedded
+
+    cluster = embedded.cluster_from(os.environ)
+    embedded.ensure_running(cluster, say)
+    embedded.drop_database(cluster, name)
+    address = embedded.create_database(cluster, name)
+    return _upgraded(address.sqlalchemy_url), address.libpq_uri
+
+
+def _upgraded(address: str) -> "Engine":
+    from billing.store.engine import open_engine
+    from billing.store.migrate import migrate as upgrade
+
+    opened = open_engine(address, connections=_CONNECTIONS)
+    upgrade(opened)  # an embedded one has no operator to ask first
+    return opened
+
+
+def _address() -> str | None:
+    from pydantic import ValidationError
+
+    from cli.settings import Settings
+
+    try:
+        return Settings().address
+    except ValidationError as error:
+        problem = "; ".join(str(fault["msg"]) for fault in error.errors())
+        raise SettingsInvalidError(problem, place="environment") from error
+
+
+def _started() -> str:
+    from billing.store import embedded
+
+    return embedded.ensure_running(_cluster(), say).sqlalchemy_url
+
+
+def _cluster() -> "Cluster":
+    import os
+
+    from billing.store import embedded
+
+    if _address() is not None:
+        raise SettingsInvalidError(_NOT_EMBEDDED, place="environment", remedy="unset it to use the embedded one")
+    return embedded.cluster_from(os.environ)
+
+
+def _described(found: "Status") -> dict[str, object]:
+    from billing.store.embedded import DATABASE
+
+    return {
+        "state": found.state,
+        "version": found.version,
+        "pid": found.pid,
+        "database": DATABASE,
+        "data": str(found.data),
+        "log": str(found.log_folder),
+        "socket": str(found.socket_folder),
+        "binaries": found.binaries,
+        "size_bytes": found.size_bytes,
+    }

@@ -1,0 +1,51 @@
+"""Exit codes, and the one map from what went wrong to them (DESIGN 12)."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What a command's exit code says."""
+
+    OK = 0
+    ERROR = 1
+    USAGE = 2
+    NOTHING_TO_DO = 3
+    NEEDS_A_PERSON = 4
+    """Done, but something waits for a person: quarantined usage, a parked account, an approval."""
+    BAD_INPUT = 5
+    OUTSIDE_FAILED = 6
+    """An outside service or the database failed; running the command again is safe."""
+    LOCKED = 7
+    INTERRUPTED = 130
+    """By Ctrl-C, as shells count it: 128 and the signal's number."""
+
+
+# By name, so that no command waits for imports that only its failure needs. The first base class that is named here
+# decides; an error that is not here is a defect, and shows where it happened.
+EXITS = {
+    "rates.errors.TollbookError": Exit.ERROR,
+    "rates.errors.CardFaultyError": Exit.BAD_INPUT,
+    "rates.money.DecimalInvalidError": Exit.BAD_INPUT,
+    "rates.money.CurrencyUnknownError": Exit.BAD_INPUT,
+    "billing.errors.InputFaultyError": Exit.BAD_INPUT,
+    "billing.errors.PeriodInvalidError": Exit.BAD_INPUT,
+    "billing.errors.PublicationBackdatedError": Exit.BAD_INPUT,
+    "billing.errors.PublicationConflictError": Exit.BAD_INPUT,
+    "billing.errors.StreamUnreadableError": Exit.BAD_INPUT,
+    "billing.store.embedded_errors.ClusterError": Exit.ERROR,
+    "billing.store.embedded_errors.ClusterNotStartedError": Exit.OUTSIDE_FAILED,
+    "cli.world.FileUnreadableError": Exit.BAD_INPUT,
+    "psycopg.OperationalError": Exit.OUTSIDE_FAILED,
+    "psycopg.errors.LockNotAvailable": Exit.LOCKED,
+    "sqlalchemy.exc.OperationalError": Exit.OUTSIDE_FAILED,
+    "sqlalchemy.exc.ArgumentError": Exit.BAD_INPUT,
+    "pydantic_core._pydantic_core.ValidationError": Exit.BAD_INPUT,
+    "builtins.OSError": Exit.ERROR,
+}
+"""The qualified name of a class of errors -> the exit code of a command that ends with one."""
+
+
+def exit_of(error: BaseException) -> Exit | None:
+    """The exit code of an expected error; None for one that nobody expected."""
+    names = (f"{base.__module__}.{base.__qualname__}" for base in type(error).__mro__)
+    return next((EXITS[name] for name in names if name in EXITS), None)

@@ -1,0 +1,85 @@
+"""The program `tollbook`: its commands, and what becomes of their errors. The composition root of the command line."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from cli import accounts, cards, db, rate, scenarios
+from cli.exits import Exit, exit_of
+from cli.output import printable, say
+
+BILLING, BOOKS, CHECKS, MACHINE = "Billing", "Books", "Checks, without a database", "The machine"
+
+app = typer.Typer(
+    name="tollbook",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Bills communications platforms for what their customers used: usage in, exact and explained invoices out.",
+)
+app.add_typer(cards.app, name="cards", rich_help_panel=BOOKS)
+app.add_typer(accounts.app, name="accounts", rich_help_panel=BOOKS)
+app.add_typer(accounts.contracts, name="contracts", rich_help_panel=BOOKS)
+app.command(rich_help_panel=CHECKS)(rate.rate)
+app.add_typer(scenarios.app, name="scenarios", rich_help_panel=CHECKS)
+app.add_typer(db.app, name="db", rich_help_panel=MACHINE)
+app.command(rich_help_panel=MACHINE)(db.migrate)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    *,
+    version: bool = typer.Option(False, "--version", help="Show the version and exit.", is_eager=True),
+) -> None:
+    """Bills communications platforms for what their customers used: usage in, exact and explained invoices out."""
+    if version:
+        from importlib.metadata import version as version_of
+
+        sys.stdout.write(f"tollbook {version_of('tollbook')}\n")
+        raise typer.Exit
+
+
+def run() -> None:
+    """The entry of the installed command."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command and give its exit code. An expected error is a line on stderr, never a traceback."""
+    try:
+        try:
+            typer.main.get_command(app)(list(arguments), prog_name="tollbook")
+        finally:
+            sys.stdout.flush()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else Exit.ERROR
+    except BrokenPipeError:
+        # Whoever read the output has left. Nothing more can be said, not even at the interpreter's end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.ERROR
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 (the edge of the program)
+        return _report(error)
+    return Exit.OK
+
+
+def _report(error: Exception) -> int:
+    code = exit_of(error)
+    if code is None:
+        traceback.print_exception(error)
+        say("tollbook: this is a defect; please report it with the lines above")
+        return Exit.ERROR
+    for line in _words(error):
+        say(f"tollbook: {printable(line)}")
+    return code
+
+
+def _words(error: Exception) -> list[str]:
+    """An error's message; of other people's errors, which ramble on, one line."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    own = type(error).__module__.partition(".")[0] in {"rates", "billing", "cli"}
+    return lines if own else [" ".join(" ".join(lines).split())]

@@ -1,0 +1,59 @@
+"""Usage from files: NDJSON or a JSON array, plain or gzipped, or standard input."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from cli.world import FileUnreadableError
+
+DEFAULT_SOURCE = "usage"
+"""The source of events that name none, where they are only rated and not stored."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The bytes of a file as a stream; `-` is standard input. Raises FileUnreadableError."""
+    if str(path) == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        problem = f"cannot be read: {(error.strerror or str(error)).lower()}"
+        raise FileUnreadableError(problem, place=str(path), remedy="check the path") from error
+    with stream:
+        yield stream
+
+
+def payloads_in(path: Path) -> list[bytes]:
+    """The usage events of a file, each as its JSON text, with a source. Raises StreamUnreadableError."""
+    from billing.sources.ndjson import read_chunks
+
+    with opened(path) as stream:
+        found = [payload for chunk in read_chunks(stream) for payload in chunk.payloads]
+    if found and found[0].lstrip().startswith(b"["):
+        found = _elements(b"\n".join(found), path)
+    return [_with_source(payload) for payload in found]
+
+
+def _elements(text: bytes, path: Path) -> list[bytes]:
+    """The elements of a JSON array, as they were written."""
+    import msgspec
+
+    try:
+        return [bytes(element) for element in msgspec.json.decode(text, type=list[msgspec.Raw])]
+    except msgspec.DecodeError as error:
+        raise FileUnreadableError(
+            f"is not a JSON array: {error}", place=str(path), remedy="write one object a line, or an array of them"
+        ) from error
+
+
+def _with_source(payload: bytes) -> bytes:
+    """The payload; one that names no source gets the default one."""
+    if b'"source"' in payload or payload.lstrip()[:1] != b"{":
+        return payload
+    head, _, rest = payload.partition(b"{")
+    comma = b"" if rest.lstrip()[:1] == b"}" else b", "
+    return b'%b{"source": "%b"%b%b' % (head, DEFAULT_SOURCE.encode(), comma, rest)

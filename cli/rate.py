@@ -1,0 +1,134 @@
+"""`tollbook rate`: price a file of usage with files of cards. Nothing is stored, no database is needed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.exits import Exit
+from cli.output import Format, FormatOption, emit_csv, emit_json, number, say, show, table, text
+
+if TYPE_CHECKING:
+    from billing.accounts import Account
+    from billing.bills import Bills
+    from billing.contracts import Contract
+
+_LINE = (
+    text("product"),
+    text("element"),
+    text("country"),
+    text("destination"),
+    text("tier"),
+    number("events"),
+    number("quantity"),
+    text("unit"),
+    number("unit_price", "unit price"),
+    number("amount"),
+)
+
+
+def rate(
+    card: Annotated[list[Path], typer.Option("--card", help="A card's TOML file, in order of priority.")],
+    usage: Annotated[Path, typer.Option(help="NDJSON or a JSON array, also gzipped; - is standard input.")],
+    period: Annotated[str, typer.Option(help="A month, as in 2026-10.")],
+    contract: Annotated[
+        list[Path] | None, typer.Option(help="Contracts; without them everyone has all the cards.")
+    ] = None,
+    accounts: Annotated[
+        list[Path] | None, typer.Option(help="Accounts; without them each one named pays for itself.")
+    ] = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Rate usage from a file with cards from files: the bills of a period, and what could not be priced."""
+    from billing.bills import Arrangement, bill
+    from billing.periods import Period
+    from cli.cardfiles import card_of
+    from cli.payloads import payloads_in
+    from cli.world import products
+
+    month = Period.parse(period)
+    deal = Arrangement(
+        cards=[card_of(path) for path in card],
+        products=products(),
+        accounts=_accounts(accounts) if accounts else None,
+        contracts=_contracts(contract) if contract else None,
+    )
+    bills = bill(payloads_in(usage), deal, month)
+    if form is Format.TABLE:
+        _show(bills)
+    elif form is Format.CSV:
+        lines = [{"account": a["account"], **line} for a in document(bills)["accounts"] for line in a["lines"]]
+        emit_csv(lines, [text("account"), *_LINE])
+    else:
+        emit_json(document(bills))
+    _report(bills)
+
+
+def document(bills: "Bills") -> dict[str, Any]:
+    """The bills as FORMATS 6 writes them. Accounts may have currencies of their own; then `currency` is empty."""
+    from billing.invoices import record
+    from rates.money import format_minor
+
+    currencies = {each.currency for each in bills.bills}
+    return {
+        "period": str(bills.period),
+        "currency": currencies.pop() if len(currencies) == 1 else "",
+        "accounts": [
+            {
+                "account": each.account,
+                "currency": each.currency,
+                "lines": [record(line, each.currency) for line in each.lines],
+                "total": format_minor(each.total_minor, each.currency),
+            }
+            for each in bills.bills
+        ],
+        "quarantined": [{"source": e.source, "id": e.id, "reason": e.reason} for e in bills.quarantined],
+    }
+
+
+def _accounts(paths: list[Path]) -> "dict[str, Account]":
+    from billing.accounts import check_tree
+    from billing.errors import InputFaultyError
+    from cli.parties import accounts_in
+
+    accounts: dict[str, Account] = {account.id: account for account in accounts_in(paths)}
+    faults = check_tree(accounts)
+    if faults:
+        raise InputFaultyError(faults, place="accounts")
+    return accounts
+
+
+def _contracts(paths: list[Path]) -> "dict[str, list[Contract]]":
+    from cli.parties import contracts_in
+
+    contracts: dict[str, list[Contract]] = {}
+    for contract in contracts_in(paths):
+        contracts.setdefault(contract.account, []).append(contract)
+    return contracts
+
+
+def _show(bills: "Bills") -> None:
+    found = document(bills)
+    for account in found["accounts"]:
+        total = {"destination": "total", "amount": account["total"]}
+        title = f"{account['account']}, {found['period']}, {account['currency']}"
+        show(table(account["lines"], _LINE, title=title, total=total))
+    if not found["accounts"]:
+        say(f"There is no usage of {found['period']} to bill.")
+
+
+def _report(bills: "Bills") -> None:
+    """Say what is on no line, and end with the exit code that it asks for."""
+    for each in bills.rejects:
+        say(f"event {each.row + 1} {each.pointer}: {each.reason}; it is left out")
+    for row in bills.conflicts:
+        say(f"event {row + 1}: was reported before with other content; the first report stands")
+    reasons: dict[str, int] = {}
+    for unrated in bills.quarantined:
+        reasons[unrated.reason] = reasons.get(unrated.reason, 0) + 1
+    for reason, count in sorted(reasons.items()):
+        say(f"{count:,} events are not priced: {reason}")
+    if bills.rejects:
+        raise typer.Exit(Exit.BAD_INPUT)
+    if bills.quarantined or bills.conflicts:
+        raise typer.Exit(Exit.NEEDS_A_PERSON)

@@ -1,0 +1,33 @@
+"""What the environment says: `DATABASE_URL`, `TOLLBOOK_*`, and secrets also from files (`*_FILE`)."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of the command line. Without `database_url` the embedded PostgreSQL is used.
+
+    `series` is what invoice numbers begin with. Where the embedded PostgreSQL lies (`TOLLBOOK_DATA`) and which one it
+    is (`TOLLBOOK_PG_BIN`) is read by the store itself.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TOLLBOOK_", extra="ignore", frozen=True)
+
+    database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
+    database_url_file: Path | None = Field(default=None, validation_alias="DATABASE_URL_FILE")
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        if self.database_url is not None and self.database_url_file is not None:
+            raise ValueError("DATABASE_URL and DATABASE_URL_FILE are both set; unset one of them")
+        return self
+
+    @property
+    def address(self) -> str | None:
+        """The database's URL, from the variable or the file that is named; None for the embedded one."""
+        if self.database_url_file is not None:
+            return self.database_url_file.read_text(encoding="utf-8").strip()
+        return self.database_url.get_secret_value() if self.database_url else None
