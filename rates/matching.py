@@ -109,6 +109,14 @@ class Books(Sequence[Book]):
                     found[some] |= self.lineages[code].in_force(usage.occurred_at[rows[some]]) >= 0
         return found
 
+    @property
+    def price_ids(self) -> tuple[int, int]:
+        """The least and the greatest price id on any card, 0 and 0 for none."""
+        cards = [card for lineage in self.lineages for card in lineage.versions if len(card.terms.price)]
+        most = max((int(max(card.terms.price.max(), card.terms.setup.max())) for card in cards), default=0)
+        least = min((int(ids[ids >= 0].min(initial=most)) for card in cards for ids in _ids(card)), default=0)
+        return least, most
+
     def is_foreign(self, source: Source, row: Int32s, book: Int32s) -> Flags | None:
         """Which rows are of a card in another currency than the book's must be; None where no book says."""
         if not self._currencies:
@@ -202,6 +210,10 @@ class _Cascade:
 
     def matches(self) -> Matches:
         return Matches(sources=tuple(self._sources), source=self._source, pattern=self._pattern, country=self._country)
+
+
+def _ids(card: CardTable) -> tuple[Int32s, Int32s]:
+    return card.terms.price, card.terms.setup
 
 
 def _groups(codes: Int32s) -> Iterator[tuple[int, Int64s | slice]]:

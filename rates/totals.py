@@ -1,0 +1,116 @@
+"""Totals: sums of rated usage by payer, account, price, country and day. Integers only, so the order is nothing.
+
+Sums of sums are sums: `Totals` may be split, joined and summed again in any order and come to the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rates.matching import Book, Books
+from rates.packing import Packing, joined
+from rates.products import Product
+from rates.quantities import require_headroom
+from rates.rating import REASONS, Ratings, rate
+from rates.usage import MICROSECONDS_A_DAY, Totals, UsageColumns
+
+Int64s = NDArray[np.int64]
+
+_CHUNK = 1 << 18
+
+
+def elements(ratings: Ratings, columns: UsageColumns, payer: Int64s, account: Int64s) -> Totals:
+    """Every priced element as a row of its own: the usage of the events in their order, then what comes beside it.
+
+    `payer` and `account` are int64[n], of each event.
+    """
+    usage = np.flatnonzero(ratings.price >= 0)
+    event = np.concatenate([usage, ratings.extra_event])
+    return Totals(
+        payer=payer[event],
+        account=account[event],
+        price=np.concatenate([ratings.price[usage], ratings.extra_price]),
+        country=ratings.country[event],
+        day=(columns.occurred_at[event] // MICROSECONDS_A_DAY).astype(np.int32),
+        events=np.ones(len(event), dtype=np.int64),
+        quantity=np.concatenate([ratings.billed[usage], ratings.extra_billed]),
+    )
+
+
+def totals(ratings: Ratings, columns: UsageColumns, payer: Int64s, account: Int64s) -> Totals:
+    """The sums of rated events, one row a key, in the order of keys. Raises `QuantityOverflowError`."""
+    return summed(elements(ratings, columns, payer, account))
+
+
+def summed(rows: Totals) -> Totals:
+    """The same sums with one row a key, in the order of keys. Raises `QuantityOverflowError`."""
+    if not len(rows):
+        return rows
+    order = np.lexsort((rows.day, rows.country, rows.price, rows.account, rows.payer))
+    rows = rows.take(order)
+    new = np.zeros(len(rows), dtype=np.bool_)
+    new[0] = True
+    for column in (rows.payer, rows.account, rows.price, rows.country, rows.day):
+        new[1:] |= column[1:] != column[:-1]
+    first = np.flatnonzero(new)
+    return Totals(
+        payer=rows.payer[first],
+        account=rows.account[first],
+        price=rows.price[first],
+        country=rows.country[first],
+        day=rows.day[first],
+        events=_sums(rows.events, first, "events"),
+        quantity=_sums(rows.quantity, first, "a quantity"),
+    )
+
+
+def rate_totals(
+    columns: UsageColumns,
+    books: Sequence[Book],
+    products: Mapping[str, Product],
+    payer: Int64s,
+    account: Int64s,
+    *,
+    threads: int = 2,
+) -> tuple[Totals, Int64s]:
+    """`totals` of `rate` without keeping the ratings, and the number of events by reason, int64[len(REASONS)].
+
+    Takes 8 bytes an event and what the keys take. Raises `QuantityOverflowError`.
+    """
+    ready = Books.of(books)
+    packing = Packing.of(columns.occurred_at, payer, account, *ready.price_ids)
+    with ThreadPoolExecutor(threads) as pool:
+
+        def rated(start: int) -> _Chunk:
+            some = slice(start, start + _CHUNK)
+            usage = columns.take(some)
+            ratings = rate(usage, ready, products)
+            packed, rest = packing.pack(elements(ratings, usage, payer[some], account[some]))
+            return _Chunk(packed, rest, np.bincount(ratings.reason, minlength=len(REASONS)))
+
+        chunks = list(pool.map(rated, range(0, len(columns), _CHUNK)))
+        found = joined(list(pool.map(packing.sums, packing.ranges([chunk.packed for chunk in chunks]))))
+    rest = [chunk.rest for chunk in chunks if len(chunk.rest)]
+    reasons = np.zeros(len(REASONS), dtype=np.int64)
+    for chunk in chunks:
+        reasons += chunk.reasons
+    return (summed(joined([found, *rest])) if rest else found), reasons
+
+
+class _Chunk(NamedTuple):
+    packed: Int64s
+    rest: Totals
+    reasons: Int64s
+
+
+def _sums(values: Int64s, first: Int64s, what: str) -> Int64s:
+    """The sums of runs that begin at `first`. Halves are summed apart, so that nothing overflows unseen."""
+    low = np.add.reduceat(values & 0xFFFFFFFF, first)
+    high = np.add.reduceat(values >> 32, first) + (low >> 32)
+    largest = max(abs(int(high.max())), abs(int(high.min()))) if len(first) else 0
+    require_headroom(largest << 32 | 0xFFFFFFFF, what)
+    sums: Int64s = (high << 32) + (low & 0xFFFFFFFF)
+    return sums
