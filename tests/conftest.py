@@ -24,6 +24,9 @@ from billing.store.embedded import (
     stop,
 )
 from billing.store.embedded_binaries import find_binaries
+from billing.store.engine import Engine, open_engine
+from billing.store.migrate import migrate
+from tests.shop import Shop
 
 # Nothing in a throw-away cluster is worth waiting for a disk. Only here: production has no way to turn these off.
 THROW_AWAY: Mapping[str, str] = {
@@ -61,6 +64,34 @@ def database(cluster: Cluster) -> Iterator[Address]:
         yield create_database(cluster, name)
     finally:
         drop_database(cluster, name)
+
+
+@pytest.fixture(scope="session")
+def migrated(cluster: Cluster) -> str:
+    """The name of a database with the newest schema, to make copies of; nobody stays connected to it."""
+    name = "migrated"
+    engine = open_engine(create_database(cluster, name).sqlalchemy_url)
+    migrate(engine)
+    engine.dispose()
+    return name
+
+
+@pytest.fixture
+def engine(cluster: Cluster, migrated: str) -> Iterator[Engine]:
+    """A fresh database with the newest schema."""
+    name = f"test_{uuid.uuid4().hex}"
+    engine = open_engine(create_database(cluster, name, migrated).sqlalchemy_url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+        drop_database(cluster, name)
+
+
+@pytest.fixture
+def shop(engine: Engine) -> Shop:
+    """A fresh shop: nothing is published, nobody is admitted."""
+    return Shop(engine=engine)
 
 
 @pytest.fixture

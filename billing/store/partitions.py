@@ -30,8 +30,10 @@ def make_partitions(connection: Connection, months: Iterable[date]) -> None:
 
 
 def _missing(connection: Connection, names: Iterable[str]) -> list[str]:
+    # The catalogue is read, not to_regclass(): that may remember what was missing before the lock was waited for.
     rows = connection.execute(
-        "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(quote_ident(name)) IS NULL ORDER BY name",
+        "SELECT name FROM unnest(%s::text[]) AS name WHERE NOT EXISTS"
+        " (SELECT FROM pg_class c WHERE c.relname = name AND pg_table_is_visible(c.oid)) ORDER BY name",
         [sorted(names)],
     )
     return [name for (name,) in rows]

@@ -1,0 +1,197 @@
+"""Ingest: what is acknowledged is stored and rated, once; the rest is said per item."""
+
+import threading
+from datetime import UTC, date, datetime
+
+import pytest
+
+from billing.flows.ingest import Intake, import_usage
+from billing.flows.publish import add_accounts
+from billing.payloads import Chunk
+from billing.receipts import Outcome, Taken
+from billing.store.engine import transaction
+from billing.store.identity import next_batch
+from tests.shop import AT, SOURCE, Shop, account, call, card, outcomes, payloads, products
+
+
+@pytest.fixture(autouse=True)
+def opened(shop: Shop) -> None:
+    shop.publish()
+    shop.admit("acme")
+
+
+def test_an_accepted_event_is_stored_rated_and_in_the_totals(shop: Shop) -> None:
+    assert ["accepted"] == outcomes(shop.post(call(1)))
+    assert [("call-1", 447700900123, 61, 120, "GB", 0)] == shop.rows(
+        "SELECT id, to_e164, measured, billed, country, reason FROM events"
+    )
+    ((payer, account, _, _, _, events, quantity),) = shop.totals()
+    assert (payer, payer, 1, 120) == (account, payer, events, quantity)
+
+
+def test_each_payload_is_answered_for_itself(shop: Shop) -> None:
+    shop.post(call(1), call(2))
+    receipt = shop.post(
+        call(1),
+        call(2, duration_seconds="62"),
+        call(3),
+        call(4, duration_seconds="-1"),
+        call(5, account="nobody"),
+    )
+    assert ["duplicate", "conflict", "accepted", "rejected", "quarantined"] == outcomes(receipt)
+    assert {1, 3, 4} == set(receipt.findings)
+    assert ("/duration_seconds", "unknown_account") == (receipt.findings[3].pointer, receipt.findings[4].reason)
+
+
+def test_an_identity_that_comes_twice_in_one_chunk_is_taken_once(shop: Shop) -> None:
+    receipt = shop.post(call(2), call(1), call(1), call(1, to="+447700900999"))
+    assert ["accepted", "accepted", "duplicate", "conflict"] == outcomes(receipt)
+    assert [(2,)] == shop.rows("SELECT count(*) FROM events")
+
+
+def test_of_equals_in_one_chunk_all_are_compared_with_what_is_stored(shop: Shop) -> None:
+    shop.post(call(1))
+    receipt = shop.post(call(1, to="+447700900999"), call(1), call(1, to="+447700900999"))
+    assert ["conflict", "duplicate", "conflict"] == outcomes(receipt)
+
+
+def test_the_same_id_from_another_source_is_another_event(shop: Shop) -> None:
+    shop.post(call(1))
+    other = Intake(engine=shop.engine, products=products(), source="voice-us-1")
+    assert ["accepted"] == outcomes(other.ingest(payloads([call(1)]), AT))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"account": "nobody"}, "unknown_account"),
+        ({"product": "voice.mars"}, "unknown_product"),
+        ({"to": "+33123456789"}, "no_rate"),
+        ({"occurred_at": "2026-09-30T23:59:59.999999Z"}, "no_contract"),
+        ({"occurred_at": "2025-09-14T23:59:59Z"}, "too_old"),
+    ],
+)
+def test_what_nothing_prices_waits_in_quarantine_with_its_reason(
+    shop: Shop, changes: dict[str, object], reason: str
+) -> None:
+    receipt = shop.post(call(1, **changes))
+    assert (["quarantined"], reason) == (outcomes(receipt), receipt.findings[0].reason)
+    assert [("call-1",)] == shop.rows("SELECT id FROM quarantine")
+    assert ([], ["duplicate"]) == (shop.totals(), outcomes(shop.post(call(1, **changes))))
+
+
+def test_what_is_not_billable_is_stored_with_the_reason_and_adds_nothing(shop: Shop) -> None:
+    assert ["accepted", "accepted"] == outcomes(shop.post(call(1, status="busy"), call(2, duration_seconds="0")))
+    assert [(None, 0), (None, 0)] == shop.rows("SELECT price_id, billed FROM events WHERE reason > 0")
+    assert [] == shop.totals()
+
+
+def test_a_setup_fee_is_an_element_of_its_own(shop: Shop) -> None:
+    shop.publish(card("voice.outbound,44,minute,60/60,0.02,0.05", id_="with-setup"))
+    shop.admit("beta", cards=("with-setup",))
+    shop.post(call(1, account="beta"), call(2, account="beta"))
+    assert {(2, 240), (2, 2)} == {(events, quantity) for *_, events, quantity in shop.totals()}
+    assert [("call-1", 1), ("call-2", 1)] == shop.rows("SELECT id, billed FROM event_elements ORDER BY id")
+
+
+def test_a_subaccount_s_usage_is_its_payer_s(shop: Shop) -> None:
+    below = account("acme-berlin", parent="acme", pays=False, currency="")
+    add_accounts(shop.engine, [below], at=AT, actor="finance")
+    shop.post(call(1, account="acme-berlin"))
+    ((payer, used, *_),) = shop.totals()
+    assert [("acme", payer), ("acme-berlin", used)] == shop.rows("SELECT id, account_id FROM accounts ORDER BY id")
+
+
+def test_a_book_that_changed_since_the_payloads_were_prepared_rates_them(shop: Shop) -> None:
+    intake = Intake(engine=shop.engine, products=products(), source=SOURCE)
+    prepared = intake.prepare(payloads([call(1, account="beta")]), AT)
+    shop.admit("beta")
+    receipt = intake.write(prepared, AT)
+    assert ["accepted"] == outcomes(receipt)
+
+
+def test_a_month_without_a_partition_gets_one(shop: Shop) -> None:
+    shop.publish(card(since="2026-01-01", id_="old"))
+    shop.admit("beta", cards=("old",), since=date(2026, 1, 1))
+    shop.post(call(1, account="beta", occurred_at="2026-02-28T23:59:59Z"))
+    assert [("events_2026_02",)] == shop.rows("SELECT tableoid::regclass::text FROM events")
+    assert [(5,)] == shop.rows("SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass")
+
+
+def test_two_who_report_the_same_events_at_once_store_them_once(shop: Shop) -> None:
+    events = payloads([call(number) for number in range(500)])
+    results: list[list[str]] = []
+
+    def report(part: list[bytes]) -> None:
+        intake = Intake(engine=shop.engine, products=products(), source=SOURCE)
+        results.append(outcomes(intake.ingest(part, AT)))
+
+    writers = [threading.Thread(target=report, args=[part]) for part in (events, events[::-1], events[250:])]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    found = [outcome for result in results for outcome in result]
+    assert (500, 750) == (found.count("accepted"), found.count("duplicate"))
+    assert [500] == [row[5] for row in shop.totals()]
+
+
+def test_a_writer_that_waited_for_another_sees_what_that_one_stored(shop: Shop) -> None:
+    # The other's row is invisible to the statement that waits for it; only the next one can compare.
+    with transaction(shop.engine) as connection:
+        connection.execute("INSERT INTO sources (id) VALUES (%s)", [SOURCE])
+    results: list[list[str]] = []
+    waiting = threading.Thread(target=lambda: results.append(outcomes(shop.post(call(1)))))
+    with transaction(shop.engine) as connection:
+        connection.execute(
+            "INSERT INTO event_identity SELECT %s, now(), %s, source_id, 1, NULL, 'call-1' FROM sources",
+            [next_batch(connection), "0" * 32],
+        )
+        waiting.start()
+        blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+        while shop.rows(blocked) == [(0,)]:
+            assert waiting.is_alive()
+    waiting.join()
+    assert [["conflict"]] == results
+    assert [(0,)] == shop.rows("SELECT count(*) FROM events")
+
+
+def test_an_import_stores_its_chunks_and_says_when_each_is_committed(shop: Shop) -> None:
+    events = payloads([call(number) for number in range(10)])
+    heard: list[Taken] = []
+
+    def hear(taken: Taken) -> None:
+        heard.append(taken)
+        assert [(sum(len(each.chunk.payloads) for each in heard),)] == shop.rows("SELECT count(*) FROM events")
+
+    chunks = [Chunk(events[i : i + 4], range(i + 1, i + 5)) for i in (0, 4, 8)]
+    counts = import_usage(shop.engine, SOURCE, chunks, products=products(), at=AT, on_chunk=hear)
+    assert (10, 3) == (counts[Outcome.ACCEPTED], len(heard))
+    again = import_usage(shop.engine, SOURCE, chunks, products=products(), at=AT)
+    assert (0, 10) == (again[Outcome.ACCEPTED], again[Outcome.DUPLICATE])
+
+
+def test_a_stream_that_breaks_off_leaves_what_was_read_committed(shop: Shop) -> None:
+    def broken() -> object:
+        yield Chunk(payloads([call(1)]), [1])
+        yield Chunk(payloads([call(2)]), [2])
+        raise OSError("the stream breaks off")
+
+    with pytest.raises(OSError, match="breaks off"):
+        import_usage(shop.engine, SOURCE, broken(), products=products(), at=AT)  # type: ignore[arg-type]
+    assert [("call-1",), ("call-2",)] == shop.rows("SELECT id FROM events ORDER BY id")
+
+
+def test_sources_may_be_named_by_the_payloads(shop: Shop) -> None:
+    intake = Intake(engine=shop.engine, products=products(), source=None)
+    receipt = intake.ingest(payloads([call(1, source="b"), call(1, source="a"), call(2)]), AT)
+    assert ["accepted", "accepted", "rejected"] == outcomes(receipt)
+    assert [("a", "call-1"), ("b", "call-1")] == shop.rows(
+        "SELECT s.id, e.id FROM events e JOIN sources s USING (source_id) ORDER BY 1"
+    )
+
+
+def test_when_it_was_received_is_the_time_that_was_given(shop: Shop) -> None:
+    at = datetime(2026, 10, 3, 1, 2, 3, 456789, tzinfo=UTC)
+    shop.post(call(1), at=at)
+    assert [(at,)] == shop.rows("SELECT received_at FROM events")

@@ -1,0 +1,169 @@
+"""Publication: dated, once, and never under usage that was rated already."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import psycopg
+import pytest
+
+from billing.contracts import Contract
+from billing.errors import InputFaultyError, PublicationBackdatedError, PublicationConflictError
+from billing.flows.publish import Status, add_accounts, add_contracts
+from billing.store.engine import snapshot, transaction
+from billing.store.ratebooks import book_version, read_card, read_card_versions
+from rates.cards import identity
+from tests.shop import AT, Shop, account, call, card, outcomes, products
+
+DEAR = "voice.outbound,44,minute,60/60,0.03"
+
+
+def version(shop: Shop) -> int:
+    with snapshot(shop.engine) as connection:
+        return book_version(connection)
+
+
+def test_the_same_card_again_changes_nothing(shop: Shop) -> None:
+    first = shop.publish()
+    before = version(shop)
+    assert (Status.UNCHANGED, first.version) == (shop.publish().status, shop.publish().version)
+    assert before == version(shop)
+
+
+def test_every_change_moves_the_version_of_the_books(shop: Shop) -> None:
+    versions = [version(shop)]
+    shop.publish()
+    versions.append(version(shop))
+    add_accounts(shop.engine, [account("acme")], at=AT, actor="finance")
+    versions.append(version(shop))
+    contract = Contract(account="acme", effective_from=date(2026, 10, 1), cards=("list",))
+    add_contracts(shop.engine, [contract], at=AT, actor="finance")
+    versions.append(version(shop))
+    assert [1, 2, 3, 4] == versions
+
+
+def test_versions_own_blocks_of_ids_that_do_not_meet(shop: Shop) -> None:
+    shop.publish(card(f"{DEAR},0.1\nvoice.outbound,4477,minute,60/60,0.05,0.1"))
+    shop.publish(card(id_="other"))
+    blocks = shop.rows("SELECT rate_base, rates, price_base, prices FROM card_versions ORDER BY 1")
+    assert [(1, 2, 1, 3), (3, 1, 4, 1)] == blocks
+    assert [(1,), (2,), (3,)] == shop.rows("SELECT rate_id FROM rates ORDER BY 1")
+    assert [("usage",), ("usage",), ("setup",), ("usage",)] == shop.rows("SELECT element FROM prices ORDER BY price_id")
+
+
+def test_a_card_that_is_read_back_is_the_card_that_was_published(shop: Shop) -> None:
+    published = card(f"{DEAR},0.1\nvoice.inbound,4477 4478,minute,6/6,0.05,\nvoice.inbound,1,event,,0.05,")
+    shop.publish(published)
+    with snapshot(shop.engine) as connection:
+        (stored,) = read_card_versions(connection, "list")
+        back = read_card(connection, stored, products())
+    assert identity(published) == identity(back) == stored.hash
+    assert published.rows["row"].to_pylist() == back.rows["row"].to_pylist()
+
+
+def test_a_new_version_rates_usage_from_its_date_and_not_before(shop: Shop) -> None:
+    shop.publish()
+    shop.admit("acme")
+    shop.publish(card(DEAR, since="2026-10-03"))
+    shop.post(call(1, occurred_at="2026-10-02T23:59:59.999999Z"), call(2, occurred_at="2026-10-03T00:00:00Z"))
+    assert [("call-1", 1), ("call-2", 2)] == shop.rows("SELECT id, price_id FROM events ORDER BY id")
+
+
+def test_a_version_from_before_usage_that_its_card_has_rated_is_refused(shop: Shop) -> None:
+    shop.publish()
+    shop.admit("acme")
+    shop.post(call(1, occurred_at="2026-10-05T12:00:00Z"))
+    late = card(DEAR, since="2026-10-06")
+    for hour in (0, 12):
+        backdated = replace(late, effective_from=datetime(2026, 10, 5, hour, tzinfo=UTC))
+        with pytest.raises(PublicationBackdatedError):
+            shop.publish(backdated)
+    assert Status.PUBLISHED == shop.publish(replace(late, effective_from=datetime(2026, 10, 5, 13, tzinfo=UTC))).status
+
+
+def test_a_card_that_has_rated_nothing_since_may_begin_in_the_past(shop: Shop) -> None:
+    shop.publish()
+    shop.admit("acme")
+    shop.post(call(1))
+    assert Status.PUBLISHED == shop.publish(card(DEAR, since="2026-10-01", id_="other")).status
+
+
+def test_one_card_has_one_currency_and_one_version_from_an_instant(shop: Shop) -> None:
+    shop.publish()
+    with pytest.raises(PublicationConflictError, match="another version is published"):
+        shop.publish(card(DEAR))
+    with pytest.raises(PublicationConflictError, match="in USD"):
+        shop.publish(replace(card(DEAR, since="2026-11-01"), currency="EUR"))
+
+
+@pytest.mark.parametrize("table", ["card_versions", "rates", "prices", "audit_log"])
+@pytest.mark.parametrize("change", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {} CASCADE"])
+def test_what_was_published_cannot_be_changed(shop: Shop, table: str, change: str) -> None:
+    shop.publish()
+    column = {"audit_log": "actor", "card_versions": "head"}.get(table, "prices")
+    with pytest.raises(psycopg.errors.RestrictViolation), transaction(shop.engine) as connection:
+        connection.execute(change.format(table, column, column).encode())
+
+
+def test_no_session_can_switch_the_refusal_off(shop: Shop) -> None:
+    # "A": also where session_replication_role is replica, as it is for restores and logical replication.
+    assert [("A",)] == shop.rows("SELECT DISTINCT tgenabled::text FROM pg_trigger WHERE tgname LIKE '%stay%'")
+
+
+def test_publications_are_in_the_audit_log(shop: Shop) -> None:
+    shop.publish()
+    shop.admit("acme")
+    assert [
+        ("finance", "publish", "card list@2026-10-01T00:00:00Z"),
+        ("finance", "add", "account acme"),
+        ("finance", "add", "contract acme"),
+    ] == shop.rows("SELECT actor, action, subject FROM audit_log ORDER BY entry")
+
+
+def test_what_is_said_about_an_account_may_change_and_its_place_may_not(shop: Shop) -> None:
+    add_accounts(shop.engine, [account("acme"), account("below", parent="acme")], at=AT, actor="finance")
+    renamed = account("acme", name="Acme Ltd", zone="Europe/Paris", address=("1 High Street", "London"))
+    assert Status.PUBLISHED == add_accounts(shop.engine, [renamed], at=AT, actor="finance")
+    assert Status.UNCHANGED == add_accounts(shop.engine, [renamed], at=AT, actor="finance")
+    with pytest.raises(InputFaultyError, match="below: parent: was acme"):
+        add_accounts(shop.engine, [account("below")], at=AT, actor="finance")
+
+
+def test_accounts_come_with_their_parents_in_any_order(shop: Shop) -> None:
+    tree = [account("c", parent="b"), account("b", parent="a"), account("a")]
+    add_accounts(shop.engine, tree, at=AT, actor="finance")
+    assert [("a", None), ("b", "a"), ("c", "b")] == shop.rows(
+        "SELECT a.id, p.id FROM accounts a LEFT JOIN accounts p ON p.account_id = a.parent_id ORDER BY 1"
+    )
+    with pytest.raises(InputFaultyError, match="is not an account"):
+        add_accounts(shop.engine, [account("d", parent="nobody")], at=AT, actor="finance")
+
+
+def test_a_contract_names_cards_and_accounts_that_are_there_in_one_currency(shop: Shop) -> None:
+    shop.publish()
+    add_accounts(shop.engine, [account("acme"), account("euro", currency="EUR")], at=AT, actor="finance")
+    wrong = [
+        Contract(account="nobody", effective_from=date(2026, 10, 1), cards=("list",)),
+        Contract(account="acme", effective_from=date(2026, 10, 1), cards=("list", "missing")),
+        Contract(account="euro", effective_from=date(2026, 10, 1), cards=("list",)),
+    ]
+    with pytest.raises(InputFaultyError) as raised:
+        add_contracts(shop.engine, wrong, at=AT, actor="finance")
+    assert ["contract nobody", "contract acme: cards", "contract euro: cards"] == [f.place for f in raised.value.faults]
+
+
+def test_a_contract_does_not_begin_under_usage_that_was_rated(shop: Shop) -> None:
+    shop.publish()
+    shop.admit("acme")
+    add_accounts(shop.engine, [account("below", parent="acme", pays=False, currency="")], at=AT, actor="finance")
+    shop.post(call(1, account="below", occurred_at="2026-10-05T12:00:00Z"))
+
+    def begin(name: str, day: date) -> Status:
+        contract = Contract(account=name, effective_from=day, cards=("list",))
+        return add_contracts(shop.engine, [contract], at=AT, actor="finance")
+
+    assert Status.UNCHANGED == begin("acme", date(2026, 10, 1))
+    for name in ("acme", "below"):
+        with pytest.raises(PublicationBackdatedError, match="begin it on 2026-10-06"):
+            begin(name, date(2026, 10, 5))
+        assert Status.PUBLISHED == begin(name, date(2026, 10, 6))
+    assert ["accepted"] == outcomes(shop.post(call(2, account="below", occurred_at="2026-10-06T00:00:00Z")))
