@@ -129,11 +129,12 @@ def _whose(pid: int, cluster: Cluster) -> _Whose:
         return _Whose.NOBODYS
     process = Path(f"/proc/{pid}")
     try:
-        # "pid (name) state …": a dead process that nobody buried (Z) still has its number.
-        name, _, rest = (process / "stat").read_text(errors="replace").rpartition(")")
-        if not name.endswith("(postgres") or rest.split()[0] == "Z":
+        # "pid (name) state …". A dead process that nobody buried yet has its number, its name, and no arguments.
+        name, _, _ = (process / "stat").read_text(errors="replace").rpartition(")")
+        arguments = (process / "cmdline").read_bytes().split(b"\0")
+        if not name.endswith("(postgres") or arguments == [b""]:
             return _Whose.ANOTHERS
-        if os.fsencode(cluster.postgres) in (process / "cmdline").read_bytes().split(b"\0"):
+        if os.fsencode(cluster.postgres) in arguments:
             return _Whose.OURS
         # Its own folder is its data directory, under whatever name it was started.
         return _Whose.OURS if (process / "cwd").samefile(cluster.postgres) else _Whose.ANOTHERS

@@ -171,6 +171,19 @@ def test_what_was_committed_is_there_after_the_server_was_killed(new_cluster: Ne
     assert [("first",), ("second",), ("third",)] == words
 
 
+def test_a_server_that_lost_a_process_is_waited_for(new_cluster: NewCluster) -> None:
+    """One process killed, by the kernel that needs memory: PostgreSQL ends all others, and recovers."""
+    cluster = new_cluster()
+    address = ensure_running(cluster, say)
+    server = pid_of(cluster)
+    for _ in range(5):
+        with suppress(psycopg.OperationalError), psycopg.connect(address.libpq_uri) as connection:
+            os.kill(connection.info.backend_pid, signal.SIGKILL)
+            connection.execute("SELECT 1")
+        ensure_running(cluster, say)
+    assert (server, [(1,)]) == (pid_of(cluster), query(address, "SELECT 1"))
+
+
 def test_a_start_waits_for_what_a_killed_server_left_running(new_cluster: NewCluster) -> None:
     """A second server on the same files while an old backend still writes would destroy them."""
     cluster = new_cluster()
