@@ -1,0 +1,221 @@
+"""Verify a period: rate its events again by the independent verifier, and compare every line, total and count.
+
+The verifier gets the events, the cards, the accounts and the contracts as they were reported, and nothing that the
+engine made of them. Accounts are divided among processes that all see one snapshot: counters belong to a payer.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain
+from multiprocessing import get_context
+from typing import Any
+
+from billing import verifier
+from billing.accounts import payer_of
+from billing.assignment import NOBODY
+from billing.drafts import NO_TOTALS_SHA256, totals_sha256
+from billing.flows.price import Pricer, totals_of
+from billing.invoices import Invoice, InvoiceLine, Party, lines_by_payer, record, total_minor
+from billing.payers import payers_of
+from billing.periods import Period
+from billing.store.accounts import Accounts, read_accounts
+from billing.store.engine import Connection, Engine, open_engine, snapshot, transaction
+from billing.store.queries.invoices import all_invoices
+from billing.store.queries.verification import (
+    event_counts,
+    events_by_payer,
+    join_snapshot,
+    raw_accounts,
+    raw_cards,
+    raw_contracts,
+    raw_events,
+    raw_quarantine,
+    share_snapshot,
+    unbalanced_totals,
+    unrated_events,
+)
+from billing.verification import Bill, Verification, bill_disagreements, unrated_disagreements
+from rates.money import format_minor
+from rates.numbering import PLAN
+from rates.products import Product
+from rates.rating import Reason
+
+Tables = Sequence[Mapping[str, object]]
+
+CHUNK = 2500
+"""Accounts whose bills are read at a time."""
+
+EVENTS_AT_ONCE = 150_000
+"""Events that one process holds, unless one account alone has more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Share:
+    """What one process rates: the events that some payers pay, in the snapshot of the whole; `others`: of nobody."""
+
+    url: str
+    snapshot: str
+    period: Period
+    payers: frozenset[int]
+    others: bool
+    products: Tables
+
+
+@dataclass(slots=True)
+class _Rated:
+    """What the verifier makes of the shares."""
+
+    bills: dict[str, Bill] = field(default_factory=dict)
+    unrated: set[tuple[str, str, str, str]] = field(default_factory=set)
+
+    def add(self, rated: Mapping[str, Any]) -> None:
+        """What it makes of one of them."""
+        for each in rated["accounts"]:
+            bill = Bill(currency=each["currency"], total=each["total"], lines=tuple(each["lines"]))
+            self.bills[each["account"]] = bill
+        for kind in ("quarantined", "zero_rated", "rejected"):
+            self.unrated.update((kind, each["source"], each["id"], each["reason"]) for each in rated[kind])
+
+
+def verify(
+    engine: Engine, products: Mapping[str, Product], tables: Tables, period: Period, *, processes: int = 1
+) -> Verification:
+    """Compare what is stored of a period with what the verifier makes of its events.
+
+    `tables` are the products as their files have them. What has no invoice and no draft, or one of usage that has
+    changed since, is compared with what a run would make of it now.
+    """
+    with snapshot(engine) as connection:
+        accounts = read_accounts(connection)
+        rated = _Rated()
+        for each in _rate(_shares(connection, engine, period, tables, accounts, processes), processes):
+            rated.add(each)
+        stored = _Stored.read(connection, period, products, accounts)
+        events, too_late = event_counts(connection, period)
+        unrated = frozenset(each for each in unrated_events(connection, period) if each[3] != Reason.TOO_OLD)
+        kinds = [kind for kind, *_ in unrated]
+        return Verification(
+            period=str(period),
+            events=events,
+            billed=events - too_late - len(unrated),
+            zero_rated=kinds.count("zero_rated"),
+            quarantined=kinds.count("quarantined"),
+            too_late=too_late,
+            accounts=len(stored.bills),
+            lines=sum(len(bill.lines) for bill in stored.bills.values()),
+            unbalanced_totals=unbalanced_totals(connection, period),
+            disagreements=(
+                *bill_disagreements(rated.bills, stored.bills),
+                *unrated_disagreements(frozenset(rated.unrated), unrated),
+            ),
+            outdated=tuple(sorted(stored.outdated)),
+        )
+
+
+@dataclass(slots=True)
+class _Stored:
+    """What invoices and drafts say, and what is billed where there is none that is still true."""
+
+    bills: dict[str, Bill] = field(default_factory=dict)
+    outdated: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(
+        cls, connection: Connection, period: Period, products: Mapping[str, Product], accounts: Accounts
+    ) -> "_Stored":
+        """Read a period's invoices and drafts, and price what they do not cover."""
+        payers = payers_of(accounts.accounts, accounts.contracts, accounts.numbers, period)
+        found: dict[str, Invoice] = {}
+        for final in (False, True):
+            found |= {invoice.party.account: invoice for invoice in all_invoices(connection, period, final=final)}
+        pricer = Pricer.begin(connection, period, products, payers)
+        stored = cls()
+        numbers = sorted(payers)
+        for start in range(0, len(numbers), CHUNK):
+            stored.add(pricer, numbers[start : start + CHUNK], found)
+        return stored
+
+    def add(self, pricer: Pricer, numbers: Sequence[int], invoices: Mapping[str, Invoice]) -> None:
+        """The bills of some payers."""
+        totals = pricer.read(numbers)
+        digests = totals_sha256(totals)
+        unbilled = []
+        for number in numbers:
+            account = pricer.payers[number].party.account
+            invoice = invoices.get(account)
+            if invoice is not None and invoice.billed_sha256 == digests.get(number, NO_TOTALS_SHA256):
+                self.bills[account] = _bill(invoice.party, invoice.lines, invoice.total_minor)
+                continue
+            unbilled.append(number)
+            if invoice is not None:
+                self.outdated.append(account)
+        for priced in pricer.price(unbilled, totals_of(totals, unbilled)):
+            for number, lines in lines_by_payer(priced, str(pricer.period)).items():
+                party = pricer.payers[number].party
+                self.bills[party.account] = _bill(party, lines, total_minor(lines))
+
+
+def _bill(party: Party, lines: Sequence[InvoiceLine], total: int) -> Bill:
+    records = tuple(record(line, party.currency) for line in lines)
+    return Bill(currency=party.currency, total=format_minor(total, party.currency), lines=records)
+
+
+def _shares(
+    connection: Connection, engine: Engine, period: Period, tables: Tables, accounts: Accounts, processes: int
+) -> list[_Share]:
+    """The payers divided by their events: the largest first, to whoever has the least."""
+    counts = events_by_payer(connection, period)
+    n = max(processes, -(-sum(count for _, count in counts) // EVENTS_AT_ONCE))
+    loads, members = [0] * n, [set[int]() for _ in range(n)]
+    for payer, count in counts:
+        least = loads.index(min(loads))
+        loads[least] += count
+        members[least].add(payer)
+    # Whoever used nothing may still owe a flat.
+    members[0] |= set(_payers(accounts).values()) - dict(counts).keys() - {NOBODY}
+    name = share_snapshot(connection)
+    url = engine.url.render_as_string(hide_password=False)
+    return [
+        _Share(url=url, snapshot=name, period=period, payers=frozenset(some), others=place == 0, products=tables)
+        for place, some in enumerate(members)
+    ]
+
+
+def _payers(accounts: Accounts) -> dict[str, int]:
+    """The number of each account's payer, `NOBODY` where nobody pays."""
+    payers = {name: payer_of(name, accounts.accounts) for name in accounts.accounts}
+    return {name: accounts.numbers[payer.id] if payer else NOBODY for name, payer in payers.items()}
+
+
+def _rate(shares: Sequence[_Share], processes: int) -> Iterator[dict[str, Any]]:
+    if processes == 1:
+        yield from map(_rate_share, shares)
+        return
+    # Not forked: a copy of this process would hold its connections.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_rate_share, shares)
+
+
+def _rate_share(share: _Share) -> dict[str, Any]:
+    engine = open_engine(share.url, connections=1)
+    try:
+        with transaction(engine) as connection:
+            join_snapshot(connection, share.snapshot)
+            wanted = share.payers | ({NOBODY} if share.others else frozenset())
+            paid = {name for name, payer in _payers(read_accounts(connection)).items() if payer in wanted}
+            events = chain(
+                raw_events(connection, share.period, sorted(share.payers)),
+                raw_quarantine(connection, share.period, sorted(paid), others=share.others),
+            )
+            return verifier.rate(
+                period=str(share.period),
+                events=events,
+                cards=raw_cards(connection),
+                products=share.products,
+                accounts=[each for each in raw_accounts(connection) if each["id"] in paid],
+                contracts=[each for each in raw_contracts(connection) if each["account"] in paid],
+                plan=PLAN,
+            )
+    finally:
+        engine.dispose()
