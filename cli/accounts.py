@@ -14,15 +14,7 @@ contracts = typer.Typer(no_args_is_help=True, help="Contracts: which cards rate 
 
 _Files = Annotated[list[Path], typer.Argument(help="TOML files; - is standard input.", allow_dash=True)]
 
-_ACCOUNTS = (
-    text("id", "account"),
-    text("name"),
-    text("parent"),
-    text("pays"),
-    text("currency"),
-    text("zone", faint=True),
-    text("cards", "cards today"),
-)
+_ACCOUNTS = (text("id", "account"), text("name"), text("parent"), text("payer", "paid by"), text("currency"))
 _CONTRACTS = (text("account"), text("effective_from", "from"), text("cards"))
 
 
@@ -45,26 +37,12 @@ def add_accounts(files: _Files, dry_run: DryRunOption = False) -> None:
 
 @app.command("list")
 def list_accounts(form: FormatOption = Format.TABLE) -> None:
-    """All accounts, with the cards that rate them today."""
-    from billing.contracts import contract_of
-    from cli.db import all_accounts
-    from cli.world import now
+    """All accounts, and who pays for each."""
+    from billing.store.queries.accounts import listed_accounts
+    from cli.db import reading
 
-    found = all_accounts()
-    rows = []
-    for account in found.accounts.values():
-        contract = contract_of(account.id, found.accounts, found.contracts, now().date())
-        rows.append(
-            {
-                "id": account.id,
-                "name": account.name,
-                "parent": account.parent,
-                "pays": account.pays,
-                "currency": account.currency,
-                "zone": account.zone,
-                "cards": list(contract.cards) if contract is not None else [],
-            }
-        )
+    with reading() as connection:
+        rows = [listed._asdict() for listed in listed_accounts(connection)]
     emit(rows, _ACCOUNTS, form, title="Accounts")
     if not rows:
         say("There is no account; `tollbook accounts add FILE` adds some.")
@@ -90,13 +68,11 @@ def add_contracts(files: _Files, dry_run: DryRunOption = False) -> None:
 @contracts.command("list")
 def list_contracts(form: FormatOption = Format.TABLE) -> None:
     """All contracts, of each account in the order of their days."""
-    from cli.db import all_accounts
+    from billing.store.queries.accounts import listed_contracts
+    from cli.db import reading
 
-    rows = [
-        {"account": contract.account, "effective_from": str(contract.effective_from), "cards": list(contract.cards)}
-        for own in all_accounts().contracts.values()
-        for contract in own
-    ]
+    with reading() as connection:
+        rows = [listed._asdict() for listed in listed_contracts(connection)]
     emit(rows, _CONTRACTS, form, title="Contracts")
     if not rows:
         say("There is no contract; `tollbook contracts add FILE` adds some.")

@@ -11,9 +11,9 @@ from cli.output import Format, FormatOption, emit_record, say
 from rates.errors import TollbookError
 
 if TYPE_CHECKING:
-    from billing.store.accounts import Accounts
     from billing.store.embedded import Cluster, Status
     from billing.store.engine import Connection, Engine
+    from cli.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="The database: start, stop, look at it.")
 
@@ -105,14 +105,6 @@ def writing() -> "Iterator[Engine]":
         opened.dispose()
 
 
-def all_accounts() -> "Accounts":
-    """All accounts and contracts."""
-    from billing.store.accounts import read_accounts
-
-    with reading() as connection:
-        return read_accounts(connection)
-
-
 def new_database(name: str) -> "tuple[Engine, str]":
     """A database of the embedded PostgreSQL, made anew whatever DATABASE_URL says, and its address."""
     import os
@@ -135,16 +127,21 @@ def _upgraded(address: str) -> "Engine":
     return opened
 
 
-def _address() -> str | None:
+def settings() -> "Settings":
+    """What the environment says. Raises SettingsInvalidError."""
     from pydantic import ValidationError
 
     from cli.settings import Settings
 
     try:
-        return Settings().address
+        return Settings()
     except ValidationError as error:
         problem = "; ".join(str(fault["msg"]) for fault in error.errors())
         raise SettingsInvalidError(problem, place="environment") from error
+
+
+def _address() -> str | None:
+    return settings().address
 
 
 def _started() -> str:

@@ -32,6 +32,8 @@ EXITS = {
     "billing.errors.PublicationBackdatedError": Exit.BAD_INPUT,
     "billing.errors.PublicationConflictError": Exit.BAD_INPUT,
     "billing.errors.StreamUnreadableError": Exit.BAD_INPUT,
+    "billing.runs.PeriodLockedError": Exit.LOCKED,
+    "billing.runs.PeriodNotDrawnError": Exit.NOTHING_TO_DO,
     "billing.store.embedded_errors.ClusterError": Exit.ERROR,
     "billing.store.embedded_errors.ClusterNotStartedError": Exit.OUTSIDE_FAILED,
     "cli.world.FileUnreadableError": Exit.BAD_INPUT,

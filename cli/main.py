@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from cli import accounts, cards, db, rate, scenarios
+from cli import accounts, cards, db, invoices, rate, scenarios, usage, verify
 from cli.exits import Exit, exit_of
 from cli.output import printable, say
 
@@ -23,6 +23,9 @@ app = typer.Typer(
 app.add_typer(cards.app, name="cards", rich_help_panel=BOOKS)
 app.add_typer(accounts.app, name="accounts", rich_help_panel=BOOKS)
 app.add_typer(accounts.contracts, name="contracts", rich_help_panel=BOOKS)
+app.add_typer(usage.app, name="usage", rich_help_panel=BILLING)
+app.add_typer(invoices.app, name="invoices", rich_help_panel=BILLING)
+app.command(rich_help_panel=BILLING)(verify.verify)
 app.command(rich_help_panel=CHECKS)(rate.rate)
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=CHECKS)
 app.add_typer(db.app, name="db", rich_help_panel=MACHINE)

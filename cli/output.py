@@ -81,7 +81,11 @@ def emit_record(record: Row, form: Format, *, title: str = "") -> None:
     elif form is Format.CSV:
         emit_csv([record], [text(key) for key in record])
     else:
-        rows = [{"fact": key.replace("_", " "), "value": value} for key, value in record.items() if value is not None]
+        rows = [
+            {"fact": key.replace("_", " "), "value": value}
+            for key, value in record.items()
+            if value not in (None, "", [])
+        ]
         show(table(rows, [text("fact", faint=True), text("value")], title=title, header=False))
 
 

@@ -10,14 +10,17 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """Settings of the command line. Without `database_url` the embedded PostgreSQL is used.
 
-    `series` is what invoice numbers begin with. Where the embedded PostgreSQL lies (`TOLLBOOK_DATA`) and which one it
-    is (`TOLLBOOK_PG_BIN`) is read by the store itself.
+    `series` is what invoice numbers begin with, `payment_days` how long after its date an invoice is due. Where the
+    embedded PostgreSQL lies (`TOLLBOOK_DATA`) and which one it is (`TOLLBOOK_PG_BIN`) is read by the store itself.
     """
 
     model_config = SettingsConfigDict(env_prefix="TOLLBOOK_", extra="ignore", frozen=True)
 
     database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
     database_url_file: Path | None = Field(default=None, validation_alias="DATABASE_URL_FILE")
+
+    series: str = Field(default="INV", pattern=r"^[A-Z0-9][A-Z0-9-]{0,19}$")
+    payment_days: int = Field(default=30, ge=0, le=366)
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:

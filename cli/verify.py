@@ -1,0 +1,72 @@
+"""`tollbook verify`: rate a period again, by other code, and compare every line with what is stored."""
+
+import os
+from typing import TYPE_CHECKING
+
+import typer
+
+from cli.exits import Exit
+from cli.options import PeriodArgument
+from cli.output import Format, FormatOption, emit, emit_json, emit_record, say, text
+
+if TYPE_CHECKING:
+    from billing.verification import Verification
+
+_DISAGREEMENTS = (text("subject", "where"), text("fact"), text("verifier", "verifier says"), text("stored"))
+_SHOWN = 20
+
+
+def verify(period: PeriodArgument, form: FormatOption = Format.TABLE) -> None:
+    """Rate all usage of a period again by the independent verifier, and compare lines, totals and counts."""
+    from billing.flows.verify import verify as verify_period
+    from billing.periods import Period
+    from cli.db import writing
+    from cli.world import product_tables, products
+
+    month = Period.parse(period)
+    with writing() as engine:
+        found = verify_period(engine, products(), product_tables(), month, processes=min(os.cpu_count() or 1, 8))
+    show_verification(found, form)
+    if not found.agrees:
+        raise typer.Exit(Exit.NEEDS_A_PERSON)
+    if not found.events and not found.accounts:
+        raise typer.Exit(Exit.NOTHING_TO_DO)
+
+
+def show_verification(found: "Verification", form: Format) -> None:
+    """Print what the verifier agrees on, and where it does not."""
+    rows = [each._asdict() for each in found.disagreements]
+    counts = {
+        "period": found.period,
+        "events": found.events,
+        "billed": found.billed,
+        "zero_rated": found.zero_rated,
+        "quarantined": found.quarantined,
+        "too_late": found.too_late,
+        "accounts": found.accounts,
+        "lines": found.lines,
+        "unbalanced_totals": found.unbalanced_totals,
+        "outdated": list(found.outdated),
+    }
+    if form is Format.JSON:
+        emit_json({**counts, "agrees": found.agrees, "disagreements": rows})
+        return
+    if form is Format.CSV:
+        emit(rows, _DISAGREEMENTS, form)
+        return
+    others = f"{found.zero_rated:,} zero-rated + {found.quarantined:,} quarantined + {found.too_late:,} too late"
+    emit_record(
+        {
+            "events": f"{found.billed:,} billed + {others} = {found.events:,}",
+            "compared": f"{found.lines:,} lines of {found.accounts:,} accounts, by rating each event again",
+            "verdict": "all agree" if found.agrees else f"{len(rows):,} disagreements",
+            "unbalanced totals": found.unbalanced_totals or None,
+            "outdated": ", ".join(found.outdated),
+        },
+        form,
+        title=f"Verification of {found.period}",
+    )
+    if rows:
+        emit(rows[:_SHOWN], _DISAGREEMENTS, form, title="Where they differ")
+    if len(rows) > _SHOWN:
+        say(f"… and {len(rows) - _SHOWN:,} more; --format json shows them all")
