@@ -285,7 +285,7 @@ def _add_usage(month: Month, event: RatedEvent, free: int, padding: int) -> None
     element, paid, first = event.elements[0], event.billable - free + padding, 1
     row, card, whole = element.match.row, element.match.card, element.unit == "event"
     if free and not (whole and paid):
-        month.add(event, element, 1 if whole else free, 1, "", Fraction(0))
+        month.add(event, element, 1 if whole else free, 1, "free", Fraction(0))
         first = 0
     if not paid:
         return

@@ -191,6 +191,8 @@ def _rounding(read: Reader, *, given: bool) -> Rounding:
         read.fault("decimals", "is missing", "rounding per event says to how many decimals")
     elif decimals > _MOST_DECIMALS:
         read.fault("decimals", f"is above {_MOST_DECIMALS}", "prices have no more")
+    if per == "event":
+        read.fault("per", "is not rated by this version", "round per line")
     read.finish()
     return Rounding(per=per, decimals=decimals, mode=mode)
 

@@ -14,6 +14,13 @@ from numpy.typing import NDArray
 
 from rates.counters import Int64s
 from rates.money import EXPONENTS, currency, invoice_step, round_ratio
+from rates.prices import Price
+
+FREE = "free"
+"""The tier of units that a pool gives free."""
+
+FLAT = "flat"
+"""The element, and the unit, of a schedule's flat."""
 
 
 class LineKey(NamedTuple):
@@ -28,6 +35,21 @@ class LineKey(NamedTuple):
     unit: str
     unit_size: int
     base: str
+
+
+def key_of(price: Price, country: str, tier: str, unit_price: Fraction) -> LineKey:
+    """The line of a price in a country and tier."""
+    return LineKey(
+        price.product,
+        price.element,
+        country,
+        price.destination,
+        tier,
+        unit_price,
+        price.unit,
+        price.unit_size,
+        price.base,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

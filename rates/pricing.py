@@ -6,30 +6,22 @@ here for the first time: integers are summed, multiplied once by an exact unit p
 Order of quantity: free units of pools, then whole blocks, then tiers. Only `usage` is pooled, tiered and fills.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rates.counters import Bools, Int64s, Run, run
-from rates.errors import TollbookError
-from rates.lines import LineKey, Parts, PricedLines, lines_of
+from rates.flats import Entered, add_flats
+from rates.items import CrossingsIncompleteError, Items, items_of
+from rates.lines import Parts, PricedLines, key_of, lines_of
 from rates.money import exact
-from rates.numbering import COUNTRIES
-from rates.prices import USAGE, Price
+from rates.pools import Rest, drain
 from rates.terms import Terms
-from rates.tiers import Measure, Mode, Schedule, Scope, selected, split, tier_of, whole
+from rates.tiers import Measure, Mode, Schedule, split, tier_of
 from rates.usage import Totals, no_totals
-
-FLAT = "flat"
-FREE = "free"
-
-
-class CrossingsIncompleteError(TollbookError):
-    """Events of a crossing day are missing, or do not add up to the day's totals."""
 
 
 class Wanted(NamedTuple):
@@ -52,23 +44,16 @@ class Standing(NamedTuple):
     unit_size: int
 
 
-@dataclass(slots=True)
-class _Items:
-    """What is priced, in chronological order within each payer, and the distinct (price, country) kinds of it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counter:
+    """A named counter over the items: which of them fill it, and where it stands before each."""
 
-    rows: Totals
-    kind: Int64s
-    prices: list[Price]
-    countries: list[str]
-    ordered: Bools
-
-    def where(self, wanted: Sequence[bool]) -> Bools:
-        """Items whose kind is wanted."""
-        return np.array(wanted, dtype=bool)[self.kind] if len(self.kind) else np.zeros(0, dtype=bool)
-
-    def scope(self, scope: Scope) -> Int64s:
-        """The payer or the account of each item."""
-        return self.rows.payer if scope is Scope.BILLING_ACCOUNT else self.rows.account
+    schedule: Schedule
+    unit_size: int
+    owner: Int64s
+    filling: Bools
+    moved: Int64s
+    course: Run
 
 
 def price(totals: Totals, crossings: Totals, terms: Terms, *, payers: Sequence[int] = ()) -> PricedLines:
@@ -98,237 +83,95 @@ def crossing_days(totals: Totals, crossings: Totals, terms: Terms) -> Wanted:
 
 def standings(totals: Totals, terms: Terms) -> list[Standing]:
     """Where each counter stands that these totals filled, by schedule name and owner."""
-    items = _items(totals, no_totals(), terms)
-    left, _, _ = _pools(items, terms, Parts())
+    items = items_of(totals, no_totals(), terms)
     found = []
-    for _, schedule in sorted(terms.schedules().items()):
-        filling = items.where(_filling(items, schedule))
-        course = _course(items, schedule, filling, left)
-        owners, rows = np.unique(items.scope(schedule.scope)[filling], return_index=True)
-        size = _bound_size(terms, schedule)
-        bounds = tuple(schedule.bounds(size).tolist())
-        positions = course.total[filling][rows].tolist()
-        found += [Standing(schedule, o, at, bounds, size) for o, at in zip(owners.tolist(), positions, strict=True)]
+    for counter in _counters(items, terms, drain(items, terms, Parts())):
+        owners, rows = np.unique(counter.owner[counter.filling], return_index=True)
+        positions = counter.course.total[counter.filling][rows].tolist()
+        size = counter.unit_size
+        bounds = tuple(counter.schedule.bounds(size).tolist())
+        for owner, position in zip(owners.tolist(), positions, strict=True):
+            found.append(Standing(counter.schedule, owner, position, bounds, size))
     return found
 
 
-def _filling(items: _Items, schedule: Schedule) -> list[bool]:
-    return [
-        price.element == USAGE and selected(schedule.fill, price.product, country, price.number_type)
-        for price, country in zip(items.prices, items.countries, strict=True)
-    ]
-
-
-def _course(items: _Items, schedule: Schedule, filling: Bools, left: Int64s) -> Run:
-    moved = left if schedule.measure is Measure.QUANTITY else items.rows.events
-    return run(np.where(filling, moved, 0), items.scope(schedule.scope), items.rows.day)
-
-
 def _distribute(totals: Totals, crossings: Totals, terms: Terms, payers: Sequence[int]) -> tuple[Parts, Wanted]:
-    items = _items(totals, crossings, terms)
-    parts = Parts()
-    left, events, missing = _pools(items, terms, parts)
-    missing |= _tiers(items, terms, parts, left, events, payers)
+    items, parts = items_of(totals, crossings, terms), Parts()
+    rest = drain(items, terms, parts)
+    _emit_untiered(items, parts, rest)
+    missing = rest.missing
+    for counter in _counters(items, terms, rest):
+        missing = missing | _emit_tiers(items, terms, parts, rest, counter)
+        add_flats(parts, terms, _entered(items, counter), payers)
     wanted = np.unique(np.stack([items.rows.payer[missing], items.rows.day[missing]], axis=1), axis=0)
     return parts, Wanted(wanted[:, 0], wanted[:, 1].astype(np.int32))
 
 
-def _items(totals: Totals, crossings: Totals, terms: Terms) -> _Items:
-    rows = _replace_ordered(totals, crossings, terms)
-    ordered = np.concatenate([np.zeros(len(rows) - len(crossings), dtype=bool), np.ones(len(crossings), dtype=bool)])
-    order = np.lexsort((rows.day, rows.payer))
-    rows, ordered = rows.take(order), ordered[order]
-    pairs = rows.price.astype(np.int64) * len(COUNTRIES) + rows.country
-    distinct, kind = np.unique(pairs, return_inverse=True)
-    price_ids, countries = np.divmod(distinct, len(COUNTRIES))
-    return _Items(
-        rows=rows,
-        kind=kind,
-        prices=[terms.prices[p] for p in price_ids.tolist()],
-        countries=[COUNTRIES[c] for c in countries.tolist()],
-        ordered=ordered,
-    )
-
-
-def _replace_ordered(totals: Totals, crossings: Totals, terms: Terms) -> Totals:
-    """The totals with the usage of ordered days replaced by its events."""
-    if not len(crossings):
-        return totals
-    usage = [p for p in np.unique(totals.price).tolist() if terms.prices[p].element == USAGE]
-    days = np.unique(_payer_days(crossings))
-    replaced = np.isin(_payer_days(totals), days) & np.isin(totals.price, usage)
-    if _sum(totals.quantity[replaced]) != _sum(crossings.quantity) or _sum(totals.events[replaced]) != len(crossings):
-        raise CrossingsIncompleteError("ordered events do not add up to the totals of their days", place="crossings")
-    return totals.take(~replaced).plus(crossings)
-
-
-def _payer_days(totals: Totals) -> Int64s:
-    return totals.payer * (1 << 20) + totals.day
-
-
-def _sum(column: Int64s) -> int:
-    return int(column.sum())
-
-
-def _pools(items: _Items, terms: Terms, parts: Parts) -> tuple[Int64s, Int64s, Bools]:
-    """What free units and blocks leave: billable quantity and events of each item, and items that lack their order."""
-    left, events = items.rows.quantity.copy(), items.rows.events.copy()
-    missing = np.zeros(len(left), dtype=bool)
-    for members, scope, free, block in _pool_instances(items, terms):
-        course = run(np.where(members, left, 0), scope, items.rows.day)
-        if free:
-            missing |= members & ~items.ordered & course.crossed(np.array([free]))
-        free_part = np.where(members, np.clip(free - course.start, 0, left), 0)
-        free_events = np.where(members & (course.start < free), events, 0)
-        _emit_free(items, parts, free_part, free_events)
-        left, events = left - free_part, events - free_events
-        if block:
-            missing |= _pad(items, members, scope, block, left)
-    return left, events, missing
-
-
-def _pool_instances(items: _Items, terms: Terms) -> list[tuple[Bools, Int64s, int, int]]:
-    instances = []
-    for pool in terms.pools().values():
-        size = terms.unit_size(pool.unit)
-        inside = [
-            price.element == USAGE and selected(pool.fill, price.product, country, price.number_type)
-            for price, country in zip(items.prices, items.countries, strict=True)
-        ]
-        instances.append(
-            (items.where(inside), items.scope(pool.scope), whole(pool.free, size), whole(pool.block, size))
+def _counters(items: Items, terms: Terms, rest: Rest) -> Iterator[_Counter]:
+    for _, schedule in sorted(terms.schedules().items()):
+        filling = items.where(items.taken_by(schedule.fill))
+        owner = items.scope(schedule.scope)
+        by_quantity = schedule.measure is Measure.QUANTITY
+        moved = np.where(filling, rest.quantity if by_quantity else items.rows.events, 0)
+        yield _Counter(
+            schedule=schedule,
+            unit_size=terms.unit_size(schedule.unit, schedule.fill) if by_quantity else 1,
+            owner=owner,
+            filling=filling,
+            moved=moved,
+            course=run(moved, owner, items.rows.day),
         )
-    for own in sorted({_own_pool(price) for price in items.prices if price.free_units or price.block}):
-        product, destination, free, block = own
-        inside = [(p.product, p.destination) == (product, destination) and p.element == USAGE for p in items.prices]
-        instances.append((items.where(inside), items.rows.payer, free, block))
-    return instances
 
 
-def _own_pool(price: Price) -> tuple[str, str, int, int]:
-    """The pool that a row's `free_units` and `block` stand for: of its product and destination."""
-    return (
-        price.product,
-        price.destination,
-        whole(price.free_units, price.unit_size),
-        whole(price.block, price.unit_size),
+def _entered(items: Items, counter: _Counter) -> Entered:
+    return Entered(
+        schedule=counter.schedule,
+        unit_size=counter.unit_size,
+        owner=counter.owner,
+        payer=items.rows.payer,
+        day=items.rows.day,
+        card=np.array([price.card for price in items.prices], dtype=object)[items.kind],
+        moved=counter.moved,
+        start=counter.course.start,
+        total=counter.course.total,
     )
 
 
-def _emit_free(items: _Items, parts: Parts, quantity: Int64s, events: Int64s) -> None:
-    lines = [parts.line(_key(p, c, FREE, Fraction(0))) for p, c in zip(items.prices, items.countries, strict=True)]
-    _emit(items, parts, lines, events, quantity)
+def _emit_untiered(items: Items, parts: Parts, rest: Rest) -> None:
+    untiered = items.where([not price.schedule for price in items.prices])
+    kinds = zip(items.prices, items.countries, strict=True)
+    lines = [parts.line(key_of(price, country, "", exact(price.prices[0]))) for price, country in kinds]
+    items.emit(parts, lines, np.where(untiered, rest.events, 0), np.where(untiered, rest.quantity, 0))
 
 
-def _emit(items: _Items, parts: Parts, lines: list[int], events: Int64s, quantity: Int64s) -> None:
-    versions = [parts.version(price.card) for price in items.prices]
-    line, version = np.array(lines, dtype=np.int64), np.array(versions, dtype=np.int64)
-    if len(items.kind):
-        parts.add(items.rows.payer, line[items.kind], version[items.kind], events, quantity)
-
-
-def _pad(items: _Items, members: Bools, scope: Int64s, block: int, left: Int64s) -> Bools:
-    """Round each scope's remaining quantity up to whole blocks, the padding on the item of the last unit."""
-    rows = np.flatnonzero(members & (left > 0))
-    missing = np.zeros(len(left), dtype=bool)
-    for owner in np.unique(scope[rows]):
-        own = rows[scope[rows] == owner]
-        last_day = own[items.rows.day[own] == items.rows.day[own[-1]]]
-        missing[last_day] = (len(np.unique(items.kind[last_day])) > 1) & ~items.ordered[last_day]
-        left[own[-1]] += -_sum(left[own]) % block
+def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: _Counter) -> Bools:
+    """Put what a counter prices on its tiers; returns the items whose order within the day that needs."""
+    missing = np.zeros(len(rest.quantity), dtype=bool)
+    name = counter.schedule.name
+    for version in sorted({price.card for price in items.prices if price.schedule == name}):
+        priced = items.where([(price.card, price.schedule) == (version, name) for price in items.prices])
+        schedule = terms.cards[version].schedules[name]
+        bounds = schedule.bounds(counter.unit_size)
+        if schedule.mode is Mode.GRADUATED:
+            missing |= priced & ~items.ordered & counter.course.crossed(bounds)
+        spread, first = _spread(schedule, counter, bounds, rest.quantity)
+        for tier in range(schedule.tiers):
+            lines = [
+                parts.line(key_of(p, country, str(tier + 1), p.unit_price(tier, schedule))) if p.schedule == name else 0
+                for p, country in zip(items.prices, items.countries, strict=True)
+            ]
+            events = np.where(priced & (first == tier), rest.events, 0)
+            items.emit(parts, lines, events, np.where(priced, spread[:, tier], 0))
     return missing
 
 
-def _tiers(items: _Items, terms: Terms, parts: Parts, left: Int64s, events: Int64s, payers: Sequence[int]) -> Bools:
-    """Put what is left on its tiers; returns the items whose order within the day is missing."""
-    missing = np.zeros(len(left), dtype=bool)
-    _emit_plain(items, parts, left, events)
-    for name, schedule in sorted(terms.schedules().items()):
-        filling = items.where(_filling(items, schedule))
-        course = _course(items, schedule, filling, left)
-        _emit_flats(items, terms, parts, schedule, course, payers)
-        for version in sorted({p.card for p in items.prices if p.schedule == name}):
-            priced = items.where([p.card == version and p.schedule == name for p in items.prices])
-            own = terms.cards[version].schedules[name]
-            bounds = own.bounds(_bound_size(terms, own))
-            if own.mode is Mode.GRADUATED:
-                missing |= priced & ~items.ordered & course.crossed(bounds)
-            spread, first = _spread(own, course, bounds, left, filling)
-            _emit_tiers(items, parts, own, priced, spread, np.where(priced, events, 0), first)
-    return missing
-
-
-def _bound_size(terms: Terms, schedule: Schedule) -> int:
-    return 1 if schedule.measure is Measure.EVENTS else terms.unit_size(schedule.unit)
-
-
-def _spread(schedule: Schedule, course: Run, bounds: Int64s, left: Int64s, filling: Bools) -> tuple[Int64s, Int64s]:
+def _spread(schedule: Schedule, counter: _Counter, bounds: Int64s, quantity: Int64s) -> tuple[Int64s, Int64s]:
     """The units of each item by tier, int64[n, tiers], and the tier in which the item starts."""
-    if schedule.mode is Mode.VOLUME:
-        first = np.searchsorted(bounds, course.total, side="left")
-    else:
-        first = tier_of(course.start, bounds)
-    whole_items = (first[:, None] == np.arange(schedule.tiers)) * left[:, None]
-    if schedule.mode is Mode.VOLUME or schedule.measure is Measure.EVENTS:
+    volume = schedule.mode is Mode.VOLUME
+    reached = np.searchsorted(bounds, counter.course.total, side="left")
+    first = reached if volume else tier_of(counter.course.start, bounds)
+    whole_items = (first[:, None] == np.arange(schedule.tiers)) * quantity[:, None]
+    if volume or schedule.measure is Measure.EVENTS:
         return whole_items, first
-    return np.where(filling[:, None], split(course.start, left, bounds), whole_items), first
-
-
-def _emit_plain(items: _Items, parts: Parts, left: Int64s, events: Int64s) -> None:
-    plain = items.where([not price.schedule for price in items.prices])
-    pairs = zip(items.prices, items.countries, strict=True)
-    lines = [parts.line(_key(p, c, "", exact(p.prices[0]))) for p, c in pairs]
-    _emit(items, parts, lines, np.where(plain, events, 0), np.where(plain, left, 0))
-
-
-def _emit_tiers(
-    items: _Items,
-    parts: Parts,
-    schedule: Schedule,
-    priced: Bools,
-    spread: Int64s,
-    events: Int64s,
-    first: Int64s,
-) -> None:
-    for tier in range(schedule.tiers):
-        lines = [
-            parts.line(_key(p, c, str(tier + 1), p.unit_price(tier, schedule))) if p.schedule == schedule.name else 0
-            for p, c in zip(items.prices, items.countries, strict=True)
-        ]
-        _emit(items, parts, lines, np.where(first == tier, events, 0), np.where(priced, spread[:, tier], 0))
-
-
-def _emit_flats(
-    items: _Items, terms: Terms, parts: Parts, schedule: Schedule, course: Run, payers: Sequence[int]
-) -> None:
-    """One flat a counter and tier entered (volume: the tier reached); tier 1's also at zero where it says so."""
-    if not any(schedule.flats):
-        return
-    _, firsts = np.unique(items.scope(schedule.scope), return_index=True)
-    payer, total = items.rows.payer[firsts], course.total[firsts]
-    if schedule.flat_at_zero:
-        idle = np.setdiff1d(np.array(payers, dtype=np.int64), payer)
-        payer, total = np.concatenate([payer, idle]), np.concatenate([total, np.zeros_like(idle)])
-    else:
-        payer, total = payer[total > 0], total[total > 0]
-    reached = np.searchsorted(schedule.bounds(_bound_size(terms, schedule)), total, side="left")
-    version = max((c for c in terms.cards.values() if schedule.name in c.schedules), key=lambda c: c.effective_from)
-    for tier, flat in enumerate(schedule.flats):
-        entered = payer[reached == tier] if schedule.mode is Mode.VOLUME else payer[reached >= tier]
-        line = parts.line(LineKey("", FLAT, "", schedule.name, str(tier + 1), exact(flat), "counter", 1, "counter"))
-        ones = np.ones_like(entered)
-        parts.add(entered, ones * line, ones * parts.version(version.version), ones * 0, ones * bool(flat))
-
-
-def _key(price: Price, country: str, tier: str, unit_price: Fraction) -> LineKey:
-    return LineKey(
-        price.product,
-        price.element,
-        country,
-        price.destination,
-        tier,
-        unit_price,
-        price.unit,
-        price.unit_size,
-        price.base,
-    )
+    cut = split(counter.course.start, quantity, bounds)
+    return np.where(counter.filling[:, None], cut, whole_items), first

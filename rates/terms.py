@@ -7,7 +7,7 @@ from datetime import datetime
 from rates.cards import Card
 from rates.prices import Price
 from rates.products import Product
-from rates.tiers import Pool, Schedule
+from rates.tiers import Pool, Schedule, Selector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +43,15 @@ class Terms:
         newest_last = sorted(self.cards.values(), key=lambda card: card.effective_from)
         return {name: pool for card in newest_last for name, pool in card.pools.items()}
 
-    def unit_size(self, unit: str) -> int:
-        """Base units in a unit of a schedule or pool: the products of one counter agree on it."""
-        sizes = (product.units[unit] for product in self.products.values() if unit in product.units)
-        return next(sizes, 1)
+    def defining(self, name: str) -> list[CardTerms]:
+        """The card versions that define a schedule, in the order in which they come into force."""
+        cards = (card for card in self.cards.values() if name in card.schedules)
+        return sorted(cards, key=lambda card: (card.effective_from, card.version))
+
+    def unit_size(self, unit: str, fill: tuple[Selector, ...]) -> int:
+        """Base units in a unit of a counter: the products that fill it agree on it."""
+        fitting = (p for p in self.products.values() if any(s.takes_product(p.id) for s in fill))
+        return next((product.units[unit] for product in fitting if unit in product.units), 1)
 
 
 def card_terms(card: Card) -> CardTerms:

@@ -52,10 +52,14 @@ class Selector:
     country: tuple[str, ...] = ()
     number_type: tuple[str, ...] = ()
 
+    def takes_product(self, product: str) -> bool:
+        """Whether some usage of this product is selected."""
+        return _any_matches(self.product, product)
+
     def takes(self, product: str, country: str, number_type: str) -> bool:
         """Whether usage of this kind is selected; `*` in a pattern stands for any run of characters."""
         return (
-            _any_matches(self.product, product)
+            self.takes_product(product)
             and _any_matches(self.country, country)
             and _any_matches(self.number_type, number_type)
         )
@@ -214,5 +218,7 @@ def _check(schedule: Schedule, read: Reader) -> None:
         read.fault("discounts", "has a percent outside 0 to 100", "a discount is a percent off the price")
     if any(flat < 0 for flat in schedule.flats):
         read.fault("flats", "has one below 0", "a flat charges; give money back as a credit")
+    if schedule.flat_at_zero and schedule.scope is Scope.ACCOUNT:
+        read.fault("flat_at_zero", "with a counter for each account is not rated by this version", "remove it")
     if not schedule.fill:
         read.fault("fill", "selects nothing", "a counter that nothing fills never leaves tier 1")

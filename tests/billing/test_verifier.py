@@ -855,7 +855,7 @@ def test_free_units_fill_no_counter() -> None:
     """2 minutes free, then a tier of 1 minute: of 4 minutes 2 are free, 1 is at 3, 1 is at 1."""
     offer = card(row(prices="3 1", tiers="t"), tiers={"t": schedule(["1"])}, **pool(free="2"))
     assert amounts([call(quantity="240")], offer) == {
-        "usage//0": "2 0.00", "usage/1/3": "1 3.00", "usage/2/1": "1 1.00",
+        "usage/free/0": "2 0.00", "usage/1/3": "1 3.00", "usage/2/1": "1 1.00",
     }  # fmt: skip
 
 
@@ -881,28 +881,28 @@ def test_a_rows_own_free_units_are_those_of_its_product_and_destination() -> Non
         row(destination="GB", prefixes="44", price="0.5"),
     ]  # fmt: skip
     usage = [call(1), call(2, to="+12125550123"), call(3, to="+442071838750"), call(4)]
-    expected = {"usage//0": "2 0.00", "usage//0.01": "1 0.01", "usage//0.5": "1 0.50"}
+    expected = {"usage/free/0": "2 0.00", "usage//0.01": "1 0.01", "usage//0.5": "1 0.50"}
     assert expected == amounts(usage, card(*rows))
 
 
 def test_setup_is_due_on_free_calls_too() -> None:
     assert amounts([call()], card(row(setup_fee="0.2"), **pool(free="9"))) == {
-        "usage//0": "1 0.00", "setup//0.2": "1 0.20",
+        "usage/free/0": "1 0.00", "setup//0.2": "1 0.20",
     }  # fmt: skip
 
 
 def test_free_events_of_a_price_per_event() -> None:
     """2 of 3 calls free at 0.05 each."""
     offer = card(row(unit="event", price="0.05"), **pool(free="2", unit="event"))
-    assert amounts([call(n) for n in range(3)], offer) == {"usage//0": "2 0.00", "usage//0.05": "1 0.05"}
+    assert amounts([call(n) for n in range(3)], offer) == {"usage/free/0": "2 0.00", "usage//0.05": "1 0.05"}
 
 
 def test_a_price_per_event_is_due_once_where_some_of_its_units_are_not_free() -> None:
     """2 free minutes: the call of 1 is free, that of 3 is not, nor the last."""
     offer = card(row(unit="event", price="0.05"), **pool(free="2"))
     usage = [call(1), call(2, quantity="180"), call(3)]
-    shown = [(one["unit_price"], one["events"], one["quantity"]) for one in lines(usage, offer)]
-    assert [("0", 1, "1"), ("0.05", 2, "2")] == shown
+    shown = [(one["tier"], one["unit_price"], one["events"], one["quantity"]) for one in lines(usage, offer)]
+    assert [("", "0.05", 2, "2"), ("free", "0", 1, "1")] == shown
 
 
 @pytest.mark.parametrize(

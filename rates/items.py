@@ -1,0 +1,85 @@
+"""Items: what is priced, in chronological order, and the distinct kinds of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rates.counters import Bools, Int64s
+from rates.errors import TollbookError
+from rates.lines import Parts
+from rates.numbering import COUNTRIES
+from rates.prices import USAGE, Price
+from rates.terms import Terms
+from rates.tiers import Scope, Selector, selected
+from rates.usage import Totals
+
+
+class CrossingsIncompleteError(TollbookError):
+    """Events of a crossing day are missing, or do not add up to the day's totals."""
+
+
+@dataclass(slots=True)
+class Items:
+    """What is priced, in chronological order within each payer, and the distinct (price, country) kinds of it."""
+
+    rows: Totals
+    kind: Int64s
+    prices: list[Price]
+    countries: list[str]
+    ordered: Bools
+
+    def where(self, wanted: Sequence[bool]) -> Bools:
+        """Items whose kind is wanted."""
+        return np.array(wanted, dtype=bool)[self.kind] if len(self.kind) else np.zeros(0, dtype=bool)
+
+    def scope(self, scope: Scope) -> Int64s:
+        """The payer or the account of each item."""
+        return self.rows.payer if scope is Scope.BILLING_ACCOUNT else self.rows.account
+
+    def emit(self, parts: Parts, lines: Sequence[int], events: Int64s, quantity: Int64s) -> None:
+        """Put events and quantities (int64[n]) on lines; `lines` has the number of each kind's line key."""
+        if len(self.kind):
+            versions = [parts.version(price.card) for price in self.prices]
+            line, version = np.array(lines, dtype=np.int64), np.array(versions, dtype=np.int64)
+            parts.add(self.rows.payer, line[self.kind], version[self.kind], events, quantity)
+
+    def taken_by(self, selectors: tuple[Selector, ...]) -> list[bool]:
+        """For each kind, whether it is usage that the selectors take."""
+        return [
+            price.element == USAGE and selected(selectors, price.product, country, price.number_type)
+            for price, country in zip(self.prices, self.countries, strict=True)
+        ]
+
+
+def items_of(totals: Totals, crossings: Totals, terms: Terms) -> Items:
+    """The totals with the usage of ordered days replaced by its events, in order."""
+    rows = _replace_ordered(totals, crossings, terms)
+    ordered = np.concatenate([np.zeros(len(rows) - len(crossings), dtype=bool), np.ones(len(crossings), dtype=bool)])
+    order = np.lexsort((rows.day, rows.payer))
+    rows, ordered = rows.take(order), ordered[order]
+    pairs = rows.price.astype(np.int64) * len(COUNTRIES) + rows.country
+    distinct, kind = np.unique(pairs, return_inverse=True)
+    price_ids, countries = np.divmod(distinct, len(COUNTRIES))
+    return Items(
+        rows=rows,
+        kind=kind,
+        prices=[terms.prices[p] for p in price_ids.tolist()],
+        countries=[COUNTRIES[c] for c in countries.tolist()],
+        ordered=ordered,
+    )
+
+
+def _replace_ordered(totals: Totals, crossings: Totals, terms: Terms) -> Totals:
+    if not len(crossings):
+        return totals
+    usage = [p for p in np.unique(totals.price).tolist() if terms.prices[p].element == USAGE]
+    days = np.unique(_payer_days(crossings))
+    replaced = np.isin(_payer_days(totals), days) & np.isin(totals.price, usage)
+    if (totals.quantity[replaced].sum(), totals.events[replaced].sum()) != (crossings.quantity.sum(), len(crossings)):
+        raise CrossingsIncompleteError("ordered events do not add up to the totals of their days", place="crossings")
+    return totals.take(~replaced).plus(crossings)
+
+
+def _payer_days(totals: Totals) -> Int64s:
+    return totals.payer * (1 << 20) + totals.day
