@@ -49,10 +49,7 @@ def stop() -> None:
 @app.command()
 def status(form: FormatOption = Format.TABLE) -> None:
     """What the embedded PostgreSQL is doing, and where it lies."""
-    from billing.store import embedded
-
-    found = embedded.status(_cluster())
-    emit_record(_described(found), form)
+    emit_record(_described(embedded_status()), form)
 
 
 def migrate() -> None:
@@ -96,6 +93,22 @@ def reading() -> "Iterator[Connection]":
 
 
 @contextmanager
+def looking() -> "Iterator[Connection]":
+    """The database as it is, to look at: nothing is started or upgraded. Raises SchemaMismatchError."""
+    from billing.store.embedded import address_of
+    from billing.store.engine import open_engine, snapshot
+    from billing.store.migrate import check_schema
+
+    opened = open_engine(_address() or address_of(_cluster()).sqlalchemy_url, connections=1)
+    try:
+        check_schema(opened)
+        with snapshot(opened) as connection:
+            yield connection
+    finally:
+        opened.dispose()
+
+
+@contextmanager
 def writing() -> "Iterator[Engine]":
     """The database, for a flow that writes; its connections are closed at the end."""
     opened = engine()
@@ -125,6 +138,13 @@ def _upgraded(address: str) -> "Engine":
     opened = open_engine(address, connections=_CONNECTIONS)
     upgrade(opened)  # an embedded one has no operator to ask first
     return opened
+
+
+def embedded_status() -> "Status":
+    """The embedded PostgreSQL at this moment; nothing is changed."""
+    from billing.store import embedded
+
+    return embedded.status(_cluster())
 
 
 def settings() -> "Settings":

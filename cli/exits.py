@@ -51,3 +51,14 @@ def exit_of(error: BaseException) -> Exit | None:
     """The exit code of an expected error; None for one that nobody expected."""
     names = (f"{base.__module__}.{base.__qualname__}" for base in type(error).__mro__)
     return next((EXITS[name] for name in names if name in EXITS), None)
+
+
+def words_of(error: BaseException) -> list[str]:
+    """What an error says, a line for each thing. Other people's errors, which ramble on, are one line."""
+    if type(error).__module__.partition(".")[0] in {"rates", "billing", "cli"}:
+        return str(error).splitlines() or [type(error).__name__]
+    if isinstance(error, OSError) and error.filename is not None:
+        return [f"{error.filename}: {(error.strerror or '').lower()}"]
+    # SQLAlchemy wraps the driver's error, and adds where to read about it.
+    said = str(getattr(error, "orig", None) or error)
+    return [" ".join(said.split()) or type(error).__name__]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import typer
 
-from cli import accounts, cards, db, invoices, rate, scenarios, usage, verify
-from cli.exits import Exit, exit_of
+from cli import accounts, cards, db, doctor, invoices, rate, scenarios, usage, verify
+from cli.exits import Exit, exit_of, words_of
 from cli.output import printable, say
 
 BILLING, BOOKS, CHECKS, MACHINE = "Billing", "Books", "Checks, without a database", "The machine"
@@ -30,6 +30,7 @@ app.command(rich_help_panel=CHECKS)(rate.rate)
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=CHECKS)
 app.add_typer(db.app, name="db", rich_help_panel=MACHINE)
 app.command(rich_help_panel=MACHINE)(db.migrate)
+app.command(rich_help_panel=MACHINE)(doctor.doctor)
 
 
 @app.callback(invoke_without_command=True)
@@ -76,13 +77,6 @@ def _report(error: Exception) -> int:
         traceback.print_exception(error)
         say("tollbook: this is a defect; please report it with the lines above")
         return Exit.ERROR
-    for line in _words(error):
+    for line in words_of(error):
         say(f"tollbook: {printable(line)}")
     return code
-
-
-def _words(error: Exception) -> list[str]:
-    """An error's message; of other people's errors, which ramble on, one line."""
-    lines = str(error).splitlines() or [type(error).__name__]
-    own = type(error).__module__.partition(".")[0] in {"rates", "billing", "cli"}
-    return lines if own else [" ".join(" ".join(lines).split())]

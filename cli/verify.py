@@ -28,7 +28,7 @@ def verify(period: PeriodArgument, form: FormatOption = Format.TABLE) -> None:
         found = verify_period(engine, products(), product_tables(), month, processes=min(os.cpu_count() or 1, 8))
     show_verification(found, form)
     if not found.agrees:
-        raise typer.Exit(Exit.NEEDS_A_PERSON)
+        raise typer.Exit(Exit.ERROR)
     if not found.events and not found.accounts:
         raise typer.Exit(Exit.NOTHING_TO_DO)
 
