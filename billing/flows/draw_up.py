@@ -22,11 +22,11 @@ from billing.store.accounts import Accounts, read_accounts
 from billing.store.audit import record
 from billing.store.drafts import (
     delete_drafts,
-    draft_digests,
     insert_drafts,
     lock_period,
     payers_with_drafts,
     record_run,
+    sound_drafts,
 )
 from billing.store.engine import Connection, Engine, snapshot, transaction
 from billing.store.queries.invoices import FinalInvoice, final_invoices
@@ -213,12 +213,12 @@ class _Drawing:
     def _write(self, writing: Connection, drawn: Drafts, totals: Totals, digests: Mapping[int, str]) -> None:
         """Replace the drafts that changed, and leave those that did not."""
         numbers = drawn.payer.tolist()
-        before = draft_digests(writing, self.period, numbers)
+        before = sound_drafts(writing, self.period, numbers)
         if before:
             changed = [before.get(number) != digest for number, digest in zip(numbers, drawn.sha256, strict=True)]
             drawn = drawn.take(np.array(changed, dtype=bool))
             numbers = drawn.payer.tolist()
-            delete_drafts(writing, self.period, [number for number in numbers if number in before])
+        delete_drafts(writing, self.period, numbers)
         billed = billed_totals(totals_of(totals, numbers))
         insert_drafts(writing, self.period, drawn, self._parties(numbers), billed, digests)
 

@@ -21,9 +21,9 @@ from billing.runs import (
     require_closed,
 )
 from billing.store.audit import record
-from billing.store.drafts import lock_period
+from billing.store.drafts import altered_drafts, lock_period
 from billing.store.engine import Connection, Engine, transaction
-from billing.store.invoices import Issue, Issued, altered_drafts, issue, take_drafts, take_numbers
+from billing.store.invoices import Issue, Issued, issue, take_drafts, take_numbers
 from billing.store.queries.invoices import DrawnRun, newest_run
 from rates.money import Currency
 

@@ -53,13 +53,24 @@ def lock_period(connection: Connection, period: Period, *, shared: bool) -> bool
     return found is not None and bool(found[0])
 
 
-def draft_digests(connection: Connection, period: Period, payers: Sequence[int]) -> dict[int, str]:
-    """The digests, in hexadecimal, of the drafts that some payers have."""
+def sound_drafts(connection: Connection, period: Period, payers: Sequence[int]) -> dict[int, str]:
+    """The digests, in hexadecimal, of the drafts that some payers have and whose rows are what was digested."""
     rows = connection.execute(
-        "SELECT payer_id, encode(sha256, 'hex') FROM draft_invoices"
+        "SELECT payer_id, invoice_id, encode(sha256, 'hex') FROM draft_invoices"
         " WHERE period_start = %s AND kind = %s AND payer_id = ANY(%s)",
         [period.start, Kind.USAGE, list(payers)],
-    )
+    ).fetchall()
+    found = Taken(payers=[payer for payer, *_ in rows], ids=[each for _, each, _ in rows])
+    altered = altered_drafts(connection, period, found)
+    return {payer: digest for payer, each, digest in rows if each not in altered}
+
+
+def altered_drafts(connection: Connection, period: Period, drafts: Taken) -> dict[int, str]:
+    """The ids and accounts of the drafts whose rows are not what their digest was taken of.
+
+    The canonical form is that of `billing.invoices.content`, here written by PostgreSQL from the stored rows.
+    """
+    rows = connection.execute(_ALTERED, {**drafts.parameters, "period": str(period)})
     return dict(rows.fetchall())
 
 
@@ -198,3 +209,29 @@ _DELETE_PARTS = (
     WHERE (part.payer_id, part.invoice_id) = (taken.payer_id, taken.id)
     """,
 )
+
+_ALTERED = """
+    WITH taken AS (
+        SELECT * FROM unnest(%(payers)s::integer[], %(ids)s::bigint[]) AS pairs(payer_id, invoice_id)
+    ), bodies AS (
+        SELECT payer_id, invoice_id, string_agg(row_to_json(line)::text, ',' ORDER BY line_no) AS lines,
+               sum(stored.amount_minor) AS total_minor, count(*) AS n
+        FROM taken JOIN draft_lines AS stored USING (payer_id, invoice_id)
+        CROSS JOIN LATERAL (
+            SELECT product, element, country, destination, tier, unit, unit_size::text,
+                   coalesce(unit_price_exact, trim_scale(unit_price)::text) AS unit_price, base_unit, origin_period,
+                   cards, events::text, base_quantity::text, amount_minor::text, residual
+        ) AS line
+        GROUP BY payer_id, invoice_id
+    )
+    SELECT invoice_id, draft.account
+    FROM taken JOIN draft_invoices AS draft USING (payer_id, invoice_id) LEFT JOIN bodies USING (payer_id, invoice_id)
+    CROSS JOIN LATERAL (
+        SELECT account, name, address, tax_id, language, legal_entity, kind, %(period)s AS period, currency,
+               draft.total_minor::text, encode(billed_sha256, 'hex') AS billed_sha256
+    ) AS head
+    WHERE sha256 IS DISTINCT FROM
+          sha256(convert_to(left(row_to_json(head)::text, -1) || ',"lines":[' || bodies.lines || ']}', 'UTF8'))
+       OR draft.total_minor IS DISTINCT FROM bodies.total_minor
+       OR draft.lines IS DISTINCT FROM bodies.n
+"""

@@ -1,0 +1,233 @@
+"""Finalizing: exactly the drafts that were drawn, numbered without a gap, and never changed again."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import psycopg
+import pytest
+
+from billing.contracts import Contract
+from billing.flows.draw_up import draw_up
+from billing.flows.finalize import finalize
+from billing.flows.publish import add_accounts, add_contracts
+from billing.invoices import State
+from billing.runs import (
+    DEFAULT_RULES,
+    GRACE,
+    IssueReport,
+    PeriodLockedError,
+    PeriodNotDrawnError,
+    PeriodOpenError,
+)
+from billing.store.drafts import lock_period
+from billing.store.engine import snapshot, transaction
+from billing.store.queries.invoices import all_invoices, invoice_by_number
+from tests.shop import OCTOBER, Shop, account, call, products
+
+CLOSED = OCTOBER.closes + GRACE
+APPROVED_ONLY = replace(DEFAULT_RULES, approval_demanded=True)
+
+FINAL_TABLES = ("invoices", "invoice_lines", "invoice_billed_totals", "invoice_events")
+
+
+@pytest.fixture(autouse=True)
+def opened(shop: Shop) -> None:
+    shop.publish()
+    shop.admit("acme", "bolt", "core")
+    shop.post(*(call(i, account=name) for i, name in enumerate(["core", "acme", "bolt", "acme"])))
+
+
+def run(shop: Shop, **options: object) -> None:
+    draw_up(shop.engine, products(), OCTOBER, CLOSED, write=True, **options)  # type: ignore[arg-type]
+
+
+def issue(shop: Shop, **options: object) -> IssueReport:
+    return finalize(shop.engine, OCTOBER, CLOSED, actor="finance", **options)  # type: ignore[arg-type]
+
+
+def numbers(shop: Shop) -> list[tuple[object, ...]]:
+    return shop.rows("SELECT number, account FROM invoices ORDER BY legal_entity, number")
+
+
+def test_drafts_become_invoices_with_numbers_from_one_on(shop: Shop) -> None:
+    run(shop)
+    with snapshot(shop.engine) as connection:
+        drafts = list(all_invoices(connection, OCTOBER, final=False))
+    report = issue(shop)
+    assert (3, {"USD": 16}, {"": ("INV-000001", "INV-000003")}) == (
+        report.issued,
+        report.totals_minor,
+        report.numbers,
+    )
+    with snapshot(shop.engine) as connection:
+        final = list(all_invoices(connection, OCTOBER, final=True))
+        assert [] == list(all_invoices(connection, OCTOBER, final=False))
+    day = date(2026, 11, 4)
+    assert [
+        replace(
+            draft,
+            state=State.FINAL,
+            number=f"INV-{n:06d}",
+            issued_on=day,
+            due_on=day + timedelta(days=30),
+        )
+        for n, draft in enumerate(drafts, start=1)
+    ] == final
+    assert [(0, 0, 0)] == shop.rows(
+        "SELECT (SELECT count(*) FROM draft_invoices), (SELECT count(*) FROM draft_lines),"
+        " (SELECT count(*) FROM draft_billed_totals)"
+    )
+    assert [(3, "issued", "finance")] == shop.rows("SELECT count(*), event, actor FROM invoice_events GROUP BY 2, 3")
+
+
+def test_finalizing_again_issues_nothing_more(shop: Shop) -> None:
+    run(shop)
+    issue(shop)
+    assert 0 == issue(shop).issued
+    run(shop)
+    assert 0 == issue(shop).issued
+    assert [(1, "acme"), (2, "bolt"), (3, "core")] == numbers(shop)
+
+
+def test_numbers_run_on_over_batches_and_periods(shop: Shop) -> None:
+    run(shop)
+    assert {"": ("INV-000001", "INV-000003")} == issue(shop, batch=1).numbers
+    november = OCTOBER.next()
+    shop.post(call(9, occurred_at="2026-11-03T00:00:00Z"), at=november.closes)
+    at = november.closes + GRACE
+    draw_up(shop.engine, products(), november, at, write=True)
+    assert {"": ("INV-000004", "INV-000004")} == finalize(shop.engine, november, at).numbers
+
+
+def test_each_legal_entity_has_its_own_numbers(shop: Shop) -> None:
+    add_accounts(shop.engine, [account("dino", legal_entity="Toll BV")], at=CLOSED, actor="finance")
+    contract = Contract(account="dino", effective_from=date(2026, 10, 1), cards=("list",))
+    add_contracts(shop.engine, [contract], at=CLOSED, actor="finance")
+    shop.post(call(9, account="dino"))
+    run(shop)
+    report = issue(shop)
+    assert {"": ("INV-000001", "INV-000003"), "Toll BV": ("INV-000001", "INV-000001")} == report.numbers
+
+
+def test_an_invoice_is_found_by_its_number(shop: Shop) -> None:
+    run(shop)
+    issue(shop)
+    with snapshot(shop.engine) as connection:
+        found = invoice_by_number(connection, "INV", 2)
+        assert found is not None
+        assert "bolt" == found.party.account
+        assert None is invoice_by_number(connection, "INV", 4)
+
+
+@pytest.mark.parametrize("table", FINAL_TABLES)
+@pytest.mark.parametrize("change", ["UPDATE {} SET payer_id = payer_id", "DELETE FROM {}", "TRUNCATE {} CASCADE"])
+def test_a_final_invoice_refuses_every_change(shop: Shop, table: str, change: str) -> None:
+    run(shop)
+    issue(shop)
+    before = shop.rows(f"SELECT * FROM {table} ORDER BY 1, 2")
+    assert before
+    with pytest.raises(psycopg.errors.RestrictViolation, match="is not allowed"), transaction(shop.engine) as changing:
+        changing.execute(change.format(table).encode())
+    assert before == shop.rows(f"SELECT * FROM {table} ORDER BY 1, 2")
+
+
+@pytest.mark.parametrize("table", FINAL_TABLES)
+def test_the_guards_are_awake_in_every_role(shop: Shop, table: str) -> None:
+    """A replica, or whoever restores a dump, sleeps through triggers that are not ENABLE ALWAYS."""
+    found = shop.rows(f"SELECT tgenabled, tgname FROM pg_trigger WHERE tgrelid = '{table}'::regclass")
+    assert ["A"] == [enabled for enabled, name in found if name == f"{table}_stay"]
+
+
+def test_a_second_invoice_of_an_account_and_period_is_refused(shop: Shop) -> None:
+    run(shop)
+    issue(shop)
+    with pytest.raises(psycopg.errors.UniqueViolation), transaction(shop.engine) as connection:
+        connection.execute(
+            "INSERT INTO invoices SELECT nextval('invoice_ids'), 99, total_minor, payer_id, lines, period_start,"
+            " period_end, issued_on, due_on, series, kind, currency, account, name, address, tax_id, language,"
+            " legal_entity, billed_sha256, sha256 FROM invoices LIMIT 1"
+        )
+
+
+@pytest.mark.parametrize(
+    "alteration",
+    [
+        "UPDATE draft_lines SET amount_minor = amount_minor + 1",
+        "UPDATE draft_lines SET unit_price = 0.03",
+        "UPDATE draft_lines SET destination = 'Elsewhere'",
+        "UPDATE draft_invoices SET total_minor = 1",
+        "UPDATE draft_invoices SET name = 'Somebody else'",
+        "UPDATE draft_invoices SET sha256 = sha256('')",
+        "DELETE FROM draft_lines",
+        "UPDATE draft_invoices SET lines = 2",
+    ],
+)
+def test_a_draft_that_is_not_what_was_drawn_is_refused_and_the_others_are_issued(shop: Shop, alteration: str) -> None:
+    run(shop)
+    own = "payer_id = (SELECT account_id FROM accounts WHERE id = 'acme')"
+    with transaction(shop.engine) as connection:
+        connection.execute(f"{alteration} WHERE {own}".encode())
+    report = issue(shop)
+    assert (2, ("acme",), True) == (report.issued, report.refused, report.needs_a_person)
+    assert [(1, "bolt"), (2, "core")] == numbers(shop)
+    run(shop)
+    again = issue(shop)
+    assert ((), 1) == (again.refused, again.issued), "drawn again, it is as it should be"
+
+
+def test_where_approval_is_demanded_only_what_is_approved_is_issued(shop: Shop) -> None:
+    run(shop)
+    assert 0 == issue(shop, rules=APPROVED_ONLY).issued
+    with transaction(shop.engine) as connection:
+        connection.execute("UPDATE draft_invoices SET state = 'approved' WHERE account = 'bolt'")
+    assert 1 == issue(shop, rules=APPROVED_ONLY).issued
+    assert [(1, "bolt")] == numbers(shop)
+
+
+def test_nothing_is_issued_before_the_grace_is_over(shop: Shop) -> None:
+    run(shop)
+    with pytest.raises(PeriodOpenError, match="is open for late usage until 2026-11-04T00:00Z"):
+        finalize(shop.engine, OCTOBER, CLOSED - timedelta(microseconds=1))
+    assert [] == numbers(shop)
+    assert 3 == finalize(shop.engine, OCTOBER, CLOSED - timedelta(microseconds=1), early=True).issued
+
+
+def test_drafts_of_before_the_grace_was_over_are_drawn_again_first(shop: Shop) -> None:
+    draw_up(shop.engine, products(), OCTOBER, OCTOBER.closes, write=True)
+    with pytest.raises(PeriodOpenError, match="tollbook invoices run 2026-10"):
+        issue(shop)
+    run(shop)
+    assert 3 == issue(shop).issued
+
+
+def test_a_period_without_a_run_has_nothing_to_issue(shop: Shop) -> None:
+    with pytest.raises(PeriodNotDrawnError, match="tollbook invoices run 2026-10"):
+        issue(shop)
+
+
+def test_a_finalization_does_not_wait_for_a_run_but_works_beside_another(shop: Shop) -> None:
+    run(shop)
+    with transaction(shop.engine) as connection:
+        assert lock_period(connection, OCTOBER, shared=False)
+        with pytest.raises(PeriodLockedError):
+            issue(shop)
+    with transaction(shop.engine) as connection:
+        assert lock_period(connection, OCTOBER, shared=True)
+        assert 3 == issue(shop).issued
+
+
+def test_accounts_that_the_run_stopped_at_are_named(shop: Shop) -> None:
+    with transaction(shop.engine) as connection:
+        connection.execute("UPDATE accounts SET currency = 'EUR' WHERE id = 'bolt'")
+    run(shop)
+    report = issue(shop)
+    assert (2, ("bolt",)) == (report.issued, report.stopped)
+
+
+def test_every_batch_is_in_the_audit_log(shop: Shop) -> None:
+    run(shop)
+    issue(shop, batch=2)
+    entries = shop.rows(
+        "SELECT actor, details ->> 'issued' FROM audit_log WHERE action = 'invoices.finalize' ORDER BY entry"
+    )
+    assert [("finance", "2"), ("finance", "1")] == entries
