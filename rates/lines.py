@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rates.counters import Int64s
 from rates.money import EXPONENTS, currency, invoice_step, round_ratio
 from rates.prices import Price
+from rates.quantities import INT64_MAX, require_headroom
 
 FREE = "free"
 """The tier of units that a pool gives free."""
@@ -99,7 +100,10 @@ class Parts:
 
 
 def lines_of(parts: Parts, currency_code: str) -> PricedLines:
-    """The lines that the parts add up to, each rounded once, half away from zero, to the currency's invoice step."""
+    """The lines that the parts add up to, each rounded once, half away from zero, to the currency's invoice step.
+
+    Raises `QuantityOverflowError` for a line of more than 64 bits.
+    """
     keys = list(parts.ids)
     ranked = sorted(range(len(keys)), key=lambda i: keys[i])
     rank = np.empty(len(keys), dtype=np.int64)
@@ -126,7 +130,13 @@ def lines_of(parts: Parts, currency_code: str) -> PricedLines:
 
 
 def _sums(column: Int64s, first: Int64s) -> Int64s:
-    return np.add.reduceat(column, first) if len(first) else column[:0]
+    if not len(first):
+        return column[:0]
+    longest = int(np.diff(np.append(first, len(column))).max())
+    if int(np.abs(column).max()) * longest > INT64_MAX:
+        # Could be, not must be: only then is it worth counting in Python's integers.
+        require_headroom(int(np.abs(np.add.reduceat(column.astype(object), first)).max()), "the quantity of a line")
+    return np.add.reduceat(column, first)
 
 
 def _amounts(keys: list[LineKey], quantities: list[int], code: str) -> tuple[list[int], list[Fraction]]:
