@@ -78,17 +78,17 @@ class Parts:
 
     ids: dict[LineKey, int] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
-    pieces: list[tuple[Int64s, Int64s, Int64s, Int64s, Int64s]] = field(default_factory=list)
+    pieces: list[tuple[Int64s, Int64s, Int64s, Int64s, Int64s, Int64s]] = field(default_factory=list)
 
     def add(self, payer: Int64s, line: Int64s, version: Int64s, events: Int64s, quantity: Int64s) -> None:
         """Put quantities (and how many events they stand for) on lines; all int64[n]."""
         some = np.flatnonzero((quantity != 0) | (events != 0))
-        self.pieces.append((payer[some], line[some], version[some], events[some], quantity[some]))
+        self.pieces.append((payer[some], line[some], version[some], events[some], quantity[some], some))
 
     def columns(self) -> list[Int64s]:
-        """The payer, line, version, events and quantity of all that was added."""
+        """The payer, line, version, events and quantity of all that was added, and its place in what it came in."""
         nothing = np.zeros(0, dtype=np.int64)
-        return [np.concatenate(column) for column in zip((nothing,) * 5, *self.pieces, strict=True)]
+        return [np.concatenate(column) for column in zip((nothing,) * 6, *self.pieces, strict=True)]
 
     def line(self, key: LineKey) -> int:
         """The number of a line key."""
@@ -108,7 +108,7 @@ def lines_of(parts: Parts, currency_code: str) -> PricedLines:
     ranked = sorted(range(len(keys)), key=lambda i: keys[i])
     rank = np.empty(len(keys), dtype=np.int64)
     rank[ranked] = np.arange(len(keys))
-    payer, line, version, events, quantity = parts.columns()
+    payer, line, version, events, quantity, _ = parts.columns()
     order = np.lexsort((version, rank[line], payer))
     payer, line, version = payer[order], line[order], version[order]
     new = np.ones(len(order), dtype=bool)

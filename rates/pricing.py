@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rates.counters import Bools, Int64s, Run, run
 from rates.flats import Entered, add_flats
 from rates.items import CrossingsIncompleteError, Items, items_of
-from rates.lines import Parts, PricedLines, key_of, lines_of
+from rates.lines import LineKey, Parts, PricedLines, key_of, lines_of
 from rates.money import exact
 from rates.pools import Rest, drain
 from rates.terms import Terms
@@ -42,6 +42,23 @@ class Standing(NamedTuple):
     position: int
     bounds: tuple[int, ...]
     unit_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placements:
+    """On which lines each of n events lies: m parts of events, in no order.
+
+    `event` is int64[m] into the events, `key` int64[m] into `keys`, `events` (1 on the line on which the event is
+    counted) and `quantity` int64[m]. `position` is int64[n]: where the counter that prices an event stood before it
+    (a volume schedule's: where it ended), -1 where none does.
+    """
+
+    keys: Sequence[LineKey]
+    event: Int64s
+    key: Int64s
+    events: Int64s
+    quantity: Int64s
+    position: Int64s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +110,21 @@ def standings(totals: Totals, terms: Terms) -> list[Standing]:
         for owner, position in zip(owners.tolist(), positions, strict=True):
             found.append(Standing(counter.schedule, owner, position, bounds, size))
     return found
+
+
+def place(events: Totals, terms: Terms) -> Placements:
+    """Where one payer's usage of a period came to lie: `events` is all of it, in chronological order, a row each."""
+    items, parts = items_of(events, events, terms), Parts()
+    rest = drain(items, terms, parts)
+    _emit_untiered(items, parts, rest)
+    position = np.full(len(events), -1, dtype=np.int64)
+    for counter in _counters(items, terms, rest):
+        _emit_tiers(items, terms, parts, rest, counter)
+        course, name = counter.course, counter.schedule.name
+        stood = course.total if counter.schedule.mode is Mode.VOLUME else course.start
+        position = np.where(items.where([price.schedule == name for price in items.prices]), stood, position)
+    _, line, _, counted, quantity, event = parts.columns()
+    return Placements(keys=list(parts.ids), event=event, key=line, events=counted, quantity=quantity, position=position)
 
 
 def _distribute(totals: Totals, crossings: Totals, terms: Terms, payers: Sequence[int]) -> tuple[Parts, Wanted]:
