@@ -104,7 +104,12 @@ def write_card(card: Card, rates: str = "rates.csv") -> tuple[str, bytes]:
         columns["prices"] = pc.if_else(several, columns["prices"], "")
     order = [*MATCHED, *sorted(columns.keys() - {*MATCHED, *PRICED, "price"}), "price", *PRICED]
     kept = {name: columns[name] for name in order if name in columns and _filled(columns[name])}
-    return "\n".join(_toml(card, rates)) + "\n", write_csv(kept)
+    return write_head(card, rates), write_csv(kept)
+
+
+def write_head(card: Card, rates: str = "rates.csv") -> str:
+    """The first of the two: all that a card says beside its rows."""
+    return "\n".join(_toml(card, rates)) + "\n"
 
 
 def with_head(toml_text: str, rows: pa.Table, products: Mapping[str, Product]) -> Card:

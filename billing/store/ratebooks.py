@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
@@ -18,7 +19,7 @@ from billing.assignment import Assignment, assignment
 from billing.store.accounts import read_accounts
 from billing.store.bulk import Table, copy_in, copy_out, or_null
 from billing.store.engine import Connection
-from rates.cardfile import with_head, write_card
+from rates.cardfile import with_head, write_head
 from rates.cards import MATCHED, PRICED, Card, column
 from rates.cardtables import CardTable, compile_card, lineages
 from rates.matching import Book, Books
@@ -138,7 +139,6 @@ def insert_card(
     connection: Connection, card: Card, identity: bytes, prices: PriceList, *, at: datetime, actor: str
 ) -> CardVersion:
     """Store a checked card under the next free ids; the lock of the books is held exclusively."""
-    head, _ = write_card(card)
     rate_base, price_base = connection.execute(
         "SELECT coalesce(max(rate_base + rates), 1), coalesce(max(price_base + prices), 1) FROM card_versions"
     ).fetchone() or (1, 1)
@@ -147,7 +147,7 @@ def insert_card(
         " price_base, prices, published_at, published_by) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         " RETURNING card_version_id",
         [
-            *(card.id, identity, card.currency, card.effective_from, card.effective_to, head),
+            *(card.id, identity, card.currency, card.effective_from, card.effective_to, write_head(card)),
             *(rate_base, card.rows.num_rows, price_base, len(prices.prices), at, actor),
         ],
     ).fetchone()
@@ -175,8 +175,8 @@ def _books(assigned: Assignment, cards: Mapping[int, CardTable]) -> Books:
 def _copy_rates(connection: Connection, card: Card, number: int, rate_base: int) -> None:
     count = card.rows.num_rows
     columns = {
-        "rate_id": pa.array(range(rate_base, rate_base + count), pa.int64()),
-        "card_version_id": pa.array([number] * count, pa.int32()),
+        "rate_id": pa.array(np.arange(rate_base, rate_base + count)),
+        "card_version_id": pa.repeat(pa.scalar(number, pa.int32()), count),
         "row": card.rows["row"],
     }
     stated = [name for name in card.rows.column_names if name != "row"]
