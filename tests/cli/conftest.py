@@ -1,0 +1,92 @@
+"""A way to run commands as a person does, in this process: arguments in, exit code and both outputs back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from billing.store.embedded import Address
+from billing.store.engine import open_engine
+from billing.store.migrate import migrate
+from cli.main import main
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Tollbook = Callable[..., Ran]
+"""Runs `tollbook` with some arguments."""
+
+CARD = """
+id = "list"
+currency = "USD"
+effective_from = 2026-10-01T00:00:00Z
+
+[[rate]]
+product = "voice.outbound"
+destination = "United Kingdom"
+prefixes = ["44"]
+unit = "minute"
+increments = "60/60"
+price = "0.02"
+"""
+ACCOUNTS = """
+[[account]]
+id = "acme"
+currency = "USD"
+
+[[account]]
+id = "acme-sales"
+parent = "acme"
+"""
+CONTRACT = """
+account = "acme"
+effective_from = 2026-10-01
+cards = ["list"]
+"""
+CALL = (
+    '{"id": "c1", "account": "acme-sales", "product": "voice.outbound", "occurred_at": "2026-10-02T10:11:12Z",'
+    ' "to": "+442079460000", "duration_seconds": "61"}'
+)
+
+
+@pytest.fixture
+def tollbook(capfd: pytest.CaptureFixture[str]) -> Tollbook:
+    """The program, without any database."""
+
+    def run(*arguments: str | Path) -> Ran:
+        capfd.readouterr()
+        code = main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        return Ran(code=code, out=captured.out, err=captured.err)
+
+    return run
+
+
+@pytest.fixture
+def empty_books(database: Address, monkeypatch: pytest.MonkeyPatch) -> Address:
+    """A database with the schema and nothing in it, which DATABASE_URL names."""
+    engine = open_engine(database.sqlalchemy_url)
+    migrate(engine)
+    engine.dispose()
+    monkeypatch.setenv("DATABASE_URL", database.libpq_uri)
+    return database
+
+
+@pytest.fixture
+def books(empty_books: Address, tollbook: Tollbook, tmp_path: Path) -> Path:  # noqa: ARG001 (found through DATABASE_URL)
+    """A card, an account with a subaccount and a contract, published; a folder with their files."""
+    for name, text in (("card.toml", CARD), ("accounts.toml", ACCOUNTS), ("contract.toml", CONTRACT)):
+        (tmp_path / name).write_text(text)
+    assert 0 == tollbook("cards", "import", tmp_path / "card.toml").code
+    assert 0 == tollbook("accounts", "add", tmp_path / "accounts.toml").code
+    assert 0 == tollbook("contracts", "add", tmp_path / "contract.toml").code
+    (tmp_path / "usage.ndjson").write_text(CALL + "\n")
+    return tmp_path
