@@ -76,7 +76,7 @@ class Period:
 
     def __str__(self) -> str:
         if self == self.of_month(self.start.year, self.start.month):
-            return f"{self.start:%Y-%m}"
+            return f"{self.start.year:04}-{self.start.month:02}"
         return f"{self.start}/{self.end}"
 
 

@@ -43,11 +43,9 @@ def read_chunks(stream: BinaryIO, *, events: int = EVENTS_A_CHUNK, size: int = B
                 if chunk.payloads:
                     yield chunk
     except StreamUnreadableError:
-        if waiting:
-            yield _cut(waiting, lines, len(waiting))[0]
+        yield from _last(waiting, lines)
         raise
-    if waiting:
-        yield _cut(waiting, lines, len(waiting))[0]
+    yield from _last(waiting, lines)
 
 
 def refused_lines(taken: Taken) -> bytes:
@@ -65,6 +63,12 @@ def refused_lines(taken: Taken) -> bytes:
         }
         written.append(json.dumps(said, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
     return b"".join(written)
+
+
+def _last(waiting: list[bytes], lines: list[int]) -> Iterator[Chunk]:
+    chunk, _, _ = _cut(waiting, lines, len(waiting))
+    if chunk.payloads:
+        yield chunk
 
 
 def _cut(waiting: list[bytes], lines: list[int], count: int) -> tuple[Chunk, list[bytes], list[int]]:

@@ -1,0 +1,101 @@
+"""Streams of lines: cut into chunks, numbered as an editor numbers them, safe against what breaks off or never ends."""
+
+import gzip
+import io
+import json
+
+import numpy as np
+import pytest
+
+from billing.errors import StreamUnreadableError
+from billing.payloads import LONGEST_LINE, Chunk
+from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken
+from billing.sources.ndjson import read_chunks, refused_lines
+
+
+def chunks_of(data: bytes, events: int = 1000) -> list[Chunk]:
+    return list(read_chunks(io.BytesIO(data), events=events))
+
+
+def lines_of(chunks: list[Chunk]) -> list[tuple[int, bytes]]:
+    return [pair for chunk in chunks for pair in zip(chunk.lines, chunk.payloads, strict=True)]
+
+
+def test_lines_are_numbered_from_one_and_blank_ones_skipped() -> None:
+    assert [(1, b"a"), (4, b"b"), (5, b"c\r"), (7, b"d")] == lines_of(chunks_of(b"a\n\n\r\nb\nc\r\n\nd"))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line() -> None:
+    assert [(1, b"a"), (2, b"\xef\xbb\xbfb")] == lines_of(chunks_of(b"\xef\xbb\xbfa\n\xef\xbb\xbfb"))
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"\n\r\n"])
+def test_of_nothing_there_are_no_chunks(data: bytes) -> None:
+    assert [] == chunks_of(data)
+
+
+def test_chunks_have_at_most_so_many_events_and_bytes() -> None:
+    data = b"".join(b"%d\n" % i for i in range(10))
+    assert [4, 4, 2] == [len(chunk.payloads) for chunk in chunks_of(data, events=4)]
+    long = b"".join(b"x" * 1000 + b"\n" for _ in range(5000))
+    sizes = [len(chunk.payloads) for chunk in read_chunks(io.BytesIO(long), events=10**6, size=1 << 20)]
+    assert 5000 == sum(sizes)
+    assert max(sizes) < 1500
+
+
+def test_gzip_is_recognised_by_its_first_bytes() -> None:
+    data = b"".join(b"%d\n" % i for i in range(100_000))
+    packed = gzip.compress(data[:1000]) + gzip.compress(data[1000:])
+    assert lines_of(chunks_of(data)) == lines_of(chunks_of(packed))
+
+
+@pytest.mark.parametrize("spoil", [lambda packed: packed[:-20], lambda packed: packed[:-8] + b"x" * 8])
+def test_a_gzip_that_breaks_off_gives_its_whole_lines_and_then_says_where(spoil: object) -> None:
+    data = "".join(f"{i * 7919 % 100_003}\n" for i in range(200_000)).encode()
+    packed = spoil(gzip.compress(data))  # type: ignore[operator]
+    found: list[Chunk] = []
+    with pytest.raises(StreamUnreadableError, match=r"line [0-9]+: the stream breaks off") as raised:
+        found.extend(read_chunks(io.BytesIO(packed)))
+    whole = lines_of(found)
+    assert whole == list(enumerate(data.split(b"\n")[: len(whole)], start=1))
+    assert f"line {len(whole) + 1}" == raised.value.place
+
+
+class Endless(io.RawIOBase):
+    """A line without an end, of so many bytes."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer)  # type: ignore[arg-type]
+        count = min(len(view), self.left)
+        view[:count] = b"x" * count
+        self.left -= count
+        return count
+
+
+def test_of_a_line_that_never_ends_only_so_much_is_kept_as_shows_it() -> None:
+    (chunk,) = read_chunks(io.BufferedReader(Endless(50 << 20)))
+    assert [LONGEST_LINE + 1] == [len(payload) for payload in chunk.payloads]
+
+
+def test_what_follows_a_line_that_is_too_long_is_read() -> None:
+    assert [(1, LONGEST_LINE + 1), (2, 1)] == [
+        (line, len(payload)) for line, payload in lines_of(chunks_of(b"x" * (3 << 20) + b"\na"))
+    ]
+
+
+def test_the_file_of_what_was_refused_has_the_original_and_the_reason() -> None:
+    codes = [OUTCOME_CODES[o] for o in (Outcome.ACCEPTED, Outcome.REJECTED, Outcome.DUPLICATE, Outcome.CONFLICT)]
+    findings = {1: Finding(pointer="/to", reason="wrong"), 3: Finding(pointer="", reason="other content")}
+    receipt = Receipt(outcomes=np.array(codes, dtype=np.int8), findings=findings)
+    taken = Taken(Chunk([b"a", b'{"to": "\xff\xc3\xa9"}', b"c", b"d"], [1, 5, 6, 9]), receipt)
+    written = [json.loads(line) for line in refused_lines(taken).decode().splitlines()]
+    assert [
+        {"line": 5, "outcome": "rejected", "pointer": "/to", "reason": "wrong", "original": '{"to": "\\xffé"}'},
+        {"line": 9, "outcome": "conflict", "pointer": "", "reason": "other content", "original": "d"},
+    ] == written

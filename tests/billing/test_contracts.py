@@ -1,0 +1,99 @@
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pytest
+
+from billing.accounts import Account, AccountId
+from billing.assignment import NOBODY, BookName, assignment
+from billing.contracts import NOT_RATED, Contract, contract_of, in_force, read_contract
+from rates.usage import encode
+
+TABLE: dict[str, object] = {"account": "acme", "effective_from": date(2026, 10, 1), "cards": ["special", "list"]}
+ACCOUNTS = {
+    "acme": Account(id=AccountId("acme"), currency="USD"),
+    "below": Account(id=AccountId("below"), parent="acme", pays=False),
+    "own": Account(id=AccountId("own"), parent="acme", currency="EUR"),
+}
+
+
+def contract(account: str, day: int, *cards: str) -> Contract:
+    return Contract(account=account, effective_from=date(2026, 10, day), cards=cards)
+
+
+CONTRACTS = {
+    "acme": [contract("acme", 1, "list"), contract("acme", 10, "new")],
+    "below": [contract("below", 5, "mine")],
+}
+
+
+def test_a_contract_is_read_with_its_cards_in_order() -> None:
+    expected = Contract(account="acme", effective_from=date(2026, 10, 1), cards=("special", "list"))
+    begins: list[object] = [date(2026, 10, 1), "2026-10-01T00:00:00Z", datetime(2026, 10, 1, tzinfo=UTC)]
+    for begin in begins:
+        assert (expected, []) == read_contract(TABLE | {"effective_from": begin}, "contract.toml")
+
+
+@pytest.mark.parametrize("key", NOT_RATED)
+def test_what_this_version_does_not_bill_is_refused_and_not_dropped(key: str) -> None:
+    found, faults = read_contract(TABLE | {key: True}, "contract.toml")
+    assert (None, [(f"contract.toml: {key}", "is not billed by this version")]) == (
+        found,
+        [(fault.place, fault.problem) for fault in faults],
+    )
+    assert [] == read_contract(TABLE | {"resells": False}, "contract.toml")[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"cards": []}, "cards"),
+        ({"cards": ["list", "list"]}, "cards"),
+        ({"effective_from": "2026-10-01T01:00:00Z"}, "effective_from"),
+        ({"effective_from": "2026-10-01T00:00:00"}, "effective_from"),
+        ({"account": ""}, "account"),
+        ({"card": "list"}, "card"),
+    ],
+)
+def test_a_fault_says_where_it_is(changes: dict[str, object], place: str) -> None:
+    found, faults = read_contract(TABLE | changes, "contract.toml")
+    assert (None, {f"contract.toml: {place}"}) == (found, {fault.place for fault in faults})
+
+
+def test_the_contract_in_force_is_the_last_that_has_begun() -> None:
+    days = [date(2026, 9, 30), date(2026, 10, 1), date(2026, 10, 9), date(2026, 10, 10)]
+    found = [in_force(CONTRACTS["acme"], day) for day in days]
+    assert [None, ("list",), ("list",), ("new",)] == [c.cards if c else None for c in found]
+
+
+def test_an_account_without_a_contract_of_its_own_has_its_payer_s() -> None:
+    def cards(name: str, day: int) -> tuple[str, ...] | None:
+        found = contract_of(name, ACCOUNTS, CONTRACTS, date(2026, 10, day))
+        return found.cards if found else None
+
+    assert (("list",), ("mine",), ("mine",)) == (cards("below", 4), cards("below", 5), cards("below", 31))
+    assert cards("own", 20) is None
+
+
+def test_columns_of_accounts_and_instants_are_assigned_as_each_would_be() -> None:
+    numbers = {"acme": 7, "below": 9, "own": 11}
+    assigned = assignment(ACCOUNTS, CONTRACTS, numbers)
+    names = ["acme", "below", "own", "nobody"] * 4
+    days = [day for day in (0, 4, 5, 10) for _ in range(4)]
+    start = int(datetime(2026, 10, 1, tzinfo=UTC).timestamp()) * 1_000_000
+    # The last microsecond of the day before, or the first of the day.
+    instants = np.array([start + (day - 1) * 86_400_000_000 + (0 if day else 86_399_999_999) for day in days])
+    found = assigned.assign(encode(names), instants)
+    assert [numbers.get(name, NOBODY) for name in names] == found.account.tolist()
+    assert [{"acme": 7, "below": 7, "own": 11}.get(name, NOBODY) for name in names] == found.payer.tolist()
+    expected: list[BookName | None] = []
+    for name, day in zip(names, days, strict=True):
+        on = date(2026, 9, 30) if day == 0 else date(2026, 10, day)
+        of = contract_of(name, ACCOUNTS, CONTRACTS, on) if name in ACCOUNTS else None
+        expected.append(BookName(of.cards, "USD") if of else None)
+    assert expected == [assigned.books[book] if book >= 0 else None for book in found.book.tolist()]
+
+
+def test_accounts_with_equal_contracts_share_a_book() -> None:
+    many = {f"a{i}": Account(id=AccountId(f"a{i}"), currency="USD" if i % 2 else "EUR") for i in range(10)}
+    contracts = {name: [contract(name, 1, "list")] for name in many}
+    assert 2 == len(assignment(many, contracts, {name: i for i, name in enumerate(many)}).books)
