@@ -1,13 +1,13 @@
 """Card versions, compiled once for all accounts: what their rows match, and what they say beside it, as columns."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rates.cards import Card, codes_and_values
+from rates.cards import Card, codes_and_values, combined
 from rates.patterns import ALWAYS, Patterns, dimension, dimensions_of, microseconds, patterns
 from rates.prefixes import NONE
 from rates.prices import USAGE, price_list
@@ -24,23 +24,52 @@ _SMALL_ROWS = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What each row of a card says beside its match, n rows.
+class Ways:
+    """The different ways in which rows measure, k of them: far fewer than rows.
 
-    `rate` int64 and `price` int32 are global ids; `setup` is the price of the setup fee (-1: none). `first`
-    and `next` are increments (0: the product's), `grace` is -1 for the product's, `max_quantity` INT64_MAX for none.
-    `per_event`: the unit is the event.
+    `first` and `next` are increments (0: the product's), `grace` is -1 for the product's, `max_quantity` INT64_MAX
+    for none: int64[k]. `blocked`, and `per_event` (the unit is the event): bool[k].
     """
 
-    rate: Int64s
-    price: Int32s
-    setup: Int32s
     first: Int64s
     next: Int64s
     grace: Int64s
     max_quantity: Int64s
     blocked: Flags
     per_event: Flags
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowTerms:
+    """What each row of a card says beside its match, n rows.
+
+    `rate` int64[n] and `price` int32[n] are global ids, `setup` int32[n] is the price of the setup fee (-1: none),
+    `way` int32[n] is the row's place in `ways`.
+    """
+
+    rate: Int64s
+    price: Int32s
+    setup: Int32s
+    has_setup: bool
+    way: Int32s
+    ways: Ways
+
+    def __len__(self) -> int:
+        return len(self.rate)
+
+    @classmethod
+    def joined(cls, parts: "Sequence[RowTerms]") -> "RowTerms":
+        """The rows of several cards, one card after the other."""
+        before = np.cumsum([0, *(len(part.ways.first) for part in parts)])
+        ways = {each.name: np.concatenate([getattr(part.ways, each.name) for part in parts]) for each in fields(Ways)}
+        return cls(
+            rate=np.concatenate([part.rate for part in parts]),
+            price=np.concatenate([part.price for part in parts]),
+            setup=np.concatenate([part.setup for part in parts]),
+            has_setup=any(part.has_setup for part in parts),
+            way=np.concatenate([part.way + np.int32(n) for part, n in zip(parts, before[:-1], strict=True)]),
+            ways=Ways(**ways),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,7 +85,7 @@ class CardTable:
     overlay: bool
     effective_from: int
     effective_to: int
-    terms: Terms
+    terms: RowTerms
     parts: Mapping[tuple[str, str], Part]
     products: Mapping[str, Product]
     tables: dict[tuple[str, str], ElementTable] = field(default_factory=dict)
@@ -64,7 +93,7 @@ class CardTable:
     @property
     def is_small(self) -> bool:
         """Whether it may share a table with other cards."""
-        return len(self.terms.rate) <= _SMALL_ROWS
+        return len(self.terms) <= _SMALL_ROWS
 
     def table(self, product: str, element: str) -> ElementTable | None:
         """The table of one element, made when it is first asked for; None if the card does not price it."""
@@ -88,6 +117,11 @@ class Lineage:
         for i, version in enumerate(self.versions):
             until = self.versions[i + 1].effective_from if i + 1 < len(self.versions) else ALWAYS[1]
             yield version, version.effective_from, min(version.effective_to, until)
+
+    def throughout(self, least: int, most: int) -> CardTable | None:
+        """The version in force at both instants and between them, if it is one."""
+        within = (card for card, start, end in self.intervals() if start <= least and most < end)
+        return next(within, None)
 
     def in_force(self, at: Int64s) -> Int32s:
         """The place of the version in force at each instant, int32[n], -1 for none."""
@@ -155,21 +189,29 @@ def _part(found: Patterns, some: Int64s, beside: Mapping[str, Texts]) -> Part:
     return Part(found.take(some), {name: Texts(text.codes[rows], text.values) for name, text in beside.items()})
 
 
-def _terms(card: Card, products: Mapping[str, Product], rate_base: int, price_base: int) -> Terms:
+def _terms(card: Card, products: Mapping[str, Product], rate_base: int, price_base: int) -> RowTerms:
     prices = price_list(card, products)
-    return Terms(
+    way, first_rows = combined(card.rows, ("increments", "grace", "max_quantity", "blocked", "unit"))
+    return RowTerms(
         rate=rate_base + np.arange(card.rows.num_rows, dtype=np.int64),
         price=np.where(prices.usage >= 0, prices.usage + price_base, NONE).astype(np.int32),
         setup=np.where(prices.setup >= 0, prices.setup + price_base, NONE).astype(np.int32),
-        first=_cells(card, "increments", lambda cell: Increments.parse(cell).first if cell else 0),
-        next=_cells(card, "increments", lambda cell: Increments.parse(cell).next if cell else 0),
-        grace=_cells(card, "grace", lambda cell: int(cell) if cell else NONE),
-        max_quantity=_cells(card, "max_quantity", lambda cell: int(cell) if cell else INT64_MAX),
-        blocked=_cells(card, "blocked", lambda cell: cell == "true"),
-        per_event=_cells(card, "unit", lambda cell: cell == "event"),
+        has_setup=bool((prices.setup >= 0).any()),
+        way=way,
+        ways=_ways(card, first_rows),
     )
 
 
-def _cells(card: Card, name: str, meaning: Callable[[str], int | bool]) -> NDArray[Any]:
-    codes, values = codes_and_values(card.rows, name)
-    return np.array(list(map(meaning, values)))[codes]
+def _ways(card: Card, rows: Int64s) -> Ways:
+    def cells(name: str, meaning: Callable[[str], int | bool]) -> NDArray[Any]:
+        codes, values = codes_and_values(card.rows, name)
+        return np.array([meaning(values[code]) for code in codes[rows]])
+
+    return Ways(
+        first=cells("increments", lambda cell: Increments.parse(cell).first if cell else 0),
+        next=cells("increments", lambda cell: Increments.parse(cell).next if cell else 0),
+        grace=cells("grace", lambda cell: int(cell) if cell else NONE),
+        max_quantity=cells("max_quantity", lambda cell: int(cell) if cell else INT64_MAX),
+        blocked=cells("blocked", lambda cell: cell == "true"),
+        per_event=cells("unit", lambda cell: cell == "event"),
+    )

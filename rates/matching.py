@@ -6,16 +6,16 @@ which the card is one more condition, and the list's.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import NamedTuple, overload
+from dataclasses import dataclass
+from typing import NamedTuple, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rates.cardtables import CardTable, Lineage, Terms
+from rates.cardtables import CardTable, Lineage, RowTerms
 from rates.prefixes import NONE
-from rates.tables import ElementTable, Part
-from rates.usage import UsageColumns
+from rates.tables import ElementTable, Matched, Part
+from rates.usage import Rows, UsageColumns, numbers_of
 
 Int64s = NDArray[np.int64]
 Int32s = NDArray[np.int32]
@@ -35,26 +35,56 @@ class Book:
 
 
 class Source(NamedTuple):
-    """A table that was asked, the terms of its rows, and the cards they belong to, each from its first row on."""
+    """A table that was asked, the terms of its rows, and the cards they belong to, each from its first row on.
+
+    `overlay` says of each row whether its card is one, bool[rows]; None where none is.
+    """
 
     table: ElementTable
-    terms: Terms
+    terms: RowTerms
     cards: tuple[CardTable, ...]
     first_rows: Int64s
+    overlay: Flags | None
+
+    @classmethod
+    def of(cls, table: ElementTable, cards: Sequence[CardTable]) -> Self:
+        """A table of the rows of some cards, one card after the other."""
+        first_rows = np.cumsum([0, *(len(card.terms) for card in cards)])[:-1]
+        overlay = None
+        if any(card.overlay for card in cards):
+            overlay = np.concatenate([np.full(len(card.terms), card.overlay) for card in cards])
+        terms = cards[0].terms if len(cards) == 1 else RowTerms.joined([card.terms for card in cards])
+        return cls(table, terms, tuple(cards), first_rows, overlay)
 
     def card_of(self, row: Int32s) -> Int64s:
         """The place in `cards` of each row."""
+        if len(self.cards) == 1:
+            return np.zeros(len(row), dtype=np.int64)
         return np.searchsorted(self.first_rows, row, side="right") - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matches:
-    """Per event the source (int32[n] into `sources`, -1: none), the pattern in its table, and the country's code."""
+    """Per event the source (int32[n] into `sources`, -1: none), the pattern in its table, and the country's code.
+
+    `source` is None where there is one source; then a pattern of -1 says that nothing matches.
+    """
 
     sources: tuple[Source, ...]
-    source: Int32s
+    source: Int32s | None
     pattern: Int32s
     country: Int16s
+
+    @property
+    def unmatched(self) -> Int64s:
+        """The places of the events that nothing matches."""
+        return np.flatnonzero((self.pattern if self.source is None else self.source) < 0)
+
+    def places(self, source: int) -> Int64s | None:
+        """The places of the events that a source decides; None if all of them."""
+        if self.source is not None:
+            return np.flatnonzero(self.source == source)
+        return None if self.pattern.min(initial=0) >= 0 else np.flatnonzero(self.pattern >= 0)
 
 
 class Books(Sequence[Book]):
@@ -75,6 +105,9 @@ class Books(Sequence[Book]):
         self.lineages = tuple(kept)
         small = np.array([all(card.is_small for card in lineage.versions) for lineage in kept], dtype=np.bool_)
         self.shared = small & (np.count_nonzero(small) > _MANY)
+        self._overlays = any(card.overlay for lineage in kept for card in lineage.versions)
+        first = np.unique(self.order[:, 0]) if depth else self.order[:0, 0:]
+        self._first = kept[first[0]] if len(first) == 1 and first[0] >= 0 and not self.shared[first[0]] else None
         self._shared_sources: dict[tuple[str, str], Source | None] = {}
         self._kinds = frozenset(kind for lineage in kept for card in lineage.versions for kind in card.parts)
         self._currencies = tuple({book.currency: None for book in self._books if book.currency})
@@ -127,19 +160,39 @@ class Books(Sequence[Book]):
         foreign: Flags = (must != NONE) & (must != of_card[source.card_of(row)])
         return foreign
 
-    def match(self, usage: UsageColumns, rows: Int64s, product: str, element: str, country: Int16s | None) -> Matches:
+    def match(self, usage: UsageColumns, rows: Rows, product: str, element: str, country: Int16s | None) -> Matches:
         """What decides one element of some events of a product, all of which have a book.
 
         `country` holds the codes that the events state (for products whose country is not that of the called number:
         all that is known), or is None where no event states any.
         """
-        cascade = _Cascade(usage, rows, country)
-        for depth in range(self.order.shape[1]):
-            lineage = cascade.keep(self.order[usage.book[rows[cascade.left]], depth])
+        sole = self._sole_source(usage, rows, product, element)
+        if sole is None:
+            return self._cascade(_Cascade(usage, numbers_of(rows), country, ranked=self._overlays), product, element)
+        matched = sole.table.match(usage, rows, country)
+        if self.order.shape[1] == 1 or matched.pattern.min(initial=0) >= 0:
+            return Matches(sources=(sole,), source=None, pattern=matched.pattern, country=matched.country)
+        cascade = _Cascade(usage, numbers_of(rows), country, ranked=False)
+        cascade.note(sole, cascade.left, matched)
+        cascade.close()
+        return self._cascade(cascade, product, element, 1)
+
+    def _cascade(self, cascade: "_Cascade", product: str, element: str, first_depth: int = 0) -> Matches:
+        for depth in range(first_depth, self.order.shape[1]):
+            lineage = cascade.keep(self.order[cascade.books(), depth])
             for source, place, part in self._sources(cascade, lineage, product, element):
                 cascade.apply(source, place, part)
             cascade.close()
         return cascade.matches()
+
+    def _sole_source(self, usage: UsageColumns, rows: Rows, product: str, element: str) -> Source | None:
+        """What all the books ask first, if that is one version of one card for all the events."""
+        at = usage.occurred_at[rows]
+        if self._first is None or self._overlays or not len(at):
+            return None
+        card = self._first.throughout(int(at.min()), int(at.max()))
+        table = card.table(product, element) if card else None
+        return Source.of(table, [card]) if table is not None and card is not None else None
 
     def _sources(
         self, cascade: "_Cascade", lineage: Int32s, product: str, element: str
@@ -157,7 +210,7 @@ class Books(Sequence[Book]):
                 card = self.lineages[code].versions[version]
                 table = card.table(product, element) if version >= 0 else None
                 if table is not None:
-                    yield Source(table, card.terms, (card,), np.zeros(1, dtype=np.int64)), place[these], None
+                    yield Source.of(table, [card]), place[these], None
 
     def _shared_source(self, product: str, element: str) -> Source | None:
         key = (product, element)
@@ -169,17 +222,21 @@ class Books(Sequence[Book]):
 class _Cascade:
     """Which events are still open while one card after the other is applied, and what has been found so far."""
 
-    def __init__(self, usage: UsageColumns, rows: Int64s, country: Int16s | None) -> None:
+    def __init__(self, usage: UsageColumns, rows: Int64s, country: Int16s | None, *, ranked: bool) -> None:
         self._usage = usage
         self._rows = rows
         self._stated = country
         self._sources: list[Source] = []
         self._source = np.full(len(rows), NONE, dtype=np.int32)
         self._pattern = np.full(len(rows), NONE, dtype=np.int32)
-        self._rank = np.full(len(rows), NONE, dtype=np.int64)
+        self._rank = np.full(len(rows), NONE, dtype=np.int64) if ranked else None
         self._country = np.zeros(len(rows), dtype=np.int16) if country is None else country.copy()
-        self._closed = np.zeros(len(rows), dtype=np.bool_)
+        self._open = np.ones(len(rows), dtype=np.bool_)
         self.left = np.arange(len(rows))
+
+    def books(self) -> Int32s:
+        """The books of the events that are left."""
+        return self._usage.book[self._rows[self.left]]
 
     def keep(self, lineage: Int32s) -> Int32s:
         """Go on with the events that have a card at this depth; their lineages."""
@@ -192,21 +249,26 @@ class _Cascade:
 
     def apply(self, source: Source, place: Int64s, part: Int32s | None) -> None:
         stated = None if self._stated is None else self._stated[place]
-        pattern, self._country[place] = source.table.match(self._usage, self._rows[place], stated, part)
-        place, pattern = place[pattern >= 0], pattern[pattern >= 0]
+        self.note(source, place, source.table.match(self._usage, self._rows[place], stated, part))
+
+    def note(self, source: Source, place: Int64s, matched: Matched) -> None:
+        self._country[place] = matched.country
+        hit = np.flatnonzero(matched.pattern >= 0)
+        place, pattern = place[hit], matched.pattern[hit]
         # An overlay card yields to a closer match below it; every other decides.
-        overlay = np.array([card.overlay for card in source.cards], dtype=np.bool_)
-        self._closed[place] = ~overlay[source.card_of(source.table.patterns.row[pattern])]
-        rank = source.table.rank[pattern]
-        closer = rank > self._rank[place]
-        place = place[closer]
+        row = source.table.patterns.row[pattern]
+        self._open[place] = False if source.overlay is None else source.overlay[row]
+        if self._rank is not None:
+            rank = source.table.rank[pattern]
+            closer = rank > self._rank[place]
+            place, pattern = place[closer], pattern[closer]
+            self._rank[place] = rank[closer]
         self._source[place] = len(self._sources)
-        self._pattern[place] = pattern[closer]
-        self._rank[place] = rank[closer]
+        self._pattern[place] = pattern
         self._sources.append(source)
 
     def close(self) -> None:
-        self.left = self.left[~self._closed[self.left]]
+        self.left = self.left[self._open[self.left]]
 
     def matches(self) -> Matches:
         return Matches(sources=tuple(self._sources), source=self._source, pattern=self._pattern, country=self._country)
@@ -233,16 +295,12 @@ def _share(lineages: Sequence[Lineage], shared: Flags, key: tuple[str, str]) -> 
     parts: list[Part] = []
     codes: list[int] = []
     cards: list[CardTable] = []
-    first_rows = [0]
+    first_row = 0
     for code in np.flatnonzero(shared).tolist():
         for card, start, end in lineages[code].intervals():
             if key in card.parts:
-                parts.append(card.parts[key].within(start, end, first_rows[-1]))
+                parts.append(card.parts[key].within(start, end, first_row))
                 codes.append(code + 1)
                 cards.append(card)
-                first_rows.append(first_rows[-1] + len(card.terms.rate))
-    if not cards:
-        return None
-    columns = {f.name: np.concatenate([getattr(card.terms, f.name) for card in cards]) for f in fields(Terms)}
-    table = ElementTable.build(cards[0].products[key[0]], parts, codes)
-    return Source(table, Terms(**columns), tuple(cards), np.array(first_rows[:-1], dtype=np.int64))
+                first_row += len(card.terms)
+    return Source.of(ElementTable.build(cards[0].products[key[0]], parts, codes), cards) if cards else None

@@ -1,84 +1,107 @@
 """From what was measured to what bills: outcomes by a product's rule, increments, grace."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rates.cardtables import Terms
+from rates.cardtables import Ways
 from rates.patterns import microseconds
-from rates.products import Conditions, Product, Rule
+from rates.products import Conditions, Fee, Product, Rule
 from rates.quantities import billable_column
-from rates.usage import UsageColumns
+from rates.usage import Rows, UsageColumns, Which, inverse
 
 Int64s = NDArray[np.int64]
 Int32s = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 
 
-def rules_in_force(product: Product, occurred_at: Int64s) -> Iterator[tuple[Rule | None, Int64s]]:
-    """Each rule with the places of the events that occur while it is in force; None before the first."""
+def rules_in_force(product: Product, occurred_at: Int64s) -> Iterator[tuple[Rule | None, Int64s | None]]:
+    """Each rule with the places of the events that occur while it is in force (None: all); no rule before the first."""
     starts = np.array([microseconds(rule.effective_from) for rule in product.rules], dtype=np.int64)
     if len(starts) and len(occurred_at) and occurred_at.min() >= starts[-1]:
-        yield product.rules[-1], np.arange(len(occurred_at))
+        yield product.rules[-1], None
         return
     number = np.searchsorted(starts, occurred_at, side="right")
     for i in np.unique(number).tolist():
         yield product.rules[i - 1] if i else None, np.flatnonzero(number == i)
 
 
-def fulfilled(conditions: Conditions, usage: UsageColumns, rows: Int64s, *, when_silent: bool) -> Flags:
-    """Whether each event has, in every field, one of the values; `when_silent` for a field that it does not state."""
-    holds = np.ones(len(rows), dtype=np.bool_)
+def fulfilled(conditions: Conditions, usage: UsageColumns, rows: Rows, *, when_silent: bool) -> Which:
+    """Which events have, in every field, one of the values; `when_silent` for a field that they do not state."""
+    holds: Which = True
     for name, allowed in conditions.items():
         text = usage.texts.get(name)
-        if text is None:
-            holds &= when_silent
+        of_value = [value in allowed if value else when_silent for value in (text.values if text else [""])]
+        if text is None or all(of_value) or not any(of_value):
+            holds = holds if of_value[0] else False
         else:
-            of_value = [value in allowed if value else when_silent for value in text.values]
-            holds &= np.array(of_value, dtype=np.bool_)[text.codes[rows]]
+            of_event = np.array(of_value, dtype=np.bool_)[text.codes[rows]]
+            holds = of_event if holds is True else of_event & holds
     return holds
 
 
-def is_pending(rule: Rule, usage: UsageColumns, rows: Int64s) -> Flags:
-    """Whether each event waits for its outcome."""
-    if not rule.pending:
-        return np.zeros(len(rows), dtype=np.bool_)
-    return fulfilled(rule.pending, usage, rows, when_silent=False)
+def is_pending(rule: Rule, usage: UsageColumns, rows: Rows) -> Which:
+    """Which events wait for their outcome."""
+    return fulfilled(rule.pending, usage, rows, when_silent=False) if rule.pending else False
 
 
-def is_billable(rule: Rule, usage: UsageColumns, rows: Int64s) -> Flags:
-    """Whether each event has an outcome that bills; one that states none is taken to have happened."""
+def is_billable(rule: Rule, usage: UsageColumns, rows: Rows) -> Which:
+    """Which events have an outcome that bills; one that states none is taken to have happened."""
     return fulfilled(rule.billable, usage, rows, when_silent=True)
 
 
-def fees_due(rule: Rule, usage: UsageColumns, rows: Int64s) -> Iterator[tuple[str, Int64s]]:
-    """The elements that outcomes bring, each with the places of the events that it is due for."""
-    for fee in rule.fees:
-        due = fulfilled(fee.when, usage, rows, when_silent=False)
-        if fee.exempt:
-            due &= ~fulfilled(fee.exempt, usage, rows, when_silent=False)
-        if due.any():
-            yield fee.element, np.flatnonzero(due)
+def is_due(fee: Fee, usage: UsageColumns, rows: Rows) -> Which:
+    """Which events have an outcome that brings the fee."""
+    due = fulfilled(fee.when, usage, rows, when_silent=False)
+    if due is False or not fee.exempt:
+        return due
+    others = inverse(fulfilled(fee.exempt, usage, rows, when_silent=False))
+    return others if due is True else due & others
 
 
-def has_increments(product: Product, rule: Rule, terms: Terms, row: Int32s) -> Flags:
-    """Whether each event's row (or else the rule) says how it is measured; only time needs to be told."""
-    if rule.increments is not None or not product.timed:
-        return np.ones(len(row), dtype=np.bool_)
-    return terms.first[row] > 0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measures:
+    """The ways of a card's rows completed by a product's rule, k of them.
 
-
-def billable(rule: Rule, terms: Terms, row: Int32s, measured: Int64s) -> Int64s:
-    """The billable quantity of events that matched these rows, in base units: int64[n] -> int64[n].
-
-    Events count as 1 where the row's unit is the event. Raises `QuantityOverflowError`.
+    int64[k]: increments, grace, the most that is believed. bool[k]: whether the way is `told` at all (time without
+    increments is not), `blocked`, and counted `per_event`.
     """
-    first, next_, grace = terms.first[row], terms.next[row], terms.grace[row]
-    default = (rule.increments.first, rule.increments.next) if rule.increments else (1, 1)
-    own = first > 0
-    if not own.all():
-        first, next_ = np.where(own, first, default[0]), np.where(own, next_, default[1])
-    grace = np.where(grace < 0, rule.grace_seconds, grace)
-    quantity = billable_column(measured, first, next_, grace)
-    return np.where(terms.per_event[row], np.minimum(quantity, 1), quantity)
+
+    first: Int64s
+    next: Int64s
+    grace: Int64s
+    max_quantity: Int64s
+    told: Flags
+    blocked: Flags
+    per_event: Flags
+
+    @classmethod
+    def of(cls, product: Product, rule: Rule, ways: Ways) -> "Measures":
+        """The ways of some rows under a rule of their product."""
+        own = ways.first > 0
+        default = rule.increments
+        return cls(
+            first=np.where(own, ways.first, default.first if default else 1),
+            next=np.where(own, ways.next, default.next if default else 1),
+            grace=np.where(ways.grace < 0, rule.grace_seconds, ways.grace),
+            max_quantity=ways.max_quantity,
+            told=own | (default is not None) | (not product.timed),
+            blocked=ways.blocked,
+            per_event=ways.per_event,
+        )
+
+    def billable(self, way: Int32s, measured: Int64s) -> Int64s:
+        """The billable quantities of events measured in these ways, in base units: int64[n] -> int64[n].
+
+        An event counts 1 where the unit is the event. Raises `QuantityOverflowError`.
+        """
+        grace = self.grace[way] if (self.grace > 1).any() else None
+        if len(self.first) == 1:
+            quantity = billable_column(measured, self.first, self.next, grace)
+        else:
+            quantity = billable_column(measured, self.first.take(way), self.next.take(way), grace)
+        if self.per_event.any():
+            quantity = np.where(self.per_event[way], np.minimum(quantity, 1), quantity)
+        return quantity

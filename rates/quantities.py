@@ -85,10 +85,10 @@ def billable_column(measured: Int64s, first: Int64s, next_: Int64s, grace: Int64
         raise QuantityInvalidError("a negative duration or an increment below 1 in a column")
     # first + ceil((d - first) / next) * next < d + next, and a short leg gives first.
     require_headroom(max(int(measured.max()) + int(next_.max()), int(first.max())), "billable seconds")
-    steps = -(-(measured - first) // next_)
-    billable = np.where(measured <= first, first, first + steps * next_)
+    steps = (np.maximum(measured - first, 0) + (next_ - 1)) // next_
+    billable: Int64s = steps * next_ + first
     free = measured == 0 if grace is None else (measured == 0) | (measured < grace)
-    return np.where(free, np.int64(0), billable)
+    return np.where(free, np.int64(0), billable) if free.any() else billable
 
 
 def require_headroom(largest: int, what: str) -> None:

@@ -5,7 +5,7 @@ surcharge, a carrier fee, the fee of an outcome. What cannot be priced has a rea
 zero-rated. Each event is rated by itself, so any order, batching or sharding of events gives the same ratings.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -14,19 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rates.matching import Book, Books, Matches, Source
-from rates.measuring import billable, fees_due, has_increments, is_billable, is_pending, rules_in_force
+from rates.measuring import Measures, is_billable, is_due, is_pending, rules_in_force
 from rates.numbering import COUNTRIES
 from rates.prefixes import NONE
 from rates.prices import SETUP, USAGE
 from rates.products import Product, Rule
+from rates.quantities import INT64_MAX
 from rates.tables import plan_countries
-from rates.usage import UsageColumns, recode
+from rates.usage import Flags, Rows, UsageColumns, Which, count, inverse, numbers_of, pick, recode
 
 Int64s = NDArray[np.int64]
 Int32s = NDArray[np.int32]
 Int16s = NDArray[np.int16]
 Int8s = NDArray[np.int8]
-Flags = NDArray[np.bool_]
 
 
 class Reason(StrEnum):
@@ -94,25 +94,30 @@ def rate(columns: UsageColumns, books: Sequence[Book], products: Mapping[str, Pr
     Raises `QuantityOverflowError` where a billable quantity could leave 64 bits.
     """
     draft = _Draft(columns, Books.of(books))
-    for code, name in enumerate(columns.products):
-        rows = _rows_of(columns, code)
+    for name, rows in _by_product(columns):
         product = products.get(name)
         if product is None:
             draft.refuse(rows, Reason.UNKNOWN_PRODUCT)
             continue
         for rule, place in rules_in_force(product, columns.occurred_at[rows]):
+            some = rows if place is None else pick(rows, place)
             if rule is None:
-                draft.refuse(rows[place], Reason.NO_PRODUCT_RULE)
+                draft.refuse(some, Reason.NO_PRODUCT_RULE)
             else:
-                _Rater(draft, product, rule).rate(rows[place])
-    draft.refuse(np.flatnonzero(columns.product < 0), Reason.UNKNOWN_PRODUCT)
+                _Rater(draft, product, rule).rate(some)
     return draft.ratings()
 
 
-def _rows_of(columns: UsageColumns, code: int) -> Int64s:
-    if len(columns.products) == 1 and len(columns) and columns.product.min() == 0:
-        return np.arange(len(columns))
-    return np.flatnonzero(columns.product == code)
+def _by_product(columns: UsageColumns) -> Iterator[tuple[str, Rows]]:
+    """The rows of each product; those of none (code -1) under no name."""
+    if not len(columns):
+        return
+    least, most = int(columns.product.min()), int(columns.product.max())
+    for code in range(least, most + 1):
+        name = columns.products[code] if code >= 0 else ""
+        rows = slice(0, len(columns)) if least == most else np.flatnonzero(columns.product == code)
+        if count(rows):
+            yield name, rows
 
 
 class _Draft:
@@ -130,9 +135,11 @@ class _Draft:
         self.reason = np.zeros(n, dtype=np.int8)
         self.extras: list[tuple[Int64s, Int64s, Int32s, Int64s]] = []
 
-    def refuse(self, rows: Int64s, reason: Reason) -> None:
+    def refuse(self, rows: Rows, reason: Reason) -> None:
         """Note why events have no price; of several reasons to quarantine the first stays."""
-        rows = rows[self.reason[rows] < _FIRST_QUARANTINED]
+        if not count(rows):
+            return
+        rows = pick(rows, self.reason[rows] < _FIRST_QUARANTINED)
         self.reason[rows] = CODES[reason]
         self.rate[rows] = NONE
         self.price[rows] = NONE
@@ -140,12 +147,13 @@ class _Draft:
 
     def add(self, hits: "_Hits", price: Int32s, billed: Int64s) -> None:
         """Further elements of events; `price` is that of each row of the table."""
-        if len(hits.event):
-            self.extras.append((hits.event, hits.source.terms.rate[hits.row], price[hits.row], billed))
+        if len(hits.row):
+            rate_ids = hits.source.terms.rate[hits.row]
+            self.extras.append((numbers_of(hits.event), rate_ids, price[hits.row], billed))
 
     def ratings(self) -> Ratings:
         nothing = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int64))
-        event, rate_, price, billed = (np.concatenate(c) for c in zip(nothing, *self.extras, strict=True))
+        event, rate_ids, price, billed = (np.concatenate(column) for column in zip(nothing, *self.extras, strict=True))
         kept = np.flatnonzero(self.reason[event] < _FIRST_QUARANTINED)
         kept = kept[np.argsort(event[kept], kind="stable")]
         return Ratings(
@@ -155,7 +163,7 @@ class _Draft:
             billed=self.billed,
             reason=self.reason,
             extra_event=event[kept],
-            extra_rate=rate_[kept],
+            extra_rate=rate_ids[kept],
             extra_price=price[kept],
             extra_billed=billed[kept],
         )
@@ -166,6 +174,9 @@ def _stated_countries(usage: UsageColumns) -> Int16s | None:
     if text is None or len(text.values) <= 1:
         return None
     return np.maximum(recode(text, COUNTRIES), 0).astype(np.int16)
+
+
+_Refuse = Callable[[Rows, Reason], None]
 
 
 class _Rater:
@@ -179,135 +190,158 @@ class _Rater:
         self._with_setup: list[Int64s] = []
         self._foreign: list[Int64s] = []
 
-    def rate(self, rows: Int64s) -> None:
-        draft, rule = self._draft, self._rule
-        pending = is_pending(rule, self._usage, rows)
-        draft.refuse(rows[pending], Reason.PENDING)
-        rows = rows[~pending]
-        happened = is_billable(rule, self._usage, rows)
-        draft.refuse(rows[~happened], Reason.STATUS_NOT_BILLABLE)
-        fees = [(element, rows[place]) for element, place in fees_due(rule, self._usage, rows)]
-        rows = rows[happened]
-        nothing = self._usage.measured[rows] == 0
-        draft.refuse(rows[nothing], Reason.ZERO_QUANTITY)
-        rows = self._rate_usage(self._covered(rows[~nothing]))
-        brought = {fee.element for fee in rule.fees}
-        for element in sorted(draft.books.elements(self._product.id) | self._product.required):
-            if element not in brought and element != USAGE:
-                self._rate_element(element, rows)
+    def rate(self, rows: Rows) -> None:
+        draft, rule, usage = self._draft, self._rule, self._usage
+        rows = self._without(rows, is_pending(rule, usage, rows), Reason.PENDING)
+        fees = [(fee.element, pick(rows, is_due(fee, usage, rows))) for fee in rule.fees]
+        rows = self._without(rows, inverse(is_billable(rule, usage, rows)), Reason.STATUS_NOT_BILLABLE)
+        self._rate_usage(self._covered(rows, self._refuse_usage))
+        brought = {USAGE, *(element for element, _ in fees)}
+        beside = (draft.books.elements(self._product.id) | self._product.required) - brought
+        for element in sorted(beside):
+            self._rate_element(element, pick(rows, draft.price[rows] >= 0))
         for element, due in fees:
-            self._rate_fee(element, self._covered(due))
+            self._rate_fee(element, self._covered(due, draft.refuse))
         for foreign in self._foreign:
             draft.refuse(foreign, Reason.CURRENCY_MISMATCH)
 
-    def _covered(self, rows: Int64s) -> Int64s:
-        """The events that have a book, and in it a card that is in force."""
-        book = self._usage.book[rows]
-        if len(rows) and book.min() < 0:
-            self._draft.refuse(rows[book < 0], Reason.NO_CONTRACT)
-            rows = rows[book >= 0]
-        return rows
+    def _without(self, rows: Rows, which: Which, reason: Reason) -> Rows:
+        """The rows but for those marked, which are refused."""
+        if which is False:
+            return rows
+        self._draft.refuse(pick(rows, which), reason)
+        return pick(rows, inverse(which))
 
-    def _matches(self, rows: Int64s, element: str) -> Matches:
+    def _covered(self, rows: Rows, refuse: _Refuse) -> Rows:
+        """The events that have a book; the others are refused."""
+        book = self._usage.book[rows]
+        if not len(book) or book.min() >= 0:
+            return rows
+        refuse(pick(rows, book < 0), Reason.NO_CONTRACT)
+        return pick(rows, book >= 0)
+
+    def _refuse_usage(self, rows: Rows, reason: Reason) -> None:
+        """Refuse events; where nothing was used, nothing is missing, whatever else would be."""
+        nothing = self._usage.measured[rows] == 0
+        self._draft.refuse(pick(rows, nothing), Reason.ZERO_QUANTITY)
+        self._draft.refuse(pick(rows, ~nothing), reason)
+
+    def _matches(self, rows: Rows, element: str) -> Matches:
         stated = self._draft.stated
         country = None if stated is None else stated[rows]
         if self._product.country_of == "from":
             planned = plan_countries(self._usage.from_[rows])
             country = planned if country is None else np.where(country == 0, planned, country)
         found = self._draft.books.match(self._usage, rows, self._product.id, element, country)
+        known = self._draft.country
         # An event that no table was asked about keeps what is known of it.
-        self._draft.country[rows] = np.where(found.country == 0, self._draft.country[rows], found.country)
+        known[rows] = found.country if element == USAGE else np.where(found.country == 0, known[rows], found.country)
         return found
 
-    def _rate_usage(self, rows: Int64s) -> Int64s:
-        """The usage itself. Returns the events that have a price."""
+    def _rate_usage(self, rows: Rows) -> None:
         draft = self._draft
         found = self._matches(rows, USAGE)
-        self._refuse_unmatched(rows[found.source < 0])
-        for hits in _by_source(found, rows):
-            terms = hits.source.terms
-            draft.refuse(hits.event[terms.blocked[hits.row]], Reason.BLOCKED)
-            draft.refuse(hits.event[self._measured(hits) > terms.max_quantity[hits.row]], Reason.MAX_QUANTITY)
-            sound, billed = self._billable(hits)
-            draft.refuse(sound.event[billed == 0], Reason.ZERO_QUANTITY)
-            sound, billed = sound.where(billed > 0), billed[billed > 0]
-            draft.rate[sound.event] = terms.rate[sound.row]
-            draft.price[sound.event] = terms.price[sound.row]
-            draft.billed[sound.event] = billed
-            self._note_foreign(sound)
-            self._charge_setup(sound)
-        return rows[draft.price[rows] >= 0]
+        self._refuse_unmatched(pick(rows, found.unmatched), self._refuse_usage)
+        for all_hits in self._hits(found, rows):
+            hits = self._without_ways(all_hits, all_hits.measures.blocked, Reason.BLOCKED)
+            hits = self._without_beyond(hits)
+            hits = self._without_ways(hits, ~hits.measures.told, Reason.NO_INCREMENTS)
+            billed = hits.measures.billable(hits.way, self._usage.measured[hits.event])
+            draft.rate[hits.event] = hits.source.terms.rate.take(hits.row)
+            draft.price[hits.event] = hits.source.terms.price.take(hits.row)
+            draft.billed[hits.event] = billed
+            hits = self._without_zero(hits, billed == 0)
+            self._note_foreign(hits)
+            self._charge_setup(hits)
 
     def _charge_setup(self, hits: "_Hits") -> None:
-        hits = hits.where(hits.source.terms.setup[hits.row] != NONE)
-        if len(hits.event):
-            self._with_setup.append(hits.event)
-            self._draft.add(hits, hits.source.terms.setup, np.ones(len(hits.event), dtype=np.int64))
+        terms = hits.source.terms
+        if terms.has_setup:
+            hits = hits.where(terms.setup[hits.row] >= 0)
+            self._with_setup.append(numbers_of(hits.event))
+            self._draft.add(hits, terms.setup, np.ones(len(hits.row), dtype=np.int64))
 
-    def _rate_element(self, element: str, rows: Int64s) -> None:
+    def _rate_element(self, element: str, rows: Rows) -> None:
         """An element beside the usage, matched by itself; without a row it is not due, unless it is required."""
         if element == SETUP and self._with_setup:
-            rows = np.setdiff1d(rows, np.concatenate(self._with_setup))
-        found = self._matches(rows, element)
+            rows = np.setdiff1d(numbers_of(rows), np.concatenate(self._with_setup))
         required = element in self._product.required
+        found = self._matches(rows, element)
         if required:
-            self._refuse_unmatched(rows[found.source < 0])
-        for hits in _by_source(found, rows):
-            blocked = hits.source.terms.blocked[hits.row]
-            if required:
-                self._draft.refuse(hits.event[blocked], Reason.BLOCKED)
-            sound, billed = self._billable(hits.where(~blocked))
-            sound, billed = sound.where(billed > 0), billed[billed > 0]
-            self._note_foreign(sound)
-            self._draft.add(sound, sound.source.terms.price, billed)
+            self._refuse_unmatched(pick(rows, found.unmatched), self._draft.refuse)
+        for all_hits in self._hits(found, rows):
+            hits = self._without_ways(all_hits, all_hits.measures.blocked, Reason.BLOCKED if required else None)
+            hits = self._without_ways(hits, ~hits.measures.told, Reason.NO_INCREMENTS)
+            billed = hits.measures.billable(hits.way, self._usage.measured[hits.event])
+            hits, billed = hits.where(billed > 0), billed[billed > 0]
+            self._note_foreign(hits)
+            self._draft.add(hits, hits.source.terms.price, billed)
 
-    def _rate_fee(self, element: str, rows: Int64s) -> None:
+    def _rate_fee(self, element: str, rows: Rows) -> None:
         """The fee of an outcome, once per event, where a card prices it."""
         found = self._matches(rows, element)
-        unmatched = rows[found.source < 0]
+        unmatched = numbers_of(pick(rows, found.unmatched))
         self._draft.refuse(unmatched[~self._draft.books.have_card(self._usage, unmatched)], Reason.NO_CARD)
-        for hits in _by_source(found, rows):
-            priced = hits.where(~hits.source.terms.blocked[hits.row])
-            self._note_foreign(priced)
-            self._draft.add(priced, priced.source.terms.price, np.ones(len(priced.event), dtype=np.int64))
+        for all_hits in self._hits(found, rows):
+            hits = self._without_ways(all_hits, all_hits.measures.blocked, None)
+            self._note_foreign(hits)
+            self._draft.add(hits, hits.source.terms.price, np.ones(len(hits.row), dtype=np.int64))
 
-    def _refuse_unmatched(self, rows: Int64s) -> None:
-        if len(rows):
-            have_card = self._draft.books.have_card(self._usage, rows)
-            self._draft.refuse(rows[~have_card], Reason.NO_CARD)
-            self._draft.refuse(rows[have_card], Reason.NO_RATE)
+    def _hits(self, found: Matches, rows: Rows) -> Iterator["_Hits"]:
+        for i, source in enumerate(found.sources):
+            measures = Measures.of(self._product, self._rule, source.terms.ways)
+            place = found.places(i)
+            pattern = found.pattern if place is None else found.pattern[place]
+            row = source.table.patterns.row.take(pattern)
+            event = rows if place is None else pick(rows, place)
+            yield _Hits(source, measures, event, row, source.terms.way.take(row))
+
+    def _refuse_unmatched(self, rows: Rows, refuse: _Refuse) -> None:
+        unmatched = numbers_of(rows)
+        if len(unmatched):
+            have_card = self._draft.books.have_card(self._usage, unmatched)
+            refuse(unmatched[~have_card], Reason.NO_CARD)
+            refuse(unmatched[have_card], Reason.NO_RATE)
+
+    def _without_ways(self, hits: "_Hits", ways: Flags, reason: Reason | None) -> "_Hits":
+        """The events but for those measured in the marked ways, which are refused if there is a reason to."""
+        if not ways.any():
+            return hits
+        marked = ways[hits.way]
+        if reason is not None:
+            self._refuse_usage(pick(hits.event, marked), reason)
+        return hits.where(~marked)
+
+    def _without_beyond(self, hits: "_Hits") -> "_Hits":
+        """The events but for those of which more was measured than the row believes."""
+        most = hits.measures.max_quantity
+        if not len(hits.row) or most.min() == INT64_MAX:
+            return hits
+        beyond = self._usage.measured[hits.event] > most[hits.way]
+        self._draft.refuse(pick(hits.event, beyond), Reason.MAX_QUANTITY)
+        return hits.where(~beyond)
+
+    def _without_zero(self, hits: "_Hits", nothing: Flags) -> "_Hits":
+        if not nothing.any():
+            return hits
+        self._draft.refuse(pick(hits.event, nothing), Reason.ZERO_QUANTITY)
+        return hits.where(~nothing)
 
     def _note_foreign(self, hits: "_Hits") -> None:
         """A card in another currency than the book's prices nothing: no amounts are converted."""
         foreign = self._draft.books.is_foreign(hits.source, hits.row, self._usage.book[hits.event])
         if foreign is not None:
-            self._foreign.append(hits.event[foreign])
-
-    def _billable(self, hits: "_Hits") -> tuple["_Hits", Int64s]:
-        """The events that are not refused, and their billable quantities by their rows."""
-        terms = hits.source.terms
-        told = has_increments(self._product, self._rule, terms, hits.row)
-        self._draft.refuse(hits.event[~told], Reason.NO_INCREMENTS)
-        hits = hits.where(self._draft.reason[hits.event] < _FIRST_QUARANTINED)
-        return hits, billable(self._rule, terms, hits.row, self._measured(hits))
-
-    def _measured(self, hits: "_Hits") -> Int64s:
-        return self._usage.measured[hits.event]
+            self._foreign.append(numbers_of(pick(hits.event, foreign)))
 
 
 class _Hits(NamedTuple):
-    """The events that one table decides, and their rows in its terms."""
+    """The events that one table decides, their rows in its terms, and how they measure."""
 
     source: Source
-    event: Int64s
+    measures: Measures
+    event: Rows
     row: Int32s
+    way: Int32s
 
     def where(self, some: Flags) -> "_Hits":
-        return _Hits(self.source, self.event[some], self.row[some])
-
-
-def _by_source(found: Matches, rows: Int64s) -> Iterator[_Hits]:
-    for i, source in enumerate(found.sources):
-        place = np.flatnonzero(found.source == i)
-        if len(place):
-            yield _Hits(source, rows[place], source.table.patterns.row[found.pattern[place]])
+        return self._replace(event=pick(self.event, some), row=self.row[some], way=self.way[some])

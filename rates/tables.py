@@ -18,13 +18,12 @@ from rates.patterns import ALWAYS, EXACT, UNKNOWN, Patterns, country_codes, dime
 from rates.prefixes import NONE, PrefixTable, digit_counts
 from rates.products import Product
 from rates.shapes import Dimension, Questions, Shape, shapes
-from rates.usage import Texts, UsageColumns, recode
+from rates.usage import Rows, Texts, UsageColumns, pick, recode
 
 Int64s = NDArray[np.int64]
 Int32s = NDArray[np.int32]
 Int16s = NDArray[np.int16]
 Flags = NDArray[np.bool_]
-Rows = Int64s | slice
 
 _SEARCH = -2
 _CARD = ""
@@ -155,9 +154,7 @@ class ElementTable:
             search |= node >= 0
         found = np.flatnonzero(search)
         if len(found):
-            questions = self._questions(
-                usage, _rows_of(rows, found), country[found], None if part is None else part[found]
-            )
+            questions = self._questions(usage, pick(rows, found), country[found], None if part is None else part[found])
             pattern[found] = self._search(
                 questions, self.holder.take(cell[found]), None if node is None else node[found]
             )
@@ -171,12 +168,12 @@ class ElementTable:
             return None
         return np.array([self.exact.get(value, NONE) for value in text.values], dtype=np.int64)[text.codes[rows]]
 
-    def _questions(self, usage: UsageColumns, rows: Int64s, country: Int16s, part: Int32s | None) -> Questions:
+    def _questions(self, usage: UsageColumns, rows: Rows, country: Int16s, part: Int32s | None) -> Questions:
         known = {"country": country.astype(np.int32)}
         if part is not None:
             # A card that has nothing here may have a code beyond all that have.
             known[_CARD] = np.where(part < len(self.values[-1]), part, np.int32(NONE))
-        nothing = np.zeros(len(rows), dtype=np.int32)
+        nothing = np.zeros(len(country), dtype=np.int32)
         codes = []
         for name, values in zip(self.dimensions, self.values, strict=True):
             text = usage.texts.get(name)
@@ -247,10 +244,6 @@ class ElementTable:
             node = shape.keys // shape.span
             conditional[node[~plain[shape.pattern]]] = True
         return conditional
-
-
-def _rows_of(rows: Rows, some: Int64s) -> Int64s:
-    return some + (rows.start or 0) if isinstance(rows, slice) else rows[some]
 
 
 def _joined(parts: Sequence[Part]) -> Patterns:

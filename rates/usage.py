@@ -16,6 +16,37 @@ Int32s = NDArray[np.int32]
 
 MICROSECONDS_A_DAY = 86_400_000_000
 
+Rows = Int64s | slice
+"""Some rows of columns: their numbers, or a stretch `slice(start, stop)`, which costs nothing to take."""
+
+
+Flags = NDArray[np.bool_]
+Which = Flags | bool
+"""Which of n rows: bool[n], or one answer for all."""
+
+
+def pick(rows: Rows, which: Which | Int64s) -> Rows:
+    """Those of the rows that are marked, or whose places are given (int64[m])."""
+    if isinstance(which, bool):
+        return rows if which else np.empty(0, dtype=np.int64)
+    places = np.flatnonzero(which) if which.dtype == np.bool_ else which
+    return places + rows.start if isinstance(rows, slice) else rows[places]
+
+
+def inverse(which: Which) -> Which:
+    """The other rows."""
+    return not which if isinstance(which, bool) else ~which
+
+
+def count(rows: Rows) -> int:
+    """How many rows these are."""
+    return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+
+
+def numbers_of(rows: Rows) -> Int64s:
+    """The rows by their numbers, int64[n]."""
+    return np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+
 
 class Texts(NamedTuple):
     """A dictionary-encoded text column: `codes` is int32[n] into `values`, and `values[0]` is `""`."""
