@@ -848,7 +848,7 @@ def test_free_units_go_first_and_the_event_counts_where_it_starts() -> None:
     """100 minutes free; calls of 60 and 60: 100 free, 20 at 0.01 = 0.20."""
     found = lines([call(1, quantity="3600"), call(2, quantity="3600")], card(row(), **pool(free="100")))
     shown = [(one["unit_price"], one["events"], one["quantity"], one["amount"]) for one in found]
-    assert [("0", 2, "100", "0.00"), ("0.01", 0, "20", "0.20")] == shown
+    assert [("0.01", 0, "20", "0.20"), ("0", 2, "100", "0.00")] == shown
 
 
 def test_free_units_fill_no_counter() -> None:
