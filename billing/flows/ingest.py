@@ -18,7 +18,7 @@ from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken
 from billing.store.engine import Engine, transaction
 from billing.store.identity import next_batch, source_ids
 from billing.store.partitions import make_partitions
-from billing.store.ratebooks import Ratebooks, load_books, lock_books
+from billing.store.ratebooks import Ratebooks, load_books, lock_books, product_ids
 from billing.store.usage import Batch, Written, make_batch, write_batch
 from billing.usage import Parsed, micros, months_of, parse
 from rates.products import Product
@@ -36,6 +36,7 @@ class Intake:
     products: Mapping[str, Product]
     source: str | None
     _books: Ratebooks | None = None
+    _product_ids: dict[str, int] = field(default_factory=dict)
     _sources: dict[str, int] = field(default_factory=dict)
     _months: set[date] = field(default_factory=set)
 
@@ -49,6 +50,7 @@ class Intake:
         with transaction(self.engine) as connection:
             if self._books is None:
                 self._books = load_books(connection, self.products)
+                self._product_ids = product_ids(connection, self.products)
             missing = [name for name in parsed.usage.source.values if name and name not in self._sources]
             if missing:
                 self._sources |= source_ids(connection, missing)
@@ -73,7 +75,7 @@ class Intake:
             book_version=books.version,
             received_at=np.full(len(parsed.usage), micros(at), dtype=np.int64),
             source_ids=self._sources,
-            product_ids=books.product_ids,
+            product_ids=self._product_ids,
         )
 
     def _make_months(self, parsed: Parsed, at: datetime) -> None:

@@ -13,7 +13,7 @@ from billing.store.engine import Connection, Engine, transaction
 from billing.store.identity import next_batch
 from billing.store.partitions import make_partitions
 from billing.store.quarantine import Place, Waiting, let_out, next_waiting
-from billing.store.ratebooks import Ratebooks, load_books, lock_books
+from billing.store.ratebooks import Ratebooks, load_books, lock_books, product_ids
 from billing.store.usage import make_batch, write_rows
 from billing.usage import months_of
 from rates.products import Product
@@ -55,7 +55,7 @@ def release(
                 books = load_books(connection, products, books)
             some = next_waiting(connection, place, events_at_once, left_alone)
             if some is not None:
-                rated = _let_out(connection, some, books)
+                rated = _let_out(connection, some, books, products)
                 stays = rated.ratings.is_quarantined
                 released += _counted(some.reason[~stays])
                 waiting += _counted(rated.ratings.reason[stays])
@@ -67,15 +67,15 @@ def release(
     return Released(released=released, waiting=waiting)
 
 
-def _let_out(connection: Connection, some: Waiting, books: Ratebooks) -> Rated:
-    rated = rate_usage(some.usage, books.assignment, books.books, books.products)
+def _let_out(connection: Connection, some: Waiting, books: Ratebooks, products: Mapping[str, Product]) -> Rated:
+    rated = rate_usage(some.usage, books.assignment, books.books, products)
     batch = make_batch(
         rated,
         number=next_batch(connection),
         book_version=books.version,
         received_at=some.received_at,
         source_ids=some.source_ids,
-        product_ids=books.product_ids,
+        product_ids=product_ids(connection, products),
     )
     make_partitions(connection, months_of(some.usage.occurred_at[~rated.ratings.is_quarantined]))
     write_rows(connection, batch, ~batch.rated.ratings.is_quarantined)

@@ -5,7 +5,7 @@ an ingest transaction holds it shared and reads the version first. So nobody rat
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -57,7 +57,6 @@ class Ratebooks:
     assignment: Assignment
     books: Books
     products: Mapping[str, Product]
-    product_ids: Mapping[str, int]
     cards: Mapping[int, CardTable] = field(repr=False)
 
 
@@ -95,12 +94,11 @@ def load_books(connection: Connection, products: Mapping[str, Product], known: R
         assignment=assigned,
         books=_books(assigned, cards),
         products=products,
-        product_ids=product_ids(connection, products),
         cards=cards,
     )
 
 
-def product_ids(connection: Connection, names: Mapping[str, Product]) -> dict[str, int]:
+def product_ids(connection: Connection, names: Iterable[str]) -> dict[str, int]:
     """The numbers of products in the store; one that has none gets it."""
     query = "SELECT id, product_id FROM products"
     ids: dict[str, int] = dict(connection.execute(query).fetchall())

@@ -58,7 +58,7 @@ def traffic(seed: int, count: int) -> list[bytes]:
 def expected(shop: Shop, events: list[bytes]) -> list[Row]:
     """The totals of all events in one batch, in the order in which they are, summed outside of the database."""
     usage = parse(events, source=SOURCE, products=products(), at=AT).usage
-    with transaction(shop.engine) as connection:
+    with snapshot(shop.engine) as connection:
         books = load_books(connection, products())
     batch = make_batch(
         rate_usage(usage, books.assignment, books.books, products()),
