@@ -127,7 +127,7 @@ def show_(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Show an invoice with its lines, or the invoices of a month (the drafts, before they are issued)."""
-    found = list(_find(what, account))
+    found = list(invoices_of(what, account))
     if not account and _is_period(what):
         emit([_listed(invoice) for invoice in found], _LISTED, form, title=f"Invoices of {what}")
     elif form is Format.JSON:
@@ -153,7 +153,7 @@ def export(
 
     render = json_document.render if form is ExportFormat.JSON else csv_document.render
     with _written(output) as file:
-        file.writelines(render(_find(what, account)))
+        file.writelines(render(invoices_of(what, account)))
 
 
 def show_invoice(invoice: "Invoice") -> None:
@@ -274,7 +274,7 @@ def _is_period(what: str) -> bool:
     return re.fullmatch(r"[0-9]{4}-[0-9]{2}", what) is not None
 
 
-def _find(what: str, account: str) -> Iterator["Invoice"]:
+def invoices_of(what: str, account: str = "") -> Iterator["Invoice"]:
     """The invoices asked for: issued ones, else drafts. Raises InvoiceMissingError where there are none."""
     from billing.periods import Period
     from billing.store.queries.invoices import all_invoices, invoice_by_number

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from cli import accounts, cards, db, doctor, invoices, rate, scenarios, usage, verify
+from cli import accounts, cards, db, doctor, explain, invoices, rate, scenarios, usage, verify
 from cli.exits import Exit, exit_of, words_of
 from cli.output import printable, say
 
@@ -25,6 +25,7 @@ app.add_typer(accounts.app, name="accounts", rich_help_panel=BOOKS)
 app.add_typer(accounts.contracts, name="contracts", rich_help_panel=BOOKS)
 app.add_typer(usage.app, name="usage", rich_help_panel=BILLING)
 app.add_typer(invoices.app, name="invoices", rich_help_panel=BILLING)
+app.add_typer(explain.app, name="explain", rich_help_panel=BILLING)
 app.command(rich_help_panel=BILLING)(verify.verify)
 app.command(rich_help_panel=CHECKS)(rate.rate)
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=CHECKS)

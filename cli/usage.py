@@ -33,20 +33,6 @@ _WAITING = (
     text("example", faint=True),
     text("remedy", "what releases it"),
 )
-_REMEDIES = {
-    "unknown_account": "add the account",
-    "no_payer": "make an account above it pay",
-    "unknown_product": "correct the product in the source, or add its product file",
-    "no_product_rule": "give the product a rule for that day",
-    "no_contract": "add a contract from that day on",
-    "no_card": "publish the card that the contract names for that day",
-    "no_rate": "publish a card version that prices it",
-    "blocked": "publish a card version that prices it, if it should be sold",
-    "no_increments": "give the row increments",
-    "max_quantity": "have the source correct it, or raise max_quantity",
-    "currency_mismatch": "give the contract a card in the account's currency",
-    "too_old": "release it by name, with --too-old",
-}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,6 +101,7 @@ def quarantine(
     """What waits because nothing prices it or nobody owns it, and what would release it."""
     if release:
         _release(too_old=too_old)
+    from billing.explanations import REMEDIES
     from billing.store.queries.usage import waiting_usage
     from cli.db import reading
     from rates.cards import instant
@@ -130,7 +117,7 @@ def quarantine(
             "first_at": instant(each.first_at),
             "last_at": instant(each.last_at),
             "example": f"{each.source}/{each.id}",
-            "remedy": _REMEDIES.get(str(each.reason), ""),
+            "remedy": REMEDIES.get(str(each.reason), ""),
         }
         for each in found
     ]
