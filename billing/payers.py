@@ -10,9 +10,14 @@ from billing.contracts import Contract
 from billing.invoices import Party
 from billing.periods import Period
 from rates.cards import Card
+from rates.errors import TollbookError
 from rates.money import Currency
 
 _ALWAYS = datetime.max.replace(tzinfo=UTC)
+
+
+class SubjectMissingError(TollbookError):
+    """There is no such billing account, line or event to show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +43,16 @@ def payers_of(
     return {
         numbers[name]: Payer(party=party_of(accounts[name]), cards=frozenset(found)) for name, found in cards.items()
     }
+
+
+def paying(name: str, accounts: Mapping[str, Account]) -> Account:
+    """The billing account of that name. Raises SubjectMissingError, also for an account that somebody else pays for."""
+    payer = payer_of(name, accounts)
+    if payer is None or payer.id != name:
+        problem = "is no billing account"
+        remedy = f"its usage is on the invoices of {payer.id}" if payer else "see `tollbook accounts list`"
+        raise SubjectMissingError(problem, place="account", value=name, remedy=remedy)
+    return payer
 
 
 def party_of(account: Account) -> Party:

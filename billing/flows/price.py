@@ -30,6 +30,11 @@ ORDERED_EVENTS = 2_000_000
 # What data can do to a computation; anything else is the caller's own failure.
 _ACCOUNT_FAULTS = (TollbookError, ArithmeticError, LookupError, TypeError, ValueError)
 
+
+class _TooManyError(Exception):
+    """The crossing days of several accounts have more events than are read at a time."""
+
+
 TermsKey = tuple[str, frozenset[str]]
 
 
@@ -87,6 +92,10 @@ class Pricer:
         for key, members in groups.items():
             yield from self._group(members, totals_of(totals, members), self._terms(key))
 
+    def price_one(self, number: int, totals: Totals) -> PricedLines:
+        """The lines of one account; what makes that impossible is raised."""
+        return self._lines([number], totals, self.terms(number, totals))
+
     def terms(self, number: int, totals: Totals) -> Terms:
         """What one account's totals are priced with."""
         return self._terms(self._keys([number], totals)[number])
@@ -126,28 +135,27 @@ class Pricer:
 
     def _group(self, numbers: Sequence[int], totals: Totals, terms: Terms) -> Iterator[PricedLines]:
         """The lines of accounts that share terms, or of their halves where that is too much or goes wrong."""
-        lines = None
         try:
             lines = self._lines(numbers, totals, terms)
-        except _ACCOUNT_FAULTS as fault:
+        except (*_ACCOUNT_FAULTS, _TooManyError) as fault:
             if len(numbers) == 1:
                 self.failed[numbers[0]] = f"{type(fault).__name__}: {fault}"
                 return
-        if lines is not None:
+        else:
             yield lines
             return
         middle = len(numbers) // 2
         for half in (numbers[:middle], numbers[middle:]):
             yield from self._group(half, totals_of(totals, half), terms)
 
-    def _lines(self, numbers: Sequence[int], totals: Totals, terms: Terms) -> PricedLines | None:
-        """The lines, after reading the events of crossing days; None where these are too many for one reading."""
+    def _lines(self, numbers: Sequence[int], totals: Totals, terms: Terms) -> PricedLines:
+        """The lines, after reading the events of crossing days. Raises _TooManyError where one reading has too many."""
         crossings = no_totals()
         while len((wanted := crossing_days(totals, crossings, terms)).payer):
             days = _days(wanted.payer, wanted.day)
             events = int(totals.events[np.isin(_days(totals.payer, totals.day), days)].sum())
             if events > ORDERED_EVENTS and len(numbers) > 1:
-                return None
+                raise _TooManyError
             crossings = crossings.plus(read_crossings(self.reading, wanted))
         return price(totals, crossings, terms, payers=numbers)
 

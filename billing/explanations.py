@@ -1,0 +1,187 @@
+"""Explanations: of a line, the events that add up to it; of an event, how it came to its lines."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+
+from billing.invoices import InvoiceLine, peoples_quantity
+from rates.lines import FLAT, LineKey
+from rates.money import Currency, format_fraction, format_minor
+from rates.pricing import Placements
+from rates.quantities import Increments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventShare:
+    """What one event adds to a line: whether it is counted there, its base units, and the exact amount."""
+
+    source: str
+    id: str
+    events: int
+    base_quantity: int
+    exact_amount: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineExplanation:
+    """A line and the events on it, a page of them. `adds_up`: the units of all events on it are the line's.
+
+    `outdated`: usage has changed since the invoice, so that what is shown is not what was billed.
+    """
+
+    account: str
+    period: str
+    line: InvoiceLine
+    arithmetic: str
+    events: int
+    base_quantity: int
+    page: tuple[EventShare, ...]
+    outdated: bool
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the events found are the line's events, and their units its units."""
+        flat = self.line.element == FLAT
+        return flat or (self.events, self.base_quantity) == (self.line.events, self.line.base_quantity)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One of the lines that an event lies on. `line_no` is its number on the account's invoice or draft, 0 for none."""
+
+    element: str
+    line_no: int
+    card: str
+    row: int
+    matched: str
+    destination: str
+    tier: str
+    counter: str
+    position: str
+    base_quantity: int
+    base_unit: str
+    arithmetic: str
+    exact_amount: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventExplanation:
+    """An event and what became of it. Where nothing is due, `reason` says why, and `remedy` what would change it."""
+
+    source: str
+    id: str
+    account: str
+    payer: str
+    product: str
+    occurred_at: datetime
+    received_at: datetime
+    to: str
+    from_: str
+    country: str
+    status: str
+    measured: int
+    increments: str
+    billed: int
+    reason: str
+    remedy: str
+    parts: tuple[Part, ...]
+
+
+def line_arithmetic(line: InvoiceLine, currency: Currency) -> str:
+    """`6240 second ÷ 60 = 104 minute × 0.014 = 1.456, rounded 1.46 USD`."""
+    exact = exact_amount(line.base_quantity, line.unit_size, line.unit_price)
+    rounded = format_minor(line.amount_minor, currency)
+    said = (
+        f"{units(line.base_quantity, line.unit_size, line.base_unit, line.unit)} × {format_fraction(line.unit_price)}"
+    )
+    return f"{said} = {exact}, rounded {rounded} {currency}"
+
+
+def exact_amount(base_quantity: int, unit_size: int, unit_price: Fraction) -> str:
+    """What some base units cost before any rounding, in major units."""
+    return format_fraction(Fraction(base_quantity, unit_size) * unit_price)
+
+
+def units(base_quantity: int, unit_size: int, base_unit: str, unit: str) -> str:
+    """Base units as units: `90 second ÷ 60 = 1.5 minute`; the same unit is said once."""
+    if unit_size == 1:
+        return f"{base_quantity} {unit}"
+    return f"{base_quantity} {base_unit} ÷ {unit_size} = {peoples_quantity(base_quantity, unit_size)} {unit}"
+
+
+def part_arithmetic(key: LineKey, base_quantity: int) -> str:
+    """What one event's units on a line cost, before any rounding."""
+    amount = exact_amount(base_quantity, key.unit_size, key.unit_price)
+    said = units(base_quantity, key.unit_size, key.base, key.unit)
+    return f"{said} × {format_fraction(key.unit_price)} = {amount}"
+
+
+def increments_in_words(increments: Increments | None, measured: int, billed: int) -> str:
+    """`61 -> first 60, then 1 step of 60 -> 120`."""
+    if increments is None or measured == 0 or billed == 0:
+        return f"{measured} -> {billed}"
+    if measured <= increments.first:
+        return f"{measured} -> the first {increments.first} -> {billed} ({increments})"
+    steps = -(-(measured - increments.first) // increments.next)
+    return f"{measured} -> first {increments.first}, then {steps} × {increments.next} -> {billed} ({increments})"
+
+
+def matched_prefix(prefixes: Sequence[str], number: str, *, exact: bool) -> str:
+    """The longest of a row's prefixes that a number begins with; `any` for a row without prefixes."""
+    if not prefixes:
+        return "any"
+    digits = number.removeprefix("+")
+    fitting = (prefix for prefix in prefixes if (digits == prefix if exact else digits.startswith(prefix)))
+    return max(fitting, key=len, default="")
+
+
+def line_number(lines: Sequence[InvoiceLine], key: LineKey) -> int:
+    """The number, from 1, of the line of a key; 0 where there is none."""
+    return next((number for number, line in enumerate(lines, start=1) if key_of_line(line) == key), 0)
+
+
+def key_of_line(line: InvoiceLine) -> LineKey:
+    """What makes a line one line."""
+    return LineKey(
+        line.product,
+        line.element,
+        line.country,
+        line.destination,
+        line.tier,
+        line.unit_price,
+        line.unit,
+        line.unit_size,
+        line.base_unit,
+    )
+
+
+def parts_on(placed: Placements, key: LineKey) -> list[tuple[int, int, int]]:
+    """(event, whether it is counted, base units) of all that lies on a line, by event."""
+    if key not in placed.keys:
+        return []
+    here = placed.key == placed.keys.index(key)
+    columns = (placed.event[here].tolist(), placed.events[here].tolist(), placed.quantity[here].tolist())
+    together: dict[int, tuple[int, int]] = {}
+    for event, counted, quantity in zip(*columns, strict=True):
+        before = together.get(event, (0, 0))
+        together[event] = (before[0] + counted, before[1] + quantity)
+    return [(event, *together[event]) for event in sorted(together)]
+
+
+REMEDIES: Mapping[str, str] = {
+    "unknown_account": "add the account",
+    "no_payer": "say who pays: pays = true at the account or above it",
+    "unknown_product": "give the product a file",
+    "no_product_rule": "give the product a rule from that day on",
+    "no_contract": "give the account a contract from that day on",
+    "no_card": "publish a version of the contract's cards from that instant on",
+    "no_rate": "publish a card with a rate for it",
+    "blocked": "the card blocks this usage: publish another if it is to be billed",
+    "no_increments": "give the rate its increments",
+    "max_quantity": "it is longer than the rate allows: have the source looked at",
+    "currency_mismatch": "use a card in the account's currency",
+    "too_old": "a person decides: it is older than what is billed",
+    "pending": "its outcome is still to be reported",
+}
+"""Reason -> what would have it billed."""

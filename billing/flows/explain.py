@@ -1,0 +1,254 @@
+"""Explain a line by its events, and an event by its card, its prefix, its increments, its tiers and its price."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from billing.accounts import payer_of
+from billing.drafts import NO_TOTALS_SHA256, totals_sha256
+from billing.explanations import (
+    REMEDIES,
+    EventExplanation,
+    EventShare,
+    LineExplanation,
+    Part,
+    exact_amount,
+    increments_in_words,
+    key_of_line,
+    line_arithmetic,
+    line_number,
+    matched_prefix,
+    part_arithmetic,
+    parts_on,
+)
+from billing.flows.price import Pricer
+from billing.invoices import InvoiceLine, lines_by_payer, peoples_quantity
+from billing.payers import SubjectMissingError, payers_of, paying
+from billing.periods import Period
+from billing.store.accounts import read_accounts
+from billing.store.engine import Connection, Engine, snapshot
+from billing.store.queries.explain import (
+    Ordered,
+    RateRow,
+    StoredEvent,
+    read_elements_in_order,
+    read_event,
+    read_usage_in_order,
+)
+from billing.store.queries.invoices import read_invoices
+from rates.lines import FLAT, LineKey, key_of
+from rates.money import exact
+from rates.numbering import COUNTRIES
+from rates.prices import USAGE
+from rates.pricing import Placements, place
+from rates.products import Product
+from rates.quantities import Increments
+from rates.tiers import Measure
+from rates.usage import Totals
+
+PAGE = 20
+
+
+def explain_line(
+    engine: Engine,
+    products: Mapping[str, Product],
+    period: Period,
+    account: str,
+    number: int,
+    *,
+    first: int = 0,
+    size: int = PAGE,
+) -> LineExplanation:
+    """The events on a line of an account's invoice (or draft, or bill as of now), `size` of them from `first` on."""
+    with snapshot(engine) as connection:
+        month = _Month.read(connection, products, period, account)
+        if not 1 <= number <= len(month.lines):
+            remedy = f"its lines are numbered 1 to {len(month.lines)}" if month.lines else "it has no lines"
+            raise SubjectMissingError("no such line", place=f"{account} {period}", value=str(number), remedy=remedy)
+        line = month.lines[number - 1]
+        source, shares = month.shares(line)
+        page = shares[first : first + size]
+        identities = source.identities(np.array([event for event, *_ in page], dtype=np.int64)) if source else []
+        return LineExplanation(
+            account=account,
+            period=str(period),
+            line=line,
+            arithmetic=line_arithmetic(line, month.pricer.payers[month.payer].party.currency),
+            events=sum(counted for _, counted, _ in shares),
+            base_quantity=sum(quantity for *_, quantity in shares),
+            page=tuple(
+                EventShare(
+                    source=name,
+                    id=identity,
+                    events=counted,
+                    base_quantity=quantity,
+                    exact_amount=exact_amount(quantity, line.unit_size, line.unit_price),
+                )
+                for (name, identity), (_, counted, quantity) in zip(identities, page, strict=True)
+            ),
+            outdated=month.outdated,
+        )
+
+
+def explain_event(engine: Engine, products: Mapping[str, Product], source: str, identity: str) -> EventExplanation:
+    """What became of one event and why."""
+    with snapshot(engine) as connection:
+        event = read_event(connection, source, identity)
+        if event is None:
+            problem, remedy = "no such event was ever accepted", "check its source and its id"
+            raise SubjectMissingError(problem, place=source, value=identity, remedy=remedy)
+        accounts = read_accounts(connection)
+        payer = payer_of(event.account, accounts.accounts)
+        parts: tuple[Part, ...] = ()
+        if payer is not None and (event.price_id or event.elements):
+            month = _Month.read(connection, products, Period.at(event.occurred_at), payer.id)
+            parts = tuple(month.parts(event))
+        increments = _increments(event, products)
+        return EventExplanation(
+            source=source,
+            id=identity,
+            account=event.account,
+            payer="" if payer is None else payer.id,
+            product=event.product,
+            occurred_at=event.occurred_at,
+            received_at=event.received_at,
+            to=event.to,
+            from_=event.from_,
+            country=event.country,
+            status=event.status,
+            measured=event.measured,
+            increments=increments_in_words(increments, event.measured, event.billed),
+            billed=event.billed,
+            reason=event.reason,
+            remedy=REMEDIES.get(event.reason, ""),
+            parts=parts,
+        )
+
+
+def _increments(event: StoredEvent, products: Mapping[str, Product]) -> Increments | None:
+    product = products.get(event.product)
+    if event.rate is None or product is None or not product.timed:
+        return None
+    rule = product.rule_at(event.occurred_at)
+    written = event.rate.cells.get("increments")
+    return Increments.parse(written) if written else rule.increments if rule else None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Month:
+    """A payer's period: its bill, and all of its usage in order."""
+
+    connection: Connection
+    period: Period
+    payer: int
+    pricer: Pricer
+    totals: Totals
+    lines: Sequence[InvoiceLine]
+    outdated: bool
+    usage: Ordered
+    placed: Placements
+
+    @classmethod
+    def read(cls, connection: Connection, products: Mapping[str, Product], period: Period, account: str) -> "_Month":
+        """Read an account's invoice of a period, else its draft, else price it as of now; and its usage."""
+        accounts = read_accounts(connection)
+        payer = accounts.numbers[paying(account, accounts.accounts).id]
+        payers = payers_of(accounts.accounts, accounts.contracts, accounts.numbers, period)
+        pricer = Pricer.begin(connection, period, products, payers)
+        totals = pricer.read([payer])
+        stored = [
+            invoice
+            for final in (True, False)
+            for invoice in read_invoices(connection, period, final=final, account=account)
+        ]
+        if stored:
+            lines: Sequence[InvoiceLine] = stored[0].lines
+            outdated = stored[0].billed_sha256 != totals_sha256(totals).get(payer, NO_TOTALS_SHA256)
+        else:
+            priced = list(pricer.price([payer], totals))
+            lines = [line for each in priced for line in lines_by_payer(each, str(period)).get(payer, [])]
+            outdated = False
+        usage = read_usage_in_order(connection, payer, period)
+        return cls(
+            connection=connection,
+            period=period,
+            payer=payer,
+            pricer=pricer,
+            totals=totals,
+            lines=lines,
+            outdated=outdated,
+            usage=usage,
+            placed=place(usage.totals, pricer.terms(payer, totals)),
+        )
+
+    def shares(self, line: InvoiceLine) -> tuple[Ordered | None, list[tuple[int, int, int]]]:
+        """What lies on a line: (row, whether it is counted, base units), and the rows that these are of."""
+        key = key_of_line(line)
+        if line.element == FLAT:
+            return None, []
+        if line.element == USAGE:
+            return self.usage, parts_on(self.placed, key)
+        elements = read_elements_in_order(self.connection, self.payer, self.period)
+        pairs = np.stack([elements.totals.price.astype(np.int64), elements.totals.country], axis=1)
+        kinds, kind = np.unique(pairs, axis=0, return_inverse=True)
+        alike = [self._element_key(price_id, COUNTRIES[country]) == key for price_id, country in kinds.tolist()]
+        rows = np.flatnonzero(np.array(alike, dtype=bool)[kind.reshape(-1)]).tolist()
+        return elements, [(row, 1, int(elements.totals.quantity[row])) for row in rows]
+
+    def parts(self, event: StoredEvent) -> list[Part]:
+        """The lines that an event lies on."""
+        found = []
+        if event.price_id and event.rate is not None:
+            found += self._usage_parts(event, event.rate)
+        for element in event.elements:
+            key = self._element_key(element.price_id, event.country)
+            found.append(self._part(key, element.billed, element.rate, event, "", ""))
+        return found
+
+    def _usage_parts(self, event: StoredEvent, rate: RateRow) -> list[Part]:
+        row = self.usage.row_of(event.source, event.id)
+        price = self.pricer.prices[event.price_id]
+        here = np.flatnonzero(self.placed.event == row)
+        position = int(self.placed.position[row])
+        terms = self.pricer.terms(self.payer, self.totals)
+        schedule = terms.schedule_of(price)
+        stood = ""
+        if schedule is not None and position >= 0:
+            size = 1 if schedule.measure is Measure.EVENTS else terms.unit_size(schedule.unit, schedule.fill)
+            stood = f"{peoples_quantity(position, size)} {schedule.unit}"
+        return [
+            self._part(
+                self.placed.keys[int(self.placed.key[part])],
+                int(self.placed.quantity[part]),
+                rate,
+                event,
+                price.schedule,
+                stood,
+            )
+            for part in here.tolist()
+        ]
+
+    def _part(
+        self, key: LineKey, quantity: int, rate: RateRow, event: StoredEvent, counter: str, position: str
+    ) -> Part:
+        prefixes = rate.cells.get("prefixes", "").split()
+        return Part(
+            element=key.element,
+            line_no=line_number(self.lines, key),
+            card=rate.card,
+            row=rate.row,
+            matched=matched_prefix(prefixes, event.to, exact=rate.cells.get("exact") == "true"),
+            destination=key.destination,
+            tier=key.tier,
+            counter=counter,
+            position=position,
+            base_quantity=quantity,
+            base_unit=key.base,
+            arithmetic=part_arithmetic(key, quantity),
+            exact_amount=exact_amount(quantity, key.unit_size, key.unit_price),
+        )
+
+    def _element_key(self, price_id: int, country: str) -> LineKey:
+        price = self.pricer.prices[price_id]
+        return key_of(price, country, "", exact(price.prices[0]))

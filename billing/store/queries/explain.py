@@ -1,0 +1,205 @@
+"""What explanations read: the events of one payer in order, what each was reported as, and the row that rated it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from billing.periods import Period
+from billing.store.bulk import Table, copy_out
+from billing.store.engine import Connection
+from rates.cards import instant
+from rates.numbering import COUNTRIES
+from rates.rating import REASONS
+from rates.usage import Totals
+
+_COLUMNS = {
+    "payer": pa.int64(),
+    "account": pa.int64(),
+    "price": pa.int32(),
+    "country": pa.string(),
+    "day": pa.int32(),
+    "quantity": pa.int64(),
+    "source": pa.string(),
+    "id": pa.string(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered:
+    """Priced usage of one payer, or further elements of it, in chronological order: one row each, and whose it is."""
+
+    totals: Totals
+    source: Table
+    id: Table
+
+    def identities(self, rows: NDArray[np.int64]) -> list[tuple[str, str]]:
+        """(source, id) of some rows."""
+        wanted = pa.array(rows)
+        return list(zip(self.source.take(wanted).to_pylist(), self.id.take(wanted).to_pylist(), strict=True))
+
+    def row_of(self, source: str, identity: str) -> int:
+        """The row of an event, -1 where it is not here."""
+        here = pc.and_(pc.equal(self.id, identity), pc.equal(self.source, source))
+        return int(pc.index(here, True).as_py())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateRow:
+    """A row of a published card: which card, the row's number in it, and its cells as they were written."""
+
+    card: str
+    row: int
+    cells: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredElement:
+    """A further element of an event."""
+
+    price_id: int
+    billed: int
+    rate: RateRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """An event as it is stored. `reason` is "" where it is priced; `payer` 0 and `account_id` 0 where nobody pays."""
+
+    source: str
+    id: str
+    account: str
+    product: str
+    occurred_at: datetime
+    received_at: datetime
+    to: str
+    from_: str
+    measured: int
+    billed: int
+    status: str
+    country: str
+    reason: str
+    quarantined: bool
+    payer: int
+    price_id: int
+    rate: RateRow | None
+    elements: tuple[StoredElement, ...]
+
+
+def read_usage_in_order(connection: Connection, payer: int, period: Period) -> Ordered:
+    """The priced usage of a payer in a period, in order: occurred_at, source, id (as bytes)."""
+    return _ordered(connection, "events", payer, period)
+
+
+def read_elements_in_order(connection: Connection, payer: int, period: Period) -> Ordered:
+    """The further elements (setup fees, surcharges, fees) of a payer's events in a period, in the same order."""
+    return _ordered(connection, "event_elements", payer, period)
+
+
+def read_event(connection: Connection, source: str, identity: str) -> StoredEvent | None:
+    """One event, wherever it is."""
+    cursor = connection.cursor(row_factory=dict_row)
+    known = cursor.execute(_IDENTITY, [source, identity]).fetchone()
+    if known is None:
+        return None
+    place = {**known, "id": identity}
+    row = cursor.execute(_EVENT, place).fetchone() or cursor.execute(_QUARANTINED, place).fetchone()
+    if row is None:
+        return None
+    elements = cursor.execute(_ELEMENTS, place).fetchall()
+    rates = read_rates(connection, [each["rate_id"] for each in (row, *elements) if each["rate_id"] is not None])
+    return StoredEvent(
+        source=source,
+        id=identity,
+        account=row["account"],
+        product=row["product"],
+        occurred_at=row["occurred_at"],
+        received_at=row["received_at"],
+        to=_address(row["rated_to_e164"] or row["to_e164"], row["to_address"]),
+        from_=_address(row["from_e164"], row["from_address"]),
+        measured=row["measured"],
+        billed=row["billed"],
+        status=row["status"] or "",
+        country=row["country"] or "",
+        reason=str(REASONS[row["reason"]] or ""),
+        quarantined=row["quarantined"],
+        payer=row["payer_id"] or 0,
+        price_id=row["price_id"] or 0,
+        rate=rates.get(row["rate_id"]),
+        elements=tuple(
+            StoredElement(price_id=each["price_id"], billed=each["billed"], rate=rates[each["rate_id"]])
+            for each in elements
+        ),
+    )
+
+
+def read_rates(connection: Connection, ids: Sequence[int]) -> dict[int, RateRow]:
+    """Rows of published cards by their ids."""
+    found = {}
+    for row in connection.cursor(row_factory=dict_row).execute(_RATES, [list(ids)]):
+        version = f"{row.pop('card_id')}@{instant(row.pop('begins'))}"
+        number, place = row.pop("rate_id"), row.pop("row")
+        cells = {name: value for name, value in row.items() if value is not None and name != "card_version_id"}
+        found[number] = RateRow(card=version, row=place, cells=cells)
+    return found
+
+
+def _ordered(connection: Connection, table: str, payer: int, period: Period) -> Ordered:
+    query = sql.SQL("""
+        SELECT payer_id, account_id, price_id, country, (occurred_at AT TIME ZONE 'UTC')::date - DATE '1970-01-01',
+               billed, sources.id, event.id
+        FROM {} AS event JOIN sources USING (source_id)
+        WHERE payer_id = %s AND occurred_at >= %s AND occurred_at < %s AND price_id IS NOT NULL
+        ORDER BY occurred_at, sources.id, event.id, price_id
+    """).format(sql.Identifier(table))
+    rows = copy_out(connection, query, _COLUMNS, [payer, period.opens, period.closes])
+    columns = {name: rows[name].combine_chunks() for name in _COLUMNS}
+    numbers = {name: columns[name].to_numpy(zero_copy_only=False) for name in ("payer", "account", "price", "day")}
+    country = pc.index_in(columns["country"], pa.array(COUNTRIES)).cast(pa.int16())
+    totals = Totals(
+        country=country.to_numpy(zero_copy_only=False),
+        events=np.ones(len(rows), dtype=np.int64),
+        quantity=columns["quantity"].to_numpy(zero_copy_only=False),
+        **numbers,
+    )
+    return Ordered(totals=totals, source=columns["source"], id=columns["id"])
+
+
+def _address(number: int | None, address: str | None) -> str:
+    return f"+{number}" if number else address or ""
+
+
+_IDENTITY = """
+    SELECT occurred_at, source_id, payer_id AS payer FROM event_identity JOIN sources USING (source_id)
+    WHERE sources.id = %s AND event_identity.id = %s
+"""
+
+_EVENT = """
+    SELECT accounts.id AS account, products.id AS product, event.*, false AS quarantined
+    FROM events AS event JOIN accounts USING (account_id) JOIN products USING (product_id)
+    WHERE payer_id = coalesce(%(payer)s, payer_id) AND occurred_at = %(occurred_at)s AND source_id = %(source_id)s
+      AND event.id = %(id)s
+"""
+
+_QUARANTINED = """
+    SELECT *, true AS quarantined, NULL AS rate_id, NULL AS price_id, NULL AS payer_id, '' AS country, 0 AS billed
+    FROM quarantine AS event WHERE source_id = %(source_id)s AND event.id = %(id)s
+"""
+
+_ELEMENTS = """
+    SELECT rate_id, price_id, billed FROM event_elements
+    WHERE payer_id = coalesce(%(payer)s, payer_id) AND occurred_at = %(occurred_at)s AND source_id = %(source_id)s
+      AND id = %(id)s
+    ORDER BY price_id
+"""
+
+_RATES = """
+    SELECT card_id, card_versions.effective_from AS begins, rates.*
+    FROM rates JOIN card_versions USING (card_version_id) WHERE rate_id = ANY(%s)
+"""
