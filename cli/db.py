@@ -1,7 +1,8 @@
 """`tollbook db`: the embedded PostgreSQL and the schema; and the way of all other commands to the database."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -82,14 +83,19 @@ def engine(*, check: bool = True) -> "Engine":
 @contextmanager
 def reading() -> "Iterator[Connection]":
     """The database at one moment, to read from."""
-    from billing.store.engine import snapshot
-
     opened = engine()
     try:
-        with snapshot(opened) as connection:
+        with reading_from(opened) as connection:
             yield connection
     finally:
         opened.dispose()
+
+
+def reading_from(opened: "Engine") -> "AbstractContextManager[Connection]":
+    """A database at one moment, to read from."""
+    from billing.store.engine import snapshot
+
+    return snapshot(opened)
 
 
 @contextmanager
@@ -118,8 +124,8 @@ def writing() -> "Iterator[Engine]":
         opened.dispose()
 
 
-def new_database(name: str) -> "tuple[Engine, str]":
-    """A database of the embedded PostgreSQL, made anew whatever DATABASE_URL says, and its address."""
+def new_database(name: str) -> "tuple[Engine, str, Path]":
+    """A database of the embedded PostgreSQL, made anew whatever DATABASE_URL says; its address; the data folder."""
     import os
 
     from billing.store import embedded
@@ -128,7 +134,7 @@ def new_database(name: str) -> "tuple[Engine, str]":
     embedded.ensure_running(cluster, say)
     embedded.drop_database(cluster, name)
     address = embedded.create_database(cluster, name)
-    return _upgraded(address.sqlalchemy_url), address.libpq_uri
+    return _upgraded(address.sqlalchemy_url), address.libpq_uri, cluster.data
 
 
 def _upgraded(address: str) -> "Engine":

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import typer
 
-from cli import accounts, cards, db, doctor, explain, invoices, rate, scenarios, usage, verify
+from cli import accounts, cards, db, doctor, explain, invoices, rate, scenarios, statement, usage, verify
+from cli.demo import command as demo
 from cli.exits import Exit, exit_of, words_of
 from cli.output import printable, say
 
@@ -25,12 +26,14 @@ app.add_typer(accounts.app, name="accounts", rich_help_panel=BOOKS)
 app.add_typer(accounts.contracts, name="contracts", rich_help_panel=BOOKS)
 app.add_typer(usage.app, name="usage", rich_help_panel=BILLING)
 app.add_typer(invoices.app, name="invoices", rich_help_panel=BILLING)
+app.command(rich_help_panel=BILLING)(statement.statement)
 app.add_typer(explain.app, name="explain", rich_help_panel=BILLING)
 app.command(rich_help_panel=BILLING)(verify.verify)
 app.command(rich_help_panel=CHECKS)(rate.rate)
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=CHECKS)
 app.add_typer(db.app, name="db", rich_help_panel=MACHINE)
 app.command(rich_help_panel=MACHINE)(db.migrate)
+app.command(rich_help_panel=MACHINE)(demo.demo)
 app.command(rich_help_panel=MACHINE)(doctor.doctor)
 
 

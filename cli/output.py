@@ -86,7 +86,7 @@ def emit_record(record: Row, form: Format, *, title: str = "") -> None:
             for key, value in record.items()
             if value not in (None, "", [])
         ]
-        show(table(rows, [text("fact", faint=True), text("value")], title=title, header=False))
+        show(table(rows, [text("fact", faint=True), text("value")], title=title, header=False), "")
 
 
 def emit_json(document: object) -> None:
@@ -112,13 +112,11 @@ def table(
 ) -> "RenderableType":
     """A table for people."""
     from rich import box
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     shown = Table(
-        title=title or None,
-        title_justify="left",
-        title_style="bold",
         box=box.SIMPLE_HEAD if header else None,
         show_header=header,
         show_footer=total is not None,
@@ -134,7 +132,8 @@ def table(
         )
     for row in rows:
         shown.add_row(*(Text(shape(row.get(column.key), column)) for column in columns))
-    return shown
+    # Not the table's own title: that is wrapped to the width of the table.
+    return Group(Text(title, style="bold"), shown) if title else shown
 
 
 def shape(value: object, column: Column) -> str:
@@ -175,9 +174,9 @@ def money(amount: str, currency: str) -> str:
     return f"{grouped(amount)} {currency}"
 
 
-def show(*renderables: "RenderableType") -> None:
+def show(*renderables: "RenderableType", style: str | None = None) -> None:
     """Print for people, on stdout."""
-    _console(sys.stdout).print(*renderables, sep="\n")
+    _console(sys.stdout).print(*renderables, sep="\n", style=style)
 
 
 def say(message: str) -> None:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -16,6 +17,7 @@ from cli.output import Format, FormatOption, emit, emit_json, number, progress, 
 if TYPE_CHECKING:
     from billing.payloads import Chunk
     from billing.receipts import Taken
+    from billing.store.engine import Engine
 
 app = typer.Typer(no_args_is_help=True, help="Usage: import it, and look after what waits in quarantine.")
 
@@ -41,7 +43,7 @@ class Summary:
 
     events: Counter[tuple[str, str]] = field(default_factory=Counter)
     first: dict[tuple[str, str], int] = field(default_factory=dict)
-    shown: list[str] = field(default_factory=list)
+    shown: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, taken: "Taken") -> None:
         """Count a chunk that is committed."""
@@ -53,7 +55,7 @@ class Summary:
             self.events[outcome, finding.reason] += 1
             self.first.setdefault((outcome, finding.reason), line)
             if len(self.shown) < SHOWN and outcome in {"rejected", "conflict"}:
-                self.shown.append(f"line {line}{finding.pointer and ' '}{finding.pointer}: {finding.reason}")
+                self.shown.append((line, f"line {line}{finding.pointer and ' '}{finding.pointer}: {finding.reason}"))
         for each, count in receipt.counts().items():
             if count > told[each]:
                 self.events[str(each), ""] += count - told[each]
@@ -84,7 +86,7 @@ def import_(
         with _refusals(rejects) as refuse:
             _import(file, source, summary, refuse, dry_run=dry_run)
     finally:
-        _show(summary, source, form)
+        show_summary(summary, source, form)
     if rejects is not None and summary.count("rejected") + summary.count("conflict"):
         say(f"The lines that were not taken, with the reasons: {rejects}")
     raise typer.Exit(_exit(summary))
@@ -140,29 +142,52 @@ def fold() -> None:
         raise typer.Exit(Exit.NOTHING_TO_DO)
 
 
-def _import(file: Path, source: str, summary: Summary, refuse: "Refuse", *, dry_run: bool) -> None:
-    from billing.flows.fold import fold as fold_all
+def import_file(
+    engine: "Engine", file: Path, source: str, summary: Summary, *, at: datetime, refuse: "Refuse | None" = None
+) -> None:
+    """Take a file in, with a progress bar; `summary` and `refuse` hear of each chunk when it is committed."""
     from billing.flows.ingest import import_usage
     from billing.sources.ndjson import read_chunks
-    from cli.db import writing
-    from cli.payloads import opened
-    from cli.world import now, products
+    from cli.world import products
 
-    with opened(file) as stream, progress(file.name, _size(file)) as count:
+    with _read(file) as (stream, count):
 
         def on_chunk(taken: "Taken") -> None:
             summary.add(taken)
-            refuse(taken)
-            if _size(file) is not None:
-                count(stream.tell())
+            if refuse is not None:
+                refuse(taken)
+            count()
 
-        if dry_run:
+        import_usage(engine, source, read_chunks(stream), products=products(), at=at, on_chunk=on_chunk)
+
+
+def _import(file: Path, source: str, summary: Summary, refuse: "Refuse", *, dry_run: bool) -> None:
+    from billing.flows.fold import fold as fold_all
+    from billing.sources.ndjson import read_chunks
+    from cli.db import writing
+    from cli.world import now
+
+    if dry_run:
+        with _read(file) as (stream, count):
             for chunk in read_chunks(stream):
-                on_chunk(_checked(chunk, source))
-            return
-        with writing() as engine:
-            import_usage(engine, source, read_chunks(stream), products=products(), at=now(), on_chunk=on_chunk)
-            fold_all(engine)
+                taken = _checked(chunk, source)
+                summary.add(taken)
+                refuse(taken)
+                count()
+        return
+    with writing() as engine:
+        import_file(engine, file, source, summary, at=now(), refuse=refuse)
+        fold_all(engine)
+
+
+@contextmanager
+def _read(file: Path) -> "Iterator[tuple[BinaryIO, Callable[[], None]]]":
+    """A file as a stream, and what shows how much of it was read."""
+    from cli.payloads import opened
+
+    size = file.stat().st_size if file.is_file() else None
+    with opened(file) as stream, progress(file.name, size) as count:
+        yield stream, lambda: count(stream.tell()) if size is not None else None
 
 
 def _checked(chunk: "Chunk", source: str) -> "Taken":
@@ -200,13 +225,10 @@ def _append(file: BinaryIO, lines: bytes) -> None:
     file.flush()  # told as soon as the chunk is committed
 
 
-def _size(file: Path) -> int | None:
-    return file.stat().st_size if file.is_file() else None
-
-
-def _show(summary: Summary, source: str, form: Format) -> None:
-    for line in summary.shown:
-        say(line)
+def show_summary(summary: Summary, source: str, form: Format) -> None:
+    """Print what an import came to."""
+    for _, words in sorted(summary.shown):
+        say(words)
     refused = summary.count("rejected") + summary.count("conflict")
     if refused > len(summary.shown):
         say(f"… and {refused - len(summary.shown):,} more lines were not taken")

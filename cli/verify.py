@@ -25,12 +25,17 @@ def verify(period: PeriodArgument, form: FormatOption = Format.TABLE) -> None:
 
     month = Period.parse(period)
     with writing() as engine:
-        found = verify_period(engine, products(), product_tables(), month, processes=min(os.cpu_count() or 1, 8))
+        found = verify_period(engine, products(), product_tables(), month, processes=processes())
     show_verification(found, form)
     if not found.agrees:
         raise typer.Exit(Exit.ERROR)
     if not found.events and not found.accounts:
         raise typer.Exit(Exit.NOTHING_TO_DO)
+
+
+def processes() -> int:
+    """How many processes rate at once: more than a few are slower than the database."""
+    return min(os.cpu_count() or 1, 8)
 
 
 def show_verification(found: "Verification", form: Format) -> None:

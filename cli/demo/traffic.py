@@ -27,6 +27,41 @@ Int64s = NDArray[np.int64]
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
 DAYS = 31
+OFTEN_CALLED = (
+    *[
+        "44",
+        "49",
+        "33",
+        "52",
+        "91",
+        "34",
+        "39",
+        "31",
+        "353",
+        "61",
+        "81",
+        "55",
+        "63",
+        "86",
+        "46",
+        "41",
+        "32",
+        "48",
+        "972",
+        "65",
+        "27",
+        "57",
+        "971",
+        "351",
+        "90",
+        "62",
+        "1",
+        "7",
+    ],
+    "",
+)
+"""Country codes in the order in which they are called; then all others."""
+
 UNKNOWN_PREFIXES = ("8835100", "979", "8829999")
 UNKNOWN_ACCOUNT = "closed-account"
 
@@ -149,12 +184,12 @@ def _american(dice: Dice, n: int) -> Texts:
 
 
 def _foreign(dice: Dice, n: int, card: Card) -> Texts:
-    """Numbers below prefixes that the card prices, the first countries most often; and a few below none."""
+    """Numbers below prefixes that the card prices, of some countries most often; and a few below none."""
     cells = column(card.rows, "prefixes").cast(pa.string()).to_pylist()
-    known = [prefix for cell in dict.fromkeys(cells) for prefix in cell.split() if prefix != "1"]
-    weights = 1 / np.arange(1, len(known) + 1)
-    shuffled = [known[i] for i in np.random.default_rng(1).permutation(len(known))]
-    prefix = _pick(dice, shuffled, n, weights / weights.sum())
+    known = sorted({prefix for cell in cells for prefix in cell.split()} - {"1"})
+    often = sorted(known, key=lambda prefix: next(i for i, code in enumerate(OFTEN_CALLED) if prefix.startswith(code)))
+    weights = np.arange(1, len(known) + 1) ** -1.2
+    prefix = _pick(dice, often, n, weights / weights.sum())
     strange = pa.array(dice.random(n) < UNKNOWN_PREFIX)
     prefix = pc.if_else(strange, _pick(dice, UNKNOWN_PREFIXES, n), prefix)
     return pc.binary_join_element_wise("+", prefix, _digits(dice, n, 4), "000", "")

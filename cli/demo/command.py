@@ -1,0 +1,212 @@
+"""`tollbook demo`: one month of a communications platform, for real, from usage to verified invoices."""
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.exits import Exit
+from cli.output import Format
+
+if TYPE_CHECKING:
+    from billing.invoices import Invoice
+    from billing.periods import Period
+    from billing.store.engine import Engine
+
+DATABASE = "tollbook_demo"
+SOURCE = "switch-1"
+PERIOD = "2026-10"
+AT = datetime(2026, 11, 5, 9, tzinfo=UTC)
+"""When the demo takes place: after the month, and after what is reported late."""
+
+EVENTS = 200_000
+EUROS_IN_20 = 1
+SEED = 20261001
+CARDS = ("contact-center.toml", "list-usd.toml", "list-eur.toml")
+IDLE = "museum"
+SHOWN = "parcel-service"
+
+Done = Callable[[str], None]
+"""Says what a step came to."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Clock:
+    """The steps of the demo and what they took."""
+
+    began: float = field(default_factory=time.perf_counter)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Done]:
+        """A step; it is printed when it has ended."""
+        said: list[str] = []
+        start = time.perf_counter()
+        yield said.append
+        sys.stdout.write(f"  {name:<20} {' '.join(said):<76} {time.perf_counter() - start:6.2f} s\n")
+        sys.stdout.flush()
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return time.perf_counter() - self.began
+
+
+def demo(
+    events: Annotated[int, typer.Option(min=1000, max=5_000_000, help="How many events the month has.")] = EVENTS,
+) -> None:
+    """Bill a made-up month for real: cards, 200,000 events, invoices, and a verifier that rates it all again.
+
+    Works in a database of its own, made anew each time; no other data is touched.
+    """
+    from cli.db import new_database
+
+    clock = _Clock()
+    _say("One month of a communications platform, from usage to verified invoices:", "")
+    with clock.step("database") as done:
+        engine, address, data = new_database(DATABASE)
+        done(f"{DATABASE} in {data}, made anew (yours is not touched)")
+    try:
+        usage = _prepare(engine, data, events, clock)
+        agrees = _bill(engine, usage, clock)
+    finally:
+        engine.dispose()
+    _say("", f"Done in {clock.seconds:.0f} s. What to try next, on this database:", "")
+    _say(*(f"  {line}" for line in _next(address, usage)), "")
+    if not agrees:
+        raise typer.Exit(Exit.ERROR)
+
+
+def _prepare(engine: "Engine", data: Path, events: int, clock: _Clock) -> Path:
+    """Cards, accounts and contracts published; the month's usage in a file."""
+    from billing.flows import publish
+    from cli.cardfiles import card_of
+    from cli.demo.traffic import DOLLARS, EUROS, Clientele, write_month
+    from cli.parties import accounts_in, contracts_in
+    from cli.world import actor, products
+
+    with as_file(files("cli.demo")) as folder:
+        with clock.step("cards") as done:
+            cards = [card_of(folder / "cards" / name) for name in CARDS]
+            for card in cards:
+                publish.publish(engine, card, products(), at=AT, actor=actor())
+            done(f"{len(cards)} cards with {sum(card.rows.num_rows for card in cards):,} rates checked and published")
+        with clock.step("accounts") as done:
+            accounts = accounts_in([folder / "accounts.toml"])
+            contracts = contracts_in([folder / "contracts.toml"])
+            publish.add_accounts(engine, accounts, at=AT, actor=actor())
+            publish.add_contracts(engine, contracts, at=AT, actor=actor())
+            done(f"{len(accounts)} accounts, {len(contracts)} of them pay")
+    with clock.step("traffic") as done:
+        usage = data / "demo" / f"{PERIOD}.ndjson"
+        usage.parent.mkdir(exist_ok=True)
+        euros = [account.id for account in accounts if account.currency == "EUR"]
+        dollars = [account.id for account in accounts if account.id not in {*euros, IDLE}]
+        in_euros = events * EUROS_IN_20 // 20
+        clienteles = {
+            events - in_euros: Clientele(accounts=dollars, card=cards[1], mix=DOLLARS),
+            in_euros: Clientele(accounts=euros, card=cards[2], mix=EUROS),
+        }
+        lines = write_month(usage, clienteles, seed=SEED)
+        done(f"{lines:,} lines of usage: some twice, out of order, to prefixes that no card has")
+    return usage
+
+
+def _bill(engine: "Engine", usage: Path, clock: _Clock) -> bool:
+    """The usage imported, the invoices issued and verified; then what a person would look at."""
+    from billing.flows.draw_up import draw_up
+    from billing.flows.finalize import finalize
+    from billing.flows.fold import fold
+    from billing.flows.verify import verify
+    from billing.periods import Period
+    from cli.invoices import show_run
+    from cli.usage import Summary, import_file, show_summary
+    from cli.verify import processes, show_verification
+    from cli.world import actor, product_tables, products
+
+    month, summary = Period.parse(PERIOD), Summary()
+    with clock.step("import") as done:
+        import_file(engine, usage, SOURCE, summary, at=AT)
+        done(f"{summary.events.total():,} lines read, rated and committed")
+    with clock.step("fold") as done:
+        folded = fold(engine)
+        done(f"{folded.changes:,} changes into {folded.totals:,} daily totals")
+    with clock.step("invoices run") as done:
+        run = draw_up(engine, products(), month, AT, write=True, actor=actor())
+        done(f"{run.report.billed} drafts with {run.report.lines:,} lines")
+    with clock.step("invoices finalize") as done:
+        issued = finalize(engine, month, AT, actor=actor())
+        done(f"{issued.issued} invoices issued, numbered without a gap")
+    with clock.step("verify") as done:
+        verified = verify(engine, products(), product_tables(), month, processes=processes())
+        done(f"{verified.events:,} events rated again by other code: {'all agree' if verified.agrees else 'NO'}")
+    _say("")
+    show_summary(summary, SOURCE, Format.TABLE)
+    show_run(run, Format.TABLE, each_account=False)
+    show_verification(verified, Format.TABLE)
+    _show_statement(engine, month)
+    _explain(engine, month)
+    return verified.agrees
+
+
+def _show_statement(engine: "Engine", month: "Period") -> None:
+    from billing.flows.compose import compose_statement
+    from cli.statement import show_statement
+    from cli.world import products
+
+    show_statement(compose_statement(engine, products(), month, AT, SHOWN))
+
+
+def _explain(engine: "Engine", month: "Period") -> None:
+    """A line in the second tier if there is one, and its first event: the one that crossed into it."""
+    from billing.flows.explain import explain_event, explain_line
+    from billing.store.queries.invoices import read_invoices
+    from cli.db import reading_from
+    from cli.explain import show_event, show_line
+    from cli.world import products
+
+    with reading_from(engine) as connection:
+        (invoice,) = read_invoices(connection, month, final=True, account=SHOWN)
+    wanted = _line_to_explain(invoice)
+    explained = explain_line(engine, products(), month, SHOWN, wanted, size=3)
+    show_line(explained, wanted, Format.TABLE)
+    if explained.page:
+        first = explained.page[0]
+        show_event(explain_event(engine, products(), first.source, first.id), Format.TABLE)
+
+
+def _line_to_explain(invoice: "Invoice") -> int:
+    """The number of the largest line in a second tier, else of the first line."""
+    tiered = [(line.amount_minor, number) for number, line in enumerate(invoice.lines, start=1) if line.tier == "2"]
+    return max(tiered, default=(0, 1))[1]
+
+
+def _next(address: str, usage: Path) -> list[str]:
+    """Commands that work as they are printed."""
+    program = sys.argv[0] if Path(sys.argv[0]).name == "tollbook" else "tollbook"
+    commands = (
+        f"invoices show {PERIOD}",
+        f"invoices show {PERIOD} hotel",
+        f"statement hotel --period {PERIOD}",
+        f"explain line {PERIOD} hotel 1",
+        "usage quarantine",
+        f"usage import --source {SOURCE} {shlex.quote(str(usage))}    # again: nothing counts twice",
+        "cards explain list-usd +442079460000 +37255512345",
+        f"verify {PERIOD}",
+        "doctor",
+    )
+    back = "# another shell still has your own database" if os.environ.get("DATABASE_URL") else "unset DATABASE_URL"
+    this = f"export DATABASE_URL={shlex.quote(address)}"
+    return [this, *(f"{shlex.quote(program)} {command}" for command in commands), back]
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
