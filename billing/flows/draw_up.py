@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from billing.drafts import NO_TOTALS_SHA256, Drafts, billed_totals, draw, together, totals_sha256
-from billing.flows.price import Pricer, totals_of
+from billing.flows.price import Pricer, payers_and_prices, totals_of
 from billing.invoices import Party
 from billing.payers import Payer, payers_of
 from billing.periods import Period
@@ -160,8 +160,7 @@ class _Drawing:
 
     def _foreign(self, totals: Totals) -> dict[int, str]:
         """The accounts that were rated in another currency than they are billed in."""
-        pairs = np.unique(np.stack([totals.payer, totals.price.astype(np.int64)], axis=1), axis=0)
-        rated = ((number, self.pricer.prices[price_id].currency) for number, price_id in pairs.tolist())
+        rated = ((number, self.pricer.prices[price_id].currency) for number, price_id in payers_and_prices(totals))
         return {
             number: code
             for number, code in rated

@@ -125,11 +125,9 @@ class Pricer:
 
     def _rated(self, totals: Totals) -> dict[int, frozenset[str]]:
         """The versions with counters that rated something, in a contract or not."""
-        counted = [n for n in np.unique(totals.price).tolist() if self.prices[n].card in self.counting]
-        rows = np.isin(totals.price, counted)
-        pairs = np.unique(np.stack([totals.payer[rows], totals.price[rows].astype(np.int64)], axis=1), axis=0)
+        counted = {n for n in np.unique(totals.price).tolist() if self.prices[n].card in self.counting}
         found: dict[int, set[str]] = {}
-        for number, price_id in pairs.tolist():
+        for number, price_id in payers_and_prices(totals.take(np.isin(totals.price, list(counted)))):
             found.setdefault(number, set()).add(self.prices[price_id].card)
         return {number: frozenset(versions) for number, versions in found.items()}
 
@@ -158,6 +156,12 @@ class Pricer:
                 raise _TooManyError
             crossings = crossings.plus(read_crossings(self.reading, wanted))
         return price(totals, crossings, terms, payers=numbers)
+
+
+def payers_and_prices(totals: Totals) -> Iterator[tuple[int, int]]:
+    """Each payer with each price that it has usage of, once."""
+    packed = np.unique(totals.payer << 32 | totals.price)
+    return zip((packed >> 32).tolist(), (packed & 0xFFFFFFFF).tolist(), strict=True)
 
 
 def totals_of(totals: Totals, numbers: Sequence[int]) -> Totals:

@@ -3,25 +3,28 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from psycopg import sql
 from pyarrow import csv
 
 Table = Any  # Arrow publishes no types
 
+Int64s = NDArray[np.int64]
+
 _PIECE = 1 << 20
+_ARRAY_HEADER_BYTES = 20
+_ELEMENT = np.dtype([("size", ">i4"), ("value", ">i8")])
 _WRITTEN = csv.WriteOptions(include_header=False)
 
 
 def copy_in(connection: psycopg.Connection, table: str, columns: Mapping[str, Table]) -> int:
     """Append columns (Arrow arrays; null becomes NULL) to a table; returns the number of rows."""
     rows = pa.table(dict(columns))
-    if rows.num_rows:
-        names = sql.SQL(", ").join(map(sql.Identifier, columns))
-        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(sql.Identifier(table), names)
-        copy_text(connection, statement, csv_of(rows))
+    copy_rows(connection, table, rows.column_names, csv_of(rows))
     return int(rows.num_rows)
 
 
@@ -32,9 +35,13 @@ def csv_of(rows: Table) -> Table:
     return out.getvalue()
 
 
-def copy_text(connection: psycopg.Connection, statement: sql.Composed, text: Table) -> None:
-    """Run a COPY … FROM STDIN on a buffer of text."""
+def copy_rows(connection: psycopg.Connection, table: str, names: Sequence[str], text: Table) -> None:
+    """Append rows, as `csv_of` wrote them, to these columns of a table."""
     view = memoryview(text)
+    if not len(view):
+        return
+    columns = sql.SQL(", ").join(map(sql.Identifier, names))
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(sql.Identifier(table), columns)
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for start in range(0, len(view), _PIECE):
             copy.write(view[start : start + _PIECE])
@@ -68,3 +75,28 @@ def copy_out(
 def or_null(text: Table) -> Table:
     """Texts, with null for the empty one."""
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+
+
+def integers_out(
+    connection: psycopg.Connection, query: sql.Composable, names: Sequence[str], values: Sequence[object] = ()
+) -> dict[str, Int64s]:
+    """The integer columns of a query's result, int64[n] each, in its order; none of them may be NULL.
+
+    Each column comes as one value. A row of COPY or of a result is a message of its own, and costs as much in Python
+    as all the rest.
+    """
+    columns = [sql.SQL("array_agg({}::bigint)").format(sql.Identifier(name)) for name in names]
+    statement = sql.SQL("SELECT {} FROM ({}) AS rows ({})").format(
+        sql.SQL(", ").join(columns), query, sql.SQL(", ").join(map(sql.Identifier, names))
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values, binary=True)
+        result = cursor.pgresult
+        arrays = [None if result is None else result.get_value(0, place) for place in range(len(names))]
+    return {name: _integers(array or b"") for name, array in zip(names, arrays, strict=True)}
+
+
+def _integers(array: bytes) -> Int64s:
+    """A PostgreSQL array of bigint in binary: a header, and for each element its size and its bytes."""
+    elements = np.frombuffer(array, dtype=_ELEMENT, offset=min(_ARRAY_HEADER_BYTES, len(array)))
+    return elements["value"].astype(np.int64)

@@ -1,19 +1,18 @@
 """Usage totals: integers by payer, account, price, country and day, and the changes that are not in them yet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
 import numpy as np
-from numpy.typing import NDArray
 from psycopg import sql
 
+from billing.drafts import merged
 from billing.periods import Period
+from billing.store.bulk import integers_out
 from billing.store.engine import Connection
-from rates.numbering import COUNTRY_CODES
-from rates.usage import Totals
+from rates.usage import TOTALS, Int64s, Totals
 
-_EPOCH = date(1970, 1, 1)
-_POSTGRES_EPOCH_DAYS = (date(2000, 1, 1) - _EPOCH).days
+_LETTERS = 26
 
 # One statement: what it deletes is what it adds. Other folders skip the rows it holds, and upserts in the order of
 # the key cannot deadlock.
@@ -34,33 +33,11 @@ WITH taken AS (
 SELECT coalesce(sum(changes), 0)::bigint, count(*) FROM sums
 """
 
-# In binary all columns have one width each, so that numpy reads the rows as they are; the country is padded to two.
 _READ = """
-COPY (
-    SELECT payer_id, account_id, price_id, day, rpad(country, 2), sum(events)::bigint, sum(quantity)::bigint
-    FROM (
-        SELECT payer_id, account_id, price_id, day, country, events, quantity FROM usage_totals
-        WHERE day >= {start} AND day < {end}{payers}
-        UNION ALL
-        SELECT payer_id, account_id, price_id, day, country, events, quantity FROM unfolded
-        WHERE day >= {start} AND day < {end}{payers}
-    ) AS rated
-    GROUP BY 1, 2, 3, 4, 5 HAVING sum(events) <> 0 OR sum(quantity) <> 0 ORDER BY 1, 2, 3, 4, 5
-) TO STDOUT (FORMAT binary)
+SELECT payer_id, account_id, price_id, ascii(country) * 256 + ascii(substr(country, 2)), day - DATE '1970-01-01',
+    events, quantity
+FROM {} WHERE day >= %s AND day < %s
 """
-_HEADER_BYTES = 19
-_TRAILER_BYTES = 2
-_ROW = np.dtype(
-    [("fields", ">i2")]
-    + [
-        part
-        for name, kind in (
-            *(("payer", ">i4"), ("account", ">i4"), ("price", ">i4"), ("day", ">i4"), ("country", "S2")),
-            *(("events", ">i8"), ("quantity", ">i8")),
-        )
-        for part in ((f"{name}_size", ">i4"), (name, kind))
-    ]
-)
 
 
 def fold(connection: Connection, limit: int) -> tuple[int, int]:
@@ -72,23 +49,30 @@ def fold(connection: Connection, limit: int) -> tuple[int, int]:
 def read_totals(connection: Connection, period: Period, payers: Sequence[int] | None = None) -> Totals:
     """The totals of a period, of some payers or all, with what is not folded yet: one statement, one snapshot.
 
-    Rows are in the order of payer, account, price, day and country.
+    Merged: one row for each (payer, account, price, day, country), in that order, none of nothing.
     """
-    of_payers = sql.SQL("").format()
+    whose = sql.SQL("")
+    values: list[object] = [period.start, period.end]
     if payers is not None:
-        of_payers = sql.SQL(" AND payer_id = ANY({}::integer[])").format(list(payers))
-    query = sql.SQL(_READ).format(start=period.start, end=period.end, payers=of_payers)
-    with connection.cursor() as cursor, cursor.copy(query) as copy:
-        raw = b"".join(copy)
-    rows = np.frombuffer(raw[_HEADER_BYTES:-_TRAILER_BYTES], dtype=_ROW)
+        whose, values = sql.SQL("AND payer_id = ANY(%s)"), [*values, list(payers)]
+    tables = [sql.SQL(_READ).format(sql.Identifier(table)) + whose for table in ("usage_totals", "unfolded")]
+    found = merged(totals_from(integers_out(connection, sql.SQL(" UNION ALL ").join(tables), TOTALS, values * 2)))
+    something = (found.events != 0) | (found.quantity != 0)
+    return found if something.all() else found.take(something)
+
+
+def totals_from(columns: Mapping[str, Int64s]) -> Totals:
+    """Totals from columns as they were read; a country comes as the codes of its two letters, 256 times the first."""
+    first, second = np.divmod(columns["country"], 256)
+    country = np.where(first > 0, (first - ord("A")) * _LETTERS + second - ord("A") + 1, 0)
     return Totals(
-        payer=rows["payer"].astype(np.int64),
-        account=rows["account"].astype(np.int64),
-        price=rows["price"].astype(np.int32),
-        country=_country_codes(rows["country"]),
-        day=(rows["day"] + _POSTGRES_EPOCH_DAYS).astype(np.int32),
-        events=rows["events"].astype(np.int64),
-        quantity=rows["quantity"].astype(np.int64),
+        payer=columns["payer"],
+        account=columns["account"],
+        price=columns["price"].astype(np.int32),
+        country=country.astype(np.int16),
+        day=columns["day"].astype(np.int32),
+        events=columns["events"],
+        quantity=columns["quantity"],
     )
 
 
@@ -126,9 +110,3 @@ JOIN unnest(%(first)s::integer[], %(end)s::integer[]) AS block (first, until)
     ON price_id >= block.first AND price_id < block.until
 WHERE occurred_at >= %(instant)s AND occurred_at < (%(day)s::date + 1)::timestamp AT TIME ZONE 'UTC' LIMIT 1
 """
-
-
-def _country_codes(names: NDArray[np.bytes_]) -> NDArray[np.int16]:
-    distinct, inverse = np.unique(names, return_inverse=True)
-    codes = [COUNTRY_CODES[name.decode().strip()] for name in distinct.tolist()]
-    return np.array(codes, dtype=np.int16)[inverse]

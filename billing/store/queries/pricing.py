@@ -6,34 +6,23 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from psycopg import sql
 from psycopg.rows import dict_row
 
 from billing.periods import Period
-from billing.store.bulk import Table, copy_out
+from billing.store.bulk import integers_out
 from billing.store.engine import Connection
 from billing.store.ratebooks import CardVersion, read_card_versions
+from billing.store.totals import totals_from
 from rates.cardfile import with_head
 from rates.cards import Card, decimals
-from rates.numbering import COUNTRIES
 from rates.prices import Price
 from rates.pricing import Wanted
 from rates.products import Product
 from rates.rating import REASONS
-from rates.usage import Totals
+from rates.usage import TOTALS, Totals
 
 _EPOCH = date(1970, 1, 1)
-_COUNTRIES = pa.array(COUNTRIES)
-_COLUMNS = {
-    "payer": pa.int64(),
-    "account": pa.int64(),
-    "price": pa.int32(),
-    "country": pa.string(),
-    "day": pa.int32(),
-    "events": pa.int64(),
-    "quantity": pa.int64(),
-}
 
 
 def payers_with_usage(connection: Connection, period: Period) -> list[int]:
@@ -52,7 +41,8 @@ def payers_with_usage(connection: Connection, period: Period) -> list[int]:
 def read_crossings(connection: Connection, wanted: Wanted) -> Totals:
     """The priced events of some payers' days, one row each, in order: occurred_at, source, id (as bytes)."""
     query = sql.SQL("""
-        SELECT event.payer_id, account_id, price_id, country, day - DATE '1970-01-01', 1, billed
+        SELECT event.payer_id, account_id, price_id, ascii(country) * 256 + ascii(substr(country, 2)),
+               day - DATE '1970-01-01', 1, billed
         FROM unnest(%s::integer[], %s::date[]) AS wanted(payer_id, day)
         JOIN events AS event ON event.payer_id = wanted.payer_id AND price_id IS NOT NULL
              AND occurred_at >= day::timestamp AT TIME ZONE 'UTC'
@@ -61,7 +51,7 @@ def read_crossings(connection: Connection, wanted: Wanted) -> Totals:
         ORDER BY event.payer_id, occurred_at, sources.id, event.id
     """)
     days = [_EPOCH + timedelta(days=day) for day in wanted.day.tolist()]
-    return _totals(copy_out(connection, query, _COLUMNS, [wanted.payer.tolist(), days]))
+    return totals_from(integers_out(connection, query, TOTALS, [wanted.payer.tolist(), days]))
 
 
 def read_prices(connection: Connection, ids: Collection[int], heads: Mapping[int, Card]) -> dict[int, Price]:
@@ -88,15 +78,6 @@ def _price(head: Card, row: dict[str, Any]) -> Price:
     exact: dict[str, Any] = {"prices": decimals(row.pop("prices"))}
     exact |= {name: Decimal(row.pop(name)) for name in ("free_units", "block")}
     return Price(card=head.version, currency=head.currency, rounding=head.rounding, **row, **exact)
-
-
-def _totals(rows: Table) -> Totals:
-    columns = {name: rows[name].combine_chunks() for name in _COLUMNS}
-    country = pc.index_in(columns.pop("country"), _COUNTRIES).cast(pa.int16())
-    return Totals(
-        country=country.to_numpy(zero_copy_only=False),
-        **{name: column.to_numpy(zero_copy_only=False) for name, column in columns.items()},
-    )
 
 
 def quarantined_events(connection: Connection, period: Period) -> dict[str, int]:
