@@ -17,6 +17,7 @@ from rates.cardsheet import SHOWN, Sheet, capped
 from rates.cardties import lifetimes, micros
 from rates.errors import Fault
 from rates.money import parse_decimal
+from rates.prices import EVENT
 from rates.products import DIMENSIONS, Product
 from rates.tiers import Schedule
 
@@ -247,6 +248,8 @@ def _whole_units(products: Mapping[str, Product], product: str, unit: str, cell:
     size = found.unit_size(unit) if found else None
     if not cell or size is None or found is None:
         return None
+    if unit == EVENT:
+        return "stands beside a price per event", "give a price per unit, or a pool of its own"
     if is_whole(parse_decimal(cell), size):
         return None
     return f"is not a whole number of {found.base}s", "pools hold base units"

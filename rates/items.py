@@ -9,7 +9,7 @@ from rates.counters import Bools, Int64s
 from rates.errors import TollbookError
 from rates.lines import Parts
 from rates.numbering import COUNTRIES
-from rates.prices import USAGE, Price
+from rates.prices import EVENT, USAGE, Price
 from rates.terms import Terms
 from rates.tiers import Scope, Selector, selected
 from rates.usage import Totals
@@ -43,6 +43,11 @@ class Items:
             versions = [parts.version(price.card) for price in self.prices]
             line, version = np.array(lines, dtype=np.int64), np.array(versions, dtype=np.int64)
             parts.add(self.rows.payer, line[self.kind], version[self.kind], events, quantity)
+
+    @property
+    def per_event(self) -> Bools:
+        """Items of usage whose price is per event: what they are charged for is their events."""
+        return self.where([price.element == USAGE and price.unit == EVENT for price in self.prices])
 
     def taken_by(self, selectors: tuple[Selector, ...]) -> list[bool]:
         """For each kind, whether it is usage that the selectors take."""

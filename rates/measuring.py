@@ -95,13 +95,16 @@ class Measures:
     def billable(self, way: Int32s, measured: Int64s) -> Int64s:
         """The billable quantities of events measured in these ways, in base units: int64[n] -> int64[n].
 
-        An event counts 1 where the unit is the event. Raises `QuantityOverflowError`.
+        Raises `QuantityOverflowError`.
         """
         grace = self.grace[way] if (self.grace > 1).any() else None
         if len(self.first) == 1:
             quantity = billable_column(measured, self.first, self.next, grace)
         else:
             quantity = billable_column(measured, self.first.take(way), self.next.take(way), grace)
-        if self.per_event.any():
-            quantity = np.where(self.per_event[way], np.minimum(quantity, 1), quantity)
         return quantity
+
+    def counted(self, way: Int32s, measured: Int64s) -> Int64s:
+        """What an element beside the usage counts of each event: 1 where its unit is the event, else the billable."""
+        quantity = self.billable(way, measured)
+        return np.where(self.per_event[way], np.minimum(quantity, 1), quantity)

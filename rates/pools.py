@@ -19,9 +19,13 @@ from rates.tiers import whole
 
 
 class Rest(NamedTuple):
-    """What pools leave of each item: billable `quantity` and `events` (int64[n]); `missing`: its day lacks an order."""
+    """What pools leave of each item: billable `quantity` and `events` (int64[n]); `missing`: its day lacks an order.
+
+    `charged` is what its price is for: the quantity, or the events where the price is per event.
+    """
 
     quantity: Int64s
+    charged: Int64s
     events: Int64s
     missing: Bools
 
@@ -39,19 +43,22 @@ def drain(items: Items, terms: Terms, parts: Parts) -> Rest:
     """Put free units on their lines; what is left goes on to the tiers."""
     left, events = items.rows.quantity.copy(), items.rows.events.copy()
     missing = np.zeros(len(left), dtype=bool)
+    whole_events = items.per_event
     for pool in _instances(items, terms):
         if pool.free:
             course = run(np.where(pool.members, left, 0), pool.owner, items.rows.day)
             missing |= pool.members & ~items.ordered & course.crossed(np.array([pool.free]))
             free_part = np.where(pool.members, np.clip(pool.free - course.start, 0, left), 0)
-            free_events = np.where(pool.members & (course.start < pool.free), events, 0)
+            # A price per event is due once, unless all units of the event are free.
+            starts_free = np.where(whole_events, free_part == left, course.start < pool.free)
+            free_events = np.where(pool.members & starts_free, events, 0)
             kinds = zip(items.prices, items.countries, strict=True)
             lines = [parts.line(key_of(price, country, FREE, Fraction(0))) for price, country in kinds]
-            items.emit(parts, lines, free_events, free_part)
+            items.emit(parts, lines, free_events, np.where(whole_events, free_events, free_part))
             left, events = left - free_part, events - free_events
         if pool.block:
             missing |= _pad(items, pool, left)
-    return Rest(left, events, missing)
+    return Rest(left, np.where(whole_events, events, left), events, missing)
 
 
 def _instances(items: Items, terms: Terms) -> Iterator[_Instance]:

@@ -20,6 +20,9 @@ from rates.tiers import Schedule
 USAGE = "usage"
 SETUP = "setup"
 
+EVENT = "event"
+"""The unit of a price per event, whatever was measured."""
+
 _USAGE = (
     "product", "element", "destination", "number_type", "unit", "prices", "tiers", "free_units", "block",
 )  # fmt: skip
@@ -108,7 +111,7 @@ def _usage_price(card: Card, version: str, products: Mapping[str, Product], cell
         number_type=cell["number_type"],
         unit=cell["unit"],
         unit_size=product.unit_size(cell["unit"]) or 1,
-        base="event" if cell["unit"] == "event" else product.base,
+        base=EVENT if cell["unit"] == EVENT else product.base,
         prices=decimals(cell["prices"]),
         schedule=cell["tiers"],
         free_units=Decimal(cell["free_units"] or 0),
@@ -127,8 +130,8 @@ def _setup_price(card: Card, version: str, _: Mapping[str, Product], cell: Mappi
         element=SETUP,
         destination=cell["destination"],
         number_type=cell["number_type"],
-        unit="event",
+        unit=EVENT,
         unit_size=1,
-        base="event",
+        base=EVENT,
         prices=decimals(cell["setup_fee"]),
     )

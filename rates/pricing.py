@@ -173,7 +173,7 @@ def _emit_untiered(items: Items, parts: Parts, rest: Rest) -> None:
     untiered = items.where([not price.schedule for price in items.prices])
     kinds = zip(items.prices, items.countries, strict=True)
     lines = [parts.line(key_of(price, country, "", exact(price.prices[0]))) for price, country in kinds]
-    items.emit(parts, lines, np.where(untiered, rest.events, 0), np.where(untiered, rest.quantity, 0))
+    items.emit(parts, lines, np.where(untiered, rest.events, 0), np.where(untiered, rest.charged, 0))
 
 
 def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: _Counter) -> Bools:
@@ -186,7 +186,7 @@ def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: _
         bounds = schedule.bounds(counter.unit_size)
         if schedule.mode is Mode.GRADUATED:
             missing |= priced & ~items.ordered & counter.course.crossed(bounds)
-        spread, first = _spread(schedule, counter, bounds, rest.quantity)
+        spread, first = _spread(schedule, counter, bounds, rest, items.per_event)
         for tier in range(schedule.tiers):
             lines = [
                 parts.line(key_of(p, country, str(tier + 1), p.unit_price(tier, schedule))) if p.schedule == name else 0
@@ -197,13 +197,15 @@ def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: _
     return missing
 
 
-def _spread(schedule: Schedule, counter: _Counter, bounds: Int64s, quantity: Int64s) -> tuple[Int64s, Int64s]:
-    """The units of each item by tier, int64[n, tiers], and the tier in which the item starts."""
+def _spread(
+    schedule: Schedule, counter: _Counter, bounds: Int64s, rest: Rest, per_event: Bools
+) -> tuple[Int64s, Int64s]:
+    """What each item is charged for by tier, int64[n, tiers], and the tier in which it starts."""
     volume = schedule.mode is Mode.VOLUME
     reached = np.searchsorted(bounds, counter.course.total, side="left")
     first = reached if volume else tier_of(counter.course.start, bounds)
-    whole_items = (first[:, None] == np.arange(schedule.tiers)) * quantity[:, None]
+    whole_items = (first[:, None] == np.arange(schedule.tiers)) * rest.charged[:, None]
     if volume or schedule.measure is Measure.EVENTS:
         return whole_items, first
-    cut = split(counter.course.start, quantity, bounds)
-    return np.where(counter.filling[:, None], cut, whole_items), first
+    cut = split(counter.course.start, rest.quantity, bounds)
+    return np.where((counter.filling & ~per_event)[:, None], cut, whole_items), first

@@ -67,7 +67,7 @@ class Ratings:
 
     `rate` int64[n] and `price` int32[n] are global ids, -1 for none; `country` int16[n] is a code of
     `numbering.COUNTRIES` (0 also for events that no card was asked about); `billed` int64[n] is the billable quantity
-    in base units (1 where the unit is the event); `reason` int8[n] is a code of `REASONS`, 0 where there is a price.
+    in base units, also where the price is per event; `reason` int8[n] is a code of `REASONS`, 0 where there is a price.
     `extra_event` int64[m] is the row of the event, ascending; `extra_rate`, `extra_price` and `extra_billed` as above.
     An event whose status does not bill may still have an element: the fee for its outcome.
     """
@@ -272,7 +272,7 @@ class _Rater:
         for all_hits in self._hits(found, rows):
             hits = self._without_ways(all_hits, all_hits.measures.blocked, Reason.BLOCKED if required else None)
             hits = self._without_ways(hits, ~hits.measures.told, Reason.NO_INCREMENTS)
-            billed = hits.measures.billable(hits.way, self._usage.measured[hits.event])
+            billed = hits.measures.counted(hits.way, self._usage.measured[hits.event])
             hits, billed = hits.where(billed > 0), billed[billed > 0]
             self._note_foreign(hits)
             self._draft.add(hits, hits.source.terms.price, billed)

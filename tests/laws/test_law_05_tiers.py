@@ -36,7 +36,9 @@ class Event:
     quantity: int
 
 
-def make_price(*values: str, schedule: str = "s", product: str = "voice.outbound", free: str = "0") -> Price:
+def make_price(
+    *values: str, schedule: str = "s", product: str = "voice.outbound", free: str = "0", unit: str = "second"
+) -> Price:
     return Price(
         card=V1,
         currency="USD",
@@ -45,9 +47,9 @@ def make_price(*values: str, schedule: str = "s", product: str = "voice.outbound
         element="usage",
         destination="",
         number_type="",
-        unit="second",
+        unit=unit,
         unit_size=1,
-        base="second",
+        base=unit,
         prices=tuple(map(Decimal, values)),
         schedule=schedule,
         free_units=Decimal(free),
@@ -202,6 +204,23 @@ def test_free_units_are_the_first_ones_and_do_not_fill(events: list[Event], free
     total = sum(e.quantity for e in chosen)
     assert min(free, total) == sum(q for k, (_, q) in lines.items() if k.tier == "free")
     assert min(max(total - free, 0), bounds[0]) == sum(q for k, (_, q) in lines.items() if k.tier == "1")
+
+
+@given(events=EVENTS, bounds=BOUNDS)
+def test_a_price_per_event_moves_the_counter_by_units_and_is_due_once(
+    events: list[Event], bounds: tuple[int, int]
+) -> None:
+    """The event is charged whole, in the tier in which it starts; its units fill like any other's."""
+    prices = (make_price("9", "7", "5"), make_price("4", "3", "2", unit="event"))
+    used = [event for event in events if event.price < 2 and event.quantity]
+    position, expected = 0, dict.fromkeys(("1", "2", "3"), 0)
+    for event in sorted(used, key=lambda e: e.day):
+        expected[str(1 + sum(position >= bound for bound in bounds))] += event.price
+        position += event.quantity
+    lines = by_key(priced(used, make_terms(make_schedule(*bounds), *prices)))
+    per_event = {key.tier: found for key, found in lines.items() if key.unit == "event"}
+    assert {tier: (n, n) for tier, n in expected.items() if n} == per_event
+    assert sum(e.quantity for e in used if not e.price) == sum(q for k, (_, q) in lines.items() if k.unit != "event")
 
 
 @given(events=EVENTS, bounds=BOUNDS)

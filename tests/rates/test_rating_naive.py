@@ -21,7 +21,8 @@ from rates.numbering import COUNTRIES, country_of
 from rates.patterns import microseconds
 from rates.products import Product, by_id, read_product
 from rates.rating import REASONS, ZERO_RATED, rate
-from rates.usage import UsageColumns, encode
+from rates.totals import rate_totals, totals
+from rates.usage import TOTALS, Totals, UsageColumns, encode
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
 ROW_KEYS = (
@@ -216,7 +217,8 @@ def _billed(row: dict[str, str], event: Event) -> int:
     billed = first
     while billed < event.measured:
         billed += following
-    return 1 if row.get("unit") == "event" else billed
+    # An element beside the usage counts events where its unit is the event; usage always counts what was used.
+    return 1 if row.get("unit") == "event" and row.get("element", "usage") not in {"", "usage"} else billed
 
 
 Expected = tuple[str, int, int, str, list[tuple[int, int]]]
@@ -287,7 +289,7 @@ def _charged(event: Event, cards: Sequence[Sequence[CardDraft]]) -> list[tuple[F
         if element in PRODUCTS[event.product].required:
             found = _required(event, cards, element)
         if found is not None and not found[2].get("blocked") and _billed(found[2], event):
-            charged.append((found, _billed(found[2], event)))
+            charged.append((found, _counted(found[2], event)))
     return charged
 
 
@@ -450,6 +452,10 @@ def rated(columns: UsageColumns, books: Sequence[Book]) -> list[Expected]:
     return said
 
 
+def rows_of(found: Totals) -> list[tuple[int, ...]]:
+    return list(zip(*(getattr(found, name).tolist() for name in TOTALS), strict=True))
+
+
 def make_books(
     generator: Generator, cards: Sequence[Sequence[CardDraft]], many: int
 ) -> tuple[list[list[Sequence[CardDraft]]], list[str], list[Book]]:
@@ -487,3 +493,26 @@ def test_a_few_cards_rate_like_the_naive_kernel(seed: int) -> None:
 @given(st.integers(0, 2**32))
 def test_many_small_cards_in_one_table_rate_like_the_naive_kernel(seed: int) -> None:
     check(seed, cards=40, rows=12, books=60, events=400)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32))
+def test_totals_are_those_of_single_events_however_they_are_cut_and_ordered(seed: int) -> None:
+    generator = Generator(seed)
+    _, _, made = make_books(generator, generator.cards(4, 30), 5)
+    traffic = [generator.event(5) for _ in range(200)]
+    for event in generator.random.sample(traffic, 20):
+        event.measured *= 2**33
+    columns, books = columns_of(traffic), Books(made)
+    account = np.array(generator.random.choices((7, 8, 2**40), k=200), dtype=np.int64)
+    payer = account * 3 if generator.chance(50) else account // 2
+    payer[0] += 1
+    whole = rate(columns, books, PRODUCTS)
+    expected = rows_of(totals(whole, columns, payer, account))
+    order = np.array(generator.random.sample(range(200), 200))
+    for rows, at_once, threads in ((np.arange(200), 200, 1), (np.arange(200), 7, 2), (order, 64, 3)):
+        found, reasons = rate_totals(
+            columns.take(rows), books, PRODUCTS, payer[rows], account[rows], threads=threads, events_at_once=at_once
+        )
+        assert expected == rows_of(found)
+        assert np.bincount(whole.reason, minlength=len(REASONS)).tolist() == reasons.tolist()

@@ -30,7 +30,6 @@ scope = "account"
 window = "month"
 fill = [{product = ["voice.*", "fax"], country = "US"}, {number_type = ["mobile"]}]
 flats = ["0", "5", "10.50"]
-flat_at_zero = true
 discounts = ["0", "5", "100"]
 """
 
@@ -61,7 +60,7 @@ def test_a_schedule_is_read_with_everything_that_it_says() -> None:
         scope=Scope.ACCOUNT,
         fill=(Selector(product=("voice.*", "fax"), country=("US",)), Selector(number_type=("mobile",))),
         flats=(Decimal(0), Decimal(5), Decimal("10.50")),
-        flat_at_zero=True,
+        flat_at_zero=False,
         discounts=(Decimal(0), Decimal(5), Decimal(100)),
     )
     assert (expected, []) == schedule(TIERS)
