@@ -41,7 +41,6 @@ EXITS = {
     "psycopg.errors.LockNotAvailable": Exit.LOCKED,
     "sqlalchemy.exc.OperationalError": Exit.OUTSIDE_FAILED,
     "sqlalchemy.exc.ArgumentError": Exit.BAD_INPUT,
-    "pydantic_core._pydantic_core.ValidationError": Exit.BAD_INPUT,
     "builtins.OSError": Exit.ERROR,
 }
 """The qualified name of a class of errors -> the exit code of a command that ends with one."""

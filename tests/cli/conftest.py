@@ -1,5 +1,6 @@
 """A way to run commands as a person does, in this process: arguments in, exit code and both outputs back."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,12 @@ CALL = (
     '{"id": "c1", "account": "acme-sales", "product": "voice.outbound", "occurred_at": "2026-10-02T10:11:12Z",'
     ' "to": "+442079460000", "duration_seconds": "61"}'
 )
+
+
+def with_changes(**changes: str | None) -> str:
+    """The call with other values; None leaves a field out."""
+    event = {**json.loads(CALL), **changes}
+    return json.dumps({key: value for key, value in event.items() if value is not None})
 
 
 @pytest.fixture

@@ -1,0 +1,186 @@
+"""Cards on the command line: faults with their places, publication, and the price of any number."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import CARD, Tollbook
+
+HEAD = 'id = "list"\ncurrency = "USD"\neffective_from = 2026-10-01T00:00:00Z\nrates = "rates.csv"\n'
+RATES = "product,prefixes,unit,increments,price\nvoice.outbound,44,minute,60/60,0.02\n"
+CDR_RATES = (
+    "Ops,Reseller,Rate,Destination,App,Connect,Duration,Conn In,Duration In\n"
+    "2,0,gold,44,audio,0,254,,\n2,0,gold,447,audio,100,4620,,\n"
+)
+CDR_DESTINATIONS = (
+    "Ops,Reseller,Trusted peer,Domain,Subscriber,Destination,Region,Description,Incr,Min Dur,Max Dur,Max Price\n"
+    "2,0,,,,44,,UK,0,0,0,\n2,0,,,,447,,UK CELL,6,6,0,\n"
+)
+
+
+def write(folder: Path, head: str = HEAD, rates: str = RATES) -> Path:
+    (folder / "rates.csv").write_text(rates)
+    (folder / "card.toml").write_text(head)
+    return folder / "card.toml"
+
+
+def deck(folder: Path) -> list[str]:
+    (folder / "rates.csv").write_text(CDR_RATES)
+    (folder / "destinations.csv").write_text(CDR_DESTINATIONS)
+    facts = ["--dialect", "cdrtool", "--id", "az", "--currency", "USD", "--from", "2026-10-01"]
+    return ["cards", "import", *facts, str(folder / "rates.csv"), str(folder / "destinations.csv")]
+
+
+def test_a_card_without_faults_is_told_with_its_identity(tollbook: Tollbook, tmp_path: Path) -> None:
+    ran = tollbook("cards", "check", write(tmp_path))
+    assert 0 == ran.code
+    assert "list@2026-10-01T00:00:00Z: 1 rates, USD, no faults. Identity " in ran.err
+
+
+@pytest.mark.parametrize(
+    ("head", "rates", "fault"),
+    [
+        (HEAD, RATES.replace("44", "4.95E+12"), 'rates.csv:2 prefixes "4.95E+12"'),
+        (HEAD, RATES.replace("0.02", '"0,02"'), 'rates.csv:2 price "0,02"'),
+        (HEAD, RATES.replace("minute", "hour"), "rates.csv:2 unit"),
+        (HEAD, RATES + "voice.outbound,44,minute,60/60,0.03\n", "rates.csv:3"),
+        (HEAD.replace("USD", "XXX"), RATES, 'card.toml: currency "XXX"'),
+        (HEAD + "sunrise = 1\n", RATES, "card.toml: sunrise"),
+        (HEAD.replace("rates.csv", "../rates.csv"), RATES, 'card.toml: rates "../rates.csv"'),
+        (HEAD.replace("rates.csv", "/etc/hostname"), RATES, 'card.toml: rates "/etc/hostname"'),
+        ("id = ", RATES, "card.toml: is not TOML"),
+    ],
+)
+def test_a_faulty_card_is_exit_5_with_place_and_remedy(
+    head: str, rates: str, fault: str, tollbook: Tollbook, tmp_path: Path
+) -> None:
+    path = write(tmp_path, head, rates)
+    ran = tollbook("cards", "check", path)
+    assert 5 == ran.code
+    assert fault in ran.err
+    assert "; " in ran.err
+    assert "" == ran.out
+    printed = json.loads(tollbook("cards", "check", path, "--format", "json").out)
+    assert fault.startswith(printed[0]["place"]) or printed[0]["place"].startswith(fault)
+    assert {"place", "value", "problem", "remedy"} == set(printed[0])
+
+
+@pytest.mark.usefixtures("empty_books")
+def test_of_a_faulty_card_nothing_is_stored(tollbook: Tollbook, tmp_path: Path) -> None:
+    path = write(tmp_path, rates=RATES + "voice.outbound,33,minute,60/60,free\n")
+    assert 5 == tollbook("cards", "import", path).code
+    assert [] == json.loads(tollbook("cards", "list", "--format", "json").out)
+
+
+def test_a_published_card_is_listed_and_the_same_again_is_nothing_to_do(books: Path, tollbook: Tollbook) -> None:
+    (listed,) = json.loads(tollbook("cards", "list", "--format", "json").out)
+    assert ("list", "USD", 1) == (listed["id"], listed["currency"], listed["rates"])
+    assert "list" in tollbook("cards", "list").out
+    again = tollbook("cards", "import", books / "card.toml")
+    assert 3 == again.code
+    assert "published already" in again.err
+
+
+def test_another_version_from_the_same_instant_is_refused(books: Path, tollbook: Tollbook) -> None:
+    (books / "other.toml").write_text(CARD.replace("0.02", "0.03"))
+    ran = tollbook("cards", "import", books / "other.toml")
+    assert 5 == ran.code
+    assert "another version is published from this instant; publish the change from a later instant" in ran.err
+
+
+@pytest.mark.usefixtures("empty_books")
+def test_a_dry_run_publishes_nothing(tollbook: Tollbook, tmp_path: Path) -> None:
+    ran = tollbook("cards", "import", write(tmp_path), "--dry-run")
+    assert (0, "") == (ran.code, ran.out)
+    assert "would be published" in ran.err
+    assert [] == json.loads(tollbook("cards", "list", "--format", "json").out)
+
+
+@pytest.mark.usefixtures("empty_books")
+def test_a_deck_of_two_files_is_published_as_a_card(tollbook: Tollbook, tmp_path: Path) -> None:
+    assert 0 == tollbook(*deck(tmp_path)).code
+    ran = tollbook("cards", "explain", "az", "+442079460000", "+447700900123", "--format", "json", "--at", "2026-10-01")
+    landline, mobile = json.loads(ran.out)
+    # By the second: 61 × 0.0254 / 60. In steps of 6: 66 × 0.462 / 60 = 0.5082, and 0.01 to connect.
+    assert ("44", "UK", ["0.0254"], "7747/300000") == (
+        landline["prefix"],
+        landline["destination"],
+        landline["prices"],
+        landline["cost"],
+    )
+    assert ("447", 66, "0.01", "0.5182") == (
+        mobile["prefix"],
+        mobile["billable"],
+        mobile["setup_fee"],
+        mobile["cost"],
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--dialect", "cdrtool", "rates.csv"],
+        ["--dialect", "cdrtool", "rates.csv", "destinations.csv"],
+        ["--id", "az", "card.toml"],
+        ["card.toml", "rates.csv"],
+        ["--dialect", "other", "card.toml"],
+        ["--dialect", "cdrtool", "--id", "a", "--currency", "USD", "--from", "soon", "rates.csv", "destinations.csv"],
+    ],
+)
+def test_what_does_not_go_together_is_a_wrong_call(arguments: list[str], tollbook: Tollbook, tmp_path: Path) -> None:
+    write(tmp_path)
+    deck(tmp_path)
+    ran = tollbook("cards", "import", *(str(tmp_path / a) if a.endswith((".csv", ".toml")) else a for a in arguments))
+    assert 2 == ran.code
+
+
+def test_any_number_is_priced_with_the_prefix_that_matched(tollbook: Tollbook, tmp_path: Path) -> None:
+    path = write(tmp_path, rates=RATES + "voice.outbound,4420,minute,6/6,0.015\n")
+    ran = tollbook("cards", "explain", path, "+442079460000", "+441214960000", "+331", "33555", "--format", "json")
+    london, birmingham, france, short = json.loads(ran.out)
+    assert ("4420", 3, "6/6", 66, "0.0165") == tuple(
+        london[key] for key in ("prefix", "row", "increments", "billable", "cost")
+    )
+    assert ("44", "60/60", 120, "0.04") == tuple(
+        birmingham[key] for key in ("prefix", "increments", "billable", "cost")
+    )
+    assert ("no_rate", "no_rate") == (france["reason"], short["reason"])
+    assert "written with +" in ran.err
+
+
+def test_prices_are_explained_as_a_table_and_as_csv(tollbook: Tollbook, tmp_path: Path) -> None:
+    path = write(tmp_path)
+    shown = tollbook("cards", "explain", path, "+442079460000", "--quantity", "600")
+    assert 0 == shown.code
+    assert "list@2026-10-01T00:00:00Z, voice.outbound, 600 seconds, USD" in shown.out
+    (row,) = csv.DictReader(io.StringIO(tollbook("cards", "explain", path, "+4420", "--format", "csv").out))
+    assert ("44", "0.02", "0.04") == (row["prefix"], row["prices"], row["cost"])
+
+
+def test_further_dimensions_and_the_caller_decide_too(tollbook: Tollbook, tmp_path: Path) -> None:
+    rates = (
+        "product,prefixes,origin_prefixes,number_type,unit,price\n"
+        "voice.outbound,372,,,minute,0.40\nvoice.outbound,372,49,,minute,0.05\n"
+        "voice.outbound,372,,special,minute,0.90\n"
+    )
+    path = write(tmp_path, rates=rates)
+
+    def price(*options: str) -> object:
+        ran = tollbook("cards", "explain", path, "+3725", "--format", "json", *options)
+        return json.loads(ran.out)[0]["prices"]
+
+    assert ["0.4"] == price()
+    assert ["0.05"] == price("--from", "+4930")
+    assert ["0.9"] == price("--where", "number_type=special")
+
+
+@pytest.mark.usefixtures("books")
+def test_a_card_that_is_not_there_is_said(tollbook: Tollbook) -> None:
+    ran = tollbook("cards", "explain", "nothing", "+44")
+    assert 1 == ran.code
+    assert 'tollbook: "nothing": is not a published card that is in force then; see `tollbook cards list`\n' == ran.err
+    assert 1 == tollbook("cards", "explain", "list", "+44", "--at", "2026-09-30").code
+    assert 0 == tollbook("cards", "explain", "list", "+44", "--at", "2026-10-01").code

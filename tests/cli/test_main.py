@@ -1,0 +1,95 @@
+"""The program as a whole: help, exit codes, what it says when something is wrong, how quickly it starts."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from cli.main import app
+from tests.cli.conftest import Tollbook
+
+PROGRAM = Path(sys.executable).with_name("tollbook")
+
+
+def commands(group: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command and group of commands."""
+    yield path
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*path, name))
+
+
+ALL = list(commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_each_command_has_help_that_says_what_it_does(path: tuple[str, ...], tollbook: Tollbook) -> None:
+    ran = tollbook(*path, "--help")
+    assert 0 == ran.code
+    assert "Usage: tollbook" in ran.out
+    assert "" == ran.err
+    group = typer.main.get_command(app)
+    for name in path:
+        group = group.commands[name]  # type: ignore[attr-defined]
+    assert str(group.help).endswith("."), "a sentence says what it does"
+
+
+def test_what_the_issue_asks_for_is_there() -> None:
+    asked = """
+        db start, db stop, db status, cards check, cards import, cards list, cards explain, accounts add,
+        accounts list, usage import, usage quarantine, invoices preview, invoices run, invoices finalize,
+        invoices show, invoices export, statement, explain, rate, scenarios run, verify, doctor, demo
+    """
+    assert {tuple(each.split()) for each in asked.split(",")} <= set(ALL)
+
+
+def test_the_version_is_that_of_the_package(tollbook: Tollbook) -> None:
+    assert "tollbook 0.1.0\n" == tollbook("--version").out
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nothing"], ["cards", "check"], ["rate"], ["--nothing"], ["verify"], ["cards", "explain", "x"]]
+)
+def test_a_wrong_call_is_exit_2(arguments: list[str], tollbook: Tollbook) -> None:
+    ran = tollbook(*arguments)
+    assert 2 == ran.code
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("url", ["postgresql://127.0.0.1:1/x", "postgresql://nobody@127.0.0.1:1/y?connect_timeout=1"])
+def test_a_database_that_does_not_answer_is_exit_6(
+    url: str, tollbook: Tollbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    ran = tollbook("cards", "list")
+    assert 6 == ran.code
+    assert ran.err.startswith("tollbook: connection failed")
+    assert 1 == ran.err.count("\n")
+
+
+def test_two_addresses_at_once_are_refused(tollbook: Tollbook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql:///x")
+    monkeypatch.setenv("DATABASE_URL_FILE", "/x")
+    ran = tollbook("cards", "list")
+    assert 1 == ran.code
+    assert "DATABASE_URL and DATABASE_URL_FILE are both set; unset one of them" in ran.err
+
+
+def test_the_installed_program_runs_and_starts_without_what_it_does_not_need() -> None:
+    """Help must come at once: the libraries of the real work are imported by the commands that do it."""
+    loaded = "import sys, cli.main as m; m.main(['--help']); print(*sorted(sys.modules), file=sys.stderr)"
+    ran = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    modules = set(ran.stderr.split())
+    assert set() == modules & {"numpy", "pyarrow", "psycopg", "sqlalchemy", "pydantic", "alembic", "msgspec"}
+    ran = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True)
+    assert "tollbook 0.1.0\n" == ran.stdout
+
+
+def test_a_reader_who_leaves_is_no_traceback() -> None:
+    """As in `tollbook scenarios run … | head -1`."""
+    scenarios = Path(__file__).resolve().parents[1] / "scenarios"
+    run = f"{PROGRAM} scenarios run --format json {scenarios} | true"
+    ran = subprocess.run(["bash", "-c", run], capture_output=True, text=True, check=False)
+    assert "" == ran.stderr
