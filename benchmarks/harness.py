@@ -59,13 +59,19 @@ def report(
     sizes: Mapping[str, int],
     times: Times,
     compared: str,
+    further: Mapping[str, tuple[float, float]] | None = None,
 ) -> None:
-    """Print the result. `at_most`: the ratio is to stay below the bound, else above it."""
+    """Print the result. `at_most`: the ratio is to stay below the bound, else above it.
+
+    `further` are other ratios, each with the bound that it is to stay below; `holds` is of all of them.
+    """
+    holds = ratio <= bound if at_most else ratio >= bound
     result = {
         "name": name,
         "ratio": round(ratio, 3),
         "bound": bound,
-        "holds": ratio <= bound if at_most else ratio >= bound,
+        "holds": holds and all(value <= limit for value, limit in (further or {}).values()),
+        **{key: {"ratio": round(value, 3), "bound": limit} for key, (value, limit) in (further or {}).items()},
         "sizes": dict(sizes),
         "seconds": {"ours": round(times.ours, 3), "reference": round(times.reference, 3)},
         "peak_memory_mb": times.peak_memory_mb,
