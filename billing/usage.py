@@ -162,13 +162,15 @@ class _Reading:
 
     def understand(self) -> tuple[Columns, list[int]]:
         """The columns of all that was decoded, and the positions of payloads that must be read with care."""
-        rows = [row for row, flat in enumerate(self.flats) if flat is not None]
         flats = [flat for flat in self.flats if flat is not None]
-        # -1: read with care, where a key that is given twice has been refused already.
-        colons = [-1 if row in self.careful else self.payloads[row].count(b":") for row in rows]
-        positions = np.array(rows, dtype=np.int64)
-        columns, odd = understand(flats, positions, np.array(colons, dtype=np.int64), self.source, self.products)
-        return columns, positions[odd].tolist()
+        rows = np.arange(len(self.flats))
+        colons = np.array([payload.count(b":") for payload in self.payloads], dtype=np.int64)
+        # Where payloads were read with care, a key that is given twice has been refused already.
+        colons[list(self.careful)] = -1
+        if len(flats) < len(rows):
+            rows = np.array([row for row, flat in enumerate(self.flats) if flat is not None], dtype=np.int64)
+        columns, odd = understand(flats, rows, colons[rows], self.source, self.products)
+        return columns, rows[odd].tolist()
 
 
 def months_of(occurred_at: Int64s) -> set[date]:

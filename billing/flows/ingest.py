@@ -3,8 +3,10 @@
 A chunk of payloads is one transaction. While the database writes one chunk, a thread makes the next one ready.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import NamedTuple
@@ -25,6 +27,7 @@ from rates.products import Product
 from rates.rating import REASONS
 
 MONTHS_AHEAD = 3
+_TURN_SECONDS = 0.0002
 _CONFLICT = "was reported before with other content; the first report stays"
 
 
@@ -115,8 +118,8 @@ def import_usage(
     """
     intake = Intake(engine=engine, products=products, source=source)
     counts = dict.fromkeys(Outcome, 0)
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        for chunk, prepared in _ahead(thread, intake, chunks, at):
+    with ThreadPoolExecutor(max_workers=1) as thread, _quick_turns():
+        for chunk, prepared in _ahead(thread, intake, iter(chunks), at):
             receipt = intake.write(prepared, at)
             for outcome, count in receipt.counts().items():
                 counts[outcome] += count
@@ -125,25 +128,34 @@ def import_usage(
 
 
 def _ahead(
-    thread: ThreadPoolExecutor, intake: Intake, chunks: Iterable[Chunk], at: datetime
+    thread: ThreadPoolExecutor, intake: Intake, chunks: Iterator[Chunk], at: datetime
 ) -> Iterator[tuple[Chunk, Prepared]]:
-    """Chunks made ready, the next one in the thread while the caller works on this one."""
-    waiting: tuple[Chunk, Future[Prepared]] | None = None
-    stream = iter(chunks)
-    while True:
-        try:
-            chunk = next(stream, None)
-        except BaseException:
-            # The stream broke off: what was read before it did is stored first.
-            if waiting is not None:
-                yield waiting[0], waiting[1].result()
-            raise
-        following = None if chunk is None else (chunk, thread.submit(intake.prepare, chunk.payloads, at))
-        if waiting is not None:
-            yield waiting[0], waiting[1].result()
-        if following is None:
-            return
-        waiting = following
+    """Chunks read and made ready, the next one in the thread while the caller works on this one.
+
+    Where the stream breaks off, the caller has had all that was read before it did.
+    """
+
+    def next_ready() -> tuple[Chunk, Prepared] | None:
+        chunk = next(chunks, None)
+        return None if chunk is None else (chunk, intake.prepare(chunk.payloads, at))
+
+    waiting = thread.submit(next_ready)
+    while (ready := waiting.result()) is not None:
+        waiting = thread.submit(next_ready)
+        yield ready
+
+
+@contextmanager
+def _quick_turns() -> Iterator[None]:
+    """Let threads take turns often: whoever talks to the database needs the interpreter briefly and many times, and
+    would wait 5 ms each time for the thread that parses, until they did not work at once at all.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_TURN_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _receipt(prepared: Prepared, batch: Batch, written: Written) -> Receipt:

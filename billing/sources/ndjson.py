@@ -8,7 +8,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, cast
 
 from billing.errors import StreamUnreadableError
@@ -30,22 +30,20 @@ def read_chunks(stream: BinaryIO, *, events: int = EVENTS_A_CHUNK, size: int = B
     Raises StreamUnreadableError where the stream breaks off, after the payloads that were whole.
     """
     waiting: list[bytes] = []
-    lines: list[int] = []
-    held = 0
+    first, held = 1, 0
     try:
-        for first, read in _lines(stream):
-            waiting += read
-            lines += range(first, first + len(read))
-            held += sum(map(len, read))
+        for lines in _lines(stream):
+            waiting += lines
+            held += sum(map(len, lines))
             while len(waiting) >= events or held >= size:
-                chunk, waiting, lines = _cut(waiting, lines, events)
+                whole, waiting = waiting[:events], waiting[events:]
                 held = sum(map(len, waiting))
-                if chunk.payloads:
-                    yield chunk
+                yield from _chunk(whole, first)
+                first += len(whole)
     except StreamUnreadableError:
-        yield from _last(waiting, lines)
+        yield from _chunk(waiting, first)
         raise
-    yield from _last(waiting, lines)
+    yield from _chunk(waiting, first)
 
 
 def refused_lines(taken: Taken) -> bytes:
@@ -65,22 +63,18 @@ def refused_lines(taken: Taken) -> bytes:
     return b"".join(written)
 
 
-def _last(waiting: list[bytes], lines: list[int]) -> Iterator[Chunk]:
-    chunk, _, _ = _cut(waiting, lines, len(waiting))
-    if chunk.payloads:
-        yield chunk
+def _chunk(lines: list[bytes], first: int) -> Iterator[Chunk]:
+    """The payloads on some lines; none where there are none."""
+    numbers: Sequence[int] = range(first, first + len(lines))
+    if any(blank in lines for blank in _BLANK):
+        numbers = [number for number, line in zip(numbers, lines, strict=True) if line not in _BLANK]
+        lines = [line for line in lines if line not in _BLANK]
+    if lines:
+        yield Chunk(lines, numbers)
 
 
-def _cut(waiting: list[bytes], lines: list[int], count: int) -> tuple[Chunk, list[bytes], list[int]]:
-    payloads, numbers = waiting[:count], lines[:count]
-    if any(blank in payloads for blank in _BLANK):
-        kept = [i for i, payload in enumerate(payloads) if payload not in _BLANK]
-        payloads, numbers = [payloads[i] for i in kept], [numbers[i] for i in kept]
-    return Chunk(payloads, numbers), waiting[count:], lines[count:]
-
-
-def _lines(stream: BinaryIO) -> Iterator[tuple[int, list[bytes]]]:
-    """Whole lines as they come, with the number of the first (from 1)."""
+def _lines(stream: BinaryIO) -> Iterator[list[bytes]]:
+    """Whole lines as they come."""
     buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]
     source: BinaryIO = buffered
     if buffered.peek(len(_GZIP)).startswith(_GZIP):
@@ -91,10 +85,10 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, list[bytes]]]:
             block = block.removeprefix(_BOM)
         *whole, rest = (rest + block).split(b"\n")
         rest = rest[: LONGEST_LINE + 1]
-        yield number, whole
+        yield whole
         number += len(whole)
     if rest:
-        yield number, [rest]
+        yield [rest]
 
 
 def _read(source: BinaryIO, number: int) -> bytes:

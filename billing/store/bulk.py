@@ -38,7 +38,7 @@ def csv_of(rows: Table) -> Table:
 def copy_rows(connection: psycopg.Connection, table: str, names: Sequence[str], text: Table) -> None:
     """Append rows, as `csv_of` wrote them, to these columns of a table."""
     view = memoryview(text)
-    if not len(view):
+    if view.nbytes == 0:
         return
     columns = sql.SQL(", ").join(map(sql.Identifier, names))
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(sql.Identifier(table), columns)

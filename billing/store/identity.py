@@ -1,12 +1,11 @@
 """Each event once: who was first with an identity, for ever."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from billing.store.bulk import Table, copy_in
+from billing.store.bulk import Table, copy_rows
 from billing.store.engine import Connection
 from rates.usage import Int64s
 
@@ -51,15 +50,16 @@ def next_batch(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def claim(connection: Connection, batch: int, claims: Mapping[str, Table]) -> tuple[Int64s, NDArray[np.bool_]]:
+def claim(connection: Connection, batch: int, claims: Table, text: Table) -> tuple[Int64s, NDArray[np.bool_]]:
     """Take the identities of n events, and give the rows that were taken before, and whether their content is equal.
 
-    `claims` has the columns `source_id`, `id`, `later` (the same identity stands in an earlier row), `fingerprint`,
-    `payer_id` and `occurred_at`, sorted by source and id: writers that take identities in one order do not deadlock.
+    `claims` is an Arrow table of `n` (from 0), `source_id`, `id`, `later` (the same identity stands in an earlier
+    row), `fingerprint`, `payer_id` and `occurred_at`, sorted by source and id: writers that take identities in one
+    order do not deadlock. `text` is the same as COPY reads it.
     """
-    count = len(claims["id"])
+    count = claims.num_rows
     connection.execute(_INCOMING)
-    copy_in(connection, "incoming", {"n": pa.array(range(count), pa.int32()), **claims})
+    copy_rows(connection, "incoming", claims.column_names, text)
     taken = connection.execute(_CLAIM, [batch]).rowcount
     if taken == count:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_)

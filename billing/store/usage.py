@@ -11,11 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from psycopg import sql
 
 from billing.assignment import NOBODY
 from billing.rated import Rated
-from billing.store.bulk import Table, copy_text, csv_of
+from billing.store.bulk import Table, copy_rows, csv_of
 from billing.store.engine import Connection
 from billing.store.identity import claim
 from billing.usage import DIMENSIONS, Usage
@@ -30,11 +29,15 @@ TEXT_COLUMNS: Mapping[str, str] = {name: "stated_country" if name == "country" e
 
 _MICROS = pa.timestamp("us")
 _TOTALS_KEY = ("payer_id", "account_id", "price_id", "day", "country")
+CHANGES = (*_TOTALS_KEY, "events", "quantity")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """Rows of one table, which event of the batch each belongs to (int64[m]), and the text that COPY reads."""
+    """Rows of one table, which event of the batch each belongs to (int64[m]), and the text that COPY reads.
+
+    Of changes of the totals the text has the sums.
+    """
 
     table: Table
     event: Int64s
@@ -52,7 +55,7 @@ class Batch:
     number: int
     book_version: int
     rated: Rated
-    claims: Mapping[str, Table]
+    claims: Rows
     events: Rows
     elements: Rows
     quarantine: Rows
@@ -100,7 +103,7 @@ def make_batch(
 
 def write_batch(connection: Connection, batch: Batch) -> Written:
     """Write what is new of a batch; the lock of the books is held. Nothing is stored before the commit."""
-    known, same = claim(connection, batch.number, batch.claims)
+    known, same = claim(connection, batch.number, batch.claims.table, batch.claims.text)
     is_fresh = np.ones(len(batch), dtype=np.bool_)
     is_fresh[known] = False
     write_rows(connection, batch, is_fresh)
@@ -109,12 +112,13 @@ def write_batch(connection: Connection, batch: Batch) -> Written:
 
 def write_rows(connection: Connection, batch: Batch, is_fresh: Flags) -> None:
     """Write the fresh events of a batch whose identities are taken, and the changes of the totals."""
+    all_fresh = bool(is_fresh.all())
     written = [("events", batch.events), ("event_elements", batch.elements), ("quarantine", batch.quarantine)]
     for name, rows in written:
-        text = rows.text if is_fresh.all() else rows.of(is_fresh)
-        _copy(connection, name, rows.table.column_names, text)
-    changes = summed(batch.changes.table.filter(pa.array(is_fresh[batch.changes.event])))
-    _copy(connection, "unfolded", changes.column_names, csv_of(changes))
+        copy_rows(connection, name, rows.table.column_names, rows.text if all_fresh else rows.of(is_fresh))
+    changes = batch.changes
+    text = changes.text if all_fresh else csv_of(summed(changes.table.filter(pa.array(is_fresh[changes.event]))))
+    copy_rows(connection, "unfolded", CHANGES, text)
 
 
 def summed(changes: Table) -> Table:
@@ -123,15 +127,7 @@ def summed(changes: Table) -> Table:
         require_headroom(pc.max(changes["quantity"]).as_py() * changes.num_rows, "the quantities of a batch")
     grouped = changes.group_by(list(_TOTALS_KEY), use_threads=False)
     sums = grouped.aggregate([("events", "sum"), ("quantity", "sum")])
-    return sums.rename_columns({"events_sum": "events", "quantity_sum": "quantity"})
-
-
-def _copy(connection: Connection, table: str, names: list[str], text: Table) -> None:
-    if len(memoryview(text)) > 0:
-        columns = sql.SQL(", ").join(map(sql.Identifier, names))
-        copy_text(
-            connection, sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(sql.Identifier(table), columns), text
-        )
+    return sums.rename_columns({"events_sum": "events", "quantity_sum": "quantity"}).select(CHANGES)
 
 
 def _order(source: NDArray[np.int32], ids: Table) -> Int64s:
@@ -146,20 +142,25 @@ def _order(source: NDArray[np.int32], ids: Table) -> Int64s:
     return found
 
 
-def _claims(rated: Rated, source: NDArray[np.int32]) -> dict[str, Table]:
+def _claims(rated: Rated, source: NDArray[np.int32]) -> Rows:
     usage = rated.usage
+    row = np.arange(len(usage))
     later = np.zeros(len(usage), dtype=np.bool_)
     if len(usage) > 1:
         same_id = pc.equal(usage.id[1:], usage.id[:-1]).to_numpy(zero_copy_only=False)
         later[1:] = same_id & (source[1:] == source[:-1])
-    return {
-        "occurred_at": pa.array(usage.occurred_at).cast(_MICROS),
-        "fingerprint": usage.fingerprint,
-        "source_id": pa.array(source),
-        "payer_id": _or_null(rated.payer),
-        "later": pa.array(later),
-        "id": usage.id,
-    }
+    table = pa.table(
+        {
+            "n": pa.array(row),
+            "occurred_at": pa.array(usage.occurred_at).cast(_MICROS),
+            "fingerprint": usage.fingerprint,
+            "source_id": pa.array(source),
+            "payer_id": _or_null(rated.payer),
+            "later": pa.array(later),
+            "id": usage.id,
+        }
+    )
+    return Rows(table=table, event=row, text=csv_of(table))
 
 
 def _head(usage: Usage, source: NDArray[np.int32], number: int, received_at: Int64s) -> dict[str, Table]:
@@ -247,7 +248,7 @@ def _changes(rated: Rated) -> Rows:
             "quantity": pa.array(np.concatenate([ratings.billed[priced], ratings.extra_billed])),
         }
     )
-    return Rows(table=table, event=event, text=None)
+    return Rows(table=table, event=event, text=csv_of(summed(table)))
 
 
 def _rows(table: Table, event: Int64s) -> Rows:
