@@ -6,7 +6,8 @@ again and summed, by itself too, so that both steps run in as many threads as th
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from itertools import pairwise
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,26 +85,28 @@ class Packing:
         packed.sort()
         return packed, rest
 
-    def sums(self, runs: Sequence[Int64s]) -> Totals:
-        """The sums of one range of keys, of which every chunk gives a sorted run."""
+    def merged(self, runs: Sequence[Int64s]) -> "Merged":
+        """One range of keys, of which every chunk gives a sorted run."""
         packed = np.concatenate(runs)
         packed.sort()
         key = packed >> self.quantity_bits
-        last = np.append(np.flatnonzero(key[1:] != key[:-1]), len(key) - 1)
-        # 31 bits each: as many as memory can hold come to less than 64.
+        return Merged(packed, np.append(np.flatnonzero(key[1:] != key[:-1]), len(key) - 1))
+
+    def write(self, merged: "Merged", rows: Totals) -> None:
+        """The sums of a range of keys into `rows`, as many as it has."""
+        packed, last = merged
+        key = packed[last] >> self.quantity_bits
         packed &= (1 << self.quantity_bits) - 1
-        columns: dict[str, NDArray[Any]] = {
-            "events": np.diff(last, prepend=-1),
-            "quantity": np.diff(np.cumsum(packed)[last], prepend=0),
-        }
-        key = key[last]
+        # 31 bits each: as many as memory can hold come to less than 64.
+        _steps(np.cumsum(packed)[last], 0, rows.quantity)
+        _steps(last, -1, rows.events)
         for each in reversed(self.fields):
-            columns[each.name] = (key & ((1 << each.bits) - 1)) + each.base
+            column = getattr(rows, each.name)
+            np.bitwise_and(key, (1 << each.bits) - 1, out=column, casting="unsafe")
+            column += each.base
             key >>= each.bits
         if self.payers is not None:
-            columns["payer"] = self.payers[columns["account"] - self.fields[0].base]
-        nothing = no_totals()
-        return Totals(**{name: columns[name].astype(getattr(nothing, name).dtype, copy=False) for name in TOTALS})
+            self.payers.take(rows.account - self.fields[0].base, out=rows.payer)
 
     def ranges(self, chunks: Sequence[Int64s]) -> Iterator[list[Int64s]]:
         """Sorted chunks cut at the same keys, into ranges that fit the processor's cache."""
@@ -116,6 +119,31 @@ class Packing:
         edges = [np.concatenate([[0], np.searchsorted(chunk, cuts), [len(chunk)]]) for chunk in chunks]
         for i in range(len(cuts) + 1):
             yield [chunk[edge[i] : edge[i + 1]] for chunk, edge in zip(chunks, edges, strict=True)]
+
+
+class Merged(NamedTuple):
+    """A range of keys, sorted, and where each key ends."""
+
+    packed: Int64s
+    last: Int64s
+
+
+def room(ranges: Sequence[Merged]) -> tuple[Totals, list[Totals]]:
+    """Rows for the sums of some ranges of keys, as a whole and for each."""
+    ends = np.cumsum([0, *(len(each.last) for each in ranges)]).tolist()
+    nothing = no_totals()
+    whole = Totals(**{name: np.empty(ends[-1], dtype=getattr(nothing, name).dtype) for name in TOTALS})
+    return whole, [_stretch(whole, slice(start, stop)) for start, stop in pairwise(ends)]
+
+
+def _stretch(rows: Totals, some: slice) -> Totals:
+    return Totals(**{name: getattr(rows, name)[some] for name in TOTALS})
+
+
+def _steps(values: Int64s, before: int, out: Int64s) -> None:
+    """How far each value is from the one before it."""
+    out[0] = values[0] - before
+    np.subtract(values[1:], values[:-1], out=out[1:])
 
 
 def joined(parts: Sequence[Totals]) -> Totals:

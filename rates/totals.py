@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rates.matching import Book, Books
-from rates.packing import Packing, joined
+from rates.packing import Packing, joined, room
 from rates.products import Product
 from rates.quantities import require_headroom
 from rates.rating import REASONS, Ratings, rate
@@ -75,6 +75,7 @@ def rate_totals(
     account: Int64s,
     *,
     threads: int = 2,
+    events_at_once: int = _CHUNK,
 ) -> tuple[Totals, Int64s]:
     """`totals` of `rate` without keeping the ratings, and the number of events by reason, int64[len(REASONS)].
 
@@ -85,14 +86,16 @@ def rate_totals(
     with ThreadPoolExecutor(threads) as pool:
 
         def rated(start: int) -> _Chunk:
-            some = slice(start, start + _CHUNK)
+            some = slice(start, start + events_at_once)
             usage = columns.take(some)
             ratings = rate(usage, ready, products)
             packed, rest = packing.pack(elements(ratings, usage, payer[some], account[some]))
             return _Chunk(packed, rest, np.bincount(ratings.reason, minlength=len(REASONS)))
 
-        chunks = list(pool.map(rated, range(0, len(columns), _CHUNK)))
-        found = joined(list(pool.map(packing.sums, packing.ranges([chunk.packed for chunk in chunks]))))
+        chunks = list(pool.map(rated, range(0, len(columns), events_at_once)))
+        ranges = list(pool.map(packing.merged, packing.ranges([chunk.packed for chunk in chunks])))
+        found, stretches = room(ranges)
+        list(pool.map(packing.write, ranges, stretches))
     rest = [chunk.rest for chunk in chunks if len(chunk.rest)]
     reasons = np.zeros(len(REASONS), dtype=np.int64)
     for chunk in chunks:

@@ -289,7 +289,7 @@ def _charged(event: Event, cards: Sequence[Sequence[CardDraft]]) -> list[tuple[F
         if element in PRODUCTS[event.product].required:
             found = _required(event, cards, element)
         if found is not None and not found[2].get("blocked") and _billed(found[2], event):
-            charged.append((found, _counted(found[2], event)))
+            charged.append((found, _billed(found[2], event)))
     return charged
 
 
