@@ -127,7 +127,7 @@ class _Draft:
         n = len(usage)
         self.usage = usage
         self.books = books
-        self.stated = _stated_countries(usage)
+        self.stated = stated_countries(usage)
         self.rate = np.full(n, NONE, dtype=np.int64)
         self.price = np.full(n, NONE, dtype=np.int32)
         self.country = np.zeros(n, dtype=np.int16)
@@ -169,7 +169,20 @@ class _Draft:
         )
 
 
-def _stated_countries(usage: UsageColumns) -> Int16s | None:
+def known_countries(usage: UsageColumns, rows: Rows, product: Product, stated: Int16s | None) -> Int16s | None:
+    """The codes of the countries that are known before the called number is looked up; None for none at all.
+
+    `stated` is `stated_countries` of all the columns.
+    """
+    known = None if stated is None else stated[rows]
+    if product.country_of != "from":
+        return known
+    planned = plan_countries(usage.from_[rows])
+    return planned if known is None else np.where(known == 0, planned, known)
+
+
+def stated_countries(usage: UsageColumns) -> Int16s | None:
+    """The codes of the countries that events state, int16[n], 0 for none; None where no event states any."""
     text = usage.texts.get("country")
     if text is None or len(text.values) <= 1:
         return None
@@ -227,11 +240,7 @@ class _Rater:
         self._draft.refuse(pick(rows, ~nothing), reason)
 
     def _matches(self, rows: Rows, element: str) -> Matches:
-        stated = self._draft.stated
-        country = None if stated is None else stated[rows]
-        if self._product.country_of == "from":
-            planned = plan_countries(self._usage.from_[rows])
-            country = planned if country is None else np.where(country == 0, planned, country)
+        country = known_countries(self._usage, rows, self._product, self._draft.stated)
         found = self._draft.books.match(self._usage, rows, self._product.id, element, country)
         known = self._draft.country
         # An event that no table was asked about keeps what is known of it.
