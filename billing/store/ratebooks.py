@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from psycopg import sql
 from billing.assignment import Assignment, assignment
 from billing.store.accounts import read_accounts
 from billing.store.bulk import Table, copy_in, copy_out, or_null
+from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection
 from rates.cardfile import with_head, write_head
 from rates.cards import MATCHED, PRICED, Card, column
@@ -47,6 +49,7 @@ class CardVersion:
     rates: int
     price_base: int
     prices: int
+    stored_as: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,14 +82,16 @@ def raise_book_version(connection: Connection) -> None:
     connection.execute("UPDATE book_version SET version = version + 1")
 
 
-def load_books(connection: Connection, products: Mapping[str, Product], known: Ratebooks | None = None) -> Ratebooks:
-    """The books as this transaction sees them. Cards that `known` has compiled are taken from it."""
+def load_books(
+    connection: Connection,
+    products: Mapping[str, Product],
+    known: Ratebooks | None = None,
+    kept: CompiledCards | None = None,
+) -> Ratebooks:
+    """The books as this transaction sees them; cards that `known` or `kept` has compiled are taken from there."""
     version = book_version(connection)
     compiled = known.cards if known is not None and known.products == products else _NO_CARDS
-    cards = {}
-    for published in read_card_versions(connection):
-        number = published.card_version_id
-        cards[number] = compiled.get(number) or _compiled(connection, published, products)
+    cards = _card_tables(connection, products, compiled, kept)
     found = read_accounts(connection)
     assigned = assignment(found.accounts, found.contracts, found.numbers)
     return Ratebooks(
@@ -153,6 +158,25 @@ def insert_card(
     _copy_rates(connection, card, number, rate_base)
     _copy_prices(connection, prices.prices, number, price_base)
     return next(v for v in read_card_versions(connection, card.id) if v.card_version_id == number)
+
+
+def _card_tables(
+    connection: Connection,
+    products: Mapping[str, Product],
+    known: Mapping[int, CardTable],
+    kept: CompiledCards | None,
+) -> dict[int, CardTable]:
+    """All published cards, compiled, by the number of their version."""
+    versions = {str(version.stored_as): version for version in read_card_versions(connection)}
+    cards = {name: known[each.card_version_id] for name, each in versions.items() if each.card_version_id in known}
+    if kept is not None:
+        missing = {name: each.rates for name, each in versions.items() if name not in cards}
+        cards |= kept.load(missing, products)
+    new = {name: _compiled(connection, each, products) for name, each in versions.items() if name not in cards}
+    cards |= new
+    if kept is not None:
+        kept.keep(cards, new, products)
+    return {each.card_version_id: cards[name] for name, each in versions.items()}
 
 
 def _compiled(connection: Connection, version: CardVersion, products: Mapping[str, Product]) -> CardTable:
