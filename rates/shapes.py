@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from rates.errors import TollbookError
 from rates.patterns import UNKNOWN, Patterns
-from rates.prefixes import truncated
+from rates.prefixes import NONE, truncated
 from rates.quantities import INT64_MAX
 
 Int64s = NDArray[np.int64]
 Int32s = NDArray[np.int32]
 Int8s = NDArray[np.int8]
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 by the golden ratio: spreads keys that follow each other
+_SPARE_BITS = 2
 
 Dimension = tuple[str, tuple[str, ...], Int32s]
 """Its name, its values (the first being any), and the code of each pattern."""
@@ -43,7 +46,8 @@ class Questions:
 class Shape:
     """The patterns of one shape by ascending key, those of one key by their start.
 
-    `given` are the places of the dimensions that they state; `radixes` how many codes each has.
+    `given` are the places of the dimensions that they state; `radixes` how many codes each has. `index`, int32[2^k] by
+    hash, is the place of one key with that hash, -1 for none.
     """
 
     origin_length: int
@@ -51,6 +55,7 @@ class Shape:
     origins: Int64s
     radixes: tuple[int, ...]
     keys: Int64s
+    index: Int32s
     pattern: Int32s
     longest_run: int
 
@@ -63,7 +68,7 @@ class Shape:
         return span
 
     def ask(self, questions: Questions, nodes: Int64s, rows: Int64s) -> tuple[Int64s, Int64s]:
-        """The events that have all of the shape's conditions, and their keys at their nodes."""
+        """The events whose key at their nodes is here, and the place of the key."""
         if self.origin_length == UNKNOWN:
             rows = rows[questions.origin[rows] == 0]
         for i in self.given:
@@ -78,7 +83,18 @@ class Shape:
         key = nodes[rows] * len(self.origins) + origin
         for i, radix in zip(self.given, self.radixes, strict=True):
             key = key * radix + questions.codes[i][rows]
-        return rows, key
+        place = self.places(key)
+        some = np.flatnonzero(place >= 0)
+        return rows[some], place[some]
+
+    def places(self, key: Int64s) -> Int64s:
+        """The first place of each key, -1 for none."""
+        place = self.index.take(_hash(key, len(self.index))).astype(np.int64)
+        # Mostly there is nothing with this hash, or it is the key; the others are searched for.
+        others = np.flatnonzero((place >= 0) & (self.keys.take(place, mode="clip") != key))
+        sought = np.searchsorted(self.keys, key[others])
+        place[others] = np.where(self.keys.take(sought, mode="clip") == key[others], sought, NONE)
+        return place
 
 
 def shapes(patterns: Patterns, node: Int64s, nodes: int, dimensions: Sequence[Dimension]) -> tuple[Shape, ...]:
@@ -121,13 +137,24 @@ def _shape(
             remedy="state fewer dimensions together in one row",
         )
     order = np.lexsort((patterns.starts[some], key))
-    runs = np.diff(np.flatnonzero(np.concatenate([[True], np.diff(key[order]) != 0, [True]])))
+    key = key[order]
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    index = np.full(1 << (len(first).bit_length() + _SPARE_BITS), NONE, dtype=np.int32)
+    index[_hash(key[first], len(index))] = first
     return Shape(
         origin_length=int(patterns.origin_length[some[0]]),
         given=given,
         origins=origins,
         radixes=radixes,
-        keys=key[order],
+        keys=key,
+        index=index,
         pattern=some[order].astype(np.int32),
-        longest_run=int(runs.max()),
+        longest_run=int(np.diff(first, append=len(key)).max()),
     )
+
+
+def _hash(key: Int64s, size: int) -> Int64s:
+    """A place below `size`, a power of two, for each key: the highest bits of its product with a large odd number."""
+    product = key.view(np.uint64) * _GOLDEN
+    product >>= np.uint64(64 - size.bit_length() + 1)
+    return product.view(np.int64)

@@ -217,17 +217,22 @@ class ElementTable:
         for shape in self.shapes:
             if not len(left):
                 break
-            rows, key = shape.ask(questions, nodes, left)
-            first = np.searchsorted(shape.keys, key)
-            for nth in range(shape.longest_run):
-                place = np.minimum(first + nth, len(shape.keys) - 1)
-                hit = shape.keys[place] == key
-                if self.dated:
-                    pattern, at = shape.pattern[place], questions.at[rows]
-                    hit &= (self.patterns.starts[pattern] <= at) & (at < self.patterns.ends[pattern])
-                found[rows[hit]] = shape.pattern[place[hit]]
+            rows, place = shape.ask(questions, nodes, left)
+            if not self.dated:
+                found[rows] = shape.pattern[place]
+            else:
+                for nth in range(shape.longest_run):
+                    self._note_in_force(shape, questions.at[rows], rows, place, nth, found)
             left = left[found[left] < 0]
         return left
+
+    def _note_in_force(self, shape: Shape, at: Int64s, rows: Int64s, first: Int64s, nth: int, found: Int32s) -> None:
+        """Note the `nth` of the patterns that share a key where the key has so many and it is in force."""
+        place = np.minimum(first + nth, len(shape.keys) - 1)
+        pattern = shape.pattern[place]
+        hit = shape.keys[place] == shape.keys[first]
+        hit &= (self.patterns.starts[pattern] <= at) & (at < self.patterns.ends[pattern])
+        found[rows[hit]] = pattern[hit]
 
     def resolve(self) -> Int32s:
         """The pattern of each cell where it depends on the number alone."""
