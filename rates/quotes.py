@@ -17,7 +17,7 @@ from rates.matching import Book
 from rates.money import exact, format_fraction
 from rates.numbering import COUNTRIES
 from rates.patterns import microseconds
-from rates.prices import PriceList, price_list
+from rates.prices import EVENT, PriceList, price_list
 from rates.products import Product
 from rates.rating import REASONS, rate
 from rates.usage import Texts, UsageColumns, encode
@@ -95,6 +95,7 @@ class _Rows:
         fee = int(self.prices.setup[row])
         setup = exact(self.prices.prices[fee].prices[0]) if fee >= 0 else Fraction(0)
         tiers = range(schedule.tiers if schedule else 1)
+        units = Fraction(1) if price.unit == EVENT else Fraction(billed, price.unit_size)
         return {
             "row": int(self.card.rows["row"][row].as_py()),
             "prefix": matched_prefix(self._cell(row, "prefixes"), number),
@@ -105,7 +106,7 @@ class _Rows:
             "increments": self._cell(row, "increments") or self.increments,
             "setup_fee": format_fraction(setup) if setup else "",
             "billable": billed,
-            "cost": format_fraction(price.unit_price(0, schedule) * Fraction(billed, price.unit_size) + setup),
+            "cost": format_fraction(price.unit_price(0, schedule) * units + setup),
         }
 
     def _cell(self, row: int, name: str) -> str:

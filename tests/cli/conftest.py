@@ -1,13 +1,20 @@
-"""A way to run commands as a person does, in this process: arguments in, exit code and both outputs back."""
+"""Ways to run commands as a person does: arguments in, exit code and both outputs back."""
 
 import json
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from freezegun import freeze_time
 
-from billing.store.embedded import Address
+from billing.store.embedded import Address, StopMode, cluster_at, stop
+from billing.store.embedded_binaries import find_binaries
 from billing.store.engine import open_engine
 from billing.store.migrate import migrate
 from cli.main import main
@@ -24,6 +31,9 @@ class Ran:
 
 Tollbook = Callable[..., Ran]
 """Runs `tollbook` with some arguments."""
+
+PROGRAM = Path(sys.executable).with_name("tollbook")
+NOW = "2026-11-21T12:00:00Z"
 
 CARD = """
 id = "list"
@@ -66,11 +76,13 @@ def with_changes(**changes: str | None) -> str:
 
 @pytest.fixture
 def tollbook(capfd: pytest.CaptureFixture[str]) -> Tollbook:
-    """The program, without any database."""
+    """The program, at an instant after October 2026: what is tested does not depend on when."""
 
     def run(*arguments: str | Path) -> Ran:
         capfd.readouterr()
-        code = main([str(argument) for argument in arguments])
+        assert pa.__version__, "imported before time is frozen: it looks at the real classes of datetime"
+        with freeze_time(NOW, tick=True, real_asyncio=True):
+            code = main([str(argument) for argument in arguments])
         captured = capfd.readouterr()
         return Ran(code=code, out=captured.out, err=captured.err)
 
@@ -97,3 +109,24 @@ def books(empty_books: Address, tollbook: Tollbook, tmp_path: Path) -> Path:  # 
     assert 0 == tollbook("contracts", "add", tmp_path / "contract.toml").code
     (tmp_path / "usage.ndjson").write_text(CALL + "\n")
     return tmp_path
+
+
+@pytest.fixture
+def home(scratch: Path) -> Iterator[Path]:
+    """A data folder of the test's own, with a space in its name; what runs in it ends with the test."""
+    data = scratch / f"{uuid.uuid4().hex[:8]} data"
+    yield data
+    stop(cluster_at(data, find_binaries(os.environ)), lambda _: None, StopMode.IMMEDIATE)
+
+
+def run(home: Path, *arguments: str, **environment: str) -> Ran:
+    """The installed program, as a person starts it."""
+    plain = {key: value for key, value in os.environ.items() if not key.startswith(("DATABASE_URL", "TOLLBOOK_"))}
+    ran = subprocess.run(
+        [PROGRAM, *arguments],
+        env={**plain, "TOLLBOOK_DATA": str(home), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Ran(code=ran.returncode, out=ran.stdout, err=ran.stderr)

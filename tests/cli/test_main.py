@@ -9,9 +9,7 @@ import pytest
 import typer
 
 from cli.main import app
-from tests.cli.conftest import Tollbook
-
-PROGRAM = Path(sys.executable).with_name("tollbook")
+from tests.cli.conftest import PROGRAM, Tollbook
 
 
 def commands(group: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -1,0 +1,217 @@
+"""Invoices on the command line: preview, draw up, issue, show, export, verify, explain, state."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from billing.documents.csv_document import COLUMNS
+from tests.cli.conftest import Tollbook, with_changes
+
+
+@pytest.fixture
+def month(books: Path, tollbook: Tollbook) -> Path:
+    """Three calls of 61 seconds in October, imported: 6 minutes at 0.02."""
+    lines = [with_changes(id=f"c{n}", occurred_at=f"2026-10-0{n}T00:00:00Z") for n in (1, 2, 3)]
+    (books / "usage.ndjson").write_text("\n".join(lines))
+    assert 0 == tollbook("usage", "import", books / "usage.ndjson", "--source", "switch-1").code
+    return books
+
+
+@pytest.fixture
+def issued(month: Path, tollbook: Tollbook) -> Path:
+    """The month issued. The clock of the machine may be within it: early, all the same."""
+    assert 0 == tollbook("invoices", "run", "2026-10", "--early").code
+    assert 0 == tollbook("invoices", "finalize", "2026-10", "--early").code
+    return month
+
+
+@pytest.mark.usefixtures("month")
+def test_a_preview_says_what_a_run_writes_and_writes_nothing(tollbook: Tollbook) -> None:
+    preview = json.loads(tollbook("invoices", "preview", "2026-10", "--format", "json").out)
+    assert 1 == tollbook("invoices", "show", "2026-10").code
+    dry = json.loads(tollbook("invoices", "run", "2026-10", "--dry-run", "--early", "--format", "json").out)
+    assert 1 == tollbook("invoices", "show", "2026-10").code
+    run = json.loads(tollbook("invoices", "run", "2026-10", "--early", "--format", "json").out)
+    assert (False, False, True) == (preview.pop("written"), dry.pop("written"), run.pop("written"))
+    assert preview == dry == run
+    assert {"USD": "0.12"} == run["totals"]
+    assert 1 == run["active"] == run["billed"] + run["zero"] + run["parked"] + run["failed"]
+
+
+@pytest.mark.usefixtures("month")
+def test_the_report_adds_up_for_a_person_too(tollbook: Tollbook) -> None:
+    ran = tollbook("invoices", "preview", "2026-10")
+    assert "1 billed + 0 zero + 0 parked + 0 failed = 1 active" in ran.out
+    assert "0.12 USD" in ran.out
+
+
+@pytest.mark.usefixtures("month")
+def test_drafts_are_issued_once(tollbook: Tollbook) -> None:
+    assert 3 == tollbook("invoices", "finalize", "2026-10", "--early").code
+    tollbook("invoices", "run", "2026-10", "--early")
+    dry = tollbook("invoices", "finalize", "2026-10", "--dry-run", "--format", "json")
+    assert ["draft"] == [each["state"] for each in json.loads(dry.out)]
+    ran = tollbook("invoices", "finalize", "2026-10", "--early", "--format", "json")
+    assert 0 == ran.code
+    assert (1, ["INV-000001 to INV-000001"]) == tuple(json.loads(ran.out)[key] for key in ("issued", "numbers"))
+    assert 3 == tollbook("invoices", "finalize", "2026-10", "--early").code
+
+
+@pytest.mark.usefixtures("month")
+def test_a_month_that_has_not_ended_is_not_drawn_up(tollbook: Tollbook) -> None:
+    ran = tollbook("invoices", "run", "2098-10")
+    assert 1 == ran.code
+    assert "the period has not ended; preview it now, or wait until 2098-11-01T00:00Z; --early does it" in ran.err
+
+
+@pytest.mark.usefixtures("month")
+def test_numbers_begin_with_the_series_of_the_settings(tollbook: Tollbook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOLLBOOK_SERIES", "T-26")
+    monkeypatch.setenv("TOLLBOOK_PAYMENT_DAYS", "0")
+    tollbook("invoices", "run", "2026-10", "--early")
+    tollbook("invoices", "finalize", "2026-10", "--early")
+    found = json.loads(tollbook("invoices", "show", "T-26-000001", "--format", "json").out)
+    assert ("T-26-000001", found["issued_on"]) == (found["number"], found["due_on"])
+    monkeypatch.setenv("TOLLBOOK_SERIES", "lower case")
+    ran = tollbook("invoices", "finalize", "2026-10", "--early")
+    assert 1 == ran.code
+    assert ran.err.startswith("tollbook: environment: ")
+
+
+@pytest.mark.usefixtures("issued")
+def test_an_invoice_is_shown_with_its_lines(tollbook: Tollbook) -> None:
+    shown = tollbook("invoices", "show", "INV-000001")
+    assert "Invoice INV-000001: acme, 2026-10, issued " in shown.out
+    for part in ("United Kingdom", "0.02", "0.12", "USD"):
+        assert part in shown.out
+    by_number = json.loads(tollbook("invoices", "show", "INV-000001", "--format", "json").out)
+    by_month = json.loads(tollbook("invoices", "show", "2026-10", "acme", "--format", "json").out)
+    assert by_number == by_month
+    assert ("INV-000001", "final", "0.12", "6") == (
+        by_number["number"],
+        by_number["state"],
+        by_number["total"],
+        by_number["lines"][0]["quantity"],
+    )
+
+
+@pytest.mark.usefixtures("issued")
+def test_the_invoices_of_a_month_are_listed(tollbook: Tollbook) -> None:
+    (listed,) = json.loads(tollbook("invoices", "show", "2026-10", "--format", "json").out)
+    assert ("INV-000001", "acme", "final", 1, "0.12") == tuple(
+        listed[key] for key in ("number", "account", "state", "lines", "total")
+    )
+
+
+@pytest.mark.usefixtures("issued")
+@pytest.mark.parametrize("what", [["INV-9"], ["nonsense"], ["2026-09"], ["2026-10", "nobody"]])
+def test_what_is_not_there_is_said(what: list[str], tollbook: Tollbook) -> None:
+    ran = tollbook("invoices", "show", *what)
+    assert 1 == ran.code
+    assert "there is no invoice, nor a draft" in ran.err
+
+
+def test_invoices_are_exported_whole_in_either_form(issued: Path, tollbook: Tollbook) -> None:
+    rows = list(csv.DictReader(io.StringIO(tollbook("invoices", "export", "2026-10").out)))
+    assert list(COLUMNS) == list(rows[0])
+    (document,) = map(json.loads, tollbook("invoices", "export", "2026-10", "--format", "json").out.splitlines())
+    assert [line["amount"] for line in document["lines"]] == [row["amount"] for row in rows]
+    ran = tollbook("invoices", "export", "INV-000001", "-o", issued / "out.csv")
+    assert (0, "") == (ran.code, ran.out)
+    assert rows == list(csv.DictReader((issued / "out.csv").open(newline="")))
+    assert [] == list(issued.glob("*.unfinished"))
+
+
+@pytest.mark.usefixtures("issued")
+def test_the_verifier_agrees_with_what_was_issued(tollbook: Tollbook) -> None:
+    ran = tollbook("verify", "2026-10", "--format", "json")
+    found = json.loads(ran.out)
+    assert (0, True, 3, 1, []) == (
+        ran.code,
+        found["agrees"],
+        found["events"],
+        found["lines"],
+        found["disagreements"],
+    )
+    assert "all agree" in tollbook("verify", "2026-10").out
+    assert 3 == tollbook("verify", "2020-01").code
+
+
+@pytest.mark.usefixtures("issued")
+def test_a_line_is_explained_down_to_its_events(tollbook: Tollbook) -> None:
+    by_number = tollbook("explain", "line", "INV-000001", "1", "--format", "json")
+    by_month = tollbook("explain", "line", "2026-10", "acme", "1", "--format", "json")
+    found = json.loads(by_number.out)
+    assert (0, found) == (by_number.code, json.loads(by_month.out))
+    assert (True, 3, 360) == (found["adds_up"], found["events"], found["base_quantity"])
+    assert ["c1", "c2", "c3"] == [each["id"] for each in found["page"]]
+    assert "360 second ÷ 60 = 6 minute × 0.02 = 0.12, rounded 0.12 USD" == found["arithmetic"]
+    (second,) = json.loads(
+        tollbook("explain", "line", "INV-000001", "1", "--first", "1", "--size", "1", "--format", "json").out
+    )["page"]
+    assert "c2" == second["id"]
+    assert "they add up to the line" in tollbook("explain", "line", "INV-000001", "1").out
+
+
+@pytest.mark.usefixtures("issued")
+def test_an_event_is_explained_up_to_its_line(tollbook: Tollbook) -> None:
+    ran = tollbook("explain", "event", "switch-1", "c2", "--format", "json")
+    found = json.loads(ran.out)
+    assert ("acme-sales", "acme", "GB", 61, 120) == tuple(
+        found[key] for key in ("account", "payer", "country", "measured", "billed")
+    )
+    assert "61 -> first 60, then 1 × 60 -> 120 (60/60)" == found["increments"]
+    (part,) = found["parts"]
+    assert (1, "list@2026-10-01T00:00:00Z", "44") == (part["line_no"], part["card"], part["matched"])
+    assert "120 second ÷ 60 = 2 minute × 0.02 = 0.04" == part["arithmetic"]
+    assert "120 second ÷ 60" in tollbook("explain", "event", "switch-1", "c2").out
+
+
+@pytest.mark.usefixtures("issued")
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["line", "INV-000001", "2"], 1),
+        (["line", "2026-10", "nobody", "1"], 1),
+        (["line", "INV-000001"], 2),
+        (["line", "INV-000001", "x"], 2),
+        (["event", "switch-1", "none"], 1),
+    ],
+)
+def test_what_cannot_be_explained_is_said(words: list[str], code: int, tollbook: Tollbook) -> None:
+    ran = tollbook("explain", *words)
+    assert code == ran.code
+    assert "Traceback" not in ran.err
+
+
+def test_usage_after_the_invoice_is_said(issued: Path, tollbook: Tollbook) -> None:
+    (issued / "late.ndjson").write_text(with_changes(id="late"))
+    tollbook("usage", "import", issued / "late.ndjson", "--source", "switch-1")
+    ran = tollbook("explain", "line", "INV-000001", "1")
+    assert 4 == ran.code
+    assert "Usage has changed since this invoice" in ran.err
+    ran = tollbook("invoices", "run", "2026-10", "--early")
+    assert 4 == ran.code
+    assert "usage has changed since the invoices of acme" in ran.out
+
+
+@pytest.mark.usefixtures("month")
+def test_a_statement_says_what_is_owed_so_far(tollbook: Tollbook) -> None:
+    ran = tollbook("statement", "acme", "--period", "2026-10", "--format", "json")
+    found = json.loads(ran.out)
+    assert (0, "0.12", "USD") == (ran.code, found["total"], found["currency"])
+    assert {"voice.outbound": "0.12"} == found["by_product"]
+    assert {"GB": "0.12"} == found["by_country"]
+    shown = tollbook("statement", "acme", "--period", "2026-10")
+    assert "Statement of acme, 2026-10: 0.12 USD" in shown.out
+    (row,) = csv.DictReader(io.StringIO(tollbook("statement", "acme", "--period", "2026-10", "--format", "csv").out))
+    assert "0.12" == row["amount"]
+
+
+@pytest.mark.usefixtures("month")
+def test_a_statement_without_usage_is_nothing_to_do(tollbook: Tollbook) -> None:
+    assert 3 == tollbook("statement", "acme", "--period", "2026-09").code
+    assert 1 == tollbook("statement", "nobody", "--period", "2026-10").code
