@@ -5,6 +5,7 @@ Law 9: "Acknowledged = durable."
 
 import multiprocessing
 import random
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,7 +22,6 @@ from tests.shop import Row, Shop, call, outcomes, payloads
 KILLS = 50
 EVENTS = 4_000
 A_CHUNK = 80
-LONGEST_SECONDS = 0.8
 
 NewCluster = Callable[..., Cluster]
 
@@ -79,12 +79,16 @@ def test_an_import_that_is_killed_at_any_moment_and_repeated_comes_to_the_same(s
         with transaction(shop.engine) as connection:
             connection.execute("TRUNCATE event_identity, events, event_elements, quarantine, unfolded, usage_totals")
 
+    run(None)  # starts the server that the processes are forked from
+    again()
+    start = time.perf_counter()
     assert (False, EVENTS) == run(None)
+    longest = time.perf_counter() - start
     expected = stored(shop)
     again()
     kills, at_once = 0, 0
     while kills < KILLS:
-        killed, acknowledged = run(dice.uniform(0, LONGEST_SECONDS))
+        killed, acknowledged = run(dice.uniform(0, longest))
         ((identities,),) = shop.rows("SELECT count(*) FROM event_identity")
         assert acknowledged <= int(str(identities)) <= EVENTS
         kills += killed
