@@ -12,6 +12,7 @@ from cli.output import Format, FormatOption, emit_record, say
 from rates.errors import TollbookError
 
 if TYPE_CHECKING:
+    from billing.store.compiled import CompiledCards
     from billing.store.embedded import Cluster, Status
     from billing.store.engine import Connection, Engine
     from cli.settings import Settings
@@ -135,6 +136,20 @@ def new_database(name: str) -> "tuple[Engine, str, Path]":
     embedded.drop_database(cluster, name)
     address = embedded.create_database(cluster, name)
     return _upgraded(address.sqlalchemy_url), address.libpq_uri, cluster.data
+
+
+def compiled_cards() -> "CompiledCards | None":
+    """Where compiled cards are kept from one command to the next: in the data folder, also with DATABASE_URL."""
+    import os
+
+    from billing.store.compiled import CompiledCards
+    from billing.store.embedded import ClusterError
+    from billing.store.embedded_folders import data_folder
+
+    try:
+        return CompiledCards(folder=data_folder(os.environ) / "compiled")
+    except (ClusterError, KeyError):  # KeyError: a container's user may have no home
+        return None
 
 
 def _upgraded(address: str) -> "Engine":

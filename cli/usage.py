@@ -148,6 +148,7 @@ def import_file(
     """Take a file in, with a progress bar; `summary` and `refuse` hear of each chunk when it is committed."""
     from billing.flows.ingest import import_usage
     from billing.sources.ndjson import read_chunks
+    from cli.db import compiled_cards
     from cli.world import products
 
     with _read(file) as (stream, count):
@@ -158,7 +159,9 @@ def import_file(
                 refuse(taken)
             count()
 
-        import_usage(engine, source, read_chunks(stream), products=products(), at=at, on_chunk=on_chunk)
+        chunks = read_chunks(stream)
+        kept = compiled_cards()
+        import_usage(engine, source, chunks, products=products(), at=at, on_chunk=on_chunk, kept=kept)
 
 
 def _import(file: Path, source: str, summary: Summary, refuse: "Refuse", *, dry_run: bool) -> None:
@@ -252,11 +255,11 @@ def _exit(summary: Summary) -> Exit:
 def _release(*, too_old: bool) -> None:
     from billing.flows.fold import fold as fold_all
     from billing.flows.release import release
-    from cli.db import writing
+    from cli.db import compiled_cards, writing
     from cli.world import actor, now, products
 
     with writing() as engine:
-        released = release(engine, products(), at=now(), actor=actor(), too_old=too_old)
+        released = release(engine, products(), at=now(), actor=actor(), too_old=too_old, kept=compiled_cards())
         fold_all(engine)
     for reason, count in sorted(released.released.items()):
         say(f"{count:,} events released that waited for: {reason}")

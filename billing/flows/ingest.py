@@ -17,6 +17,7 @@ from billing.payloads import Chunk
 from billing.periods import Period
 from billing.rated import rate_usage
 from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken
+from billing.store.compiled import CompiledCards
 from billing.store.engine import Engine, transaction
 from billing.store.identity import next_batch, source_ids
 from billing.store.partitions import make_partitions
@@ -33,11 +34,15 @@ _CONFLICT = "was reported before with other content; the first report stays"
 
 @dataclass(slots=True, kw_only=True)
 class Intake:
-    """Where usage from one source (None: the payloads name theirs) enters; keeps the books between chunks."""
+    """Where usage from one source (None: the payloads name theirs) enters; keeps the books between chunks.
+
+    `kept`: where compiled cards are kept between processes.
+    """
 
     engine: Engine
     products: Mapping[str, Product]
     source: str | None
+    kept: CompiledCards | None = None
     _books: Ratebooks | None = None
     _product_ids: dict[str, int] = field(default_factory=dict)
     _sources: dict[str, int] = field(default_factory=dict)
@@ -52,7 +57,7 @@ class Intake:
         parsed = parse(payloads, source=self.source, products=self.products, at=at)
         with transaction(self.engine) as connection:
             if self._books is None:
-                self._books = load_books(connection, self.products)
+                self._books = load_books(connection, self.products, kept=self.kept)
                 self._product_ids = product_ids(connection, self.products)
             missing = [name for name in parsed.usage.source.values if name and name not in self._sources]
             if missing:
@@ -66,7 +71,7 @@ class Intake:
         batch = prepared.batch
         with transaction(self.engine) as connection:
             if lock_books(connection, exclusive=False) != batch.book_version:
-                self._books = load_books(connection, self.products, self._books)
+                self._books = load_books(connection, self.products, self._books, self.kept)
                 batch = self._batch(prepared.parsed, batch.number, at, self._books)
             written = write_batch(connection, batch)
         return _receipt(prepared, batch, written)
@@ -110,13 +115,14 @@ def import_usage(
     products: Mapping[str, Product],
     at: datetime,
     on_chunk: Callable[[Taken], None] = lambda _: None,
+    kept: CompiledCards | None = None,
 ) -> dict[Outcome, int]:
     """Store a stream of usage, one transaction a chunk; `on_chunk` hears of each when it is committed.
 
     Returns how many payloads came to each outcome. Whatever is raised on the way, what `on_chunk` has heard of is
     committed, and the whole import may be repeated. Memory is a few chunks'.
     """
-    intake = Intake(engine=engine, products=products, source=source)
+    intake = Intake(engine=engine, products=products, source=source, kept=kept)
     counts = dict.fromkeys(Outcome, 0)
     with ThreadPoolExecutor(max_workers=1) as thread, _quick_turns():
         for chunk, prepared in _ahead(thread, intake, iter(chunks), at):

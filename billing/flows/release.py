@@ -9,6 +9,7 @@ import numpy as np
 
 from billing.rated import Rated, rate_usage
 from billing.store.audit import record
+from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, transaction
 from billing.store.identity import next_batch
 from billing.store.partitions import make_partitions
@@ -38,10 +39,12 @@ def release(
     actor: str,
     too_old: bool = False,
     events_at_once: int = EVENTS_AT_ONCE,
+    kept: CompiledCards | None = None,
 ) -> Released:
     """Rate all quarantined usage again. Each transaction moves some of it, with the changes of the totals.
 
     What came too late for its month is let out only with `too_old`, by somebody who answers for it.
+    `kept`: where compiled cards are kept between processes.
     """
     released: Counter[Reason] = Counter()
     waiting: Counter[Reason] = Counter()
@@ -52,7 +55,7 @@ def release(
         with transaction(engine) as connection:
             version = lock_books(connection, exclusive=False)
             if books is None or books.version != version:
-                books = load_books(connection, products, books)
+                books = load_books(connection, products, books, kept)
             some = next_waiting(connection, place, events_at_once, left_alone)
             if some is not None:
                 rated = _let_out(connection, some, books, products)

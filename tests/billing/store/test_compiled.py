@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from billing.flows.ingest import Intake
+from billing.flows.release import release
 from billing.store.compiled import CompiledCards
 from billing.store.embedded import Cluster, create_database, drop_database
 from billing.store.engine import open_engine, transaction
@@ -15,7 +17,7 @@ from billing.store.ratebooks import Ratebooks, load_books
 from rates.cards import Card
 from rates.cardtables import CardTable
 from rates.products import Product
-from tests.shop import Shop, card, products
+from tests.shop import AT, SOURCE, Shop, call, card, outcomes, payloads, products
 
 LARGE = 2_001
 """Rows of a card that has a file of its own."""
@@ -155,6 +157,19 @@ def test_a_folder_that_others_may_write_to_is_not_used(shop: Shop, kept: Compile
     kept.folder.chmod(0o700)
     load(shop, kept)
     assert 1 == len(list(kept.folder.iterdir()))
+
+
+def test_imports_and_releases_use_what_is_kept(shop: Shop, kept: CompiledCards) -> None:
+    shop.publish(large())
+    shop.admit("acme", cards=("large",))
+    intake = Intake(engine=shop.engine, products=products(), source=SOURCE, kept=kept)
+    posted = intake.ingest(payloads([call(1, to="+441999"), call(2, to="+33123")]), AT)
+    assert ["accepted", "quarantined"] == outcomes(posted)
+    (file,) = kept.folder.iterdir()
+    file.unlink()
+    shop.publish(card("voice.outbound,33,minute,60/60,0.01", id_="other"))
+    release(shop.engine, products(), at=AT, actor="finance", kept=kept)
+    assert [file] == list(kept.folder.iterdir())
 
 
 def test_its_folder_is_closed_to_others(shop: Shop, kept: CompiledCards) -> None:
