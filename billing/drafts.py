@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from billing.invoices import Party, content_head, json_text
 from rates.errors import TollbookError
-from rates.lines import LineKey, PricedLines
+from rates.lines import LineKey, PricedLines, Ratios
 from rates.money import format_fraction, round_ratio
 from rates.usage import TOTALS, Totals
 
@@ -104,7 +104,8 @@ def draw(priced: PricedLines, parties: Mapping[int, Party], billed_sha256: Mappi
     _require_headroom(priced.amount_minor, counts, "amounts")
     payers = priced.payer[first]
     totals = np.add.reduceat(priced.amount_minor, first) if len(first) else np.zeros(0, dtype=np.int64)
-    bodies = _bodies(_line_contents(priced, period), first)
+    residuals = _fractions(priced.residuals)
+    bodies = _bodies(_line_contents(priced, residuals, period), first)
     digests = []
     for payer, total, body in zip(payers.tolist(), totals.tolist(), bodies, strict=True):
         head = content_head(parties[payer], period, total, billed_sha256.get(payer, NO_TOTALS_SHA256))
@@ -115,7 +116,7 @@ def draw(priced: PricedLines, parties: Mapping[int, Party], billed_sha256: Mappi
         total_minor=totals,
         line_count=counts,
         sha256=digests,
-        lines=_line_rows(priced, period).add_column(0, "line_no", pa.array(numbers, pa.int32())),
+        lines=_line_rows(priced, residuals, period).add_column(0, "line_no", pa.array(numbers, pa.int32())),
     )
 
 
@@ -127,7 +128,7 @@ def _bodies(contents: pa.LargeStringArray, first: Int64s) -> Iterator[memoryview
     return (joined[start : end - 1] for start, end in pairwise(bounds))
 
 
-def _line_contents(priced: PricedLines, period: str) -> pa.LargeStringArray:
+def _line_contents(priced: PricedLines, residuals: pa.Array, period: str) -> pa.LargeStringArray:
     """The canonical form of every line and a comma; what lines of one key share is rendered once."""
     starts = pa.array([_key_content(key) for key in priced.keys], pa.large_string())
     cards, codes = _distinct(priced.cards)
@@ -143,7 +144,7 @@ def _line_contents(priced: PricedLines, period: str) -> pa.LargeStringArray:
         pa.scalar('","amount_minor":"', pa.large_string()),
         _texts(priced.amount_minor),
         pa.scalar('","residual":"', pa.large_string()),
-        pa.array(map(str, priced.residuals), pa.large_string()),
+        residuals.cast(pa.large_string()),
         pa.scalar('"},', pa.large_string()),
     )
     return pc.binary_join_element_wise(*pieces, pa.scalar("", pa.large_string()))
@@ -164,7 +165,7 @@ def _key_content(key: LineKey) -> str:
     return json_text(shared)[:-1]
 
 
-def _line_rows(priced: PricedLines, period: str) -> pa.Table:
+def _line_rows(priced: PricedLines, residuals: pa.Array, period: str) -> pa.Table:
     cards, codes = _distinct(priced.cards)
     key = pa.array(priced.key)
     prices = [stored_price(about.unit_price) for about in priced.keys]
@@ -188,7 +189,7 @@ def _line_rows(priced: PricedLines, period: str) -> pa.Table:
             "events": pa.array(priced.events),
             "base_quantity": pa.array(priced.base_quantity),
             "amount_minor": pa.array(priced.amount_minor),
-            "residual": pa.array(map(str, priced.residuals), pa.string()),
+            "residual": residuals,
             "origin_period": pa.array([period], pa.string()).take(pa.array(np.zeros(len(key), dtype=np.int64))),
             "cards": pa.array([list(names) for names in cards], pa.list_(pa.string())).take(codes),
         }
@@ -206,6 +207,19 @@ def _distinct(cards: Sequence[tuple[str, ...]]) -> tuple[list[tuple[str, ...]], 
     codes: dict[tuple[str, ...], int] = {}
     column = pa.array([codes.setdefault(names, len(codes)) for names in cards], pa.int32())
     return list(codes), column
+
+
+def _fractions(ratios: Ratios) -> pa.Array:
+    """Fractions in lowest terms as text: `-1/300`, and a whole number without a denominator."""
+    lowest = ratios.lowest()
+    above, below = (_integer_texts(column) for column in (lowest.numerator, lowest.denominator))
+    whole = pa.array(lowest.denominator == 1)
+    return pc.if_else(whole, above, pc.binary_join_element_wise(above, below, "/"))
+
+
+def _integer_texts(column: NDArray[Any]) -> pa.Array:
+    """Integers as text, also those that 64 bits do not hold."""
+    return pa.array(map(str, column.tolist())) if column.dtype == object else pa.array(column).cast(pa.string())
 
 
 def _texts(column: Int64s) -> pa.Array:

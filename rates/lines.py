@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rates.counters import Int64s
-from rates.money import EXPONENTS, currency, invoice_step, round_ratio
+from rates.money import EXPONENTS, currency, invoice_step
 from rates.prices import Price
 from rates.quantities import INT64_MAX, require_headroom
 
@@ -54,6 +54,34 @@ def key_of(price: Price, country: str, tier: str, unit_price: Fraction) -> LineK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ratios(Sequence[Fraction]):
+    """Exact fractions as columns: integers `numerator` and `denominator` (> 0), [n] each, in any terms.
+
+    Both are int64, or Python's integers (dtype object) where 64 bits do not hold them.
+    """
+
+    numerator: NDArray[Any]
+    denominator: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.numerator)
+
+    @overload
+    def __getitem__(self, at: int) -> Fraction: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Ratios": ...
+    def __getitem__(self, at: int | slice) -> "Fraction | Ratios":
+        if isinstance(at, slice):
+            return Ratios(numerator=self.numerator[at], denominator=self.denominator[at])
+        return Fraction(int(self.numerator[at]), int(self.denominator[at]))
+
+    def lowest(self) -> "Ratios":
+        """The same in lowest terms."""
+        shared = np.gcd(self.numerator, self.denominator)
+        return Ratios(numerator=self.numerator // shared, denominator=self.denominator // shared)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PricedLines:
     """Lines, sorted by payer and then by key.
 
@@ -68,7 +96,7 @@ class PricedLines:
     events: Int64s
     base_quantity: Int64s
     amount_minor: Int64s
-    residuals: Sequence[Fraction]
+    residuals: Ratios
     cards: Sequence[tuple[str, ...]]
 
 
@@ -102,7 +130,7 @@ class Parts:
 def lines_of(parts: Parts, currency_code: str) -> PricedLines:
     """The lines that the parts add up to, each rounded once, half away from zero, to the currency's invoice step.
 
-    Raises `QuantityOverflowError` for a line of more than 64 bits.
+    Raises `QuantityOverflowError` for a quantity or an amount of more than 64 bits.
     """
     keys = list(parts.ids)
     ranked = sorted(range(len(keys)), key=lambda i: keys[i])
@@ -115,7 +143,7 @@ def lines_of(parts: Parts, currency_code: str) -> PricedLines:
     new[1:] = (payer[1:] != payer[:-1]) | (line[1:] != line[:-1])
     first = np.flatnonzero(new)
     base_quantity = _sums(quantity[order], first)
-    amounts, residuals = _amounts([keys[i] for i in line[first].tolist()], base_quantity.tolist(), currency_code)
+    amounts, residuals = _amounts(keys, line[first], base_quantity, currency_code)
     return PricedLines(
         currency=currency_code,
         keys=[keys[i] for i in ranked],
@@ -123,7 +151,7 @@ def lines_of(parts: Parts, currency_code: str) -> PricedLines:
         key=rank[line[first]].astype(np.int32),
         events=_sums(events[order], first),
         base_quantity=base_quantity,
-        amount_minor=np.array(amounts, dtype=np.int64),
+        amount_minor=amounts,
         residuals=residuals,
         cards=_cards(list(parts.versions), version, first),
     )
@@ -139,18 +167,25 @@ def _sums(column: Int64s, first: Int64s) -> Int64s:
     return np.add.reduceat(column, first)
 
 
-def _amounts(keys: list[LineKey], quantities: list[int], code: str) -> tuple[list[int], list[Fraction]]:
+def _amounts(keys: Sequence[LineKey], line: Int64s, quantity: Int64s, code: str) -> tuple[Int64s, Ratios]:
+    """The rounded amount of each line in minor units, and what rounding took away, in major ones.
+
+    In columns where 64 bits hold every product, checked before multiplying; else in Python's integers.
+    """
     money = currency(code)
     step, scale = invoice_step(money), 10 ** EXPONENTS[money]
-    amounts: list[int] = []
-    residuals: list[Fraction] = []
-    for key, quantity in zip(keys, quantities, strict=True):
-        numerator = key.unit_price.numerator * quantity * scale
-        denominator = key.unit_price.denominator * key.unit_size
-        minor = round_ratio(numerator, denominator * step) * step
-        amounts.append(minor)
-        residuals.append(Fraction(numerator - minor * denominator, denominator * scale))
-    return amounts, residuals
+    tops = [key.unit_price.numerator * scale for key in keys]
+    bottoms = [key.unit_price.denominator * key.unit_size for key in keys]
+    largest_top = max(map(abs, tops), default=0) * max(int(np.abs(quantity).max(initial=0)), 1)
+    fits = 2 * largest_top + max(bottoms, default=1) * step * scale <= INT64_MAX
+    kind = np.dtype(np.int64 if fits else object)
+    top = np.array(tops, dtype=kind)[line] * quantity.astype(kind)
+    bottom = np.array(bottoms, dtype=kind)[line]
+    nearest = (2 * np.abs(top) + bottom * step) // (2 * bottom * step)
+    minor = np.where(top < 0, -nearest, nearest) * step
+    require_headroom(int(np.abs(minor).max(initial=0)), "the amount of a line")
+    residuals = Ratios(numerator=top - minor * bottom, denominator=bottom * scale)
+    return minor.astype(np.int64), residuals
 
 
 def _cards(versions: list[str], version: Int64s, first: Int64s) -> list[tuple[str, ...]]:

@@ -6,9 +6,11 @@ and not the month.
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 
@@ -65,9 +67,16 @@ def draw_up(
         # Taken under the lock: whatever was issued before is seen, and nothing is issued meanwhile.
         reading = stack.enter_context(snapshot(engine))
         drawing = _Drawing.begin(reading, writing, products, period)
-        for start in range(0, len(drawing.active), CHUNK):
-            drawing.draw_chunk(drawing.active[start : start + CHUNK])
+        drawing.draw_all()
         return drawing.end(at, grace, actor)
+
+
+class _Chunk(NamedTuple):
+    """Some accounts priced: their drafts, and the totals that these are of, with their digests."""
+
+    drawn: Drafts | None
+    totals: Totals
+    digests: Mapping[int, str]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,18 +116,29 @@ class _Drawing:
             pricer=Pricer.begin(reading, period, products, payers),
         )
 
-    def draw_chunk(self, chunk: Sequence[int]) -> None:
-        """Price some accounts, and write what changed about their drafts."""
-        totals = self.pricer.read(chunk)
+    def draw_all(self) -> None:
+        """Price all accounts chunk by chunk; while the database takes one in, the next is priced."""
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            written: Future[None] | None = None
+            for start in range(0, len(self.active), CHUNK):
+                chunk = self._draw(self.active[start : start + CHUNK])
+                if written is not None:
+                    written.result()
+                written = thread.submit(self._write, chunk)
+            if written is not None:
+                written.result()
+
+    def _draw(self, numbers: Sequence[int]) -> "_Chunk":
+        """Price some accounts and note what became of them."""
+        totals = self.pricer.read(numbers)
         digests = totals_sha256(totals)
-        unpriced = self._neither_final_nor_stopped(chunk, totals, digests)
+        unpriced = self._neither_final_nor_stopped(numbers, totals, digests)
         parties = self._parties(unpriced)
         lines = [lines for lines in self.pricer.price(unpriced, totals_of(totals, unpriced)) if len(lines.payer)]
         drafts = [draw(each, parties, digests, period=str(self.period)) for each in lines]
         drawn = together(drafts) if drafts else None
         self._note(unpriced, drawn)
-        if self.writing is not None and drawn is not None:
-            self._write(self.writing, drawn, totals, digests)
+        return _Chunk(drawn, totals, digests)
 
     def end(self, at: datetime, grace: timedelta, actor: str) -> Run:
         """The report; and, where drafts are written, the last of it."""
@@ -209,8 +229,11 @@ class _Drawing:
             elif number not in self.outcomes:
                 self._stop(number, Outcome.ZERO, "")
 
-    def _write(self, writing: Connection, drawn: Drafts, totals: Totals, digests: Mapping[int, str]) -> None:
+    def _write(self, chunk: "_Chunk") -> None:
         """Replace the drafts that changed, and leave those that did not."""
+        writing, drawn = self.writing, chunk.drawn
+        if writing is None or drawn is None:
+            return
         numbers = drawn.payer.tolist()
         before = sound_drafts(writing, self.period, numbers)
         if before:
@@ -218,8 +241,8 @@ class _Drawing:
             drawn = drawn.take(np.array(changed, dtype=bool))
             numbers = drawn.payer.tolist()
         delete_drafts(writing, self.period, numbers)
-        billed = billed_totals(totals_of(totals, numbers))
-        insert_drafts(writing, self.period, drawn, self._parties(numbers), billed, digests)
+        billed = billed_totals(totals_of(chunk.totals, numbers))
+        insert_drafts(writing, self.period, drawn, self._parties(numbers), billed, chunk.digests)
 
     def _delete_stale(self, writing: Connection) -> None:
         """Drafts of accounts that are not billed any more."""

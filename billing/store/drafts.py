@@ -39,7 +39,12 @@ class Taken:
     @property
     def parameters(self) -> dict[str, object]:
         """Both as placeholders of a statement."""
-        return {"payers": self.payers, "ids": self.ids}
+        # As text: psycopg takes longer to write a list of integers than PostgreSQL to use it.
+        return {"payers": _array(self.payers), "ids": _array(self.ids)}
+
+
+def _array(numbers: Sequence[int]) -> str:
+    return f"{{{','.join(map(str, numbers))}}}"
 
 
 def lock_period(connection: Connection, period: Period, *, shared: bool) -> bool:
