@@ -14,7 +14,8 @@ from rates.errors import TollbookError
 if TYPE_CHECKING:
     from billing.store.compiled import CompiledCards
     from billing.store.embedded import Cluster, Status
-    from billing.store.engine import Connection, Engine
+    from billing.store.engine import Connection
+    from billing.store.engine import Engine as Engine  # noqa: PLC0414 (commands that are handed one name its type here)
     from cli.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="The database: start, stop, look at it.")

@@ -17,7 +17,7 @@ from cli.output import Format, FormatOption, emit, emit_json, number, progress, 
 if TYPE_CHECKING:
     from billing.payloads import Chunk
     from billing.receipts import Taken
-    from billing.store.engine import Engine
+    from cli.db import Engine
 
 app = typer.Typer(no_args_is_help=True, help="Usage: import it, and look after what waits in quarantine.")
 

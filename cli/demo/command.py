@@ -20,7 +20,7 @@ from cli.output import Format
 if TYPE_CHECKING:
     from billing.invoices import Invoice
     from billing.periods import Period
-    from billing.store.engine import Engine
+    from cli.db import Engine
 
 DATABASE = "tollbook_demo"
 SOURCE = "switch-1"
