@@ -108,12 +108,12 @@ class Packing:
         if self.payers is not None:
             self.payers.take(rows.account - self.fields[0].base, out=rows.payer)
 
-    def ranges(self, chunks: Sequence[Int64s]) -> Iterator[list[Int64s]]:
-        """Sorted chunks cut at the same keys, into ranges that fit the processor's cache."""
+    def ranges(self, chunks: Sequence[Int64s], size: int = _RANGE) -> Iterator[list[Int64s]]:
+        """Sorted chunks cut at the same keys, into ranges of about `size` that fit the processor's cache."""
         total = sum(map(len, chunks))
         if not total:
             return
-        many = max(1, total // _RANGE)
+        many = max(1, total // size)
         sample = np.sort(np.concatenate([chunk[:: max(1, len(chunk) // many)] for chunk in chunks]))
         cuts = np.unique(sample[np.arange(1, many) * len(sample) // many] >> self.quantity_bits) << self.quantity_bits
         edges = [np.concatenate([[0], np.searchsorted(chunk, cuts), [len(chunk)]]) for chunk in chunks]
