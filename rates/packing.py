@@ -115,7 +115,10 @@ class Packing:
             return
         many = max(1, total // size)
         sample = np.sort(np.concatenate([chunk[:: max(1, len(chunk) // many)] for chunk in chunks]))
-        cuts = np.unique(sample[np.arange(1, many) * len(sample) // many] >> self.quantity_bits) << self.quantity_bits
+        # A range begins with a key that is there, so none is empty; the first one with the least key of all.
+        sample >>= self.quantity_bits
+        cuts = np.unique(sample[np.arange(1, many) * len(sample) // many])
+        cuts = cuts[cuts > sample[0]] << self.quantity_bits
         edges = [np.concatenate([[0], np.searchsorted(chunk, cuts), [len(chunk)]]) for chunk in chunks]
         for i in range(len(cuts) + 1):
             yield [chunk[edge[i] : edge[i + 1]] for chunk, edge in zip(chunks, edges, strict=True)]
