@@ -1,9 +1,11 @@
 """Publish cards, accounts and contracts: dated, never edited, and never under usage that was rated already."""
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 
 from billing.accounts import Account, check_tree, payer_of
 from billing.contracts import Contract
@@ -18,7 +20,7 @@ from billing.store.ratebooks import (
     raise_book_version,
     read_card_versions,
 )
-from billing.store.totals import last_day_rated, was_rated_since
+from billing.store.totals import last_days_rated, was_rated_since
 from rates.cards import Card, identity
 from rates.errors import Fault
 from rates.prices import price_list
@@ -70,11 +72,11 @@ def add_accounts(engine: Engine, accounts: Sequence[Account], *, at: datetime, a
     with transaction(engine) as connection:
         lock_books(connection, exclusive=True)
         stored = read_accounts(connection).accounts
-        changed = [account for account in accounts if stored.get(account.id) != account]
+        changed = [account for account in dict.fromkeys(accounts) if stored.get(account.id) != account]
         if not changed:
             return Status.UNCHANGED
         together: dict[str, Account] = {**stored, **{account.id: account for account in changed}}
-        faults = [*_moved(changed, stored), *check_tree(together)]
+        faults = [*_twice(changed), *_moved(changed, stored), *check_tree(together)]
         if faults:
             raise InputFaultyError(faults, place="accounts")
         added = [account for account in changed if account.id not in stored]
@@ -96,14 +98,13 @@ def add_contracts(engine: Engine, contracts: Sequence[Contract], *, at: datetime
     with transaction(engine) as connection:
         lock_books(connection, exclusive=True)
         stored = read_accounts(connection)
-        changed = [c for c in contracts if c not in stored.contracts.get(c.account, ())]
+        changed = [c for c in dict.fromkeys(contracts) if c not in stored.contracts.get(c.account, ())]
         if not changed:
             return Status.UNCHANGED
         faults = _contract_faults(changed, stored, read_card_versions(connection))
         if faults:
             raise InputFaultyError(faults, place="contracts")
-        for contract in changed:
-            _check_contract(connection, contract, stored)
+        _check_contracts(connection, changed, stored)
         insert_contracts(connection, changed, at)
         raise_book_version(connection)
         for contract in changed:
@@ -161,26 +162,36 @@ def _contract_faults(contracts: Sequence[Contract], stored: Accounts, cards: Seq
     return faults
 
 
-def _check_contract(connection: Connection, contract: Contract, stored: Accounts) -> None:
-    place, day = f"contract {contract.account}", str(contract.effective_from)
-    own = stored.contracts.get(contract.account, ())
-    if any(c.effective_from == contract.effective_from for c in own):
-        raise PublicationConflictError(
-            "another contract begins on this day",
-            place=place,
-            value=day,
-            remedy="contracts are not edited: begin the new one on another day",
-        )
-    # Whose usage it would rate: the account's, and of a payer also that of the accounts below it.
-    rated = {a for a in stored.accounts if contract.account in {a, getattr(payer_of(a, stored.accounts), "id", "")}}
-    last = last_day_rated(connection, [stored.numbers[name] for name in rated])
-    if last is not None and last >= contract.effective_from:
-        raise PublicationBackdatedError(
-            f"usage up to {last} has been rated by the contract before it",
-            place=place,
-            value=day,
-            remedy=f"begin it on {last + timedelta(days=1)} or later",
-        )
+def _check_contracts(connection: Connection, contracts: Sequence[Contract], stored: Accounts) -> None:
+    rated = last_days_rated(connection, min(contract.effective_from for contract in contracts))
+    below = defaultdict[str, list[str]](list)
+    for name in stored.accounts:
+        payer = payer_of(name, stored.accounts)
+        below[payer.id if payer is not None else name].append(name)
+    starts = Counter(_start(each) for each in (*contracts, *chain.from_iterable(stored.contracts.values())))
+    for contract in contracts:
+        place, day = f"contract {contract.account}", str(contract.effective_from)
+        if starts[_start(contract)] > 1:
+            raise PublicationConflictError(
+                "another contract begins on this day",
+                place=place,
+                value=day,
+                remedy="contracts are not edited: begin the new one on another day",
+            )
+        # Whose usage it would rate: the account's, and of a payer also that of the accounts below it.
+        numbers = (stored.numbers[name] for name in (contract.account, *below[contract.account]))
+        last = max((rated[number] for number in numbers if number in rated), default=date.min)
+        if last >= contract.effective_from:
+            raise PublicationBackdatedError(
+                f"usage up to {last} has been rated by the contract before it",
+                place=place,
+                value=day,
+                remedy=f"begin it on {last + timedelta(days=1)} or later",
+            )
+
+
+def _start(contract: Contract) -> tuple[str, date]:
+    return contract.account, contract.effective_from
 
 
 def _moved(accounts: Sequence[Account], stored: Mapping[str, Account]) -> list[Fault]:
@@ -194,6 +205,14 @@ def _moved(accounts: Sequence[Account], stored: Mapping[str, Account]) -> list[F
         for account in accounts
         for key in ("parent", "pays", "currency")
         if account.id in stored and getattr(stored[account.id], key) != getattr(account, key)
+    ]
+
+
+def _twice(accounts: Sequence[Account]) -> list[Fault]:
+    return [
+        Fault(place=f"account {name}", value="", problem="is given twice, and differs", remedy="keep one of them")
+        for name, count in Counter(account.id for account in accounts).items()
+        if count > 1
     ]
 
 

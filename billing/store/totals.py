@@ -76,14 +76,14 @@ def totals_from(columns: Mapping[str, Int64s]) -> Totals:
     )
 
 
-def last_day_rated(connection: Connection, accounts: Sequence[int]) -> date | None:
-    """The last day of which usage of these accounts has been rated; None for none."""
-    row = connection.execute(
-        "SELECT max(day) FROM (SELECT day, account_id FROM usage_totals UNION ALL SELECT day, account_id FROM unfolded)"
-        " AS rated WHERE account_id = ANY(%s)",
-        [list(accounts)],
-    ).fetchone()
-    return row[0] if row else None
+def last_days_rated(connection: Connection, since: date) -> dict[int, date]:
+    """The last day from `since` on of which usage of an account has been rated, by the numbers of the accounts."""
+    rows = connection.execute(
+        "SELECT account_id, max(day) FROM (SELECT account_id, day FROM usage_totals WHERE day >= %(since)s"
+        " UNION ALL SELECT account_id, day FROM unfolded WHERE day >= %(since)s) AS rated GROUP BY account_id",
+        {"since": since},
+    )
+    return dict(rows.fetchall())
 
 
 def was_rated_since(connection: Connection, instant: datetime, blocks: Sequence[tuple[int, int]]) -> bool:

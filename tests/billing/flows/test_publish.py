@@ -167,3 +167,17 @@ def test_a_contract_does_not_begin_under_usage_that_was_rated(shop: Shop) -> Non
             begin(name, date(2026, 10, 5))
         assert Status.PUBLISHED == begin(name, date(2026, 10, 6))
     assert ["accepted"] == outcomes(shop.post(call(2, account="below", occurred_at="2026-10-06T00:00:00Z")))
+
+
+def test_what_is_given_twice_counts_once_unless_it_differs(shop: Shop) -> None:
+    shop.publish()
+    add_accounts(shop.engine, [account("acme"), account("acme")], at=AT, actor="finance")
+    with pytest.raises(InputFaultyError, match="is given twice, and differs"):
+        add_accounts(shop.engine, [account("b"), account("b", name="B")], at=AT, actor="finance")
+    first = Contract(account="acme", effective_from=date(2026, 10, 1), cards=("list",))
+    shop.publish(card(id_="other"))
+    with pytest.raises(PublicationConflictError, match="another contract begins on this day"):
+        add_contracts(shop.engine, [first, replace(first, cards=("other",))], at=AT, actor="finance")
+    assert Status.PUBLISHED == add_contracts(shop.engine, [first, first], at=AT, actor="finance")
+    with pytest.raises(PublicationConflictError, match="another contract begins on this day"):
+        add_contracts(shop.engine, [replace(first, cards=("other",))], at=AT, actor="finance")
