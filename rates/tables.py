@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rates.numbering import COUNTRIES, COUNTRY_CODES, PLAN
 from rates.patterns import ALWAYS, EXACT, UNKNOWN, Patterns, country_codes, dimensions_of
-from rates.prefixes import NONE, PrefixTable, digit_counts
+from rates.prefixes import NONE, PrefixTable, digit_counts, distinct
 from rates.products import Product
 from rates.shapes import Dimension, Questions, Shape, shapes
 from rates.usage import Rows, Texts, UsageColumns, pick, recode
@@ -110,7 +110,7 @@ class ElementTable:
         refined = product.country_of == "to"
         is_exact = patterns.length == EXACT
         plan = _PLAN_PREFIXES if refined else _PLAN_PREFIXES[:0]
-        cells = np.unique(np.concatenate([[np.int64(0)], patterns.prefix[~is_exact], plan]))
+        cells = distinct(np.concatenate([[np.int64(0)], patterns.prefix[~is_exact], plan]))
         node = np.searchsorted(cells, patterns.prefix)
         node[is_exact] = len(cells) + patterns.prefix[is_exact]
         numbers = PrefixTable.build(cells, digit_counts(cells))
