@@ -6,11 +6,11 @@ Off a terminal there is no colour and no line is cut to a width.
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import IO, TYPE_CHECKING, Annotated, Protocol
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
@@ -184,27 +184,20 @@ def say(message: str) -> None:
     sys.stderr.write(message + "\n")
 
 
-class Counter(Protocol):
-    """Counts work done; `of` sets how much there is once it is known."""
-
-    def __call__(self, done: int, of: int | None = None) -> None:
-        """So much is done now, of so much."""
+Counter = Callable[[int], None]
+"""Says how much is done now."""
 
 
 @contextmanager
-def progress(label: str, total: int | None = None) -> Iterator[Counter]:
-    """A progress bar on stderr while the block runs; off a terminal nothing is drawn."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+def progress(label: str, size: int | None = None) -> Iterator[Counter]:
+    """A progress bar on stderr while the block reads so many bytes; off a terminal nothing is drawn."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = _console(sys.stderr)
-    parts = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
-    with Progress(*parts, TimeElapsedColumn(), console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(label, total=total)
-
-        def count(done: int, of: int | None = None) -> None:
-            bar.update(task, completed=done, total=of)  # None leaves the total as it is
-
-        yield count
+    parts = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*parts, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(label, total=size)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def _console(file: IO[str]) -> "Console":

@@ -50,8 +50,11 @@ class _Clock:
         """A step; it is printed when it has ended."""
         said: list[str] = []
         start = time.perf_counter()
+        if sys.stdout.isatty():
+            sys.stdout.write(f"  {name} …\r")
+            sys.stdout.flush()
         yield said.append
-        sys.stdout.write(f"  {name:<20} {' '.join(said):<76} {time.perf_counter() - start:6.2f} s\n")
+        sys.stdout.write(f"  {name:<20} {' '.join(said):<80} {time.perf_counter() - start:6.2f} s\n")
         sys.stdout.flush()
 
     @property

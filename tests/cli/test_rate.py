@@ -66,6 +66,8 @@ def test_with_accounts_the_payer_is_billed(tollbook: Tollbook, files: Path) -> N
 def test_cards_stand_in_the_order_given_or_in_that_of_the_contract(tollbook: Tollbook, files: Path) -> None:
     both = ("--card", files / "special.toml", "--card", files / "card.toml", "--format", "json")
     assert "0.02" == json.loads(rate(tollbook, files, *both)[1])["accounts"][0]["total"]
+    listed = ("--card", files / "special.toml", files / "card.toml", "--format", "json")
+    assert "0.02" == json.loads(rate(tollbook, files, *listed)[1])["accounts"][0]["total"]
     bound = (*both, "--accounts", files / "accounts.toml", "--contract", files / "contract.toml")
     assert "0.04" == json.loads(rate(tollbook, files, *bound)[1])["accounts"][0]["total"]
 
