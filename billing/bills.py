@@ -5,7 +5,7 @@ totals lines. All that the store adds is that everything is remembered.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
@@ -14,7 +14,6 @@ import pyarrow as pa
 from billing.accounts import Account, AccountId
 from billing.assignment import Assignment, assignment
 from billing.contracts import Contract
-from billing.drafts import merged
 from billing.invoices import InvoiceLine, lines_by_payer, total_minor
 from billing.payers import payers_of, versions_in
 from billing.periods import Period
@@ -30,7 +29,8 @@ from rates.pricing import crossing_days, price
 from rates.products import Product
 from rates.rating import REASONS, ZERO_RATED, Reason
 from rates.terms import Terms, card_terms
-from rates.usage import MICROSECONDS_A_DAY, Int64s, Totals, no_totals
+from rates.totals import elements, summed
+from rates.usage import Int64s, Totals, no_totals
 
 _Prices = Mapping[int, Price]
 
@@ -182,12 +182,13 @@ def _bills(rated: Rated, prices: _Prices, deal: Arrangement, period: Period) -> 
     for number, payer in payers.items():
         if payer.cards:
             groups.setdefault((payer.cards, payer.party.currency), []).append(number)
-    totals, found = _totals(rated), dict[int, list[InvoiceLine]]()
+    rows, found = _elements(rated), dict[int, list[InvoiceLine]]()
+    totals = summed(rows)
     for (cards, money), members in groups.items():
         terms = _terms(deal, prices, cards, money, period)
         own = totals.take(np.isin(totals.payer, members))
         found |= {number: [] for number in members}
-        found |= lines_by_payer(price(own, _crossings(rated, own, terms), terms, payers=members), str(period))
+        found |= lines_by_payer(price(own, _crossings(rated, rows, own, terms), terms, payers=members), str(period))
     for number in sorted(found):
         party, lines = payers[number].party, tuple(found[number])
         yield Bill(account=party.account, currency=party.currency, lines=lines, total_minor=total_minor(lines))
@@ -201,45 +202,28 @@ def _terms(deal: Arrangement, prices: _Prices, cards: frozenset[str], money: Cur
     return Terms(currency=money, prices=own_prices, products=deal.products, cards=versions)
 
 
-def _crossings(rated: Rated, totals: Totals, terms: Terms) -> Totals:
+def _crossings(rated: Rated, rows: Totals, own: Totals, terms: Terms) -> Totals:
     """The ordered events of the days on which a counter of these totals crosses a bound."""
     days, crossings = set[tuple[int, int]](), no_totals()
-    while len((wanted := crossing_days(totals, crossings, terms)).payer):
+    while len((wanted := crossing_days(own, crossings, terms)).payer):
         days.update(zip(wanted.payer.tolist(), wanted.day.tolist(), strict=True))
-        crossings = _ordered(rated, days)
+        crossings = _ordered(rated, rows, days)
     return crossings
 
 
-def _ordered(rated: Rated, days: set[tuple[int, int]]) -> Totals:
-    usage = rated.usage
-    day = usage.occurred_at // MICROSECONDS_A_DAY
-    on = [key in days for key in zip(rated.payer.tolist(), day.tolist(), strict=True)]
-    rows = np.flatnonzero(np.array(on, dtype=bool) & (rated.ratings.price >= 0))
-    ids = usage.id.take(pa.array(rows)).to_pylist()
-    sources = [usage.source.values[code] for code in usage.source.codes[rows]]
-    keys = list(zip(usage.occurred_at[rows].tolist(), sources, ids, strict=True))
-    return _usage_totals(rated, rows[sorted(range(len(rows)), key=keys.__getitem__)])
+def _ordered(rated: Rated, rows: Totals, days: set[tuple[int, int]]) -> Totals:
+    """The usage of some payers' days in the order of counters: by instant, source and id."""
+    usage, event = rated.usage, np.flatnonzero(rated.ratings.price >= 0)  # the first of `rows`, in this order
+    keys = zip(rows.payer[: len(event)].tolist(), rows.day[: len(event)].tolist(), strict=True)
+    place = np.flatnonzero(np.array([key in days for key in keys], dtype=bool))
+    ids = usage.id.take(pa.array(event[place])).to_pylist()
+    sources = [usage.source.values[code] for code in usage.source.codes[event[place]]]
+    order = list(zip(usage.occurred_at[event[place]].tolist(), sources, ids, strict=True))
+    return rows.take(place[sorted(range(len(order)), key=order.__getitem__)])
 
 
-def _usage_totals(rated: Rated, rows: Int64s) -> Totals:
-    """The usage of some events, one row each, in the order of `rows`."""
-    return Totals(
-        payer=rated.payer[rows].astype(np.int64),
-        account=rated.account[rows].astype(np.int64),
-        price=rated.ratings.price[rows],
-        country=rated.ratings.country[rows],
-        day=(rated.usage.occurred_at[rows] // MICROSECONDS_A_DAY).astype(np.int32),
-        events=np.ones(len(rows), dtype=np.int64),
-        quantity=rated.ratings.billed[rows],
-    )
-
-
-def _element_totals(rated: Rated) -> Totals:
-    """All elements beside the usage, one row each."""
-    ratings = rated.ratings
-    of_their_events = _usage_totals(rated, ratings.extra_event)
-    return replace(of_their_events, price=ratings.extra_price, quantity=ratings.extra_billed)
-
-
-def _totals(rated: Rated) -> Totals:
-    return merged(_usage_totals(rated, np.flatnonzero(rated.ratings.price >= 0)).plus(_element_totals(rated)))
+def _elements(rated: Rated) -> Totals:
+    """A row for each element: first the usage of the events in their order, then what comes beside it."""
+    nothing = np.zeros(len(rated), dtype=np.int64)
+    columns = rated.usage.to_rate(products=(), product=nothing, book=nothing.astype(np.int32))
+    return elements(rated.ratings, columns, rated.payer.astype(np.int64), rated.account.astype(np.int64))
