@@ -142,8 +142,10 @@ def insert_card(
     connection: Connection, card: Card, identity: bytes, prices: PriceList, *, at: datetime, actor: str
 ) -> CardVersion:
     """Store a checked card under the next free ids; the lock of the books is held exclusively."""
+    # A card that only blocks has no price, and takes an id all the same: each block begins where no other does.
     rate_base, price_base = connection.execute(
-        "SELECT coalesce(max(rate_base + rates), 1), coalesce(max(price_base + prices), 1) FROM card_versions"
+        "SELECT coalesce(max(rate_base + rates), 1), coalesce(max(price_base + greatest(prices, 1)), 1)"
+        " FROM card_versions"
     ).fetchone() or (1, 1)
     row = connection.execute(
         "INSERT INTO card_versions (card_id, hash, currency, effective_from, effective_to, head, rate_base, rates,"
