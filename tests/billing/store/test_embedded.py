@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -177,9 +178,11 @@ def test_a_server_that_lost_a_process_is_waited_for(new_cluster: NewCluster) -> 
     address = ensure_running(cluster, say)
     server = pid_of(cluster)
     for _ in range(5):
-        with suppress(psycopg.OperationalError), psycopg.connect(address.libpq_uri) as connection:
-            os.kill(connection.info.backend_pid, signal.SIGKILL)
-            connection.execute("SELECT 1")
+        with suppress(psycopg.OperationalError), psycopg.connect(address.libpq_uri) as witness:
+            os.kill(psycopg.connect(address.libpq_uri).info.backend_pid, signal.SIGKILL)
+            # PostgreSQL ends the others when it has noticed: until then it still takes new connections.
+            for _ in range(1000):
+                witness.execute("SELECT pg_sleep(0.01)")
         ensure_running(cluster, say)
     assert (server, [(1,)]) == (pid_of(cluster), query(address, "SELECT 1"))
 
@@ -304,7 +307,12 @@ def test_the_log_holds_what_happened_but_no_rows(new_cluster: NewCluster) -> Non
         connection.execute("CREATE TABLE called (number text PRIMARY KEY)")
         connection.execute("INSERT INTO called VALUES ('+4930901820')")
         connection.execute("INSERT INTO called VALUES ('+4930901820')")
-    log = "".join(path.read_text() for path in cluster.log_folder.glob("postgresql-*.log"))
+    log = ""
+    for _ in range(100):  # another process writes the log
+        log = "".join(path.read_text() for path in cluster.log_folder.glob("postgresql-*.log"))
+        if "duplicate key value violates" in log:
+            break
+        time.sleep(0.1)
     assert (True, False) == ("duplicate key value violates" in log, "4930901820" in log)
 
 
