@@ -317,13 +317,14 @@ def _standing(month: Month, event: RatedEvent, row: Row, schedule: Schedule, pai
 
 
 def _fill(month: Month, event: RatedEvent, row: Row, paid: int) -> None:
-    """Move on the counters that the event fills. Flats: of each tier entered, or of the tier that volume reached."""
-    for schedule, card in (one for one in schedules_of(event.book) if on_card.selects(one[0].fill, event.traits)):
+    """Move on the counters that the event fills. Flats, of tiers entered or reached, are as its own card has them."""
+    own = event.elements[0].match.card
+    for found in (one for one in schedules_of(event.book) if on_card.selects(one[0].fill, event.traits)):
+        schedule, card = (own.schedules[found[0].name], own) if found[0].name in own.schedules else found
         key, bounds, position, growth = _standing(month, event, row, schedule, paid)
         month.counters[key] = position + growth
         if schedule.mode == "volume":
-            tier = on_card.tier_reached(bounds, position + growth)
-            month.flats[key, "reached"] = (event.payer, schedule, card, tier)
+            month.flats[key, "reached"] = (event.payer, schedule, card, on_card.tier_reached(bounds, position + growth))
         for tier, _ in on_card.cut(bounds, position, growth) if schedule.mode == "graduated" else ():
             month.flats.setdefault((key, str(tier)), (event.payer, schedule, card, tier))
 

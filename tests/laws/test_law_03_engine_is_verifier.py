@@ -1,0 +1,288 @@
+"""Law 3: the columnar kernel is the verifier.
+
+"Columnar kernel = `billing/verifier.py` (Fraction, linear scans, nothing of `rates`), on generated cards and traffic."
+Cards, accounts, contracts and events are drawn as the tables and objects that people write, and handed to both sides
+as they are. What the engine's checks refuse is drawn again.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from billing import verifier
+from billing.accounts import read_account
+from billing.bills import Arrangement, Bills, bill
+from billing.contracts import read_contract
+from billing.invoices import record
+from billing.periods import Period
+from billing.verification import Bill, bill_disagreements, unrated_disagreements
+from cli.world import product_tables, products
+from rates.cardfile import card_from_table
+from rates.lines import FLAT
+from rates.money import format_minor
+from rates.numbering import PLAN
+
+OCTOBER = Period.parse("2026-10")
+START = datetime(2026, 10, 1, tzinfo=UTC)
+
+PREFIXES = ["1", "1415", "1416", "44", "4477", "447700", "33", "7"]
+NUMBERS = ["+14155550100", "+14165550100", "+12125550100", "+447700900123", "+441632960000", "+33123456789", "911"]
+CALLERS = ["+14155550111", "+447700900999", "anonymous", ""]
+PRICES = ["0", "0.01", "0.0075", "0.02", "0.1", "0.333333", "1.5"]
+COUNTRIES = ["US", "CA", "GB", "FR"]
+
+Table = dict[str, Any]
+
+selectors = st.lists(
+    st.fixed_dictionaries(
+        {"product": st.sampled_from([["voice.outbound"], ["voice.*"], ["voice.outbound", "voice.inbound"]])},
+        optional={"country": st.lists(st.sampled_from(COUNTRIES), min_size=1, max_size=2, unique=True)},
+    ),
+    min_size=1,
+    max_size=2,
+)
+
+
+@st.composite
+def schedules(draw: st.DrawFn) -> Table:
+    """A schedule of one to three tiers, over minutes or over calls."""
+    by_events = draw(st.booleans())
+    bounds = draw(st.lists(st.sampled_from(["1", "2", "5", "8"]), max_size=2, unique=True).map(sorted))
+    schedule: Table = {
+        "mode": draw(st.sampled_from(["graduated", "volume"])),
+        "up_to": bounds,
+        "unit": "event" if by_events else "minute",
+        "measure": "events" if by_events else "quantity",
+        "scope": draw(st.sampled_from(["billing_account", "account"])),
+        "fill": draw(selectors),
+    }
+    one_per_tier = st.lists(
+        st.sampled_from(["0", "5", "10", "12.5"]), min_size=len(bounds) + 1, max_size=len(bounds) + 1
+    )
+    if draw(st.booleans()):
+        schedule["flats"] = draw(one_per_tier)
+        schedule["flat_at_zero"] = schedule["scope"] == "billing_account" and draw(st.booleans())
+    if draw(st.booleans()):
+        schedule["discounts"] = draw(one_per_tier)
+    return schedule
+
+
+@st.composite
+def pools(draw: st.DrawFn) -> Table:
+    """Free minutes, blocks of minutes, or both."""
+    free, block = draw(st.sampled_from([("1", "0"), ("3", "0"), ("0", "1"), ("0", "2"), ("1", "2")]))
+    scope = draw(st.sampled_from(["billing_account", "account"]))
+    return {"free": free, "block": block, "unit": "minute", "scope": scope, "fill": draw(selectors)}
+
+
+@st.composite
+def prices(draw: st.DrawFn, schedules_: Mapping[str, Table], unit: str) -> Table:
+    """One price, or one for each tier of a schedule that counts the row's unit."""
+    usable = [name for name, table in schedules_.items() if table["measure"] == "events" or unit == "minute"]
+    name = draw(st.sampled_from(["", *sorted(usable)]))
+    if not name or "discounts" in schedules_[name]:
+        return {"price": draw(st.sampled_from(PRICES))} | ({"tiers": name} if name else {})
+    tiers = len(schedules_[name]["up_to"]) + 1
+    return {"tiers": name, "prices": draw(st.lists(st.sampled_from(PRICES), min_size=tiers, max_size=tiers))}
+
+
+RARELY: Table = {
+    "setup_fee": ["0", "0.05"],
+    "origin_prefixes": [["1"], ["44"]],
+    "number_type": ["mobile"],
+    "free_units": ["1", "2"],
+    "effective_from": ["2026-10-12T06:30:00Z"],
+    "effective_to": ["2026-10-19T00:00:00Z"],
+    "grace": ["10"],
+    "max_quantity": ["150"],
+}
+
+
+@st.composite
+def voice_rates(draw: st.DrawFn, schedules_: Mapping[str, Table]) -> Table:
+    """A row for calls: some prefixes, a price or one per tier, increments, and now and then something more."""
+    row: Table = {
+        "product": draw(st.sampled_from(["voice.outbound", "voice.outbound", "voice.inbound"])),
+        "prefixes": draw(st.lists(st.sampled_from(PREFIXES), min_size=1, max_size=2, unique=True)),
+        "unit": draw(st.sampled_from(["minute", "minute", "second"])),
+    }
+    if draw(st.integers(0, 12)) == 0:
+        return row | {"blocked": True}
+    row["destination"] = draw(st.sampled_from(["Home", "Abroad", ""]))
+    row["increments"] = draw(st.sampled_from(["1/1", "60/60", "30/6", "6/6"]))
+    row |= draw(prices(schedules_, row["unit"]))
+    for name in draw(st.lists(st.sampled_from(sorted(RARELY)), max_size=2, unique=True)):
+        if name != "free_units" or row["unit"] == "minute":
+            row[name] = draw(st.sampled_from(RARELY[name]))
+    return row
+
+
+@st.composite
+def message_rates(draw: st.DrawFn) -> Table:
+    """A row for messages, of their usage or of the fee for one that failed."""
+    element = draw(st.sampled_from(["usage", "failed_fee", "carrier_fee"]))
+    return {
+        "product": "sms.outbound",
+        "element": element,
+        "prefixes": [draw(st.sampled_from(PREFIXES))],
+        "unit": "segment" if element != "failed_fee" else "event",
+        "price": draw(st.sampled_from(PRICES)),
+    }
+
+
+def distinct(rows: list[Table]) -> list[Table]:
+    """The rows without the prefixes for which an earlier one says the same: a tie is a fault of the card."""
+    seen: set[tuple[str, ...]] = set()
+    kept = []
+    for row in rows:
+        origin = " ".join(row.get("origin_prefixes", []))
+        about = (row["product"], row.get("element", "usage"), origin, row.get("number_type", ""))
+        prefixes = [prefix for prefix in row["prefixes"] if (*about, prefix) not in seen]
+        seen.update((*about, prefix) for prefix in prefixes)
+        if prefixes:
+            kept.append(row | {"prefixes": prefixes})
+    return kept
+
+
+@st.composite
+def card_tables(draw: st.DrawFn, id_: str, since: datetime, common: Table) -> Table:
+    """A version of a card. `common` are the schedules and pools of the book."""
+    voice = distinct(draw(st.lists(voice_rates(common["tiers"]), min_size=1, max_size=5)))
+    messages = distinct(draw(st.lists(message_rates(), max_size=2)))
+    begins = since.isoformat().replace("+00:00", "Z")
+    return {"id": id_, "currency": "USD", "effective_from": begins, "rate": [*voice, *messages], **common}
+
+
+@st.composite
+def books(draw: st.DrawFn) -> list[Table]:
+    """A list card of one or two versions, and perhaps a card that stands before it, with the same counters in all."""
+    common = {
+        "tiers": draw(st.dictionaries(st.sampled_from(["t", "u"]), schedules(), max_size=2)),
+        "pools": draw(st.dictionaries(st.just("p"), pools(), max_size=1)),
+    }
+    tables = [draw(card_tables("list", datetime(2026, 1, 1, tzinfo=UTC), common))]
+    if draw(st.booleans()):
+        tables.append(draw(card_tables("list", datetime(2026, 10, 10, 12, tzinfo=UTC), common)))
+    if draw(st.booleans()):
+        tables.append(draw(card_tables("special", datetime(2026, 1, 1, tzinfo=UTC), common)))
+    return tables
+
+
+@st.composite
+def events(draw: st.DrawFn, number: int) -> Table:
+    """A call or a message: few days and few instants, so that many happen at once."""
+    at = START + timedelta(days=draw(st.integers(0, 30)), minutes=draw(st.sampled_from([0, 0, 1, 720])))
+    event: Table = {
+        "source": draw(st.sampled_from(["s", "t"])),
+        "id": f"e{number}",
+        "account": draw(st.sampled_from(["a", "a", "a-sub", "b", "nobody"])),
+        "occurred_at": at.isoformat().replace("+00:00", "Z"),
+        "to": draw(st.sampled_from(NUMBERS)),
+        "from": draw(st.sampled_from(CALLERS)),
+    }
+    if draw(st.integers(0, 4)) == 0:
+        event |= {"product": "sms.outbound", "segments": str(draw(st.integers(0, 3)))}
+        event["status"] = draw(st.sampled_from(["delivered", "failed", "queued", ""]))
+        event["error_code"] = draw(st.sampled_from(["", "30450", "30001"]))
+    else:
+        event["product"] = draw(st.sampled_from(["voice.outbound", "voice.outbound", "voice.inbound", "voice.mars"]))
+        field = "duration_seconds" if event["product"] != "voice.mars" else "quantity"
+        event[field] = str(draw(st.sampled_from([0, 1, 9, 59, 60, 61, 119, 180, 500])))
+        event["status"] = draw(st.sampled_from(["completed", "completed", "completed", "busy", ""]))
+        event["number_type"] = draw(st.sampled_from(["", "", "mobile"]))
+    if draw(st.integers(0, 7)) == 0:
+        event["country"] = draw(st.sampled_from(COUNTRIES))
+    return {key: value for key, value in event.items() if value}
+
+
+@st.composite
+def traffic(draw: st.DrawFn) -> list[Table]:
+    """Up to thirty events in the order of their arrival."""
+    return [draw(events(number)) for number in range(draw(st.integers(0, 30)))]
+
+
+ACCOUNTS: list[Table] = [
+    {"id": "a", "currency": "USD"},
+    {"id": "a-sub", "parent": "a"},
+    {"id": "b", "currency": "USD"},
+]
+
+
+@st.composite
+def contracts(draw: st.DrawFn, cards: list[Table]) -> list[Table]:
+    """All cards for a, the list alone for b, from the first or a later day on; and perhaps another one in between."""
+    names = list(dict.fromkeys(reversed([card["id"] for card in cards])))
+    found: list[Table] = [{"account": "a", "effective_from": date(2026, 10, 1), "cards": names}]
+    found.append({"account": "b", "effective_from": draw(st.sampled_from([date(2026, 9, 1), date(2026, 10, 5)]))})
+    found[1]["cards"] = ["list"]
+    if len(names) > 1 and draw(st.booleans()):
+        found.append({"account": "a", "effective_from": date(2026, 10, 20), "cards": ["list"]})
+    return found
+
+
+def engine(cards: list[Table], deals: list[Table], usage: list[Table]) -> Bills:
+    """What the engine makes of it; what no publication would let pass is drawn again."""
+    read = [card_from_table(table, {}, products()) for table in cards]
+    assume(all(card is not None for card, _ in read))
+    accounts = [read_account(table, "account")[0] for table in ACCOUNTS]
+    agreed = [read_contract(table, "contract")[0] for table in deals]
+    by_account: dict[str, list[Any]] = {}
+    for contract in agreed:
+        assert contract is not None
+        by_account.setdefault(contract.account, []).append(contract)
+    deal = Arrangement(
+        cards=[card for card, _ in read if card is not None],
+        products=products(),
+        accounts={account.id: account for account in accounts if account is not None},
+        contracts=by_account,
+    )
+    return bill([json.dumps(event).encode() for event in usage], deal, OCTOBER)
+
+
+def shown(lines: Sequence[Mapping[str, object]]) -> tuple[Mapping[str, object], ...]:
+    """Lines, but for the card that a flat is said to be of: here all cards of a book say the same flat."""
+    return tuple({**line, "cards": []} if line["element"] == FLAT else line for line in lines)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@given(data=st.data())
+def test_the_engine_and_the_verifier_make_the_same_bills(data: st.DataObject) -> None:
+    cards = data.draw(books())
+    deals = data.draw(contracts(cards))
+    usage = data.draw(traffic())
+    ours = engine(cards, deals, usage)
+    theirs: dict[str, Any] = verifier.rate(
+        period=str(OCTOBER),
+        events=usage,
+        cards=cards,
+        products=product_tables(),
+        accounts=ACCOUNTS,
+        contracts=deals,
+        plan=PLAN,
+    )
+    assert [] == list(ours.rejects) == theirs["rejected"]
+    expected = {
+        each["account"]: Bill(currency=each["currency"], total=each["total"], lines=shown(each["lines"]))
+        for each in theirs["accounts"]
+    }
+    actual = {
+        each.account: Bill(
+            currency=each.currency,
+            total=format_minor(each.total_minor, each.currency),
+            lines=shown([record(line, each.currency) for line in each.lines]),
+        )
+        for each in ours.bills
+        if each.lines
+    }
+    assert [] == bill_disagreements(expected, actual)
+    unrated = {
+        kind: frozenset((kind, each.source, each.id, str(each.reason)) for each in found)
+        for kind, found in (("quarantined", ours.quarantined), ("zero_rated", ours.zero_rated))
+    }
+    for kind, found in unrated.items():
+        said = frozenset((kind, each["source"], each["id"], each["reason"]) for each in theirs[kind])
+        assert [] == unrated_disagreements(said, found)
