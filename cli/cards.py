@@ -192,11 +192,11 @@ def _deck(files: list[Path], card_id: str, currency: str, since: str, product: s
 
 def _publish(card: "Card") -> None:
     from billing.flows.publish import Status, publish
-    from cli.db import writing
+    from cli.db import compiled_cards, writing
     from cli.world import actor, now, products
 
     with writing() as engine:
-        published = publish(engine, card, products(), at=now(), actor=actor())
+        published = publish(engine, card, products(), at=now(), actor=actor(), kept=compiled_cards())
     if published.status is Status.UNCHANGED:
         say(f"{card.version} is published already: nothing to do.")
         raise typer.Exit(Exit.NOTHING_TO_DO)

@@ -25,6 +25,7 @@ class Exit(IntEnum):
 EXITS = {
     "rates.errors.TollbookError": Exit.ERROR,
     "rates.errors.CardFaultyError": Exit.BAD_INPUT,
+    "rates.shapes.CardTooWideError": Exit.BAD_INPUT,
     "rates.money.DecimalInvalidError": Exit.BAD_INPUT,
     "rates.money.CurrencyUnknownError": Exit.BAD_INPUT,
     "billing.errors.InputFaultyError": Exit.BAD_INPUT,

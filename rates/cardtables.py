@@ -1,7 +1,7 @@
 """Card versions, compiled once for all accounts: what their rows match, and what they say beside it, as columns."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -103,6 +103,16 @@ class CardTable:
         if key not in self.tables:
             self.tables[key] = ElementTable.build(self.products[product], [self.parts[key]])
         return self.tables[key]
+
+    def numbered(self, rate_base: int, price_base: int) -> "CardTable":
+        """The same card, compiled with ids from 0, with its rates and prices numbered from these bases on."""
+        terms = replace(
+            self.terms,
+            rate=self.terms.rate + rate_base,
+            price=np.where(self.terms.price >= 0, self.terms.price + price_base, NONE).astype(np.int32),
+            setup=np.where(self.terms.setup >= 0, self.terms.setup + price_base, NONE).astype(np.int32),
+        )
+        return replace(self, terms=terms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

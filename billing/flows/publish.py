@@ -12,6 +12,7 @@ from billing.contracts import Contract
 from billing.errors import InputFaultyError, PublicationBackdatedError, PublicationConflictError
 from billing.store.accounts import Accounts, insert_accounts, insert_contracts, read_accounts, update_accounts
 from billing.store.audit import record
+from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, transaction
 from billing.store.ratebooks import (
     CardVersion,
@@ -22,6 +23,7 @@ from billing.store.ratebooks import (
 )
 from billing.store.totals import last_days_rated, was_rated_since
 from rates.cards import Card, identity
+from rates.cardtables import CardTable, compile_card
 from rates.errors import Fault
 from rates.prices import price_list
 from rates.products import Product
@@ -42,14 +44,25 @@ class Published:
     version: CardVersion
 
 
-def publish(engine: Engine, card: Card, products: Mapping[str, Product], *, at: datetime, actor: str) -> Published:
-    """Publish a checked card. The same content again changes nothing.
+def publish(
+    engine: Engine,
+    card: Card,
+    products: Mapping[str, Product],
+    *,
+    at: datetime,
+    actor: str,
+    kept: CompiledCards | None = None,
+) -> Published:
+    """Publish a checked card. The same content again changes nothing. `kept`: where compiled cards are kept.
 
-    Raises PublicationBackdatedError where the card has rated usage from `effective_from` on, and
-    PublicationConflictError for another currency than before or a second version from the same instant.
+    Raises CardTooWideError for a card whose conditions no table can hold, PublicationBackdatedError where the card has
+    rated usage from `effective_from` on, and PublicationConflictError for another currency than before or a second
+    version from the same instant.
     """
     content = identity(card)
     prices = price_list(card, products)
+    # What cannot be compiled would stop every import after this, and nothing published can be taken back.
+    compiled = _compiled(card, products)
     with transaction(engine) as connection:
         lock_books(connection, exclusive=True)
         versions = read_card_versions(connection, card.id)
@@ -61,6 +74,9 @@ def publish(engine: Engine, card: Card, products: Mapping[str, Product], *, at: 
         raise_book_version(connection)
         details = {"hash": content.hex(), "rates": version.rates, "prices": version.prices}
         record(connection, at=at, actor=actor, action="publish", subject=f"card {card.version}", details=details)
+    if kept is not None:
+        name = str(version.stored_as)
+        kept.keep({name: compiled.numbered(version.rate_base, version.price_base)}, [name], products)
     return Published(status=Status.PUBLISHED, version=version)
 
 
@@ -112,6 +128,13 @@ def add_contracts(engine: Engine, contracts: Sequence[Contract], *, at: datetime
             subject = f"contract {contract.account}"
             record(connection, at=at, actor=actor, action="add", subject=subject, details=details)
     return Status.PUBLISHED
+
+
+def _compiled(card: Card, products: Mapping[str, Product]) -> CardTable:
+    compiled = compile_card(card, products)
+    for product, element in compiled.parts:
+        compiled.table(product, element)
+    return compiled
 
 
 def _check_card(connection: Connection, card: Card, versions: Sequence[CardVersion]) -> None:

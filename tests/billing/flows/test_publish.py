@@ -8,10 +8,13 @@ import pytest
 
 from billing.contracts import Contract
 from billing.errors import InputFaultyError, PublicationBackdatedError, PublicationConflictError
-from billing.flows.publish import Status, add_accounts, add_contracts
+from billing.flows.publish import Status, add_accounts, add_contracts, publish
 from billing.store.engine import snapshot, transaction
 from billing.store.ratebooks import book_version, read_card, read_card_versions
+from rates.cardfile import card_from_table
 from rates.cards import identity
+from rates.products import read_product
+from rates.shapes import CardTooWideError
 from tests.shop import AT, Shop, account, call, card, outcomes, products
 
 DEAR = "voice.outbound,44,minute,60/60,0.03"
@@ -181,3 +184,20 @@ def test_what_is_given_twice_counts_once_unless_it_differs(shop: Shop) -> None:
     assert Status.PUBLISHED == add_contracts(shop.engine, [first, first], at=AT, actor="finance")
     with pytest.raises(PublicationConflictError, match="another contract begins on this day"):
         add_contracts(shop.engine, [replace(first, cards=("other",))], at=AT, actor="finance")
+
+
+def test_a_card_that_no_table_can_hold_is_refused_and_not_met_by_the_next_import(shop: Shop) -> None:
+    names = [f"d{n}" for n in range(9)]
+    table = {"id": "wide", "name": "Wide", "base": "request", "units": {"request": 1}, "required": ["usage"]}
+    rules = [{"effective_from": "2024-01-01T00:00:00Z", "billable": {}}]
+    wide, _ = read_product({**table, "match": ["to", *names], "rules": rules}, "wide")
+    assert wide is not None
+    rate = {"product": "wide", "unit": "request", "price": "1"}
+    rows = [{**rate, "prefixes": [str(44000 + n)], **dict.fromkeys(names, str(n))} for n in range(200)]
+    head = {"id": "wide", "currency": "USD", "effective_from": datetime(2026, 10, 1, tzinfo=UTC), "rate": rows}
+    of = {**products(), "wide": wide}
+    found, faults = card_from_table(head, {}, of)
+    assert found is not None, faults
+    with pytest.raises(CardTooWideError):
+        publish(shop.engine, found, of, at=AT, actor="finance")
+    assert [] == shop.rows("SELECT card_id FROM card_versions")

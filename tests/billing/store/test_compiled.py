@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from billing.flows.ingest import Intake
+from billing.flows.publish import publish
 from billing.flows.release import release
 from billing.store.compiled import CompiledCards
 from billing.store.embedded import Cluster, create_database, drop_database
@@ -157,6 +158,23 @@ def test_a_folder_that_others_may_write_to_is_not_used(shop: Shop, kept: Compile
     kept.folder.chmod(0o700)
     load(shop, kept)
     assert 1 == len(list(kept.folder.iterdir()))
+
+
+def test_a_card_is_compiled_once_when_it_is_published(shop: Shop, kept: CompiledCards) -> None:
+    shop.publish(card())
+    for since in ("2026-10-01", "2026-11-01"):
+        publish(shop.engine, large(since), products(), at=AT, actor="finance", kept=kept)
+    files = {file.name: file.stat().st_ino for file in kept.folder.iterdir()}
+    rows = shop.rows("SELECT stored_as::text, card_version_id FROM card_versions WHERE rates > 2000")
+    numbers = {str(name): number for name, number in rows}
+    read, compiled = kept.load(dict.fromkeys(numbers, LARGE), products()), load(shop, None).cards
+    assert numbers.keys() == read.keys()
+    for name, each in read.items():
+        of_store = compiled[int(str(numbers[name]))]
+        assert same(of_store, each)
+        assert of_store.terms.rate.tolist() == each.terms.rate.tolist()
+    load(shop, kept)
+    assert files == {file.name: file.stat().st_ino for file in kept.folder.iterdir()}
 
 
 def test_imports_and_releases_use_what_is_kept(shop: Shop, kept: CompiledCards) -> None:
