@@ -2,7 +2,6 @@
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 import typer
@@ -78,6 +77,8 @@ def main(arguments: Sequence[str]) -> int:
 def _report(error: Exception) -> int:
     code = exit_of(error)
     if code is None:
+        import traceback
+
         traceback.print_exception(error)
         say("tollbook: this is a defect; please report it with the lines above")
         return Exit.ERROR

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,6 +89,8 @@ def demo(
 
 def _prepare(engine: "Engine", data: Path, events: int, clock: _Clock) -> Path:
     """Cards, accounts and contracts published; the month's usage in a file."""
+    from importlib.resources import as_file, files
+
     from billing.flows import publish
     from cli.cardfiles import card_of
     from cli.demo.traffic import DOLLARS, EUROS, Clientele, write_month
