@@ -37,11 +37,16 @@ def render(invoices: Iterable[Invoice]) -> Iterator[str]:
 
 def parse(text: str) -> list[dict[str, object]]:
     """The rows of a rendering: each line's record with the columns of its invoice before it. Raises CsvInvalidError."""
+    return [_values(row) for row in cells(text)]
+
+
+def cells(text: str) -> list[dict[str, str]]:
+    """The cells of a rendering as they stand, by their columns. Raises CsvInvalidError."""
     rows = csv.reader(io.StringIO(text, newline=""))
     header = next(rows, [])
     if tuple(header) != COLUMNS:
         raise CsvInvalidError("not the columns of an invoice export", place="line 1", value=",".join(header))
-    return [_values(dict(zip(COLUMNS, row, strict=True))) for row in rows]
+    return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
 
 
 def _cells(values: dict[str, object]) -> list[str]:
@@ -63,5 +68,6 @@ def _values(cells: dict[str, str]) -> dict[str, object]:
 
 def _row(cells: Sequence[str]) -> str:
     line = io.StringIO(newline="")
-    csv.writer(line, lineterminator="\n").writerow(cells)
-    return line.getvalue()
+    # The writer quotes only the ends of line that it is told of, and a reader knows both.
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
