@@ -312,9 +312,7 @@ def test_exact_code_passes(source: str) -> None:
 
 # In character classes, so that this file does not match itself.
 MACHINE = re.compile(r"(?<![A-Za-z0-9_.~-])/work[/]|/tmp[/]plan|/opt[/]wheels|[.]pyenv[/]")
-ADDRESS = re.compile(
-    r"://|(?<![\w-])--?(index-url|extra-index-url|find-links|i|f)\b| @ |/(work|home|root|tmp)/"
-)
+ADDRESS = re.compile(r"://|(?<![\w-])--?(index-url|extra-index-url|find-links|i|f)\b| @ |/(work|home|root|tmp)/")
 
 
 def tracked() -> list[Path]:

@@ -34,11 +34,7 @@ def paths(text: str) -> list[str]:
 
 def missing(quoted: list[str]) -> list[str]:
     """Paths that are not in the project; a trailing slash says folder."""
-    return [
-        path
-        for path in quoted
-        if not ((ROOT / path).is_dir() if path.endswith("/") else (ROOT / path).is_file())
-    ]
+    return [path for path in quoted if not ((ROOT / path).is_dir() if path.endswith("/") else (ROOT / path).is_file())]
 
 
 def script() -> tuple[str, str]:
@@ -98,7 +94,5 @@ def test_a_path_that_does_not_exist_is_found(path: str) -> None:
 
 
 def test_only_what_looks_like_a_path_is_taken_for_one() -> None:
-    text = (
-        "`rates` `rates/` `a/b.py` `x.toml` `.ci/run` `LICENSE` `tollbook demo` `a, b)` `docs/a-b/0001-x.md`"
-    )
+    text = "`rates` `rates/` `a/b.py` `x.toml` `.ci/run` `LICENSE` `tollbook demo` `a, b)` `docs/a-b/0001-x.md`"
     assert ["rates/", "a/b.py", "x.toml", ".ci/run", "LICENSE", "docs/a-b/0001-x.md"] == paths(text)
