@@ -78,8 +78,10 @@ def free_again(work: Callable[[], object]) -> None:
 
 DRAFTS = (
     "SELECT account, sha256, total_minor, lines FROM draft_invoices ORDER BY 1",
-    "SELECT l.payer_id, line_no, amount_minor, base_quantity, residual FROM draft_lines AS l"
-    " JOIN draft_invoices USING (payer_id, invoice_id) ORDER BY 1, 2",
+    (
+        "SELECT l.payer_id, line_no, amount_minor, base_quantity, residual FROM draft_lines AS l"
+        " JOIN draft_invoices USING (payer_id, invoice_id) ORDER BY 1, 2"
+    ),
     "SELECT payer_id, account_id, price_id, country, quantity FROM draft_billed_totals ORDER BY 1, 2, 3, 4",
     "SELECT count(*), count(DISTINCT invoice_id) FROM draft_lines",
 )
