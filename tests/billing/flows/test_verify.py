@@ -1,0 +1,119 @@
+"""Verify: the independent rating agrees with what is stored, and says where it does not."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from billing.flows.draw_up import draw_up
+from billing.flows.finalize import finalize
+from billing.flows.verify import verify
+from billing.runs import GRACE
+from billing.store.engine import transaction
+from billing.verification import Verification
+from tests.shop import CATALOGUE, OCTOBER, Shop, call, products
+
+CLOSED = OCTOBER.closes + GRACE
+TABLES = [tomllib.loads(Path(path).read_text()) for path in sorted(CATALOGUE.glob("*.toml"))]
+ACME = "(SELECT account_id FROM accounts WHERE id = 'acme')"
+
+
+@pytest.fixture(autouse=True)
+def month(shop: Shop) -> None:
+    """Two accounts with two calls each, one call that nothing prices, one that does not bill, and one of November."""
+    shop.publish()
+    shop.admit("acme", "bolt")
+    shop.post(*(call(number, account=name) for number, name in enumerate(["acme", "bolt", "acme", "bolt"])))
+    shop.post(call(5, to="+33123456789"), call(6, status="busy"), at=CLOSED)
+    shop.post(call(7, occurred_at="2026-11-01T00:00:00Z"), at=CLOSED)
+    draw_up(shop.engine, products(), OCTOBER, CLOSED, write=True)
+
+
+def verified(shop: Shop) -> Verification:
+    return verify(shop.engine, products(), TABLES, OCTOBER)
+
+
+def plant(shop: Shop, change: str) -> None:
+    with transaction(shop.engine) as connection:
+        assert connection.execute(change.encode()).rowcount
+
+
+def said(found: Verification) -> list[tuple[str, str]]:
+    """Where the two differ, whose and in what."""
+    return [(each.subject.partition(" ")[0], each.fact) for each in found.disagreements]
+
+
+def test_what_is_right_is_agreed_on_and_counted(shop: Shop) -> None:
+    for _ in range(2):
+        found = verified(shop)
+        assert found.agrees
+        assert ((), 0, ()) == (found.disagreements, found.unbalanced_totals, found.outdated)
+        assert (6, 4, 1, 1, 0) == (found.events, found.billed, found.zero_rated, found.quarantined, found.too_late)
+        assert (2, 2) == (found.accounts, found.lines)
+        finalize(shop.engine, OCTOBER, CLOSED)
+
+
+@pytest.mark.parametrize(
+    ("change", "facts"),
+    [
+        ("UPDATE draft_lines SET amount_minor = amount_minor + 1", {"amount"}),
+        ("UPDATE draft_lines SET residual = '1/300'", {"residual"}),
+        ("UPDATE draft_lines SET events = events + 1", {"events"}),
+        ("UPDATE draft_lines SET base_quantity = base_quantity + 60", {"base_quantity", "quantity"}),
+        ("UPDATE draft_lines SET unit_price = 0.03", {"line"}),
+        ("UPDATE draft_lines SET tier = '2'", {"line"}),
+        ("UPDATE draft_invoices SET total_minor = total_minor + 1", {"total"}),
+        ("UPDATE draft_invoices SET currency = 'EUR'", {"currency"}),
+    ],
+)
+def test_one_wrong_figure_of_one_account_is_named(shop: Shop, change: str, facts: set[str]) -> None:
+    plant(shop, f"{change} WHERE payer_id = {ACME}")
+    found = verified(shop)
+    assert not found.agrees
+    assert {("acme", fact) for fact in facts} == set(said(found))
+
+
+@pytest.mark.parametrize(
+    ("change", "facts"),
+    [
+        ("UPDATE events SET billed = billed + 60", []),
+        ("UPDATE unfolded SET quantity = quantity + 60", ["base_quantity", "quantity", "amount", "total"]),
+        ("UPDATE unfolded SET events = events - 1", ["events"]),
+        ("DELETE FROM unfolded", ["account"]),
+    ],
+)
+def test_totals_that_are_not_the_sum_of_the_ratings_are_found(shop: Shop, change: str, facts: list[str]) -> None:
+    plant(shop, f"{change} WHERE payer_id = {ACME}")
+    plant(shop, "DELETE FROM draft_invoices")
+    found = verified(shop)
+    assert (False, 1) == (found.agrees, found.unbalanced_totals)
+    assert {("acme", fact) for fact in facts} == set(said(found))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE quarantine SET reason = 1",
+        "UPDATE events SET reason = 1 WHERE status = 'busy'",
+        "UPDATE quarantine SET to_e164 = 447700900123",
+        "UPDATE events SET status = 'completed' WHERE status = 'busy'",
+    ],
+)
+def test_an_event_that_is_on_no_line_for_another_reason_is_found(shop: Shop, change: str) -> None:
+    plant(shop, change)
+    found = verified(shop)
+    assert not found.agrees
+    assert "event" in {each.fact for each in found.disagreements}
+
+
+def test_an_accepted_event_that_is_nowhere_is_missed(shop: Shop) -> None:
+    plant(shop, "DELETE FROM events WHERE id = 'call-0'")
+    found = verified(shop)
+    assert (False, 1) == (found.agrees, found.unbalanced_totals)
+    assert ("acme", "events") in said(found)
+
+
+def test_an_account_whose_usage_has_changed_since_its_draft_is_verified_as_it_would_be_now(shop: Shop) -> None:
+    shop.post(call(8))
+    found = verified(shop)
+    assert (True, ("acme",)) == (found.agrees, found.outdated)
