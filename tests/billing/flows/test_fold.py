@@ -1,6 +1,9 @@
 """Fold: changes of the totals become totals; what is read is the same before, during and after."""
 
+import threading
+
 from billing.flows.fold import fold
+from billing.store.engine import transaction
 from tests.shop import Shop, call
 
 
@@ -26,3 +29,32 @@ def test_folding_in_small_steps_folds_all(shop: Shop) -> None:
     assert 7 == fold(shop.engine, changes_at_once=2).changes
     assert before == shop.totals()
     assert 0 == fold(shop.engine).changes
+
+
+def test_a_folder_leaves_alone_what_another_holds_and_does_not_wait_for_it(shop: Shop) -> None:
+    shop.publish()
+    shop.admit("acme")
+    for number in range(3):
+        shop.post(call(number))
+    before = shop.totals()
+    folded: list[int] = []
+    folding = threading.Thread(target=lambda: folded.append(fold(shop.engine).changes))
+    with transaction(shop.engine) as connection:
+        connection.execute("SELECT 1 FROM unfolded LIMIT 1 FOR UPDATE")
+        folding.start()
+        folding.join(timeout=20)
+        assert not folding.is_alive(), "it waits"
+        assert ([2], before) == (folded, shop.totals())
+    assert (1, before) == (fold(shop.engine).changes, shop.totals())
+
+
+def test_sums_beyond_what_a_float_holds_are_exact(shop: Shop) -> None:
+    shop.publish()
+    shop.admit("acme")
+    for number in range(2):
+        shop.post(call(number))
+        with transaction(shop.engine) as connection:
+            connection.execute(f"UPDATE unfolded SET quantity = {2**53 + 1}".encode())
+        fold(shop.engine)
+    ((events, quantity),) = [row[5:] for row in shop.totals()]
+    assert (2, 2**54 + 2) == (events, quantity)
