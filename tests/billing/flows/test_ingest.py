@@ -3,6 +3,7 @@
 import threading
 from datetime import UTC, date, datetime
 
+import psycopg
 import pytest
 
 from billing.flows.ingest import Intake, import_usage
@@ -11,6 +12,7 @@ from billing.payloads import Chunk
 from billing.receipts import Outcome, Taken
 from billing.store.engine import transaction
 from billing.store.identity import next_batch
+from billing.store.ratebooks import lock_books, raise_book_version
 from tests.shop import AT, SOURCE, Shop, account, call, card, outcomes, payloads, products
 
 
@@ -195,3 +197,43 @@ def test_when_it_was_received_is_the_time_that_was_given(shop: Shop) -> None:
     at = datetime(2026, 10, 3, 1, 2, 3, 456789, tzinfo=UTC)
     shop.post(call(1), at=at)
     assert [(at,)] == shop.rows("SELECT received_at FROM events")
+
+
+def test_what_cannot_be_committed_is_not_acknowledged(shop: Shop) -> None:
+    """A database that refuses at the very end, when every statement has succeeded."""
+    heard: list[Taken] = []
+    with transaction(shop.engine) as connection:
+        connection.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the disk is full'; END $$;"
+            "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON event_identity DEFERRABLE INITIALLY DEFERRED"
+            " FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+    with pytest.raises(psycopg.errors.RaiseException, match="the disk is full"):
+        shop.post(call(1))
+    chunks = [Chunk(payloads([call(1)]), [1])]
+    with pytest.raises(psycopg.errors.RaiseException, match="the disk is full"):
+        import_usage(shop.engine, SOURCE, chunks, products=products(), at=AT, on_chunk=heard.append)
+    assert [] == heard
+    with transaction(shop.engine) as connection:
+        connection.execute("DROP TRIGGER refuse ON event_identity")
+    assert ["accepted"] == outcomes(shop.post(call(1)))
+
+
+def test_a_book_that_is_being_changed_is_waited_for_and_then_used(shop: Shop) -> None:
+    add_accounts(shop.engine, [account("beta")], at=AT, actor="finance")
+    intake = Intake(engine=shop.engine, products=products(), source=SOURCE)
+    prepared = intake.prepare(payloads([call(1, account="beta")]), AT)
+    results: list[list[str]] = []
+    waiting = threading.Thread(target=lambda: results.append(outcomes(intake.write(prepared, AT))))
+    with transaction(shop.engine) as publishing:
+        lock_books(publishing, exclusive=True)
+        publishing.execute(
+            "INSERT INTO contracts (account_id, effective_from, cards, added_at)"
+            " SELECT account_id, '2026-10-01', '{list}', now() FROM accounts WHERE id = 'beta'"
+        )
+        raise_book_version(publishing)
+        waiting.start()
+        while shop.rows("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'") == [(0,)]:
+            assert waiting.is_alive(), "it did not wait"
+    waiting.join()
+    assert [["accepted"]] == results
