@@ -231,3 +231,20 @@ def test_every_batch_is_in_the_audit_log(shop: Shop) -> None:
         "SELECT actor, details ->> 'issued' FROM audit_log WHERE action = 'invoices.finalize' ORDER BY entry"
     )
     assert [("finance", "2"), ("finance", "1")] == entries
+
+
+def test_a_number_whose_invoice_could_not_be_stored_is_given_to_the_next(shop: Shop) -> None:
+    """A database that refuses at the very end, when the numbers are taken and the invoices written."""
+    run(shop)
+    with transaction(shop.engine) as connection:
+        connection.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the disk is full'; END $$;"
+            "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON invoice_events DEFERRABLE INITIALLY DEFERRED"
+            " FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+    for _ in range(2):
+        with pytest.raises(psycopg.errors.RaiseException, match="the disk is full"):
+            issue(shop)
+    with transaction(shop.engine) as connection:
+        connection.execute("DROP TRIGGER refuse ON invoice_events")
+    assert {"": ("INV-000001", "INV-000003")} == issue(shop).numbers
