@@ -249,3 +249,20 @@ def test_many_accounts_are_taken_in_chunks(shop: Shop, monkeypatch: pytest.Monke
     whole = run(shop, write=False)
     monkeypatch.setattr("billing.flows.draw_up.CHUNK", 2)
     assert whole == run(shop, write=False)
+
+
+def test_what_begins_with_the_next_period_makes_nobody_active_and_waits_in_none_before(shop: Shop) -> None:
+    shop.admit("next", since=NOVEMBER.start)
+    first = NOVEMBER.opens.isoformat()
+    shop.post(
+        call(1),
+        call(2, account="next", occurred_at=first),
+        call(3, account="nobody", occurred_at=first),
+        at=datetime(2026, 11, 1, 12, tzinfo=UTC),
+    )
+    october = run(shop)
+    assert ["acme", "idle"] == [each.account for each in october.outcomes]
+    assert {} == october.report.quarantined
+    november = draw_up(shop.engine, products(), NOVEMBER, NOVEMBER.closes, write=False)
+    assert ["acme", "idle", "next"] == [each.account for each in november.outcomes]
+    assert {"unknown_account": 1} == november.report.quarantined
