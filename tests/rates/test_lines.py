@@ -62,3 +62,17 @@ def test_ratios_are_a_sequence_of_fractions() -> None:
     ratios = Ratios(numerator=np.array([2, -3]), denominator=np.array([4, 9]))
     assert [Fraction(1, 2), Fraction(-1, 3)] == list(ratios)
     assert [Fraction(-1, 3)] == list(ratios[1:])
+
+
+@pytest.mark.parametrize("price", [Fraction(1, 200), Fraction(3, 200), Fraction(-1, 200), Fraction(-3, 200)])
+@pytest.mark.parametrize("shrunk", [1, 10**30], ids=["in 64 bits", "beyond them"])
+def test_a_tie_goes_away_from_zero(price: Fraction, shrunk: int) -> None:
+    """Half a cent is a cent, and one and a half are two, owed or owing."""
+    parts = one_line(price, 1, 1)
+    key = LineKey("voice.outbound", "usage", "US", "", "", Fraction(1, shrunk), "minute", 1, "second")
+    columns = (2, parts.line(key), 0, 1, 1)
+    parts.add(*(np.array([value], dtype=np.int64) for value in columns))
+    lines = lines_of(parts, "USD")
+    away = 1 if price > 0 else -1
+    assert (abs(price) * 100 + Fraction(1, 2)) * away == lines.amount_minor[0]
+    assert Fraction(-away, 200) == lines.residuals[0]
