@@ -144,7 +144,9 @@ def _counters(items: Items, terms: Terms, rest: Rest) -> Iterator[_Counter]:
         filling = items.where(items.taken_by(schedule.fill))
         owner = items.scope(schedule.scope)
         by_quantity = schedule.measure is Measure.QUANTITY
-        moved = np.where(filling, rest.quantity if by_quantity else items.rows.events, 0)
+        # Free units fill no counter, and so neither does an event of nothing else.
+        events = np.where(rest.quantity > 0, items.rows.events, 0)
+        moved = np.where(filling, rest.quantity if by_quantity else events, 0)
         yield _Counter(
             schedule=schedule,
             unit_size=terms.unit_size(schedule.unit, schedule.fill) if by_quantity else 1,
