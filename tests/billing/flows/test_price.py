@@ -1,79 +1,102 @@
-"""Pricing from the store: which unit is in which tier is decided by when usage occurred, not by how it came or lies."""
-
-from datetime import UTC, datetime
+"""Pricing from the store: groups that share terms, what breaks alone, crossing days read no more than needed."""
 
 import pytest
 
-from billing.flows.draw_up import draw_up
-from billing.flows.fold import fold
-from billing.flows.ingest import Intake
-from rates.cardfile import read_card
-from tests.shop import OCTOBER, Shop, call, payloads, products
-
-AT = datetime(2026, 10, 15, 12, tzinfo=UTC)
-
-# One counter over both countries: the first minute of all costs 0.02 to Britain and 0.10 to France.
-CARD = """
-id = "list"
-currency = "USD"
-effective_from = 2026-10-01T00:00:00Z
-[tiers.all]
-up_to = ["1"]
-unit = "minute"
-fill = [{product = "voice.outbound"}]
-[[rate]]
-product = "voice.outbound"
-prefixes = ["44"]
-unit = "minute"
-increments = "1/1"
-tiers = "all"
-prices = ["0.02", "0.01"]
-[[rate]]
-product = "voice.outbound"
-prefixes = ["33"]
-unit = "minute"
-increments = "1/1"
-tiers = "all"
-prices = ["0.10", "0.05"]
-"""
-BRITAIN, FRANCE = "+447700900123", "+33123456789"
+from billing.flows.price import Pricer, payers_and_prices, totals_of
+from billing.payers import payers_of
+from billing.store.accounts import read_accounts
+from billing.store.engine import Connection, snapshot
+from rates.lines import PricedLines
+from rates.usage import Totals
+from tests.invoicing import CLOSED, card, traffic
+from tests.shop import OCTOBER, Shop, call, products
+from tests.shop import card as plain_card
 
 
-@pytest.fixture(autouse=True)
-def opened(shop: Shop) -> None:
-    card, faults = read_card(CARD, {}, products())
-    assert card is not None, faults
-    shop.publish(card)
-    shop.admit("acme")
+def pricer(connection: Connection) -> Pricer:
+    accounts = read_accounts(connection)
+    payers = payers_of(accounts.accounts, accounts.contracts, accounts.numbers, OCTOBER)
+    return Pricer.begin(connection, OCTOBER, products(), payers)
 
 
-def report(shop: Shop, source: str, name: str, to: str, at: str) -> None:
-    """A call of one minute, alone in its transaction."""
-    event = call(1, id=name, to=to, occurred_at=f"2026-10-07T{at}Z", duration_seconds="60")
-    Intake(engine=shop.engine, products=products(), source=source).ingest(payloads([event]), AT)
+def bills(lines: list[PricedLines]) -> dict[int, int]:
+    """What each payer owes, in minor units."""
+    owed: dict[int, int] = {}
+    for each in lines:
+        for payer, amount in zip(each.payer.tolist(), each.amount_minor.tolist(), strict=True):
+            owed[payer] = owed.get(payer, 0) + amount
+    return owed
 
 
-def lines(shop: Shop) -> list[tuple[object, ...]]:
-    draw_up(shop.engine, products(), OCTOBER, OCTOBER.closes, write=True)
-    return shop.rows("SELECT country, tier, events, base_quantity, amount_minor FROM draft_lines ORDER BY country")
+@pytest.fixture
+def stocked(shop: Shop) -> Shop:
+    shop.publish(card())
+    shop.admit("acct-0", "acct-1", "acct-2", "acct-3")
+    shop.publish(plain_card("voice.outbound,81,minute,60/60,0.5", id_="plain"))
+    shop.admit("plain-1", "plain-2", cards=("plain",))
+    shop.post(*traffic(4, 200), at=CLOSED)
+    shop.post(*(call(1000 + n, account=f"plain-{n}", to="+81312345678") for n in (1, 2)), at=CLOSED)
+    return shop
 
 
-# The row of Britain stands first on the card, and the calls to Britain come first: neither may decide.
-@pytest.mark.parametrize("folded", [False, True])
-@pytest.mark.parametrize(
-    ("britain", "france"),
-    [
-        (("switch", "a", "11:00:00"), ("switch", "b", "10:00:00")),
-        (("z", "a", "10:00:00"), ("a", "b", "10:00:00")),
-        (("switch", "a", "10:00:00"), ("switch", "B", "10:00:00")),
-    ],
-    ids=["earlier", "same instant, source before", "same instant and source, id before in bytes"],
-)
-def test_what_occurred_first_is_in_the_first_tier(
-    shop: Shop, britain: tuple[str, str, str], france: tuple[str, str, str], *, folded: bool
+def test_accounts_that_share_their_counters_terms_are_priced_together(stocked: Shop) -> None:
+    with snapshot(stocked.engine) as connection:
+        work = pricer(connection)
+        numbers = sorted(work.payers)
+        groups = list(work.price(numbers, work.read(numbers)))
+    assert 2 == len(groups)
+    assert {} == work.failed
+    assert numbers == sorted(bills(groups))
+
+
+def test_it_makes_no_difference_with_whom_an_account_is_priced(stocked: Shop) -> None:
+    with snapshot(stocked.engine) as connection:
+        work = pricer(connection)
+        numbers = sorted(work.payers)
+        together = bills(list(work.price(numbers, work.read(numbers))))
+        alone = [work.price_one(number, work.read([number])) for number in numbers]
+    assert together == bills(alone)
+
+
+def test_too_many_ordered_events_for_one_reading_are_read_in_halves(
+    stocked: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for to, (source, name, at) in ((BRITAIN, britain), (FRANCE, france)):
-        report(shop, source, name, to, at)
-    if folded:
-        fold(shop.engine)
-    assert [("FR", "1", 1, 60, 10), ("GB", "2", 1, 60, 1)] == lines(shop)
+    with snapshot(stocked.engine) as connection:
+        work = pricer(connection)
+        numbers = sorted(work.payers)
+        totals = work.read(numbers)
+        whole = list(work.price(numbers, totals))
+        monkeypatch.setattr("billing.flows.price.ORDERED_EVENTS", 1)
+        halves = list(work.price(numbers, totals))
+    assert len(halves) > len(whole)
+    assert bills(whole) == bills(halves)
+
+
+def test_what_breaks_for_one_account_breaks_for_that_account_only(stocked: Shop) -> None:
+    with snapshot(stocked.engine) as connection:
+        work = pricer(connection)
+        numbers = sorted(work.payers)
+        totals = work.read(numbers)
+        expected = bills(list(work.price(numbers, totals)))
+        victim = numbers[1]
+        broken = totals.quantity.copy()
+        broken[totals.payer == victim] = 1 << 62
+        found = bills(list(work.price(numbers, changed(totals, broken))))
+    assert [victim] == list(work.failed)
+    assert "Error" in work.failed[victim]
+    del expected[victim]
+    assert expected == found
+
+
+def changed(totals: Totals, quantity: object) -> Totals:
+    columns = {name: getattr(totals, name) for name in ("payer", "account", "price", "country", "day", "events")}
+    return Totals(**columns, quantity=quantity)  # type: ignore[arg-type]
+
+
+def test_totals_are_divided_by_payer_and_pairs_are_said_once(stocked: Shop) -> None:
+    with snapshot(stocked.engine) as connection:
+        totals = pricer(connection).read([1, 2])
+    assert {1} == set(totals_of(totals, [1]).payer.tolist())
+    assert totals is totals_of(totals, [1, 2])
+    pairs = list(payers_and_prices(totals))
+    assert sorted(set(zip(totals.payer.tolist(), totals.price.tolist(), strict=True))) == pairs
