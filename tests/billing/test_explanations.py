@@ -96,6 +96,7 @@ def test_the_parts_of_one_event_on_one_line_are_one_share() -> None:
         position=np.array([0, 0, 0]),
     )
     assert [(0, 1, 60), (2, 1, 15)] == parts_on(placed, KEY)
+    assert [(1, 1, 1)] == parts_on(placed, PER_EVENT)
     assert [] == parts_on(placed, KEY._replace(tier="2"))
 
 

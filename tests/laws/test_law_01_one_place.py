@@ -47,6 +47,7 @@ def test_each_event_is_on_lines_or_has_a_reason(stocked: Shop) -> None:
     found = verify(stocked.engine, products(), product_tables(), OCTOBER)
     assert () == found.disagreements
     assert 0 == found.unbalanced_totals
+    assert found == verify(stocked.engine, products(), product_tables(), OCTOBER, processes=2)
     assert EVENTS + 3 == found.events == found.billed + found.zero_rated + found.quarantined
     assert min(found.billed, found.zero_rated, found.quarantined) > 0
     ((on_lines,),) = stocked.rows("SELECT sum(events) FROM draft_lines WHERE element = 'usage'")
