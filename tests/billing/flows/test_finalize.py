@@ -173,6 +173,7 @@ def test_a_draft_that_is_not_what_was_drawn_is_refused_and_the_others_are_issued
     run(shop)
     again = issue(shop)
     assert ((), 1) == (again.refused, again.issued), "drawn again, it is as it should be"
+    assert [(1, "bolt"), (2, "core"), (3, "acme")] == numbers(shop)
 
 
 def test_where_approval_is_demanded_only_what_is_approved_is_issued(shop: Shop) -> None:
