@@ -63,3 +63,13 @@ def test_accounts_are_listed_with_who_pays(shop: Shop) -> None:
         assert [("acme", ("list",)), ("beta", ("list",))] == [
             (each.account, each.cards) for each in listed_contracts(connection)
         ]
+
+
+def test_the_first_instant_of_a_period_counts_in_it_and_not_in_the_one_before(shop: Shop) -> None:
+    shop.publish()
+    shop.admit("acme", since=date(2026, 9, 1))
+    first = {"occurred_at": "2026-10-01T00:00:00Z"}
+    shop.post(call(1, **first), call(2, status="busy", **first), call(3, account="nobody", **first))
+    with snapshot(shop.engine) as connection:
+        assert (1, 1, 1) == count_usage(connection, OCTOBER)[:3]
+        assert (0, 0, 0) == count_usage(connection, OCTOBER.previous())[:3]
