@@ -140,3 +140,11 @@ def test_no_lines_no_drafts() -> None:
 def test_a_price_with_more_decimals_than_the_column_has_its_exact_text_beside_it() -> None:
     assert ("0.014", None) == stored_price(Fraction("0.0140"))
     assert ("0.000000000001", "0.00000000000095") == stored_price(Fraction("0.000000000001") * Fraction(95, 100))
+
+
+def test_a_total_is_the_sum_of_the_rounded_lines() -> None:
+    lines = priced((1, "a", 1, 20), (1, "b", 1, 20), (1, "c", 1, 20))
+    drafts = draw(lines, {1: Party(account="a", currency=USD)}, {}, period="2026-10")
+    assert ([1, 1, 1], [3]) == (lines.amount_minor.tolist(), drafts.total_minor.tolist())  # exactly 2 cents
+    (own,) = lines_by_payer(lines, "2026-10").values()
+    assert 3 == total_minor(own)
