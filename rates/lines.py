@@ -177,7 +177,8 @@ def _amounts(keys: Sequence[LineKey], line: Int64s, quantity: Int64s, code: str)
     tops = [key.unit_price.numerator * scale for key in keys]
     bottoms = [key.unit_price.denominator * key.unit_size for key in keys]
     largest_top = max(map(abs, tops), default=0) * max(int(np.abs(quantity).max(initial=0)), 1)
-    fits = 2 * largest_top + max(bottoms, default=1) * step * scale <= INT64_MAX
+    # 2 × bottom × step divides, and minor × bottom comes back up to largest_top + bottom × step.
+    fits = 2 * (largest_top + max(bottoms, default=1) * step * scale) <= INT64_MAX
     kind = np.dtype(np.int64 if fits else object)
     top = np.array(tops, dtype=kind)[line] * quantity.astype(kind)
     bottom = np.array(bottoms, dtype=kind)[line]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from billing.store.embedded import (
@@ -37,6 +38,10 @@ THROW_AWAY: Mapping[str, str] = {
     "max_wal_size": "256MB",
 }
 _PREFIX = "tollbook-test-"
+
+# Machines are shared and noisy: how long one example takes says nothing.
+hypothesis.settings.register_profile("tollbook", deadline=None)
+hypothesis.settings.load_profile("tollbook")
 
 NewCluster = Callable[..., Cluster]
 

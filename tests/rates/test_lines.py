@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rates.lines import LineKey, Parts, Ratios, lines_of
@@ -28,6 +28,9 @@ def one_line(price: Fraction, unit_size: int, quantity: int, events: int = 1) ->
 
 
 @given(price=PRICES, unit_size=st.sampled_from([1, 60, 10**9, 2**30]), quantity=st.integers(1, 10**12), code=CURRENCIES)
+@example(
+    price=Fraction(1, 8 * 10**9), unit_size=10**9, quantity=1, code=Currency("JPY")
+)  # twice its denominator is beyond 64 bits
 def test_a_line_is_multiplied_exactly_and_rounded_once(
     price: Fraction, unit_size: int, quantity: int, code: Currency
 ) -> None:
