@@ -7,6 +7,7 @@ them lie on the day on which an account's counter crosses from one tier into the
 """
 
 import argparse
+import os
 from datetime import UTC, datetime
 
 import psycopg
@@ -139,6 +140,7 @@ def ours(cluster: Cluster, seeded: str) -> Prepare:
         drop_database(cluster, "ours")
         engine = open_engine(create_database(cluster, "ours", seeded).sqlalchemy_url)
         engine.connect().close()
+        os.sync()  # what was copied is written down by now, and not while we are measured
 
         def run() -> object:
             drawn = draw_up(engine, products(), OCTOBER, AT, write=True, actor="benchmark").report
@@ -158,6 +160,7 @@ def reference(cluster: Cluster, seeded: str, rows: dict[str, bytes]) -> Prepare:
         drop_database(cluster, "bare")
         connection = psycopg.connect(create_database(cluster, "bare", seeded).libpq_uri)
         connection.commit()
+        os.sync()
 
         def run() -> None:
             for table in TABLES:
