@@ -214,11 +214,13 @@ ACCOUNTS: list[Table] = [
 
 @st.composite
 def contracts(draw: st.DrawFn, cards: list[Table]) -> list[Table]:
-    """All cards for a, the list alone for b, from the first or a later day on; and perhaps another one in between."""
+    """All cards for a, the list alone for b, from the first or a later day on; perhaps others later, or for a-sub."""
     names = list(dict.fromkeys(reversed([card["id"] for card in cards])))
     found: list[Table] = [{"account": "a", "effective_from": date(2026, 10, 1), "cards": names}]
     found.append({"account": "b", "effective_from": draw(st.sampled_from([date(2026, 9, 1), date(2026, 10, 5)]))})
     found[1]["cards"] = ["list"]
+    if draw(st.integers(0, 3)) == 0:
+        found.append({"account": "a-sub", "effective_from": date(2026, 10, 12), "cards": names[:1]})
     if len(names) > 1 and draw(st.booleans()):
         found.append({"account": "a", "effective_from": date(2026, 10, 20), "cards": ["list"]})
     return found
