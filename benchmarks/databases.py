@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from billing.store.cluster.binaries import find_binaries
 from billing.store.embedded import (
     Address,
     Cluster,
@@ -17,7 +18,6 @@ from billing.store.embedded import (
     ensure_running,
     stop,
 )
-from billing.store.embedded_binaries import find_binaries
 from billing.store.engine import open_engine
 from billing.store.migrate import migrate
 

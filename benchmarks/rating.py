@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.harness import RUNS, Run, alternate, report
 from cli.world import products
 from rates.cards import Card
-from rates.cardtables import compile_card, lineages
+from rates.compiled.cards import compile_card, lineages
 from rates.matching import Book, Books
 from rates.totals import rate_totals
 from rates.usage import MICROSECONDS_A_DAY, Totals, UsageColumns

@@ -20,10 +20,10 @@ from billing.periods import Period
 from billing.rated import Rated, rate_usage
 from billing.usage import Reject, Usage, parse
 from rates.cards import Card
-from rates.cardtables import CardTable, compile_card, lineages
+from rates.compiled.cards import CardTable, compile_card, lineages
+from rates.compiled.patterns import microseconds
 from rates.matching import Book, Books
 from rates.money import Currency
-from rates.patterns import microseconds
 from rates.prices import Price, price_list
 from rates.pricing import crossing_days, price
 from rates.products import Product

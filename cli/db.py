@@ -143,9 +143,9 @@ def compiled_cards() -> "CompiledCards | None":
     """Where compiled cards are kept from one command to the next: in the data folder, also with DATABASE_URL."""
     import os
 
+    from billing.store.cluster.folders import data_folder
     from billing.store.compiled import CompiledCards
     from billing.store.embedded import ClusterError
-    from billing.store.embedded_folders import data_folder
 
     try:
         return CompiledCards(folder=data_folder(os.environ) / "compiled")

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rates.cards import Card, codes_and_values, column, combined, decimals
-from rates.cardsheet import SHOWN, capped
-from rates.cardties import Keys, exploded, lifetimes, match_keys, micros
+from rates.checking.sheet import SHOWN, capped
+from rates.checking.ties import Keys, exploded, lifetimes, match_keys, micros
 from rates.errors import Fault
 from rates.money import exact
 from rates.numbering import PLAN, country_of

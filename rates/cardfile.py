@@ -14,12 +14,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rates.cardcells import WAYS, CellInvalidError, Way, canonical, check_exact, check_token, one_by_one, one_of
-from rates.cardchecks import check
-from rates.cardcounters import pool_faults, schedule_faults
 from rates.cards import MATCHED, PRICED, RULES, Card, Rounding, column, instant
-from rates.cardsheet import Sheet, from_tables, read_csv, write_csv
-from rates.cardties import tie_faults
+from rates.checking.cells import WAYS, CellInvalidError, Way, canonical, check_exact, check_token, one_by_one, one_of
+from rates.checking.counters import pool_faults, schedule_faults
+from rates.checking.rows import check
+from rates.checking.sheet import Sheet, from_tables, read_csv, write_csv
+from rates.checking.ties import tie_faults
 from rates.errors import CardFaultyError, Fault
 from rates.money import CurrencyUnknownError, RoundingMode, currency, plain
 from rates.products import Product

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from rates.counters import Int64s
 from rates.money import EXPONENTS, currency, invoice_step
 from rates.prices import Price
 from rates.quantities import INT64_MAX, require_headroom
+from rates.usage import Int64s
 
 FREE = "free"
 """The tier of units that a pool gives free."""

@@ -12,9 +12,9 @@ from typing import NamedTuple, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from rates.cardtables import CardTable, Lineage, RowTerms
+from rates.compiled.cards import CardTable, Lineage, RowTerms
+from rates.compiled.tables import ElementTable, Matched, Part
 from rates.prefixes import NONE
-from rates.tables import ElementTable, Matched, Part
 from rates.usage import Rows, UsageColumns, numbers_of
 
 Int64s = NDArray[np.int64]

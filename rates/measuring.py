@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rates.cardtables import Ways
-from rates.patterns import microseconds
+from rates.compiled.cards import Ways
+from rates.compiled.patterns import microseconds
 from rates.products import Conditions, Fee, Product, Rule
 from rates.quantities import billable_column
 from rates.usage import Rows, UsageColumns, Which, inverse

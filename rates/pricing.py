@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rates.counters import Bools, Int64s, Run, run
-from rates.flats import Entered, add_flats
-from rates.items import CrossingsIncompleteError, Items, items_of
 from rates.lines import LineKey, Parts, PricedLines, key_of, lines_of
 from rates.money import exact
-from rates.pools import Rest, drain
+from rates.tally.counters import Bools, Int64s, Run, run
+from rates.tally.flats import Entered, add_flats
+from rates.tally.items import CrossingsIncompleteError, Items, items_of
+from rates.tally.pools import Rest, drain
 from rates.terms import Terms
 from rates.tiers import Measure, Mode, Schedule, split, tier_of
 from rates.usage import Totals, no_totals

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from rates.cards import Card
-from rates.cardtables import compile_card, lineages
+from rates.compiled.cards import compile_card, lineages
+from rates.compiled.patterns import microseconds
 from rates.matching import Book
 from rates.money import exact, format_fraction
 from rates.numbering import COUNTRIES
-from rates.patterns import microseconds
 from rates.prices import EVENT, PriceList, price_list
 from rates.products import Product
 from rates.rating import REASONS, rate

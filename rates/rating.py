@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rates.compiled.tables import plan_countries
 from rates.matching import Book, Books, Matches, Source
 from rates.measuring import Measures, is_billable, is_due, is_pending, rules_in_force
 from rates.numbering import COUNTRIES
@@ -20,7 +21,6 @@ from rates.prefixes import NONE
 from rates.prices import SETUP, USAGE
 from rates.products import Product, Rule
 from rates.quantities import INT64_MAX
-from rates.tables import plan_countries
 from rates.usage import Flags, Rows, UsageColumns, Which, count, inverse, numbers_of, pick, recode
 
 Int64s = NDArray[np.int64]

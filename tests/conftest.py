@@ -14,6 +14,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from billing.store.cluster.binaries import find_binaries
 from billing.store.embedded import (
     Address,
     Cluster,
@@ -24,7 +25,6 @@ from billing.store.embedded import (
     ensure_running,
     stop,
 )
-from billing.store.embedded_binaries import find_binaries
 from billing.store.engine import Engine, open_engine
 from billing.store.migrate import migrate
 from tests.shop import Shop

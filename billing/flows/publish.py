@@ -23,7 +23,7 @@ from billing.store.ratebooks import (
 )
 from billing.store.totals import last_days_rated, was_rated_since
 from rates.cards import Card, identity
-from rates.cardtables import CardTable, compile_card
+from rates.compiled.cards import CardTable, compile_card
 from rates.errors import Fault
 from rates.prices import price_list
 from rates.products import Product

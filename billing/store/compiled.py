@@ -14,8 +14,8 @@ from importlib.resources import files
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from rates.cardpacks import Buffer, PackInvalidError, fingerprint, pack, unpack
-from rates.cardtables import CardTable
+from rates.compiled.cards import CardTable
+from rates.compiled.packs import Buffer, PackInvalidError, fingerprint, pack, unpack
 from rates.products import Product
 
 MOST_BYTES = 2 * 2**30

@@ -16,9 +16,9 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from billing.store.embedded_binaries import find_binaries
-from billing.store.embedded_errors import ClusterError, ClusterNotStartedError
-from billing.store.embedded_folders import (
+from billing.store.cluster.binaries import find_binaries
+from billing.store.cluster.errors import ClusterError, ClusterNotStartedError
+from billing.store.cluster.folders import (
     PORT,
     Cluster,
     Say,
@@ -29,8 +29,8 @@ from billing.store.embedded_folders import (
     socket_folder_fault,
     usable,
 )
-from billing.store.embedded_processes import ServerStatus, postmaster, wait_until
-from billing.store.embedded_server import SUPERUSER, StopMode, bring_down, bring_up
+from billing.store.cluster.processes import ServerStatus, postmaster, wait_until
+from billing.store.cluster.server import SUPERUSER, StopMode, bring_down, bring_up
 
 __all__ = [
     "Address",

@@ -23,7 +23,7 @@ from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection
 from rates.cardfile import with_head, write_head
 from rates.cards import MATCHED, PRICED, Card, column
-from rates.cardtables import CardTable, compile_card, lineages
+from rates.compiled.cards import CardTable, compile_card, lineages
 from rates.matching import Book, Books
 from rates.money import normal
 from rates.prices import Price, PriceList

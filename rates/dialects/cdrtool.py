@@ -18,10 +18,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rates.cardcells import CellInvalidError, canonical, one_by_one
 from rates.cardfile import card_from_sheet
 from rates.cards import Card
-from rates.cardsheet import SHOWN, Sheet, capped, read_csv
+from rates.checking.cells import CellInvalidError, canonical, one_by_one
+from rates.checking.sheet import SHOWN, Sheet, capped, read_csv
 from rates.errors import Fault
 from rates.products import Product
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import freezegun
 import pytest
 
+from billing.store.cluster.binaries import find_binaries
 from billing.store.embedded import Address, StopMode, cluster_at, stop
-from billing.store.embedded_binaries import find_binaries
 from billing.store.engine import open_engine
 from billing.store.migrate import migrate
 from cli.main import main

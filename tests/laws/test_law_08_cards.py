@@ -21,11 +21,11 @@ from billing.store.engine import transaction
 from billing.store.ratebooks import Ratebooks, load_books
 from billing.store.ratebooks import read_card as read_stored_card
 from rates.cardfile import read_card, write_card
-from rates.cardpacks import pack, unpack
 from rates.cards import Card, identity
-from rates.cardtables import CardTable, compile_card, lineages
+from rates.compiled.cards import CardTable, compile_card, lineages
+from rates.compiled.packs import pack, unpack
+from rates.compiled.patterns import microseconds
 from rates.matching import Book
-from rates.patterns import microseconds
 from rates.prices import price_list
 from rates.products import read_product
 from rates.rating import rate

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 
 from rates.cards import Card
-from rates.cardtables import CardTable, compile_card, lineages
+from rates.compiled.cards import CardTable, compile_card, lineages
+from rates.compiled.patterns import microseconds
 from rates.decisions import Decision, decisions
 from rates.matching import Book
-from rates.patterns import microseconds
 from rates.products import Product, by_id, read_product
 from rates.quantities import Increments
 from rates.usage import UsageColumns, encode

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pytest
 
 from rates.cards import Card, instant
-from rates.cardtables import CardTable, compile_card, lineages
+from rates.compiled.cards import CardTable, compile_card, lineages
+from rates.compiled.patterns import microseconds
+from rates.compiled.shapes import CardTooWideError
 from rates.matching import Book, Books
 from rates.numbering import COUNTRIES
-from rates.patterns import microseconds
 from rates.products import Product, by_id, read_product
 from rates.quantities import QuantityOverflowError
 from rates.rating import REASONS, ZERO_RATED, rate
-from rates.shapes import CardTooWideError
 from rates.usage import UsageColumns, encode
 
 START = datetime(2026, 10, 1, tzinfo=UTC)

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rates.cards import Card, instant
-from rates.cardtables import compile_card, lineages
+from rates.compiled.cards import compile_card, lineages
+from rates.compiled.patterns import microseconds
 from rates.matching import Book, Books
 from rates.numbering import COUNTRIES, country_of
-from rates.patterns import microseconds
 from rates.products import Product, by_id, read_product
 from rates.rating import REASONS, ZERO_RATED, rate
 from rates.totals import rate_totals, totals

@@ -18,8 +18,8 @@ from billing.store.engine import snapshot
 from billing.store.queries.pricing import read_heads, read_prices
 from billing.store.ratebooks import load_books
 from rates.cards import Card
+from rates.compiled.patterns import microseconds
 from rates.dialects.cdrtool import read_cdrtool
-from rates.patterns import microseconds
 from rates.prices import Price
 from rates.rating import Ratings, rate
 from rates.usage import UsageColumns

@@ -13,8 +13,8 @@ from billing.store.engine import snapshot, transaction
 from billing.store.ratebooks import book_version, read_card, read_card_versions
 from rates.cardfile import card_from_table
 from rates.cards import identity
+from rates.compiled.shapes import CardTooWideError
 from rates.products import read_product
-from rates.shapes import CardTooWideError
 from tests.shop import AT, Shop, account, call, card, outcomes, products
 
 DEAR = "voice.outbound,44,minute,60/60,0.03"

@@ -16,7 +16,7 @@ from billing.store.embedded import Cluster, create_database, drop_database
 from billing.store.engine import open_engine, transaction
 from billing.store.ratebooks import Ratebooks, load_books
 from rates.cards import Card
-from rates.cardtables import CardTable
+from rates.compiled.cards import CardTable
 from rates.products import Product
 from tests.shop import AT, SOURCE, Shop, call, card, outcomes, payloads, products
 

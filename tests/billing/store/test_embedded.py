@@ -14,6 +14,15 @@ import psycopg
 import pytest
 import sqlalchemy
 
+from billing.store.cluster.binaries import Binaries, find_binaries
+from billing.store.cluster.errors import (
+    ClusterNotStartedError,
+    DataFolderUnusableError,
+    DataVersionMismatchError,
+    SocketFolderUnsafeError,
+    remedy_for,
+)
+from billing.store.cluster.processes import wait_until
 from billing.store.embedded import (
     Address,
     Cluster,
@@ -29,15 +38,6 @@ from billing.store.embedded import (
     status,
     stop,
 )
-from billing.store.embedded_binaries import Binaries, find_binaries
-from billing.store.embedded_errors import (
-    ClusterNotStartedError,
-    DataFolderUnusableError,
-    DataVersionMismatchError,
-    SocketFolderUnsafeError,
-    remedy_for,
-)
-from billing.store.embedded_processes import wait_until
 
 NewCluster = Callable[..., Cluster]
 NO_BINARIES = Binaries(folder=Path("/nowhere"), major=18, minor=4, origin="a test")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from pathlib import Path
 
-from billing.store.embedded_errors import ClusterNotStartedError
-from billing.store.embedded_folders import PORT, Cluster, Say
+from billing.store.cluster.errors import ClusterNotStartedError
+from billing.store.cluster.folders import PORT, Cluster, Say
 
 # Nothing of the caller's environment reaches the server: no PG* variable, no library path, no locale that was
 # never generated. Messages are in English, so that they can be recognised.

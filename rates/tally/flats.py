@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rates.counters import Bools, Int64s
 from rates.lines import FLAT, LineKey, Parts
 from rates.money import exact
+from rates.tally.counters import Bools, Int64s
 from rates.terms import CardTerms, Terms
 from rates.tiers import Mode, Schedule
 

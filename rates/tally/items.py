@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rates.counters import Bools, Int64s
 from rates.errors import TollbookError
 from rates.lines import Parts
 from rates.numbering import COUNTRIES
 from rates.prices import EVENT, USAGE, Price
+from rates.tally.counters import Bools, Int64s
 from rates.terms import Terms
 from rates.tiers import Scope, Selector, selected
 from rates.usage import Totals

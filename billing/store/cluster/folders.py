@@ -19,8 +19,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from billing.store.embedded_binaries import Binaries
-from billing.store.embedded_errors import DataFolderUnusableError, SocketFolderUnsafeError, remedy_for
+from billing.store.cluster.binaries import Binaries
+from billing.store.cluster.errors import DataFolderUnusableError, SocketFolderUnsafeError, remedy_for
 
 VARIABLE = "TOLLBOOK_DATA"
 PORT = 5432

@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from billing.store.embedded_folders import PORT, Cluster
+from billing.store.cluster.folders import PORT, Cluster
 
 _MIB = 2**20
 

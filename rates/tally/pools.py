@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rates.counters import Bools, Int64s, run
-from rates.items import Items
 from rates.lines import FREE, Parts, key_of
 from rates.prices import USAGE, Price
+from rates.tally.counters import Bools, Int64s, run
+from rates.tally.items import Items
 from rates.terms import Terms
 from rates.tiers import whole
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rates.cards import instant
-from rates.cardsheet import SHOWN, Sheet, capped
+from rates.checking.sheet import SHOWN, Sheet, capped
 from rates.errors import Fault, TollbookError
 from rates.money import normal, parse_decimal, parse_price
 from rates.numbering import ASSIGNED

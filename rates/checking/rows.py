@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from rates.cardcounters import is_whole
 from rates.cards import Card, column, combined
-from rates.cardsheet import SHOWN, Sheet, capped
-from rates.cardties import lifetimes, micros
+from rates.checking.counters import is_whole
+from rates.checking.sheet import SHOWN, Sheet, capped
+from rates.checking.ties import lifetimes, micros
 from rates.errors import Fault
 from rates.money import parse_decimal
 from rates.prices import EVENT

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from billing.store.embedded_binaries import Binaries
-from billing.store.embedded_folders import Cluster
-from billing.store.embedded_settings import configuration, memory_bytes
+from billing.store.cluster.binaries import Binaries
+from billing.store.cluster.folders import Cluster
+from billing.store.cluster.settings import configuration, memory_bytes
 
 GIB = 2**30
 CLUSTER = Cluster(

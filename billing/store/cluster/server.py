@@ -11,16 +11,16 @@ from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
-from billing.store.embedded_binaries import Binaries, copied
-from billing.store.embedded_errors import (
+from billing.store.cluster.binaries import Binaries, copied
+from billing.store.cluster.errors import (
     ClusterNotStartedError,
     DataFolderUnusableError,
     DataVersionMismatchError,
     remedy_for,
 )
-from billing.store.embedded_folders import Cluster, Say, make_folders, make_own_folder
-from billing.store.embedded_processes import ServerStatus, forget_stale_pid, postmaster, run, spawn, wait_until
-from billing.store.embedded_settings import configuration, memory_bytes
+from billing.store.cluster.folders import Cluster, Say, make_folders, make_own_folder
+from billing.store.cluster.processes import ServerStatus, forget_stale_pid, postmaster, run, spawn, wait_until
+from billing.store.cluster.settings import configuration, memory_bytes
 
 SUPERUSER = "postgres"
 _WITHOUT_LIMIT = "31536000"  # pg_ctl has no such word: a year of seconds

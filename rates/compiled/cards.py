@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rates.cards import Card, codes_and_values, combined
-from rates.patterns import ALWAYS, Patterns, dimension, dimensions_of, microseconds, patterns
+from rates.compiled.patterns import ALWAYS, Patterns, dimension, dimensions_of, microseconds, patterns
+from rates.compiled.tables import ElementTable, Part
 from rates.prefixes import NONE
 from rates.prices import USAGE, price_list
 from rates.products import Product
 from rates.quantities import INT64_MAX, Increments
-from rates.tables import ElementTable, Part
 from rates.usage import Texts
 
 Int64s = NDArray[np.int64]

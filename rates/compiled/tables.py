@@ -13,11 +13,11 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from rates.compiled.patterns import ALWAYS, EXACT, UNKNOWN, Patterns, country_codes, dimensions_of
+from rates.compiled.shapes import Dimension, Questions, Shape, shapes
 from rates.numbering import COUNTRIES, COUNTRY_CODES, PLAN
-from rates.patterns import ALWAYS, EXACT, UNKNOWN, Patterns, country_codes, dimensions_of
 from rates.prefixes import NONE, PrefixTable, digit_counts, distinct
 from rates.products import Product
-from rates.shapes import Dimension, Questions, Shape, shapes
 from rates.usage import Rows, Texts, UsageColumns, pick, recode
 
 Int64s = NDArray[np.int64]

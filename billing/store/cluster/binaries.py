@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version as version_of_wheel
 from pathlib import Path
 
-from billing.store.embedded_errors import BinariesMissingError
+from billing.store.cluster.errors import BinariesMissingError
 
 MINIMUM_MAJOR = 16
 VARIABLE = "TOLLBOOK_PG_BIN"

@@ -17,8 +17,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from rates import cardtables, patterns, prefixes, shapes, tables, usage
-from rates.cardtables import CardTable
+from rates import prefixes, usage
+from rates.compiled import cards as cardtables
+from rates.compiled import patterns, shapes, tables
+from rates.compiled.cards import CardTable
 from rates.errors import TollbookError
 from rates.products import Product
 

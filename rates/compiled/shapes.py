@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rates.compiled.patterns import UNKNOWN, Patterns
 from rates.errors import TollbookError
-from rates.patterns import UNKNOWN, Patterns
 from rates.prefixes import NONE, truncated
 from rates.quantities import INT64_MAX
 

@@ -9,13 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from rates.cardpacks import PackInvalidError, fingerprint, pack, unpack
 from rates.cards import Card
-from rates.cardtables import compile_card
+from rates.compiled.cards import compile_card
+from rates.compiled.packs import PackInvalidError, fingerprint, pack, unpack
 from tests.rates.test_rating_naive import PRODUCTS, Generator
 from tests.shop import card, products
 
-FINGERPRINT = "from rates.cardpacks import fingerprint; from tests.shop import products; print(fingerprint(products()))"
+FINGERPRINT = (
+    "from rates.compiled.packs import fingerprint; from tests.shop import products; print(fingerprint(products()))"
+)
 
 
 def leaves(value: object, place: str = "card") -> dict[str, object]:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from billing.store.embedded_binaries import Binaries, copied, find_binaries
-from billing.store.embedded_errors import BinariesMissingError
+from billing.store.cluster.binaries import Binaries, copied, find_binaries
+from billing.store.cluster.errors import BinariesMissingError
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[4]
 # Run without site-packages: on a machine where the wheel is not installed.
-WITHOUT_WHEEL = "import os, sys; sys.path.insert(0, sys.argv[1]); from billing.store import embedded_binaries as e; "
+WITHOUT_WHEEL = "import os, sys; sys.path.insert(0, sys.argv[1]); from billing.store.cluster import binaries as e; "
 
 
 def folder_with(path: Path, words: str) -> Path:

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from rates.cardcells import parse_instant
 from rates.cards import PRICED, Card, codes_and_values, column, combined
-from rates.cardsheet import SHOWN, Sheet, capped
+from rates.checking.cells import parse_instant
+from rates.checking.sheet import SHOWN, Sheet, capped
 from rates.errors import Fault
 
 Int64s = NDArray[np.int64]
