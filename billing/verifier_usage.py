@@ -36,9 +36,10 @@ class FaultError(ValueError):
     """What the verifier was given cannot be used: `place` says where, `fault` what is wrong there."""
 
     def __init__(self, place: str, fault: str) -> None:
-        super().__init__(f"{place}: {fault}")
-        self.place = place
-        self.fault = fault
+        self.place, self.fault = self.args = (place, fault)  # pickling calls the class again with `args`
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.fault}"
 
 
 class InputFaultError(FaultError):

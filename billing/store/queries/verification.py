@@ -34,6 +34,9 @@ def raw_cards(connection: Connection) -> list[Raw]:
     for row in connection.cursor(row_factory=dict_row).execute("SELECT * FROM rates ORDER BY rate_id"):
         declared = row.pop("declared")
         stated = {name: value for name, value in row.items() if value is not None and name not in _NOT_CELLS}
+        # Cards are kept with `price` folded into `prices`, and only `prices` must have an entry for each tier.
+        if "prices" in stated and len(stated["prices"].split()) == 1:
+            stated["price"] = stated.pop("prices")
         rows.setdefault(row["card_version_id"], []).append({**stated, **(json.loads(declared) if declared else {})})
     heads = connection.execute("SELECT card_version_id, head FROM card_versions ORDER BY card_version_id")
     cards = []

@@ -11,6 +11,8 @@ from billing.flows.verify import verify
 from billing.runs import GRACE
 from billing.store.engine import transaction
 from billing.verification import Verification
+from billing.verifier_usage import FaultError
+from rates.cardfile import card_from_table
 from tests.shop import CATALOGUE, OCTOBER, Shop, call, products
 
 CLOSED = OCTOBER.closes + GRACE
@@ -117,3 +119,26 @@ def test_an_account_whose_usage_has_changed_since_its_draft_is_verified_as_it_wo
     shop.post(call(8))
     found = verified(shop)
     assert (True, ("acme",)) == (found.agrees, found.outdated)
+
+
+@pytest.mark.parametrize("discounts", [[], ["0", "12.5"]])
+def test_one_price_under_several_tiers_is_verified_as_the_card_states_it(shop: Shop, discounts: list[str]) -> None:
+    """Cards are kept with `price` folded into `prices`: the verifier must not take it for one price too few."""
+    schedule = {"up_to": ["3"], "unit": "minute", "discounts": discounts, "fill": [{"product": ["voice.outbound"]}]}
+    rate = {"product": "voice.outbound", "prefixes": ["44"], "unit": "minute", "increments": "60/60", "tiers": "t"}
+    head = {"id": "tiered", "currency": "USD", "effective_from": OCTOBER.opens, "tiers": {"t": schedule}}
+    tiered, faults = card_from_table({**head, "rate": [{**rate, "price": "0.02"}]}, {}, products())
+    assert tiered is not None, faults
+    shop.publish(tiered)
+    shop.admit("cora", cards=("tiered",))
+    shop.post(call(8, account="cora", duration_seconds="600"))
+    found = verified(shop)
+    assert (True, 3) == (found.agrees, found.accounts)
+    assert 4 == found.lines
+
+
+def test_what_the_verifier_cannot_read_is_told_from_another_process(shop: Shop) -> None:
+    broken = {"id": "voice.mars", "units": {"minute": "x"}}
+    with pytest.raises(FaultError, match=r"voice\.mars") as raised:
+        verify(shop.engine, products(), [*TABLES, broken], OCTOBER, processes=2)
+    assert f"{raised.value.place}: {raised.value.fault}" == str(raised.value)
