@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from billing.accounts import Account, AccountId
 from billing.assignment import Assignment, assignment
@@ -30,7 +31,7 @@ from rates.products import Product
 from rates.rating import REASONS, ZERO_RATED, Reason
 from rates.terms import Terms, card_terms
 from rates.totals import elements, summed
-from rates.usage import Int64s, Totals, no_totals
+from rates.usage import Int32s, Int64s, Totals, no_totals
 
 _Prices = Mapping[int, Price]
 
@@ -183,43 +184,63 @@ def _bills(rated: Rated, prices: _Prices, deal: Arrangement, period: Period) -> 
         if payer.cards:
             groups.setdefault((payer.cards, payer.party.currency), []).append(number)
     rows, found = _elements(rated), dict[int, list[InvoiceLine]]()
-    totals = summed(rows)
+    totals, ordered = summed(rows), _ordered(rated, rows)
+    of_version: dict[str, dict[int, Price]] = {}
+    for number, each in prices.items():
+        of_version.setdefault(each.card, {})[number] = each
     for (cards, money), members in groups.items():
-        terms = _terms(deal, prices, cards, money, period)
-        own = totals.take(np.isin(totals.payer, members))
+        terms = _terms(deal, of_version, cards, money, period)
+        own = _of_payers(totals, members)
+        crossings = _crossings(own, _of_payers(ordered, members), terms)
         found |= {number: [] for number in members}
-        found |= lines_by_payer(price(own, _crossings(rated, rows, own, terms), terms, payers=members), str(period))
+        found |= lines_by_payer(price(own, crossings, terms, payers=members), str(period))
     for number in sorted(found):
         party, lines = payers[number].party, tuple(found[number])
         yield Bill(account=party.account, currency=party.currency, lines=lines, total_minor=total_minor(lines))
 
 
-def _terms(deal: Arrangement, prices: _Prices, cards: frozenset[str], money: Currency, period: Period) -> Terms:
+def _terms(
+    deal: Arrangement, prices: Mapping[str, _Prices], cards: frozenset[str], money: Currency, period: Period
+) -> Terms:
     """The terms of the card versions that are in force in some of the period."""
     own = [card for card in deal.cards if card.id in cards and card.currency == money]
     versions = {card.version: card_terms(card) for card in versions_in(period, own)}
-    own_prices = {number: each for number, each in prices.items() if each.card in versions}
+    own_prices = {number: each for version in versions for number, each in prices.get(version, {}).items()}
     return Terms(currency=money, prices=own_prices, products=deal.products, cards=versions)
 
 
-def _crossings(rated: Rated, rows: Totals, own: Totals, terms: Terms) -> Totals:
+def _crossings(own: Totals, ordered: Totals, terms: Terms) -> Totals:
     """The ordered events of the days on which a counter of these totals crosses a bound."""
-    days, crossings = set[tuple[int, int]](), no_totals()
+    crossings = no_totals()
     while len((wanted := crossing_days(own, crossings, terms)).payer):
-        days.update(zip(wanted.payer.tolist(), wanted.day.tolist(), strict=True))
-        crossings = _ordered(rated, rows, days)
+        days = _days(ordered.payer, ordered.day)
+        crossings = crossings.plus(ordered.take(np.isin(days, _days(wanted.payer, wanted.day))))
     return crossings
 
 
-def _ordered(rated: Rated, rows: Totals, days: set[tuple[int, int]]) -> Totals:
-    """The usage of some payers' days in the order of counters: by instant, source and id."""
-    usage, event = rated.usage, np.flatnonzero(rated.ratings.price >= 0)  # the first of `rows`, in this order
-    keys = zip(rows.payer[: len(event)].tolist(), rows.day[: len(event)].tolist(), strict=True)
-    place = np.flatnonzero(np.array([key in days for key in keys], dtype=bool))
-    ids = usage.id.take(pa.array(event[place])).to_pylist()
-    sources = [usage.source.values[code] for code in usage.source.codes[event[place]]]
-    order = list(zip(usage.occurred_at[event[place]].tolist(), sources, ids, strict=True))
-    return rows.take(place[sorted(range(len(order)), key=order.__getitem__)])
+def _days(payer: Int64s, day: Int32s) -> Int64s:
+    days: Int64s = (payer << 32) + day
+    return days
+
+
+def _of_payers(rows: Totals, payers: Sequence[int]) -> Totals:
+    """The rows of some payers, out of rows that are sorted by payer first."""
+    bounds = (np.searchsorted(rows.payer, payers, side=side).tolist() for side in ("left", "right"))
+    return rows.take(np.concatenate([np.arange(start, end) for start, end in zip(*bounds, strict=True)]))
+
+
+def _ordered(rated: Rated, rows: Totals) -> Totals:
+    """All usage by payer, and of each in the order of counters: by instant, source and id."""
+    event = np.flatnonzero(rated.ratings.price >= 0)  # the first of `rows`, in this order
+    usage = rated.usage.take(event)
+    columns = {
+        "payer": pa.array(rows.payer[: len(event)]),
+        "occurred_at": pa.array(usage.occurred_at),
+        "source": pa.array(usage.source.values, pa.string()).take(pa.array(usage.source.codes)),
+        "id": usage.id,
+    }
+    order = pc.sort_indices(pa.table(columns), sort_keys=[(name, "ascending") for name in columns])
+    return rows.take(order.to_numpy())
 
 
 def _elements(rated: Rated) -> Totals:
