@@ -40,11 +40,6 @@ def elements(ratings: Ratings, columns: UsageColumns, payer: Int64s, account: In
     )
 
 
-def totals(ratings: Ratings, columns: UsageColumns, payer: Int64s, account: Int64s) -> Totals:
-    """The sums of rated events, one row a key, in the order of keys. Raises `QuantityOverflowError`."""
-    return summed(elements(ratings, columns, payer, account))
-
-
 def summed(rows: Totals) -> Totals:
     """The same sums with one row a key, in the order of keys. Raises `QuantityOverflowError`."""
     if not len(rows):
@@ -77,9 +72,11 @@ def rate_totals(
     threads: int = 2,
     events_at_once: int = _CHUNK,
 ) -> tuple[Totals, Int64s]:
-    """`totals` of `rate` without keeping the ratings, and the number of events by reason, int64[len(REASONS)].
+    """The sums of `elements`, without keeping the ratings, and the events by reason, int64[len(REASONS)].
 
-    Takes 8 bytes an event and what the keys take. Raises `QuantityOverflowError`.
+    For rating again what was rated before, as with other cards: there only the sums are asked for. Whoever stores the
+    events or tells of each, as `rate` does, has no use for it. Takes 8 bytes an event and what the keys take. Raises
+    `QuantityOverflowError`.
     """
     ready = Books.of(books)
     packing = Packing.of(columns.occurred_at, payer, account, *ready.price_ids)
@@ -100,7 +97,7 @@ def rate_totals(
     reasons = np.zeros(len(REASONS), dtype=np.int64)
     for chunk in chunks:
         reasons += chunk.reasons
-    return (summed(joined([found, *rest])) if rest else found), reasons
+    return (summed(joined([found, *rest])) if rest else packing.ordered(found)), reasons
 
 
 class _Chunk(NamedTuple):

@@ -21,7 +21,7 @@ from rates.matching import Book, Books
 from rates.numbering import COUNTRIES, country_of
 from rates.products import Product, by_id, read_product
 from rates.rating import REASONS, ZERO_RATED, rate
-from rates.totals import rate_totals, totals
+from rates.totals import elements, rate_totals, summed
 from rates.usage import TOTALS, Totals, UsageColumns, encode
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
@@ -508,7 +508,7 @@ def test_totals_are_those_of_single_events_however_they_are_cut_and_ordered(seed
     account = np.array(generator.random.choices((7, 8, generator.random.choice((90, 2**40))), k=200), dtype=np.int64)
     payer = account + np.arange(200) % generator.random.choice((1, 3))
     whole = rate(columns, books, PRODUCTS)
-    expected = rows_of(totals(whole, columns, payer, account))
+    expected = rows_of(summed(elements(whole, columns, payer, account)))
     order = np.array(generator.random.sample(range(200), 200))
     for rows, at_once, threads in ((np.arange(200), 200, 1), (np.arange(200), 7, 2), (order, 64, 3)):
         found, reasons = rate_totals(
