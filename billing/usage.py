@@ -81,15 +81,21 @@ class Usage:
 
     def to_rate(self, *, products: tuple[str, ...], product: Int64s, book: Int32s) -> UsageColumns:
         """What the kernel rates; `product` (into `products`) and `book` are aligned with the events."""
+        ported = self.rated_to > 0
+        texts = dict(self.texts)
+        if "to_address" in texts:
+            # `rated_to` is used instead of `to`, also where `to` is no number: nothing of it may match a row.
+            codes, values = texts["to_address"]
+            texts["to_address"] = Texts(np.where(ported, np.int32(0), codes), values)
         return UsageColumns(
             products=products,
             product=product.astype(np.int16),
             book=book,
             occurred_at=self.occurred_at,
-            to=np.where(self.rated_to > 0, self.rated_to, self.to),
+            to=np.where(ported, self.rated_to, self.to),
             from_=self.from_,
             measured=self.measured,
-            texts=self.texts,
+            texts=texts,
         )
 
 

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -201,6 +202,16 @@ def test_an_address_is_kept_as_it_stands() -> None:
         usage.to.tolist(),
         [usage.texts["to_address"].values[code] for code in usage.texts["to_address"].codes],
     )
+
+
+def test_a_ported_number_stands_for_whatever_was_dialled() -> None:
+    """`rated_to` is used instead of `to`, also where `to` is a short code that a card prices by itself."""
+    usage = read(call(1, to="112", rated_to="+447700900123"), call(2, to="112")).usage
+    rated = usage.to_rate(products=("voice.outbound",), product=usage.row, book=usage.row.astype(np.int32))
+    address = rated.texts["to_address"]
+    assert ([447700900123, 0], ["", "112"]) == (rated.to.tolist(), [address.values[code] for code in address.codes])
+    stored = usage.texts["to_address"]
+    assert ["112", "112"] == [stored.values[code] for code in stored.codes]
 
 
 def message(**changes: object) -> dict[str, object]:
