@@ -35,5 +35,9 @@ class SchemaMismatchError(TollbookError):
     """The database's schema is older or newer than this version of the program."""
 
 
+class SourceUnknownError(TollbookError):
+    """Usage is to be stored under a number that is no source's; `value` is the number."""
+
+
 class StreamUnreadableError(TollbookError):
     """An import's input broke off; what was committed before `place` stays, and the import can be repeated."""

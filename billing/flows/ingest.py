@@ -55,25 +55,32 @@ class Intake:
     def prepare(self, payloads: Sequence[bytes], at: datetime) -> "Prepared":
         """Parse and rate payloads with the books as last seen."""
         parsed = parse(payloads, source=self.source, products=self.products, at=at)
+        books, products, sources = self._books, self._product_ids, self._sources
         with transaction(self.engine) as connection:
-            if self._books is None:
-                self._books = load_books(connection, self.products, kept=self.kept)
-                self._product_ids = product_ids(connection, self.products)
-            missing = [name for name in parsed.usage.source.values if name and name not in self._sources]
+            if books is None:
+                books = load_books(connection, self.products, kept=self.kept)
+                products = product_ids(connection, self.products)
+            missing = [name for name in parsed.usage.source.values if name and name not in sources]
             if missing:
-                self._sources |= source_ids(connection, missing)
+                sources = sources | source_ids(connection, missing)
             number = next_batch(connection)
+        # Only now: the numbers that a rolled-back transaction gave are nobody's, and will be somebody else's.
+        self._product_ids, self._sources = products, sources
+        if self._books is None:
+            self._books = books
         self._make_months(parsed, at)
-        return Prepared(parsed, self._batch(parsed, number, at, self._books), len(payloads))
+        return Prepared(parsed, self._batch(parsed, number, at, books), len(payloads))
 
     def write(self, prepared: "Prepared", at: datetime) -> Receipt:
         """Store what is new of prepared payloads. If the books have moved since, they are rated again first."""
-        batch = prepared.batch
+        batch, books = prepared.batch, None
         with transaction(self.engine) as connection:
             if lock_books(connection, exclusive=False) != batch.book_version:
-                self._books = load_books(connection, self.products, self._books, self.kept)
-                batch = self._batch(prepared.parsed, batch.number, at, self._books)
+                books = load_books(connection, self.products, self._books, self.kept)
+                batch = self._batch(prepared.parsed, batch.number, at, books)
             written = write_batch(connection, batch)
+        if books is not None:
+            self._books = books
         return _receipt(prepared, batch, written)
 
     def _batch(self, parsed: Parsed, number: int, at: datetime, books: Ratebooks) -> Batch:

@@ -1,10 +1,11 @@
 """Each event once: who was first with an identity, for ever."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from billing.errors import SourceUnknownError
 from billing.store.bulk import Table, copy_rows
 from billing.store.engine import Connection
 from rates.usage import Int64s
@@ -48,6 +49,22 @@ def next_batch(connection: Connection) -> int:
     """A number for a transaction that writes usage. One that has failed is not used again."""
     row = connection.execute("SELECT nextval('batches')").fetchone()
     return int(row[0]) if row else 0
+
+
+def require_sources(connection: Connection, ids: Sequence[int]) -> None:
+    """Raises SourceUnknownError unless there is a source of each number: usage of none could be stored twice.
+
+    One statement a batch: a foreign key would look the same source up once an event.
+    """
+    found = connection.execute("SELECT source_id FROM sources WHERE source_id = ANY(%s)", [list(ids)]).fetchall()
+    unknown = sorted(set(ids) - {number for (number,) in found})
+    if unknown:
+        raise SourceUnknownError(
+            "usage names a source by a number that the database does not have",
+            place="sources",
+            value=str(unknown[0]),
+            remedy="start again, so that sources are looked up anew; nothing of this was stored",
+        )
 
 
 def claim(connection: Connection, batch: int, claims: Table, text: Table) -> tuple[Int64s, NDArray[np.bool_]]:

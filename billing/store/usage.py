@@ -16,7 +16,7 @@ from billing.assignment import NOBODY
 from billing.rated import Rated
 from billing.store.bulk import Table, copy_rows, csv_of
 from billing.store.engine import Connection
-from billing.store.identity import claim
+from billing.store.identity import claim, require_sources
 from billing.usage import DIMENSIONS, Usage
 from rates.numbering import COUNTRIES
 from rates.quantities import require_headroom
@@ -103,6 +103,7 @@ def make_batch(
 
 def write_batch(connection: Connection, batch: Batch) -> Written:
     """Write what is new of a batch; the lock of the books is held. Nothing is stored before the commit."""
+    require_sources(connection, pc.unique(batch.claims.table["source_id"]).to_pylist())
     known, same = claim(connection, batch.number, batch.claims.table, batch.claims.text)
     is_fresh = np.ones(len(batch), dtype=np.bool_)
     is_fresh[known] = False

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 import psycopg
 import pytest
 
+from billing.errors import SourceUnknownError
 from billing.flows.ingest import Intake, import_usage
 from billing.flows.publish import add_accounts
 from billing.payloads import Chunk
@@ -237,3 +238,29 @@ def test_a_book_that_is_being_changed_is_waited_for_and_then_used(shop: Shop) ->
             assert waiting.is_alive(), "it did not wait"
     waiting.join()
     assert [["accepted"]] == results
+
+
+def test_an_intake_that_tries_again_after_a_failure_uses_nothing_of_what_was_rolled_back(shop: Shop) -> None:
+    """A source's number that was never committed would store the events beside those under its next number."""
+    intake = Intake(engine=shop.engine, products=products(), source=SOURCE)
+    with transaction(shop.engine) as connection:
+        connection.execute("ALTER SEQUENCE batches RENAME TO gone")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        intake.ingest(payloads([call(1)]), AT)
+    with transaction(shop.engine) as connection:
+        connection.execute("ALTER SEQUENCE gone RENAME TO batches")
+    assert ["accepted"] == outcomes(intake.ingest(payloads([call(1)]), AT))
+    assert ["duplicate"] == outcomes(shop.post(call(1)))
+    assert [(SOURCE, "voice.outbound")] == shop.rows(
+        "SELECT s.id, p.id FROM events JOIN sources s USING (source_id) JOIN products p USING (product_id)"
+    )
+
+
+def test_usage_of_a_source_that_is_not_there_is_not_stored(shop: Shop) -> None:
+    intake = Intake(engine=shop.engine, products=products(), source=SOURCE)
+    prepared = intake.prepare(payloads([call(1)]), AT)
+    with transaction(shop.engine) as connection:
+        connection.execute("DELETE FROM sources")
+    with pytest.raises(SourceUnknownError, match="start again"):
+        intake.write(prepared, AT)
+    assert [(0,)] == shop.rows("SELECT count(*) FROM event_identity")
