@@ -249,8 +249,9 @@ def main() -> None:
         sizes={"events": len(month.number), "prefixes": PREFIXES, "accounts": ACCOUNTS, "totals": duel.agreed[-1]},
         times=times,
         compared="calls a second, rated and summed from columns in memory, as a month is rated again with other cards"
-        " (no parsing, no store: usage that comes in is measured by benchmarks/import.py), against an ASOF join and"
-        f" GROUP BY in DuckDB {duckdb.__version__}, {THREADS} threads each; the results were equal in {len(duel.agreed)} of {options.runs} runs",
+        " (no parsing and no store: usage that comes in is measured by benchmarks/import.py), against an ASOF join and"
+        f" GROUP BY in DuckDB {duckdb.__version__}, {THREADS} threads each; the results were equal in"
+        f" {len(duel.agreed)} of {options.runs} runs",
     )
 
 
