@@ -147,7 +147,6 @@ COUNTRY_CODES: Mapping[str, int] = MappingProxyType({country: code for code, cou
 """Country -> its code in columns."""
 
 _LONGEST_PREFIX = max(map(len, PLAN))
-_LONGEST_CODE = max(map(len, CALLING_CODES))
 
 
 def country_of(number: int | str) -> str:
@@ -158,10 +157,3 @@ def country_of(number: int | str) -> str:
         if country is not None:
             return country
     return ""
-
-
-def calling_code_of(number: int | str) -> str:
-    """The E.164 country code that a number begins with, given as for `country_of`; "" if none is assigned."""
-    digits = str(number).removeprefix("+")
-    codes = (digits[:length] for length in range(1, _LONGEST_CODE + 1))
-    return next((code for code in codes if code in CALLING_CODES), "")
