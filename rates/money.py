@@ -1,11 +1,10 @@
-"""Exact decimals, currencies, rounding and sharing: the only place that touches `Decimal`.
+"""Exact decimals, currencies and rounding: the only place that touches `Decimal`.
 
 `Decimal` only parses and prints. It rounds silently at 28 digits, so nothing here calculates with it: prices
 become `Fraction` at once, money is an integer of minor units, and it is rounded where the caller says, once.
 """
 
 import re
-from collections.abc import Sequence
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -62,14 +61,6 @@ class DecimalInvalidError(TollbookError):
 
 class CurrencyUnknownError(TollbookError):
     """A code is not an active ISO 4217 currency with a minor unit; `value` is the code."""
-
-
-class AmountInvalidError(TollbookError):
-    """An amount has more decimals than its currency; `value` is the amount."""
-
-
-class SharesInvalidError(TollbookError):
-    """An amount cannot be split: the shares are negative or sum to zero."""
 
 
 class RoundingMode(StrEnum):
@@ -157,62 +148,12 @@ def invoice_step(currency: Currency) -> int:
     return 10 if EXPONENTS[currency] == _THREE_DECIMALS else 1
 
 
-def _scale(currency: Currency) -> int:
-    scale: int = 10 ** EXPONENTS[currency]
-    return scale
-
-
 def round_ratio(numerator: int, denominator: int) -> int:
     """The integer nearest to numerator over denominator (> 0), ties away from zero."""
     if denominator <= 0:
         raise ZeroDivisionError(f"the denominator of a ratio must be positive, not {denominator}")
     nearest = (2 * abs(numerator) + denominator) // (2 * denominator)
     return nearest if numerator >= 0 else -nearest
-
-
-def round_half_away(value: Fraction, step: Fraction) -> Fraction:
-    """The multiple of `step` (> 0) nearest to `value`, ties away from zero."""
-    return step * round_ratio(value.numerator * step.denominator, value.denominator * step.numerator)
-
-
-def round_to_step(value: Fraction, step: Fraction, mode: RoundingMode) -> Fraction:
-    """The multiple of `step` (> 0) that `mode` chooses for `value`."""
-    if mode is RoundingMode.HALF_UP:
-        return round_half_away(value, step)
-    if step <= 0:
-        raise ZeroDivisionError(f"the step of a rounding must be positive, not {step}")
-    magnitude = abs(value)
-    count, rest = divmod(magnitude, step)
-    if mode is RoundingMode.UP:
-        count += rest > 0
-    elif mode is RoundingMode.HALF_EVEN:
-        count += 2 * rest > step or (2 * rest == step and count % 2 == 1)
-    return step * (count if value >= 0 else -count)
-
-
-def to_minor(amount: Fraction, currency: Currency) -> tuple[int, Fraction]:
-    """`amount` in major units, rounded half away from zero to the currency's invoice step.
-
-    Returns the minor units and the residual, exact − rounded, in major units. |residual| ≤ half a step.
-    """
-    scale, step = _scale(currency), invoice_step(currency)
-    minor = step * round_ratio(amount.numerator * scale, amount.denominator * step)
-    return minor, amount - Fraction(minor, scale)
-
-
-def from_minor(minor: int, currency: Currency) -> Fraction:
-    """Minor units as an exact number of major units."""
-    return Fraction(minor, _scale(currency))
-
-
-def parse_amount(text: str, currency: Currency) -> int:
-    """The minor units of a plain decimal amount. Raises `DecimalInvalidError` or `AmountInvalidError`."""
-    minor = exact(parse_decimal(text)) * _scale(currency)
-    if minor.denominator != 1:
-        raise AmountInvalidError(
-            f"{currency} has {EXPONENTS[currency]} decimals", value=text, remedy="round it to the currency"
-        )
-    return minor.numerator
 
 
 def format_minor(minor: int, currency: Currency) -> str:
@@ -248,28 +189,3 @@ def _point(units: int, places: int) -> str:
     digits = str(abs(units)).rjust(places + 1, "0")
     cut = len(digits) - places
     return ("-" if units < 0 else "") + (f"{digits[:cut]}.{digits[cut:]}" if places else digits)
-
-
-def split_by_largest_remainder(total: int, shares: Sequence[int]) -> list[int]:
-    """`total` split in proportion to `shares` (none negative), in integers that add up to it.
-
-    Each part is the exact share cut towards zero; the units left over go to the largest remainders, and among
-    equal remainders to the earlier index. A negative total is split as its mirror image; nothing needs no
-    shares. Raises `SharesInvalidError` if a share is negative or all are zero.
-    """
-    whole = sum(shares)
-    if any(share < 0 for share in shares):
-        raise SharesInvalidError("a share is negative", remedy="split charges and credits apart")
-    if total == 0:
-        return [0] * len(shares)
-    if whole == 0:
-        raise SharesInvalidError(f"{total} cannot be split over shares that sum to zero", remedy="give it one line")
-    parts, remainders = [], []
-    for share in shares:
-        part, remainder = divmod(abs(total) * share, whole)
-        parts.append(part)
-        remainders.append(remainder)
-    left = abs(total) - sum(parts)
-    for index in sorted(range(len(shares)), key=lambda i: (-remainders[i], i))[:left]:
-        parts[index] += 1
-    return parts if total > 0 else [-part for part in parts]

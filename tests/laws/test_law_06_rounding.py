@@ -1,96 +1,80 @@
 """Law 6: "Σ lines = total; |residual| ≤ ½ minor unit".
 
-Here: the rounding and the sharing that it rests on.
+Here: the rounding that bills, of a line, and the texts that amounts and residuals are kept as.
 """
 
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, ROUND_UP, Decimal, localcontext
+from decimal import Decimal
 from fractions import Fraction
 
-from hypothesis import given
+import numpy as np
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from rates.lines import LineKey, Parts, lines_of
 from rates.money import (
     EXPONENTS,
     Currency,
-    RoundingMode,
     format_fraction,
     format_minor,
-    from_minor,
     invoice_step,
     normal,
-    parse_amount,
     parse_decimal,
     parse_fraction,
     plain,
     round_ratio,
-    round_to_step,
-    split_by_largest_remainder,
-    to_minor,
 )
 
 CURRENCIES = st.sampled_from(sorted(EXPONENTS))
-AMOUNTS = st.fractions(min_value=-(10**15), max_value=10**15)
-STDLIB = {
-    RoundingMode.HALF_UP: ROUND_HALF_UP,
-    RoundingMode.HALF_EVEN: ROUND_HALF_EVEN,
-    RoundingMode.UP: ROUND_UP,
-    RoundingMode.DOWN: ROUND_DOWN,
-}
+PRICES = st.decimals(min_value=-1000, max_value=1000, places=6, allow_nan=False)
+UNIT_SIZES = st.sampled_from([1, 60, 3600])
 
 
-@given(AMOUNTS, CURRENCIES)
+def billed(price: Decimal, unit_size: int, quantity: int, currency: Currency) -> tuple[int, Fraction]:
+    """The minor units and the residual of a line."""
+    parts = Parts()
+    key = LineKey("voice.outbound", "usage", "US", "", "", Fraction(price), "minute", unit_size, "second")
+    columns = (1, parts.line(key), parts.version("list@2026-10-01T00:00:00Z"), 1, quantity)
+    parts.add(*(np.array([value], dtype=np.int64) for value in columns))
+    lines = lines_of(parts, currency)
+    return int(lines.amount_minor[0]), lines.residuals[0]
+
+
+@given(price=PRICES, unit_size=UNIT_SIZES, quantity=st.integers(1, 10**9), currency=CURRENCIES)
+@example(price=Decimal("0.005"), unit_size=1, quantity=1, currency=Currency("EUR"))
+@example(price=Decimal("-0.005"), unit_size=1, quantity=1, currency=Currency("EUR"))
+@example(price=Decimal("0.015"), unit_size=1, quantity=1, currency=Currency("KWD"))
+@example(price=Decimal("0.5"), unit_size=60, quantity=60, currency=Currency("JPY"))
 def test_rounded_plus_residual_is_exact_and_the_residual_is_at_most_half_a_step(
-    amount: Fraction, currency: Currency
+    price: Decimal, unit_size: int, quantity: int, currency: Currency
 ) -> None:
-    minor, residual = to_minor(amount, currency)
-    assert amount == from_minor(minor, currency) + residual
-    assert abs(residual) <= from_minor(invoice_step(currency), currency) * Fraction(1, 2)
+    minor, residual = billed(price, unit_size, quantity, currency)
+    exact, rounded = Fraction(price) * Fraction(quantity, unit_size), Fraction(minor, 10 ** EXPONENTS[currency])
+    half = Fraction(invoice_step(currency), 2 * 10 ** EXPONENTS[currency])
+    assert exact == rounded + residual
+    assert abs(residual) <= half
     assert 0 == minor % invoice_step(currency)
-    if abs(residual) == from_minor(invoice_step(currency), currency) * Fraction(1, 2):
-        assert abs(from_minor(minor, currency)) > abs(amount), "a tie goes away from zero"
+    if abs(residual) == half:
+        assert abs(rounded) > abs(exact), "a tie goes away from zero"
 
 
-@given(AMOUNTS, CURRENCIES)
-def test_a_credit_mirrors_its_charge(amount: Fraction, currency: Currency) -> None:
-    minor, residual = to_minor(amount, currency)
-    assert (-minor, -residual) == to_minor(-amount, currency)
-
-
-@given(
-    st.decimals(min_value=-(10**9), max_value=10**9, places=6, allow_nan=False),
-    st.integers(min_value=0, max_value=6),
-    st.sampled_from(RoundingMode),
-)
-def test_every_mode_agrees_with_the_standard_library(value: Decimal, places: int, mode: RoundingMode) -> None:
-    step = Decimal(1).scaleb(-places)
-    with localcontext() as context:
-        context.prec = 60
-        expected = value.quantize(step, rounding=STDLIB[mode])
-    assert Fraction(expected) == round_to_step(Fraction(value), Fraction(step), mode)
+@given(price=PRICES, unit_size=UNIT_SIZES, quantity=st.integers(1, 10**9), currency=CURRENCIES)
+def test_a_credit_mirrors_its_charge(price: Decimal, unit_size: int, quantity: int, currency: Currency) -> None:
+    minor, residual = billed(price, unit_size, quantity, currency)
+    assert (-minor, -residual) == billed(-price, unit_size, quantity, currency)
 
 
 @given(st.integers(), st.integers(min_value=1))
-def test_the_fast_path_is_the_nearest_integer(numerator: int, denominator: int) -> None:
-    expected = round_to_step(Fraction(numerator, denominator), Fraction(1), RoundingMode.HALF_UP)
-    distance = abs(Fraction(numerator, denominator) - round_ratio(numerator, denominator))
-    assert expected == round_ratio(numerator, denominator)
+def test_a_rounded_ratio_is_the_nearest_integer_and_a_tie_goes_away_from_zero(numerator: int, denominator: int) -> None:
+    nearest = round_ratio(numerator, denominator)
+    distance = abs(Fraction(numerator, denominator) - nearest)
     assert distance <= Fraction(1, 2)
-
-
-@given(st.integers(), st.lists(st.integers(min_value=0, max_value=10**20), min_size=1).filter(any))
-def test_parts_add_up_and_each_is_less_than_one_unit_from_its_exact_share(total: int, shares: list[int]) -> None:
-    parts = split_by_largest_remainder(total, shares)
-    assert total == sum(parts)
-    exact = [Fraction(total * share, sum(shares)) for share in shares]
-    assert all(abs(part - share) < 1 for part, share in zip(parts, exact, strict=True))
-    assert all(part == 0 for part, share in zip(parts, shares, strict=True) if share == 0)
-    assert [-part for part in parts] == split_by_largest_remainder(-total, shares)
+    if distance == Fraction(1, 2):
+        assert abs(nearest) > abs(Fraction(numerator, denominator))
 
 
 @given(st.integers(), CURRENCIES)
-def test_a_written_amount_reads_back(minor: int, currency: Currency) -> None:
-    bounded = minor % 10**20
-    assert bounded == parse_amount(format_minor(bounded, currency), currency)
+def test_a_written_amount_says_its_minor_units(minor: int, currency: Currency) -> None:
+    assert Fraction(minor, 10 ** EXPONENTS[currency]) == Fraction(format_minor(minor, currency))
 
 
 @given(st.fractions(max_denominator=10**12))

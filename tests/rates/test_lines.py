@@ -1,6 +1,7 @@
 """Lines from parts: columns of 64 bits where they suffice, exact integers where they do not, the same figures."""
 
 from fractions import Fraction
+from math import floor
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rates.lines import LineKey, Parts, Ratios, lines_of
-from rates.money import Currency, to_minor
+from rates.money import EXPONENTS, Currency, invoice_step
 from rates.quantities import INT64_MAX, QuantityOverflowError
 
 PRICES = st.one_of(
@@ -27,6 +28,13 @@ def one_line(price: Fraction, unit_size: int, quantity: int, events: int = 1) ->
     return parts
 
 
+def rounded(amount: Fraction, code: Currency) -> tuple[int, Fraction]:
+    """The minor units nearest to an amount that is not negative, and what is left of it."""
+    step = Fraction(invoice_step(code), 10 ** EXPONENTS[code])
+    count = floor(amount / step + Fraction(1, 2))
+    return count * invoice_step(code), amount - count * step
+
+
 @given(price=PRICES, unit_size=st.sampled_from([1, 60, 10**9, 2**30]), quantity=st.integers(1, 10**12), code=CURRENCIES)
 @example(
     price=Fraction(1, 8 * 10**9), unit_size=10**9, quantity=1, code=Currency("JPY")
@@ -35,7 +43,7 @@ def test_a_line_is_multiplied_exactly_and_rounded_once(
     price: Fraction, unit_size: int, quantity: int, code: Currency
 ) -> None:
     lines = lines_of(one_line(price, unit_size, quantity), code)
-    expected = to_minor(price * Fraction(quantity, unit_size), code)
+    expected = rounded(price * Fraction(quantity, unit_size), code)
     assert expected == (int(lines.amount_minor[0]), lines.residuals[0])
     lowest = lines.residuals.lowest()
     assert expected[1].as_integer_ratio() == (int(lowest.numerator[0]), int(lowest.denominator[0]))
