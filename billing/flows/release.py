@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from billing.store.audit import record
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, transaction
 from billing.store.identity import next_batch
-from billing.store.partitions import make_partitions
+from billing.store.partitions import make_partitions, months_missing
 from billing.store.quarantine import Place, Waiting, let_out, next_waiting
 from billing.store.ratebooks import Ratebooks, load_books, lock_books, product_ids
 from billing.store.usage import make_batch, write_rows
@@ -52,16 +52,25 @@ def release(
     books: Ratebooks | None = None
     left_alone = [] if too_old else [CODES[Reason.TOO_OLD]]
     while place is not None:
+        missing: set[date] = set()
         with transaction(engine) as connection:
             version = lock_books(connection, exclusive=False)
             if books is None or books.version != version:
                 books = load_books(connection, products, books, kept)
             some = next_waiting(connection, place, events_at_once, left_alone)
             if some is not None:
-                rated = _let_out(connection, some, books, products)
+                rated = rate_usage(some.usage, books.assignment, books.books, products)
                 stays = rated.ratings.is_quarantined
-                released += _counted(some.reason[~stays])
-                waiting += _counted(rated.ratings.reason[stays])
+                missing = months_missing(connection, months_of(some.usage.occurred_at[~stays]))
+                if not missing:
+                    _let_out(connection, some, rated, books, products)
+                    released += _counted(some.reason[~stays])
+                    waiting += _counted(rated.ratings.reason[stays])
+        if missing:
+            # Apart, while nothing is held: whoever makes a month may have to wait, and nobody is to wait with us.
+            with transaction(engine) as connection:
+                make_partitions(connection, sorted(missing))
+        else:
             place = some.place if some is not None else None
     if released:
         with transaction(engine) as connection:
@@ -70,8 +79,9 @@ def release(
     return Released(released=released, waiting=waiting)
 
 
-def _let_out(connection: Connection, some: Waiting, books: Ratebooks, products: Mapping[str, Product]) -> Rated:
-    rated = rate_usage(some.usage, books.assignment, books.books, products)
+def _let_out(
+    connection: Connection, some: Waiting, rated: Rated, books: Ratebooks, products: Mapping[str, Product]
+) -> None:
     batch = make_batch(
         rated,
         number=next_batch(connection),
@@ -80,10 +90,8 @@ def _let_out(connection: Connection, some: Waiting, books: Ratebooks, products: 
         source_ids=some.source_ids,
         product_ids=product_ids(connection, products),
     )
-    make_partitions(connection, months_of(some.usage.occurred_at[~rated.ratings.is_quarantined]))
     write_rows(connection, batch, ~batch.rated.ratings.is_quarantined)
     let_out(connection, rated, some.source_ids, some.reason)
-    return rated
 
 
 def _counted(reasons: np.ndarray[tuple[int, ...], np.dtype[np.int8]]) -> Counter[Reason]:

@@ -12,6 +12,12 @@ _LOCK = int.from_bytes(b"months")
 _PARTITIONED = ("events", "event_elements")
 
 
+def months_missing(connection: Connection, months: Iterable[date]) -> set[date]:
+    """Those of the months (their first days) that lack a partition."""
+    wanted = {f"{table}_{month:%Y_%m}": month for month in months for table in _PARTITIONED}
+    return {wanted[name] for name in _missing(connection, wanted)} if wanted else set()
+
+
 def make_partitions(connection: Connection, months: Iterable[date]) -> None:
     """Make the partitions of these months (their first days) that are missing; in a transaction of its own."""
     wanted = {f"{table}_{month:%Y_%m}": (table, month) for month in months for table in _PARTITIONED}

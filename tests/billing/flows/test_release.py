@@ -1,10 +1,12 @@
 """Release: what waited is rated when what was missing has come, and only once."""
 
+import threading
 from datetime import date
 
 from billing.contracts import Contract
 from billing.flows.publish import add_accounts, add_contracts
 from billing.flows.release import Released, release
+from billing.store.engine import transaction
 from rates.rating import Reason
 from tests.shop import AT, Shop, account, call, card, outcomes, products
 
@@ -68,3 +70,22 @@ def test_a_new_reason_is_noted(shop: Shop) -> None:
     shop.admit("acme")
     let_out(shop)
     assert {Reason.NO_RATE: 1} == let_out(shop).waiting
+
+
+def test_nobody_waits_for_a_release_that_waits_to_make_a_month(shop: Shop) -> None:
+    shop.publish(card(since="2024-01-01"))
+    shop.admit("acme", since=date(2024, 1, 1))
+    shop.post(call(1, occurred_at="2025-01-01T00:00:00Z"), call(2, occurred_at="2025-03-01T00:00:00Z"))
+    found: list[Released] = []
+    releasing = threading.Thread(target=lambda: found.append(let_out(shop, too_old=True)))
+    with transaction(shop.engine) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(b"months")])
+        releasing.start()
+        while shop.rows("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'") == [(0,)]:
+            assert releasing.is_alive(), "it did not wait"
+        books = "SELECT pg_try_advisory_xact_lock(%s)"
+        assert (True,) == connection.execute(books, [int.from_bytes(b"books")]).fetchone()
+        assert 2 == connection.execute("SELECT FROM quarantine FOR UPDATE NOWAIT").rowcount
+    releasing.join()
+    assert [{Reason.TOO_OLD: 2}] == [each.released for each in found]
+    assert [(2,)] == shop.rows("SELECT count(*) FROM events")
