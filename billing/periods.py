@@ -60,15 +60,6 @@ class Period:
         """The first instant after it."""
         return datetime.combine(self.end, time(), UTC)
 
-    def contains(self, instant: datetime) -> bool:
-        """Whether an instant lies in it; the instant must have a zone."""
-        return self.opens <= _utc(instant) < self.closes
-
-    def previous(self) -> Self:
-        """The calendar month before the one in which it starts."""
-        before = self.start.replace(day=1) - timedelta(days=1)
-        return self.of_month(before.year, before.month)
-
     def next(self) -> Self:
         """The calendar month that begins with or follows its end."""
         after = self.end if self.end.day == 1 else self.of_month(self.end.year, self.end.month).end

@@ -28,7 +28,6 @@ Canonical = tuple[pa.Array, NDArray[np.bool_]]
 _PREFIX = "[1-9][0-9]{0,14}"
 _DECIMAL = r"[0-9]{1,12}(\.[0-9]{1,12})?"
 _LONGEST = 255
-_E164_DIGITS = 15
 # (pattern, problem, remedy): the first that is found names the fault.
 _PREFIX_REASONS = (
     (

@@ -9,8 +9,6 @@ from rates.numbering import ASSIGNED
 from rates.products import Product
 from rates.tiers import Measure, Pool, Schedule, Selector, whole
 
-_ANY = "*"
-
 
 def schedule_faults(schedule: Schedule, products: Mapping[str, Product], place: str) -> list[Fault]:
     """What is wrong with a schedule at `place` (`card.toml: tiers.NAME`): its selectors, its unit, its bounds."""

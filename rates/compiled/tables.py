@@ -160,21 +160,6 @@ class ElementTable:
             )
         return Matched(pattern, country)
 
-    def prefix_of(self, pattern: int) -> str:
-        """The digits or the whole text that a pattern asks for; "" for any."""
-        length, prefix = int(self.patterns.length[pattern]), int(self.patterns.prefix[pattern])
-        return self.patterns.exact[prefix] if length == EXACT else str(prefix) if length else ""
-
-    def origin_of(self, pattern: int) -> str:
-        """The caller's digits that a pattern asks for; `unknown`, or "" for any."""
-        length = int(self.patterns.origin_length[pattern])
-        return "unknown" if length == UNKNOWN else str(self.patterns.origin[pattern]) if length else ""
-
-    def dimensions_of(self, pattern: int) -> dict[str, str]:
-        """The other dimensions that a pattern states."""
-        stated = zip(self.dimensions, self.values, self.codes, strict=True)
-        return {name: values[code[pattern]] for name, values, code in stated if name != _CARD and code[pattern] > 0}
-
     def _exact_nodes(self, usage: UsageColumns, rows: Rows) -> Int64s | None:
         if not self.exact:
             return None

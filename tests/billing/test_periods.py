@@ -1,4 +1,4 @@
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -14,9 +14,6 @@ def test_a_month_is_half_open_in_utc() -> None:
     october = Period.parse("2026-10")
     assert Period(start=date(2026, 10, 1), end=date(2026, 11, 1)) == october
     assert (31, "2026-10") == (october.days, str(october))
-    assert october.contains(datetime(2026, 10, 1, tzinfo=UTC))
-    assert not october.contains(datetime(2026, 11, 1, tzinfo=UTC))
-    assert october.contains(datetime(2026, 11, 1, 0, 30, tzinfo=timezone(timedelta(hours=1))))
 
 
 @pytest.mark.parametrize(
@@ -29,7 +26,7 @@ def test_what_is_not_a_month_is_refused(text: str) -> None:
 
 @given(MONTHS)
 def test_months_tile_time(month: Period) -> None:
-    assert month.next().previous() == month == Period.parse(str(month))
+    assert month == Period.parse(str(month))
     assert month.end == month.next().start
     assert month == Period.at(month.opens) == Period.at(month.closes - timedelta(microseconds=1))
     assert 28 <= month.days <= 31
@@ -45,7 +42,7 @@ def test_an_instant_without_a_zone_is_in_no_period() -> None:
 def test_a_part_of_a_month_says_its_days() -> None:
     week = Period(start=date(2026, 10, 5), end=date(2026, 10, 12))
     assert (7, "2026-10-05/2026-10-12") == (week.days, str(week))
-    assert (Period.parse("2026-09"), Period.parse("2026-11")) == (week.previous(), week.next())
+    assert Period.parse("2026-11") == week.next()
 
 
 @pytest.mark.parametrize(
