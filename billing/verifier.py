@@ -5,7 +5,7 @@ It shares no code with the engine that made the invoice: it takes the events one
 happened, and works in exact fractions.
 
 1. Identity    One event per (source, id); the highest revision wins, a void one leaves nothing.
-2. Payer       The nearest account at or above the event's that pays. Its own contract, else the payer's, names cards.
+2. Payer       The nearest account at or above the event's that pays. Its contract names the cards, in order.
 3. Outcome     The product's rule in force says whether the status bills, is pending, or brings a fee.
 4. Matching    Each element (usage, surcharge, carrier_fee, ...) is matched alone, in the card versions in force when
                the event occurred; the first card in which a row fits decides. Inside it: longest destination prefix,
@@ -88,10 +88,10 @@ def payer_of(terms: Terms, account: str, at: datetime) -> Payer:
     raise UsageUnratedError(Reason.NO_PAYER if seen else Reason.UNKNOWN_ACCOUNT)
 
 
-def book_of(terms: Terms, account: str, payer: str, at: datetime) -> Book:
-    """The card versions in force for an account, in the order of its own contract, else of its payer's."""
-    own, payers = (given.in_force(terms.contracts.get(name, ()), at) for name in (account, payer))
-    if (contract := own or payers) is None:
+def book_of(terms: Terms, payer: str, at: datetime) -> Book:
+    """The card versions in force for the payer, in the order of its contract."""
+    contract = given.in_force(terms.contracts.get(payer, ()), at)
+    if contract is None:
         raise UsageUnratedError(Reason.NO_CONTRACT)
     found = [given.in_force(terms.cards.get(name, ()), at) for name in given.words(contract.facts.get("cards"))]
     return tuple(version for version in found if version is not None)
@@ -141,7 +141,7 @@ def _rate(usage: Usage, terms: Terms) -> RatedEvent:
     fees = [] if silent == Reason.PENDING else given.fees_due(rule, usage)
     if silent and not fees:
         raise UsageUnratedError(silent)
-    book = book_of(terms, usage.account, payer[0], usage.occurred_at)
+    book = book_of(terms, payer[0], usage.occurred_at)
     if not book:
         raise UsageUnratedError(Reason.NO_CARD)
     traits = on_card.traits_of(product, usage, terms.plan)
@@ -263,10 +263,10 @@ def _settle_pools(events: Sequence[RatedEvent]) -> dict[int, tuple[int, int]]:
     used: dict[CounterKey, int] = {}
     paid: dict[CounterKey, tuple[int, int, int]] = {}
     for place, event in enumerate(events):
-        pools = [event.elements[0].match.row.pool, *(pool for card in event.book for pool in card.pools.values())]
+        own = event.elements[0].match
+        pools = [own.row.pool, *(pool for card in (own.card, *event.book) for pool in card.pools.values())]
         fits = (pool for pool in pools if pool and (not pool.fill or on_card.selects(pool.fill, event.traits)))
-        pool = next(fits, None) if event.billable else None
-        if pool is None:
+        if not event.billable or (pool := next(fits, None)) is None:
             continue
         key, size = (_owner(pool.scope, event), pool.name), event.traits.product.size(pool.unit)
         units = 1 if pool.unit == "event" else event.billable
@@ -337,7 +337,7 @@ def _add_flats(month: Month, terms: Terms, start: datetime, end: datetime) -> No
         for account in sorted(terms.accounts):
             try:
                 payer = payer_of(terms, account, at)
-                schedules = schedules_of(book_of(terms, account, payer[0], at))
+                schedules = schedules_of(book_of(terms, payer[0], at))
             except UsageUnratedError:
                 continue
             for schedule, card in schedules:

@@ -8,6 +8,7 @@ Order of quantity: free units of pools, then whole blocks, then tiers. Only `usa
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,11 +16,12 @@ from numpy.typing import NDArray
 
 from rates.lines import LineKey, Parts, PricedLines, key_of, lines_of
 from rates.money import exact
-from rates.tally.counters import Bools, Int64s, Run, run
-from rates.tally.flats import Entered, add_flats
+from rates.tally.counters import Bools, Int64s, run
+from rates.tally.flats import Counter, add_flats
 from rates.tally.items import CrossingsIncompleteError, Items, items_of
 from rates.tally.pools import Rest, drain
-from rates.terms import Terms
+from rates.tally.versions import said_by
+from rates.terms import CardTerms, Terms
 from rates.tiers import Measure, Mode, Schedule, split, tier_of
 from rates.usage import Totals, no_totals
 
@@ -59,18 +61,6 @@ class Placements:
     events: Int64s
     quantity: Int64s
     position: Int64s
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Counter:
-    """A named counter over the items: which of them fill it, and where it stands before each."""
-
-    schedule: Schedule
-    unit_size: int
-    owner: Int64s
-    filling: Bools
-    moved: Int64s
-    course: Run
 
 
 def price(totals: Totals, crossings: Totals, terms: Terms, *, payers: Sequence[int] = ()) -> PricedLines:
@@ -134,41 +124,33 @@ def _distribute(totals: Totals, crossings: Totals, terms: Terms, payers: Sequenc
     missing = rest.missing
     for counter in _counters(items, terms, rest):
         missing = missing | _emit_tiers(items, terms, parts, rest, counter)
-        add_flats(parts, terms, _entered(items, counter), payers)
+        missing = missing | add_flats(parts, items, counter, payers)
     wanted = np.unique(np.stack([items.rows.payer[missing], items.rows.day[missing]], axis=1), axis=0)
     return parts, Wanted(wanted[:, 0], wanted[:, 1].astype(np.int32))
 
 
-def _counters(items: Items, terms: Terms, rest: Rest) -> Iterator[_Counter]:
-    for _, schedule in sorted(terms.schedules().items()):
-        filling = items.where(items.taken_by(schedule.fill))
+def _counters(items: Items, terms: Terms, rest: Rest) -> Iterator[Counter]:
+    for name, schedule in sorted(terms.schedules().items()):
+        said = said_by(items, terms, partial(_has_schedule, name))
+        filling = items.where(items.taken_by(schedule.fill)) & (said.place >= 0)
         owner = items.scope(schedule.scope)
         by_quantity = schedule.measure is Measure.QUANTITY
         # Free units fill no counter, and so neither does an event of nothing else.
         events = np.where(rest.quantity > 0, items.rows.events, 0)
         moved = np.where(filling, rest.quantity if by_quantity else events, 0)
-        yield _Counter(
+        yield Counter(
             schedule=schedule,
             unit_size=terms.unit_size(schedule.unit, schedule.fill) if by_quantity else 1,
             owner=owner,
             filling=filling,
             moved=moved,
             course=run(moved, owner, items.rows.day),
+            said=said,
         )
 
 
-def _entered(items: Items, counter: _Counter) -> Entered:
-    return Entered(
-        schedule=counter.schedule,
-        unit_size=counter.unit_size,
-        owner=counter.owner,
-        payer=items.rows.payer,
-        day=items.rows.day,
-        card=np.array([price.card for price in items.prices], dtype=object)[items.kind],
-        moved=counter.moved,
-        start=counter.course.start,
-        total=counter.course.total,
-    )
+def _has_schedule(name: str, card: CardTerms) -> bool:
+    return name in card.schedules
 
 
 def _emit_untiered(items: Items, parts: Parts, rest: Rest) -> None:
@@ -178,7 +160,7 @@ def _emit_untiered(items: Items, parts: Parts, rest: Rest) -> None:
     items.emit(parts, lines, np.where(untiered, rest.events, 0), np.where(untiered, rest.charged, 0))
 
 
-def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: _Counter) -> Bools:
+def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: Counter) -> Bools:
     """Put what a counter prices on its tiers; returns the items whose order within the day that needs."""
     missing = np.zeros(len(rest.quantity), dtype=bool)
     name = counter.schedule.name
@@ -191,8 +173,10 @@ def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: _
         spread, first = _spread(schedule, counter, bounds, rest, items.per_event)
         for tier in range(schedule.tiers):
             lines = [
-                parts.line(key_of(p, country, str(tier + 1), p.unit_price(tier, schedule))) if p.schedule == name else 0
-                for p, country in zip(items.prices, items.countries, strict=True)
+                parts.line(key_of(price, country, str(tier + 1), price.unit_price(tier, schedule)))
+                if (price.card, price.schedule) == (version, name)
+                else 0
+                for price, country in zip(items.prices, items.countries, strict=True)
             ]
             events = np.where(priced & (first == tier), rest.events, 0)
             items.emit(parts, lines, events, np.where(priced, spread[:, tier], 0))
@@ -200,7 +184,7 @@ def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: _
 
 
 def _spread(
-    schedule: Schedule, counter: _Counter, bounds: Int64s, rest: Rest, per_event: Bools
+    schedule: Schedule, counter: Counter, bounds: Int64s, rest: Rest, per_event: Bools
 ) -> tuple[Int64s, Int64s]:
     """What each item is charged for by tier, int64[n, tiers], and the tier in which it starts."""
     volume = schedule.mode is Mode.VOLUME

@@ -12,10 +12,11 @@ from rates.tiers import Pool, Schedule, Selector
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardTerms:
-    """What a card version says beyond its rows: its schedules and pools, and from when."""
+    """What a card version says beyond its rows: its schedules and pools, and when. Its name is `id@from`."""
 
     version: str
     effective_from: datetime
+    effective_to: datetime | None = None
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     pools: Mapping[str, Pool] = field(default_factory=dict)
 
@@ -43,10 +44,12 @@ class Terms:
         newest_last = sorted(self.cards.values(), key=lambda card: card.effective_from)
         return {name: pool for card in newest_last for name, pool in card.pools.items()}
 
-    def defining(self, name: str) -> list[CardTerms]:
-        """The card versions that define a schedule, in the order in which they come into force."""
-        cards = (card for card in self.cards.values() if name in card.schedules)
-        return sorted(cards, key=lambda card: (card.effective_from, card.version))
+    def lineages(self) -> dict[str, list[CardTerms]]:
+        """The versions of each card, in the order in which they come into force."""
+        found: dict[str, list[CardTerms]] = {}
+        for card in sorted(self.cards.values(), key=lambda card: (card.effective_from, card.version)):
+            found.setdefault(card.version.rpartition("@")[0], []).append(card)
+        return found
 
     def unit_size(self, unit: str, fill: tuple[Selector, ...]) -> int:
         """Base units in a unit of a counter: the products that fill it agree on it."""
@@ -59,6 +62,7 @@ def card_terms(card: Card) -> CardTerms:
     return CardTerms(
         version=card.version,
         effective_from=card.effective_from,
+        effective_to=card.effective_to,
         schedules=card.schedules,
         pools=card.pools,
     )

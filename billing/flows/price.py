@@ -27,8 +27,8 @@ from rates.usage import Totals, no_totals
 ORDERED_EVENTS = 2_000_000
 """Events of crossing days that are read at a time, unless one account alone has more."""
 
-# What data can do to a computation; anything else is the caller's own failure.
-_ACCOUNT_FAULTS = (TollbookError, ArithmeticError, LookupError, TypeError, ValueError)
+ACCOUNT_FAULTS = (TollbookError, ArithmeticError, LookupError, TypeError, ValueError)
+"""What data can do to a computation; anything else is the caller's own failure."""
 
 
 class _TooManyError(Exception):
@@ -42,7 +42,7 @@ TermsKey = tuple[str, frozenset[str]]
 class Pricer:
     """What prices the accounts of one period, as one snapshot has it. Prices are read when they are first needed.
 
-    `counting` are the card versions with schedules or pools, `by_card` those of them in force in the period.
+    `counting` are all versions of the cards with schedules or pools, `by_card` those of them in force in the period.
     """
 
     reading: Connection
@@ -61,7 +61,9 @@ class Pricer:
     ) -> "Pricer":
         """Read the terms of all cards."""
         heads = read_heads(reading, products)
-        counting = {card.version: card for card in heads.values() if card.schedules or card.pools}
+        # A version that counts nothing any more still ends what the one before it counted.
+        count = {card.id for card in heads.values() if card.schedules or card.pools}
+        counting = {card.version: card for card in heads.values() if card.id in count}
         by_card: dict[str, list[str]] = {}
         for card in versions_in(period, heads.values()):
             if card.version in counting:
@@ -135,7 +137,7 @@ class Pricer:
         """The lines of accounts that share terms, or of their halves where that is too much or goes wrong."""
         try:
             lines = self._lines(numbers, totals, terms)
-        except (*_ACCOUNT_FAULTS, _TooManyError) as fault:
+        except (*ACCOUNT_FAULTS, _TooManyError) as fault:
             if len(numbers) == 1:
                 self.failed[numbers[0]] = f"{type(fault).__name__}: {fault}"
                 return

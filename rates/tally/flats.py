@@ -7,75 +7,94 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rates.lines import FLAT, LineKey, Parts
 from rates.money import exact
-from rates.tally.counters import Bools, Int64s
-from rates.terms import CardTerms, Terms
+from rates.tally.counters import Bools, Int64s, Run
+from rates.tally.items import Items
+from rates.tally.versions import Said
+from rates.terms import CardTerms
 from rates.tiers import Mode, Schedule
-
-_EPOCH_ORDINAL = 719_163  # date(1970, 1, 1).toordinal(): days in columns count from there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entered:
-    """A counter's course over the items, as far as flats need it: all columns of n items in chronological order."""
+class Counter:
+    """A named counter over n items: whose it is, which items fill it and by how much, where it stands before each."""
 
     schedule: Schedule
     unit_size: int
     owner: Int64s
-    payer: Int64s
-    day: NDArray[np.int32]
-    card: NDArray[np.object_]
+    filling: Bools
     moved: Int64s
-    start: Int64s
-    total: Int64s
+    course: Run
+    said: Said
 
 
-def add_flats(parts: Parts, terms: Terms, counter: Entered, payers: Sequence[int]) -> None:
-    """Put the flats that are due on their lines; `payers` also names those without usage."""
-    cards = terms.defining(counter.schedule.name)
-    if not any(any(card.schedules[counter.schedule.name].flats) for card in cards):
-        return
-    filled = np.zeros(0, dtype=np.int64)
-    due: set[tuple[int, int]] = set()
-    for card, rows in _by_version(counter, cards):
-        for tier, entering in _entering(counter, card.schedules[counter.schedule.name], rows):
-            fresh = [row for row in entering.tolist() if (int(counter.owner[row]), tier) not in due]
-            due |= {(int(counter.owner[row]), tier) for row in fresh}
-            _add(parts, card, counter.schedule.name, tier, counter.payer[np.array(fresh, dtype=np.int64)])
-            filled = np.union1d(filled, counter.payer[entering])
-    first = cards[0].schedules[counter.schedule.name]
-    if first.flat_at_zero:
-        idle = np.setdiff1d(np.union1d(np.array(payers, dtype=np.int64), counter.payer), filled)
-        _add(parts, cards[0], first.name, 0, idle)
+def add_flats(parts: Parts, items: Items, counter: Counter, payers: Sequence[int]) -> Bools:
+    """Put the flats that are due on their lines; `payers` also names those without usage.
+
+    Returns the items whose order within the day decides whose flat it is.
+    """
+    name = counter.schedule.name
+    missing = np.zeros(len(items.kind), dtype=bool)
+    if not any(any(card.schedules[name].flats) for card in counter.said.cards):
+        return missing
+    filled = np.unique(items.rows.payer[counter.moved > 0])
+    first: dict[tuple[int, int], tuple[int, int]] = {}
+    for place, card in enumerate(counter.said.cards):
+        for tier, row in _entering(counter, card.schedules[name], counter.said.place == place):
+            owner = int(counter.owner[row])
+            first[owner, tier] = min(first.get((owner, tier), (row, place)), (row, place))
+    for (_, tier), (row, place) in sorted(first.items()):
+        _add(parts, counter.said.cards[place], name, tier, items.rows.payer[row : row + 1])
+    at_zero = next((card for card in counter.said.cards if card.schedules[name].flat_at_zero), None)
+    if at_zero is not None:
+        idle = np.setdiff1d(np.union1d(np.array(payers, dtype=np.int64), items.rows.payer), filled)
+        _add(parts, at_zero, name, 0, idle)
+    if len(counter.said.cards) > 1:
+        missing = _disputed(items, counter)
+    return missing
 
 
-def _by_version(counter: Entered, cards: list[CardTerms]) -> Iterator[tuple[CardTerms, Bools]]:
-    """Each version that defines the schedule, and the items it rated or, for other cards' usage, was in force for."""
-    names = [card.version for card in cards]
-    days = [card.effective_from.toordinal() - _EPOCH_ORDINAL for card in cards]
-    in_force = np.maximum(np.searchsorted(days, counter.day, side="right") - 1, 0)
-    own = {name: place for place, name in enumerate(names)}
-    place = np.array([own.get(card, -1) for card in counter.card.tolist()], dtype=np.int64)
-    place = np.where(place < 0, in_force, place)
-    for index, card in enumerate(cards):
-        yield card, place == index
+def _disputed(items: Items, counter: Counter) -> Bools:
+    """Items that are not in order, on days on which a tier is entered and several versions rated what may enter it."""
+    several = counter.said.differ(items, counter.moved > 0, counter.owner) & ~items.ordered
+    if not several.any():
+        return several
+    course, name = counter.course, counter.schedule.name
+    # For volume the day of the last unit; for graduated also that of the first, and the first of each version.
+    entered: Bools = (course.day_end == course.total) | (course.day_start == 0)
+    for place, card in enumerate(counter.said.cards):
+        bounds = card.schedules[name].bounds(counter.unit_size)
+        entered |= course.crossed(bounds) | _first_day(items, counter, counter.said.place == place)
+    entered &= several
+    return entered
 
 
-def _entering(counter: Entered, schedule: Schedule, rows: Bools) -> Iterator[tuple[int, Int64s]]:
-    """Each tier, and the items by which a counter enters it (volume: the last ones of counters that reached it)."""
+def _first_day(items: Items, counter: Counter, rows: Bools) -> Bools:
+    """Items of the day on which some items first move their counter."""
+    moving = np.flatnonzero(rows & (counter.moved > 0))
+    _, first = np.unique(counter.owner[moving], return_index=True)
+    day = counter.owner * (1 << 20) + items.rows.day
+    found: Bools = np.isin(day, day[moving[first]])
+    return found
+
+
+def _entering(counter: Counter, schedule: Schedule, rows: Bools) -> Iterator[tuple[int, int]]:
+    """Each tier with the first item of each counter that has units in it (volume: its last, in the tier reached)."""
     bounds = schedule.bounds(counter.unit_size)
     moving = np.flatnonzero(rows & (counter.moved > 0))
-    start, end = counter.start[moving], (counter.start + counter.moved)[moving]
-    lower = np.concatenate([np.zeros(1, dtype=np.int64), bounds])
-    reached = np.searchsorted(bounds, counter.total[moving], side="left")
-    for tier, edge in enumerate(lower.tolist()):
+    start, end = counter.course.start[moving], (counter.course.start + counter.moved)[moving]
+    total = counter.course.total[moving]
+    reached = np.searchsorted(bounds, total, side="left")
+    edges = np.concatenate([[0], bounds, [np.iinfo(np.int64).max]])
+    for tier in range(schedule.tiers):
         if schedule.mode is Mode.VOLUME:
-            yield tier, moving[(reached == tier) & (end == counter.total[moving])]
+            entering = moving[(reached == tier) & (end == total)]
         else:
-            yield tier, moving[(start <= edge) & (edge < end)]
+            inside = moving[(start < edges[tier + 1]) & (edges[tier] < end)]
+            entering = inside[np.unique(counter.owner[inside], return_index=True)[1]]
+        yield from ((tier, row) for row in entering.tolist())
 
 
 def _add(parts: Parts, card: CardTerms, name: str, tier: int, payer: Int64s) -> None:

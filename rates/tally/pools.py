@@ -1,11 +1,14 @@
 """Pools: free units and whole blocks, before any tier.
 
 The first units in chronological order are free; what remains of the period is rounded up to whole blocks, once, the
-padding on the item of the last unit. Usage is in one pool at most: its row's own, else the first that selects it.
+padding on the item of the last unit. Usage is in one pool at most: its row's own, else the first that selects it. Like
+a counter, a pool runs on across card versions; how many units are free, and how large a block is, says the version
+that rated the usage.
 """
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +17,8 @@ from rates.lines import FREE, Parts, key_of
 from rates.prices import USAGE, Price
 from rates.tally.counters import Bools, Int64s, run
 from rates.tally.items import Items
-from rates.terms import Terms
+from rates.tally.versions import said_by
+from rates.terms import CardTerms, Terms
 from rates.tiers import whole
 
 
@@ -31,12 +35,12 @@ class Rest(NamedTuple):
 
 
 class _Instance(NamedTuple):
-    """A pool over the items: who is in it (bool[n]), whose it is (int64[n]), free units and block in base units."""
+    """A pool over n items: who is in it (bool[n]), whose it is, free units and block in base units (int64[n])."""
 
     members: Bools
     owner: Int64s
-    free: int
-    block: int
+    free: Int64s
+    block: Int64s
 
 
 def drain(items: Items, terms: Terms, parts: Parts) -> Rest:
@@ -45,9 +49,9 @@ def drain(items: Items, terms: Terms, parts: Parts) -> Rest:
     missing = np.zeros(len(left), dtype=bool)
     whole_events = items.per_event
     for pool in _instances(items, terms):
-        if pool.free:
+        if (pool.free[pool.members] > 0).any():
             course = run(np.where(pool.members, left, 0), pool.owner, items.rows.day)
-            missing |= pool.members & ~items.ordered & course.crossed(np.array([pool.free]))
+            missing |= pool.members & ~items.ordered & course.crossed(np.unique(pool.free[pool.members]))
             free_part = np.where(pool.members, np.clip(pool.free - course.start, 0, left), 0)
             # A price per event is due once, unless all units of the event are free.
             starts_free = np.where(whole_events, free_part == left, course.start < pool.free)
@@ -56,40 +60,55 @@ def drain(items: Items, terms: Terms, parts: Parts) -> Rest:
             lines = [parts.line(key_of(price, country, FREE, Fraction(0))) for price, country in kinds]
             items.emit(parts, lines, free_events, np.where(whole_events, free_events, free_part))
             left, events = left - free_part, events - free_events
-        if pool.block:
-            missing |= _pad(items, pool, left)
+        if (pool.block[pool.members] > 0).any():
+            padding, unordered = _padding(items, pool, left)
+            left, missing = left + padding, missing | unordered
     return Rest(left, np.where(whole_events, events, left), events, missing)
 
 
 def _instances(items: Items, terms: Terms) -> Iterator[_Instance]:
     own = [_own_pool(price) for price in items.prices]
-    for shared in sorted({pool for pool in own if pool}):
-        members = items.where([pool == shared for pool in own])
-        yield _Instance(members, items.rows.payer, shared[2], shared[3])
-    pooled = [bool(pool) for pool in own]
-    for pool in terms.pools().values():
-        taken = [fits and not already for fits, already in zip(items.taken_by(pool.fill), pooled, strict=True)]
-        pooled = [already or fits for already, fits in zip(pooled, taken, strict=True)]
+    numbers = np.array([(free, block) for _, free, block in own], dtype=np.int64).reshape(-1, 2)[items.kind]
+    for shared in sorted({name for name, _, _ in own if name}):
+        yield _Instance(items.where([name == shared for name, _, _ in own]), items.rows.payer, *numbers.T)
+    pooled = items.where([bool(name) for name, _, _ in own])
+    for name, pool in terms.pools().items():
+        said = said_by(items, terms, partial(_has_pool, name))
         size = terms.unit_size(pool.unit, pool.fill)
-        free, block = whole(pool.free, size), whole(pool.block, size)
-        yield _Instance(items.where(taken), items.scope(pool.scope), free, block)
+        members = items.where(items.taken_by(pool.fill)) & (said.place >= 0) & ~pooled
+        pooled = pooled | members
+        free = said.numbers([whole(card.pools[name].free, size) for card in said.cards])
+        block = said.numbers([whole(card.pools[name].block, size) for card in said.cards])
+        yield _Instance(members, items.scope(pool.scope), free, block)
 
 
-def _own_pool(price: Price) -> tuple[str, str, int, int] | None:
+def _has_pool(name: str, card: CardTerms) -> bool:
+    return name in card.pools
+
+
+def _own_pool(price: Price) -> tuple[tuple[str, str] | None, int, int]:
     """The pool that a row's `free_units` and `block` stand for: of its product and destination."""
     if price.element != USAGE or not (price.free_units or price.block):
-        return None
-    free, block = whole(price.free_units, price.unit_size), whole(price.block, price.unit_size)
-    return price.product, price.destination, free, block
+        return None, 0, 0
+    name = (price.product, price.destination)
+    return name, whole(price.free_units, price.unit_size), whole(price.block, price.unit_size)
 
 
-def _pad(items: Items, pool: _Instance, left: Int64s) -> Bools:
-    """Round each owner's remaining quantity up to whole blocks; returns items whose order the padding needs."""
+def _padding(items: Items, pool: _Instance, left: Int64s) -> tuple[Int64s, Bools]:
+    """What rounds each owner's remaining quantity up to whole blocks, and the items whose order that needs."""
+    padding, missing = np.zeros_like(left), np.zeros(len(left), dtype=bool)
     rows = np.flatnonzero(pool.members & (left > 0))
-    missing = np.zeros(len(left), dtype=bool)
-    for owner in np.unique(pool.owner[rows]):
-        own = rows[pool.owner[rows] == owner]
-        last_day = own[items.rows.day[own] == items.rows.day[own[-1]]]
-        missing[last_day] = (len(np.unique(items.kind[last_day])) > 1) & ~items.ordered[last_day]
-        left[own[-1]] += -int(left[own].sum()) % pool.block
-    return missing
+    rows = rows[np.argsort(pool.owner[rows], kind="stable")]
+    if not len(rows):
+        return padding, missing
+    owner = pool.owner[rows]
+    first = np.flatnonzero(np.append(True, owner[1:] != owner[:-1]))
+    counts = np.diff(np.append(first, len(rows)))
+    last = rows[first + counts - 1]
+    block = pool.block[last]
+    padding[last] = np.where(block > 0, -np.add.reduceat(left[rows], first) % np.maximum(block, 1), 0)
+    on_last_day = items.rows.day[rows] == np.repeat(items.rows.day[last], counts)
+    other_kind = on_last_day & (items.kind[rows] != np.repeat(items.kind[last], counts))
+    mixed = np.repeat(np.logical_or.reduceat(other_kind, first), counts)
+    missing[rows[on_last_day & mixed]] = True
+    return padding, missing & ~items.ordered
