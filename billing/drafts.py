@@ -101,9 +101,8 @@ def draw(priced: PricedLines, parties: Mapping[int, Party], billed_sha256: Mappi
     """The drafts of the payers that have lines. `parties` names each; `billed_sha256` is as of `totals_sha256`."""
     first = np.flatnonzero(_changes([priced.payer]))
     counts = np.diff(np.append(first, len(priced.payer)))
-    _require_headroom(priced.amount_minor, counts, "amounts")
     payers = priced.payer[first]
-    totals = np.add.reduceat(priced.amount_minor, first) if len(first) else np.zeros(0, dtype=np.int64)
+    totals = _sums(priced.amount_minor, first, "amounts")
     residuals = _fractions(priced.residuals)
     bodies = _bodies(_line_contents(priced, residuals, period), first)
     digests = []
@@ -252,12 +251,19 @@ def _summed(totals: Totals, keys: tuple[NDArray[Any], ...]) -> Totals:
     first = np.flatnonzero(_changes([key[order] for key in keys]))
     if not len(first):
         return rows
-    _require_headroom(rows.quantity, np.diff(np.append(first, len(rows))), "quantities")
-    sums = {name: np.add.reduceat(getattr(rows, name), first) for name in ("events", "quantity")}
+    sums = {name: _sums(getattr(rows, name), first, name) for name in ("events", "quantity")}
     return Totals(**{name: sums.get(name, getattr(rows, name)[first]) for name in TOTALS})
 
 
-def _require_headroom(column: Int64s, counts: Int64s, what: str) -> None:
-    """Refuse sums that could leave 64 bits before they are formed."""
-    if len(column) and int(np.abs(column).max()) * int(counts.max()) > _INT64_MAX:
-        raise AmountOverflowError(f"{what} of one account could add up to more than 64 bits", place="drafts")
+def _sums(column: Int64s, first: Int64s, what: str) -> Int64s:
+    """The sums of runs that begin at `first`. Raises AmountOverflowError where one leaves 64 bits."""
+    if not len(first):
+        return column[:0]
+    longest = int(np.diff(np.append(first, len(column))).max())
+    if max(int(column.max()), -int(column.min())) * longest > _INT64_MAX:
+        # Could be, not must be: the largest value and the most rows may be of two accounts.
+        exact = np.add.reduceat(column.astype(object), first)
+        if max(map(abs, exact)) > _INT64_MAX:
+            raise AmountOverflowError(f"the sum of the {what} of one account leaves 64 bits", place="drafts")
+    sums: Int64s = np.add.reduceat(column, first)
+    return sums

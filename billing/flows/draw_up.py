@@ -5,7 +5,7 @@ has not changed stays as it is, down to its signature. Accounts are taken in chu
 and not the month.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from billing.drafts import NO_TOTALS_SHA256, Drafts, billed_totals, draw, together, totals_sha256
-from billing.flows.price import Pricer, payers_and_prices, totals_of
+from billing.flows.price import ACCOUNT_FAULTS, Pricer, payers_and_prices, totals_of
 from billing.invoices import Party
 from billing.payers import Payer, payers_of
 from billing.periods import Period
@@ -72,10 +72,10 @@ def draw_up(
 
 
 class _Chunk(NamedTuple):
-    """Some accounts priced: their drafts, and the totals that these are of, with their digests."""
+    """Some accounts priced: their drafts, and the sums of the totals that these are of, with the totals' digests."""
 
-    drawn: Drafts | None
-    totals: Totals
+    drawn: Drafts
+    billed: Totals
     digests: Mapping[int, str]
 
 
@@ -93,7 +93,7 @@ class _Drawing:
     active: list[int]
     pricer: Pricer
     outcomes: dict[int, AccountOutcome] = field(default_factory=dict)
-    late: list[str] = field(default_factory=list)
+    late: set[str] = field(default_factory=set)
 
     @classmethod
     def begin(
@@ -121,24 +121,44 @@ class _Drawing:
         with ThreadPoolExecutor(max_workers=1) as thread:
             written: Future[None] | None = None
             for start in range(0, len(self.active), CHUNK):
-                chunk = self._draw(self.active[start : start + CHUNK])
-                if written is not None:
-                    written.result()
-                written = thread.submit(self._write, chunk)
+                for chunk in self._draw(self.active[start : start + CHUNK]):
+                    if written is not None:
+                        written.result()
+                    written = thread.submit(self._write, chunk)
             if written is not None:
                 written.result()
 
-    def _draw(self, numbers: Sequence[int]) -> "_Chunk":
-        """Price some accounts and note what became of them."""
+    def _draw(self, numbers: Sequence[int]) -> Iterator["_Chunk"]:
+        """Price some accounts; or their halves where that goes wrong, until whoever breaks it is alone and fails."""
+        try:
+            chunk = self._draw_together(numbers)
+        except ACCOUNT_FAULTS as fault:
+            if len(numbers) == 1:
+                self._stop(numbers[0], Outcome.FAILED, f"{type(fault).__name__}: {fault}")
+                return
+        else:
+            if chunk is not None:
+                yield chunk
+            return
+        middle = len(numbers) // 2
+        yield from self._draw(numbers[:middle])
+        yield from self._draw(numbers[middle:])
+
+    def _draw_together(self, numbers: Sequence[int]) -> "_Chunk | None":
+        """Price some accounts and note what became of them; None if that is no draft."""
         totals = self.pricer.read(numbers)
         digests = totals_sha256(totals)
         unpriced = self._neither_final_nor_stopped(numbers, totals, digests)
         parties = self._parties(unpriced)
         lines = [lines for lines in self.pricer.price(unpriced, totals_of(totals, unpriced)) if len(lines.payer)]
         drafts = [draw(each, parties, digests, period=str(self.period)) for each in lines]
-        drawn = together(drafts) if drafts else None
+        if not drafts:
+            self._note(unpriced, None)
+            return None
+        drawn = together(drafts)
+        billed = billed_totals(totals_of(totals, drawn.payer.tolist()))
         self._note(unpriced, drawn)
-        return _Chunk(drawn, totals, digests)
+        return _Chunk(drawn, billed, digests)
 
     def end(self, at: datetime, grace: timedelta, actor: str) -> Run:
         """The report; and, where drafts are written, the last of it."""
@@ -192,7 +212,7 @@ class _Drawing:
 
     def _note_final(self, number: int, issued: FinalInvoice, billed_sha256: str) -> None:
         if issued.billed_sha256 != billed_sha256:
-            self.late.append(issued.account)
+            self.late.add(issued.account)
         self.outcomes[number] = AccountOutcome(
             account=issued.account,
             outcome=Outcome.BILLED,
@@ -232,7 +252,7 @@ class _Drawing:
     def _write(self, chunk: "_Chunk") -> None:
         """Replace the drafts that changed, and leave those that did not."""
         writing, drawn = self.writing, chunk.drawn
-        if writing is None or drawn is None:
+        if writing is None:
             return
         numbers = drawn.payer.tolist()
         before = sound_drafts(writing, self.period, numbers)
@@ -241,7 +261,7 @@ class _Drawing:
             drawn = drawn.take(np.array(changed, dtype=bool))
             numbers = drawn.payer.tolist()
         delete_drafts(writing, self.period, numbers)
-        billed = billed_totals(totals_of(chunk.totals, numbers))
+        billed = totals_of(chunk.billed, numbers)
         insert_drafts(writing, self.period, drawn, self._parties(numbers), billed, chunk.digests)
 
     def _delete_stale(self, writing: Connection) -> None:

@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -74,7 +75,18 @@ def test_the_digest_of_totals_tells_apart_what_only_moved_to_another_day() -> No
     assert NO_TOTALS_SHA256 == hashlib.sha256().hexdigest()
 
 
-def test_sums_that_could_leave_64_bits_are_refused_before_they_are_formed() -> None:
+def test_sums_are_refused_only_where_an_account_s_own_leave_64_bits() -> None:
+    """Neither the largest value of one account times the rows of another, nor a sum that just fits."""
+    large = (1, 1, 7, 1, 5, 1, (1 << 62) - 1), (1, 1, 7, 1, 6, 1, 1 << 62)
+    many = [(2, 2, 7, 1, day, 1, 1) for day in range(5)]
+    assert [(1 << 63) - 1, 5] == billed_totals(totals(*large, *many)).quantity.tolist()
+    lines = priced((1, "a", 1, (1 << 60) * 3), (2, "a", 1, 60), (2, "b", 1, 60), (2, "c", 1, 60))
+    huge = replace(lines, amount_minor=np.array([(1 << 63) - 1, 2, 2, 2]))
+    parties = {payer: Party(account=f"a{payer}", currency=USD) for payer in (1, 2)}
+    assert [(1 << 63) - 1, 6] == draw(huge, parties, {}, period="2026-10").total_minor.tolist()
+
+
+def test_sums_that_leave_64_bits_are_refused() -> None:
     with pytest.raises(AmountOverflowError):
         billed_totals(totals((1, 1, 7, 1, 5, 1, 1 << 62), (1, 1, 7, 1, 6, 1, 1 << 62)))
 

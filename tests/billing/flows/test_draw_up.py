@@ -18,7 +18,7 @@ from billing.store.queries.invoices import all_invoices
 from rates.cardfile import read_card
 from rates.cards import Card
 from rates.money import Currency
-from tests.shop import OCTOBER, Shop, account, call, products
+from tests.shop import OCTOBER, Shop, account, call, card, products
 
 CLOSED = OCTOBER.closes + GRACE
 NOVEMBER = Period.parse("2026-11")
@@ -184,6 +184,36 @@ def test_an_account_that_breaks_fails_alone_and_is_said_why(shop: Shop) -> None:
     assert ("absurd", Outcome.FAILED) == (stopped.account, stopped.outcome)
     assert "QuantityOverflowError: the quantity of a line could reach 18446744073709551614" in stopped.reason
     assert {"acme", "other"} == set(drafts(shop))
+
+
+@pytest.mark.parametrize("changes", [2, 1])
+def test_an_account_whose_totals_do_not_add_up_fails_alone(shop: Shop, changes: int) -> None:
+    """Sums beyond 64 bits, of one day when they are read, or of the days when they are kept with the draft."""
+    shop.publish(card("voice.outbound,44,event,60/60,0.02", id_="calls"))
+    shop.admit("other")
+    shop.admit("absurd", cards=("calls",))
+    shop.post(call(1), call(2, account="other"))
+    for number, day in ((3, 2), (4, 2 if changes == 2 else 3)):
+        shop.post(call(number, account="absurd", occurred_at=f"2026-10-0{day}T00:00:00Z"))
+    expected = {name: text for name, text in drafts_of(shop).items() if name != "absurd"}
+    with transaction(shop.engine) as connection:
+        connection.execute(
+            "UPDATE unfolded SET quantity = 9223372036854775807"
+            " FROM accounts WHERE unfolded.account_id = accounts.account_id AND id = 'absurd'"
+        )
+    found = run(shop)
+    assert (2, 1, 0, 1) == tuple(getattr(found.report, name) for name in ("billed", "zero", "parked", "failed"))
+    (stopped,) = found.report.stopped
+    assert ("absurd", Outcome.FAILED) == (stopped.account, stopped.outcome)
+    assert "the sum of the quantity of one account leaves 64 bits" in stopped.reason
+    assert expected == drafts(shop)
+    assert found.outcomes == run(shop, write=False).outcomes
+
+
+def drafts_of(shop: Shop) -> dict[str, str]:
+    """The canonical form of each draft as a run makes it now."""
+    run(shop)
+    return drafts(shop)
 
 
 def test_quarantined_usage_is_counted_and_stops_nobody(shop: Shop) -> None:
