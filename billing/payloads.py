@@ -21,8 +21,12 @@ LONGEST_LINE = 65_536
 """Bytes of one payload. The longest honest one, a long message with its text, is far below."""
 
 LONGEST_TEXT = 200
-MAX_QUANTITY = 10**14
-"""More base units than any one event has; 90,000 such events still fit 64 bits."""
+MAX_QUANTITY = 10**12
+"""The most base units of one event, such as a terabyte in bytes; 9,000,000 such events still add up in 64 bits.
+
+The bound stands here, at the door, because sums beyond 64 bits can be neither folded nor billed. What is measured in
+seconds has a lower one, `rates.quantities.MAX_SECONDS`.
+"""
 
 INSTANT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
 E164 = r"\+[1-9][0-9]{0,14}"

@@ -101,6 +101,10 @@ def test_whatever_decides_the_price_is_in_the_fingerprint(changes: dict[str, obj
     assert fingerprint(call(1)) != fingerprint(call(1, **changes))
 
 
+def message(**changes: object) -> dict[str, object]:
+    return call(1, **({"product": "sms.outbound", "duration_seconds": None, "status": "sent"} | changes))
+
+
 def text_of(event: dict[str, object]) -> bytes:
     return json.dumps(event).encode()
 
@@ -140,6 +144,8 @@ def text_of(event: dict[str, object]) -> bytes:
         (call(1, quantity="62"), "/quantity", "quantity says 62, duration_seconds says 61"),
         (call(1, quantity="61.5", duration_seconds=None), "/quantity", "whole number"),
         (call(1, quantity="315619201", duration_seconds=None), "/quantity", "absurd"),
+        (message(segments=str(10**12 + 1)), "/segments", "absurd"),
+        (message(quantity=10**12 + 1), "/quantity", "absurd"),
         (call(1, segments="1"), "/segments", "does not measure voice.outbound"),
         (call(1, text="hello"), "/text", "does not measure voice.outbound"),
         (call(1, to="+44abc"), "/to", "number"),
@@ -212,10 +218,6 @@ def test_a_ported_number_stands_for_whatever_was_dialled() -> None:
     assert ([447700900123, 0], ["", "112"]) == (rated.to.tolist(), [address.values[code] for code in address.codes])
     stored = usage.texts["to_address"]
     assert ["112", "112"] == [stored.values[code] for code in stored.codes]
-
-
-def message(**changes: object) -> dict[str, object]:
-    return call(1, **({"product": "sms.outbound", "duration_seconds": None, "status": "sent"} | changes))
 
 
 def test_a_text_is_counted_and_not_kept() -> None:

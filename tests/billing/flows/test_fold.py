@@ -3,6 +3,7 @@
 import threading
 
 from billing.flows.fold import fold
+from billing.payloads import MAX_QUANTITY
 from billing.store.engine import transaction
 from tests.shop import Shop, call
 
@@ -58,3 +59,18 @@ def test_sums_beyond_what_a_float_holds_are_exact(shop: Shop) -> None:
         fold(shop.engine)
     ((events, quantity),) = [row[5:] for row in shop.totals()]
     assert (2, 2**54 + 2) == (events, quantity)
+
+
+def test_a_great_many_events_of_the_largest_quantity_are_folded(shop: Shop) -> None:
+    """What is let in at the door fits: sums beyond 64 bits would make every fold fail from then on."""
+    shop.publish()
+    shop.admit("acme")
+    shop.post(call(1))
+    with transaction(shop.engine) as connection:
+        connection.execute(
+            "INSERT INTO unfolded SELECT events, %s, payer_id, account_id, price_id, day, country"
+            " FROM unfolded, generate_series(1, 100000)",
+            [MAX_QUANTITY],
+        )
+    assert 100_001 == fold(shop.engine).changes
+    assert [(100_001, 100_000 * MAX_QUANTITY + 120)] == [row[5:] for row in shop.totals()]
