@@ -68,8 +68,7 @@ def assignment(
     chosen: list[int] = []
     for place, (name, payer) in enumerate(zip(names, payers, strict=True)):
         payer_contracts = contracts.get(payer.id, ()) if payer is not None else ()
-        days = {c.effective_from for c in (*contracts.get(name, ()), *payer_contracts)}
-        for day in sorted(days):
+        for day in sorted({contract.effective_from for contract in payer_contracts}):
             contract = contract_of(name, accounts, contracts, day)
             if contract is not None and payer is not None:
                 starts.append(place * _DAYS + max(0, (day - _EPOCH) // timedelta(days=1)))

@@ -7,6 +7,7 @@ totals lines. All that the store adds is that everything is remembered.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,8 @@ import pyarrow.compute as pc
 
 from billing.accounts import Account, AccountId
 from billing.assignment import Assignment, assignment
-from billing.contracts import Contract
+from billing.contracts import Contract, unpaid
+from billing.errors import InputFaultyError
 from billing.invoices import InvoiceLine, lines_by_payer, total_minor
 from billing.payers import payers_of, versions_in
 from billing.periods import Period
@@ -23,6 +25,7 @@ from billing.usage import Reject, Usage, parse
 from rates.cards import Card
 from rates.compiled.cards import CardTable, compile_card, lineages
 from rates.compiled.patterns import microseconds
+from rates.errors import Fault
 from rates.matching import Book, Books
 from rates.money import Currency
 from rates.prices import Price, price_list
@@ -90,8 +93,18 @@ class Bills:
     conflicts: tuple[int, ...]
 
 
+def faults_of(deal: Arrangement) -> list[Fault]:
+    """Where the parts of an arrangement, each right by itself, do not fit together."""
+    return unpaid(chain.from_iterable((deal.contracts or {}).values()), deal.accounts or {})
+
+
 def bill(payloads: Sequence[bytes], deal: Arrangement, period: Period, *, source: str | None = None) -> Bills:
-    """The bills of a period. `payloads` are usage events as JSON in the order of arrival; see `billing.usage.parse`."""
+    """The bills of a period. `payloads` are usage events as JSON in the order of arrival; see `billing.usage.parse`.
+
+    Raises InputFaultyError for an arrangement whose parts do not fit together.
+    """
+    if faults := faults_of(deal):
+        raise InputFaultyError(faults, place="contracts")
     parsed = parse(payloads, source=source, products=deal.products, at=period.closes + _LATER)
     first, duplicates, conflicts = _settled(parsed.usage)
     usage = parsed.usage.take(first[_within(parsed.usage.occurred_at[first], period)])

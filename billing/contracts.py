@@ -52,12 +52,21 @@ def contract_of(
     contracts: Mapping[str, Sequence[Contract]],
     day: date,
 ) -> Contract | None:
-    """What rates an account's usage of a day: its own contract, else its payer's; None where there is neither."""
-    own = in_force(contracts.get(account_id, ()), day)
+    """What rates an account's usage of a day: the contract of whoever pays for it; None where there is none."""
     payer = payer_of(account_id, accounts)
-    if own is not None or payer is None:
-        return own
-    return in_force(contracts.get(payer.id, ()), day)
+    return in_force(contracts.get(payer.id, ()), day) if payer is not None else None
+
+
+def unpaid(contracts: Iterable[Contract], accounts: Mapping[str, Account]) -> list[Fault]:
+    """The contracts of accounts that do not pay: they would rate nothing."""
+    faults = []
+    for contract in contracts:
+        payer = payer_of(contract.account, accounts)
+        if payer is not None and payer.id != contract.account:
+            place = f"contract {contract.account}"
+            problem = f"usage of {contract.account} is paid by {payer.id}"
+            faults.append(Fault(place=place, value="", problem=problem, remedy=f"give {payer.id} the contract"))
+    return faults
 
 
 def _day(read: Reader, key: str) -> date:

@@ -34,15 +34,14 @@ def payers_of(
     numbers: Mapping[str, int],
     period: Period,
 ) -> dict[int, Payer]:
-    """All billing accounts by their numbers. One without cards has no contract in the period, nor any below it."""
-    cards: dict[str, set[str]] = {name: set() for name, account in accounts.items() if account.pays}
-    for name, own in contracts.items():
-        payer = payer_of(name, accounts)
-        if payer is not None:
-            cards[payer.id].update(card for contract in _covering(own, period) for card in contract.cards)
-    return {
-        numbers[name]: Payer(party=party_of(accounts[name]), cards=frozenset(found)) for name, found in cards.items()
-    }
+    """All billing accounts by their numbers. One without cards has no contract in the period."""
+    found = {}
+    for name, account in accounts.items():
+        if account.pays:
+            covering = _covering(contracts.get(name, ()), period)
+            cards = frozenset(card for contract in covering for card in contract.cards)
+            found[numbers[name]] = Payer(party=party_of(account), cards=cards)
+    return found
 
 
 def paying(name: str, accounts: Mapping[str, Account]) -> Account:
@@ -89,6 +88,6 @@ def _covering(contracts: Sequence[Contract], period: Period) -> list[Contract]:
     until = [following.effective_from for _, following in pairwise(ordered)]
     return [
         contract
-        for contract, end in zip(ordered, [*until, period.end], strict=True)
+        for contract, end in zip(ordered, [*until, period.end], strict=False)  # of no contracts, there are no ends
         if contract.effective_from < period.end and end > period.start
     ]

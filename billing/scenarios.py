@@ -5,11 +5,11 @@ A scenario is run by the same pure functions as everything else; no database is 
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from billing.accounts import Account, check_tree, read_account
-from billing.bills import Arrangement, bill
+from billing.bills import Arrangement, bill, faults_of
 from billing.contracts import Contract, read_contract
 from billing.errors import PeriodInvalidError
 from billing.expectations import Expectation, compare, read_expectation
@@ -64,6 +64,8 @@ def read_scenario(
         expectation=read_expectation(read.below("expect"), period),
     )
     read.finish()
+    if not read.faults:
+        read.faults.extend(replace(fault, place=read.at(fault.place)) for fault in faults_of(scenario.deal))
     return (None if read.faults else scenario), read.faults
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from itertools import chain
 
 from billing.accounts import Account, check_tree, payer_of
-from billing.contracts import Contract
+from billing.contracts import Contract, unpaid
 from billing.errors import InputFaultyError, PublicationBackdatedError, PublicationConflictError
 from billing.store.accounts import Accounts, insert_accounts, insert_contracts, read_accounts, update_accounts
 from billing.store.audit import record
@@ -108,8 +108,9 @@ def add_accounts(engine: Engine, accounts: Sequence[Account], *, at: datetime, a
 def add_contracts(engine: Engine, contracts: Sequence[Contract], *, at: datetime, actor: str) -> Status:
     """Add contracts. The same contract again changes nothing.
 
-    Raises InputFaultyError where an account or a card is unknown or of another currency, PublicationConflictError for
-    a second contract from the same day, and PublicationBackdatedError where usage since then has been rated.
+    Raises InputFaultyError where an account is unknown or does not pay, or a card is unknown or of another currency,
+    PublicationConflictError for a second contract from the same day, and PublicationBackdatedError where usage since
+    then has been rated.
     """
     with transaction(engine) as connection:
         lock_books(connection, exclusive=True)
@@ -173,6 +174,7 @@ def _contract_faults(contracts: Sequence[Contract], stored: Accounts, cards: Seq
         if payer is None:
             faults.append(Fault(place=place, value="", problem="is of no account", remedy="add the account first"))
             continue
+        faults += unpaid([contract], stored.accounts)
         for name in contract.cards:
             currency = currencies.get(name)
             if currency is None:

@@ -9,6 +9,7 @@ import pytest
 from billing.accounts import Account, AccountId
 from billing.bills import Arrangement, Bills, bill
 from billing.contracts import Contract
+from billing.errors import InputFaultyError
 from billing.periods import Period
 from cli.world import products
 from rates.cardfile import read_card
@@ -121,3 +122,14 @@ def test_accounts_that_share_nothing_are_billed_apart() -> None:
 
 def test_without_usage_there_is_nothing() -> None:
     assert () == billed([]).bills
+
+
+def test_a_contract_of_an_account_that_does_not_pay_is_refused_and_says_who_pays() -> None:
+    accounts = {
+        "a": Account(id=AccountId("a"), currency="USD"),
+        "a-sub": Account(id=AccountId("a-sub"), parent="a", pays=False),
+    }
+    contracts = {name: [Contract(account=name, effective_from=OCTOBER.start, cards=("list",))] for name in accounts}
+    deal = Arrangement(cards=[card()], products=products(), accounts=accounts, contracts=contracts)
+    with pytest.raises(InputFaultyError, match="usage of a-sub is paid by a; give a the contract"):
+        billed([], deal)

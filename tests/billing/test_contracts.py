@@ -5,7 +5,7 @@ import pytest
 
 from billing.accounts import Account, AccountId
 from billing.assignment import NOBODY, BookName, assignment
-from billing.contracts import NOT_RATED, Contract, contract_of, in_force, read_contract
+from billing.contracts import NOT_RATED, Contract, contract_of, in_force, read_contract, unpaid
 from rates.usage import encode
 
 TABLE: dict[str, object] = {"account": "acme", "effective_from": date(2026, 10, 1), "cards": ["special", "list"]}
@@ -65,13 +65,21 @@ def test_the_contract_in_force_is_the_last_that_has_begun() -> None:
     assert [None, ("list",), ("list",), ("new",)] == [c.cards if c else None for c in found]
 
 
-def test_an_account_without_a_contract_of_its_own_has_its_payer_s() -> None:
+def test_the_contract_of_whoever_pays_decides_and_no_other() -> None:
     def cards(name: str, day: int) -> tuple[str, ...] | None:
         found = contract_of(name, ACCOUNTS, CONTRACTS, date(2026, 10, day))
         return found.cards if found else None
 
-    assert (("list",), ("mine",), ("mine",)) == (cards("below", 4), cards("below", 5), cards("below", 31))
+    assert (("list",), ("list",), ("new",)) == (cards("below", 4), cards("below", 5), cards("below", 31))
     assert cards("own", 20) is None
+    assert cards("nobody", 20) is None
+
+
+def test_a_contract_of_an_account_that_does_not_pay_is_a_fault_that_says_who_pays() -> None:
+    both = [*CONTRACTS["acme"], *CONTRACTS["below"], contract("own", 1, "list")]
+    assert ["contract below: usage of below is paid by acme; give acme the contract"] == [
+        str(fault) for fault in unpaid(both, ACCOUNTS)
+    ]
 
 
 def test_columns_of_accounts_and_instants_are_assigned_as_each_would_be() -> None:

@@ -24,14 +24,14 @@ def version(name: str, begins: datetime, ends: datetime | None = None) -> Card:
     return Card(id=name, currency="USD", effective_from=begins, effective_to=ends, rows=pa.table({"row": []}))
 
 
-def test_a_payer_is_rated_by_the_cards_of_its_contracts_and_of_the_accounts_below_it() -> None:
+def test_a_payer_is_rated_by_the_cards_of_its_own_contracts() -> None:
     accounts = {str(each.id): each for each in (account("a"), account("a-fr", parent="a", pays=False), account("b"))}
     contracts = {
         "a": [contract("a", date(2026, 1, 1), "list")],
         "a-fr": [contract("a-fr", date(2026, 10, 5), "french")],
     }
     found = payers_of(accounts, contracts, {"a": 1, "a-fr": 2, "b": 3}, OCTOBER)
-    assert {1: {"list", "french"}, 3: set()} == {number: payer.cards for number, payer in found.items()}
+    assert {1: {"list"}, 3: set()} == {number: payer.cards for number, payer in found.items()}
     assert "a" == found[1].party.account
 
 

@@ -170,6 +170,10 @@ def test_a_folder_without_scenarios_is_nothing_to_do(tollbook: Tollbook, tmp_pat
         ('[[usage]]\nproduct = "voice.outbound"\nquantity = 1.5', 'usage[0].quantity "1.5": is a float'),
         ('[[usage]]\nproduct = "voice.outbound"\nrepeat = 0', 'usage[0].repeat "0": is below 1'),
         ('[[account]]\nid = "x"', "account[0]: currency: is missing"),
+        (
+            '[[account]]\nid = "x"\ncurrency = "USD"\n[[account]]\nid = "a"\nparent = "x"\n[contract]',
+            "contract a: usage of a is paid by x; give x the contract",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_refused_with_its_place(

@@ -179,7 +179,7 @@ def events(draw: st.DrawFn, number: int) -> Table:
     event: Table = {
         "source": draw(st.sampled_from(["s", "t"])),
         "id": f"e{number}",
-        "account": draw(st.sampled_from(["a", "a", "a-sub", "b", "nobody"])),
+        "account": draw(st.sampled_from(["a", "a", "a-sub", "a-sub", "a-deep", "a-deepest", "b", "nobody"])),
         "occurred_at": at.isoformat().replace("+00:00", "Z"),
         "to": draw(st.sampled_from(NUMBERS)),
         "from": draw(st.sampled_from(CALLERS)),
@@ -205,32 +205,42 @@ def traffic(draw: st.DrawFn) -> list[Table]:
     return [draw(events(number)) for number in range(draw(st.integers(0, 30)))]
 
 
-ACCOUNTS: list[Table] = [
-    {"id": "a", "currency": "USD"},
-    {"id": "a-sub", "parent": "a"},
-    {"id": "b", "currency": "USD"},
-]
+@st.composite
+def trees(draw: st.DrawFn) -> list[Table]:
+    """Two accounts that pay, and up to three below the first, of which some pay for themselves and those below them."""
+    below: list[Table] = [
+        {"id": "a-sub", "parent": "a"},
+        {"id": "a-deep", "parent": draw(st.sampled_from(["a", "a-sub"]))},
+        {"id": "a-deepest", "parent": "a-deep"},
+    ]
+    paying: list[Table] = [{}, {}, {"pays": False}, {"pays": True, "currency": "USD"}]
+    known = below[: draw(st.integers(0, 3))]
+    found = [table | draw(st.sampled_from(paying)) for table in known]
+    return [{"id": "a", "currency": "USD"}, *found, {"id": "b", "currency": "USD"}]
 
 
 @st.composite
-def contracts(draw: st.DrawFn, cards: list[Table]) -> list[Table]:
-    """All cards for a, the list alone for b, from the first or a later day on; perhaps others later, or for a-sub."""
+def contracts(draw: st.DrawFn, cards: list[Table], accounts: list[Table]) -> list[Table]:
+    """All cards for a, the list alone for b, from the first or a later day on; perhaps others later, or below a."""
     names = list(dict.fromkeys(reversed([card["id"] for card in cards])))
     found: list[Table] = [{"account": "a", "effective_from": date(2026, 10, 1), "cards": names}]
     found.append({"account": "b", "effective_from": draw(st.sampled_from([date(2026, 9, 1), date(2026, 10, 5)]))})
     found[1]["cards"] = ["list"]
-    if draw(st.integers(0, 3)) == 0:
-        found.append({"account": "a-sub", "effective_from": date(2026, 10, 12), "cards": names[:1]})
+    below = [each["id"] for each in accounts if each.get("parent") and each.get("pays")]
+    contracted = draw(st.sets(st.sampled_from(below))) if below else set[str]()
+    found += [
+        {"account": name, "effective_from": date(2026, 10, 12), "cards": names[:1]} for name in sorted(contracted)
+    ]
     if len(names) > 1 and draw(st.booleans()):
         found.append({"account": "a", "effective_from": date(2026, 10, 20), "cards": ["list"]})
     return found
 
 
-def engine(cards: list[Table], deals: list[Table], usage: list[Table]) -> Bills:
+def engine(cards: list[Table], tree: list[Table], deals: list[Table], usage: list[Table]) -> Bills:
     """What the engine makes of it; what no publication would let pass is drawn again."""
     read = [card_from_table(table, {}, products()) for table in cards]
     assume(all(card is not None for card, _ in read))
-    accounts = [read_account(table, "account")[0] for table in ACCOUNTS]
+    accounts = [read_account(table, "account")[0] for table in tree]
     agreed = [read_contract(table, "contract")[0] for table in deals]
     by_account: dict[str, list[Any]] = {}
     for contract in agreed:
@@ -254,15 +264,16 @@ def shown(lines: Sequence[Mapping[str, object]]) -> tuple[Mapping[str, object], 
 @given(data=st.data())
 def test_the_engine_and_the_verifier_make_the_same_bills(data: st.DataObject) -> None:
     cards = data.draw(books())
-    deals = data.draw(contracts(cards))
+    tree = data.draw(trees())
+    deals = data.draw(contracts(cards, tree))
     usage = data.draw(traffic())
-    ours = engine(cards, deals, usage)
+    ours = engine(cards, tree, deals, usage)
     theirs: dict[str, Any] = verifier.rate(
         period=str(OCTOBER),
         events=usage,
         cards=cards,
         products=product_tables(),
-        accounts=ACCOUNTS,
+        accounts=tree,
         contracts=deals,
         plan=PLAN,
     )

@@ -165,11 +165,19 @@ def test_a_contract_does_not_begin_under_usage_that_was_rated(shop: Shop) -> Non
         return add_contracts(shop.engine, [contract], at=AT, actor="finance")
 
     assert Status.UNCHANGED == begin("acme", date(2026, 10, 1))
-    for name in ("acme", "below"):
-        with pytest.raises(PublicationBackdatedError, match="begin it on 2026-10-06"):
-            begin(name, date(2026, 10, 5))
-        assert Status.PUBLISHED == begin(name, date(2026, 10, 6))
+    with pytest.raises(PublicationBackdatedError, match="begin it on 2026-10-06"):
+        begin("acme", date(2026, 10, 5))
+    assert Status.PUBLISHED == begin("acme", date(2026, 10, 6))
     assert ["accepted"] == outcomes(shop.post(call(2, account="below", occurred_at="2026-10-06T00:00:00Z")))
+
+
+def test_a_contract_of_an_account_that_does_not_pay_is_refused_and_says_who_pays(shop: Shop) -> None:
+    shop.publish()
+    shop.admit("acme")
+    add_accounts(shop.engine, [account("below", parent="acme", pays=False, currency="")], at=AT, actor="finance")
+    below = Contract(account="below", effective_from=date(2026, 11, 1), cards=("list",))
+    with pytest.raises(InputFaultyError, match="usage of below is paid by acme; give acme the contract"):
+        add_contracts(shop.engine, [below], at=AT, actor="finance")
 
 
 def test_what_is_given_twice_counts_once_unless_it_differs(shop: Shop) -> None:
