@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from cli.world import products, read_bytes, read_text
+from cli.world import products, read_bytes, read_text, read_toml
+from rates.cardchanges import Rows
 from rates.cardfile import read_card
 from rates.cards import Card
 from rates.errors import CardFaultyError, Fault
@@ -42,3 +43,9 @@ def card_of(path: Path) -> Card:
     if card is None:
         raise CardFaultyError(faults, place=str(path))
     return card
+
+
+def rows_of(path: Path) -> Rows:
+    """Where the rows of a card's file are written: beside it, or in it."""
+    beside = read_toml(path)[0].get("rates")
+    return Rows(place=beside) if isinstance(beside, str) else Rows(place=f"{path.name}: rate", inline=True)

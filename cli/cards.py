@@ -9,10 +9,13 @@ import typer
 
 from cli.exits import Exit
 from cli.options import AtOption, DryRunOption, instant_of, pairs_of
-from cli.output import Format, FormatOption, emit, number, readable, say, text
+from cli.output import Format, FormatOption, emit, number, printable, readable, say, text
 from rates.errors import TollbookError
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from rates.cardchanges import Rows
     from rates.cards import Card
 
 
@@ -61,7 +64,7 @@ def check(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Say everything that is wrong with a card, each fault with its place. Nothing is stored."""
-    from cli.cardfiles import check_card
+    from cli.cardfiles import check_card, rows_of
     from rates.cards import identity
     from rates.errors import CardFaultyError
 
@@ -73,11 +76,12 @@ def check(
         emit(rows, _FAULTS, form)
     if card is None:
         raise typer.Exit(Exit.BAD_INPUT)
+    _warn(card, rows_of(file))
     say(f"{card.version}: {card.rows.num_rows:,} rates, {card.currency}, no faults. Identity {identity(card).hex()}.")
 
 
 @app.command("import")
-def import_(
+def import_(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     files: Annotated[list[Path], typer.Argument(help="The card's TOML file; or a deck's files, with --dialect.")],
     dialect: Annotated[Dialect, typer.Option(help="How the files are written.")] = Dialect.OWN,
     card_id: Annotated[str, typer.Option("--id", help="Of a deck: the name of the card.")] = "",
@@ -85,13 +89,22 @@ def import_(
     since: Annotated[str, typer.Option("--from", help="Of a deck: from when it holds, as in 2026-10-01.")] = "",
     product: Annotated[str, typer.Option(help="Of a deck: the product that it prices.")] = "voice.outbound",
     profile: Annotated[str, typer.Option(help="Of a CDRTool deck: the rate profile, where it has several.")] = "",
+    jump_bound: Annotated[str, typer.Option(help="How many times dearer or cheaper a price may become.")] = "2",
+    accept: Annotated[bool, typer.Option("--accept", help="Publish prices that jump beyond the bound.")] = False,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Check a card and publish it. The same card again changes nothing."""
+    """Check a card and publish it. The same card again changes nothing.
+
+    Prices that jump, against the published version before it, are faults unless they are accepted.
+    """
+    bound = _bound(jump_bound)
     if dialect is Dialect.CDRTOOL:
-        card = _deck(files, card_id, currency, since, product, profile)
+        card, written = _deck(files, card_id, currency, since, product, profile)
     else:
-        card = _own(files, deck_options=bool(card_id or currency or since or profile))
+        card, written = _own(files, deck_options=bool(card_id or currency or since or profile))
+    _warn(card, written)
+    if not accept:
+        _refuse_jumps(card, bound, written)
     if dry_run:
         say(f"{card.version}: {card.rows.num_rows:,} rates would be published.")
     else:
@@ -155,18 +168,21 @@ def explain(
         say("Prefixes match only numbers that are written with +, as in +442079460000.")
 
 
-def _own(files: list[Path], *, deck_options: bool) -> "Card":
-    from cli.cardfiles import card_of
+def _own(files: list[Path], *, deck_options: bool) -> "tuple[Card, Rows]":
+    from cli.cardfiles import card_of, rows_of
 
     if deck_options:
         raise typer.BadParameter("--id, --currency, --from and --profile are a deck's: add --dialect")
     if len(files) != 1:
         raise typer.BadParameter("a card is one TOML file; its rows are found through it")
-    return card_of(files[0])
+    return card_of(files[0]), rows_of(files[0])
 
 
-def _deck(files: list[Path], card_id: str, currency: str, since: str, product: str, profile: str) -> "Card":
+def _deck(
+    files: list[Path], card_id: str, currency: str, since: str, product: str, profile: str
+) -> "tuple[Card, Rows]":
     from cli.world import products, read_bytes
+    from rates.cardchanges import Rows
     from rates.dialects.cdrtool import read_cdrtool
     from rates.errors import CardFaultyError
 
@@ -187,7 +203,44 @@ def _deck(files: list[Path], card_id: str, currency: str, since: str, product: s
     )
     if card is None:
         raise CardFaultyError(faults, place=", ".join(map(str, files)))
-    return card
+    return card, Rows(place=files[0].name)
+
+
+def _bound(text: str) -> "Fraction":
+    from rates.money import DecimalInvalidError, exact, parse_decimal
+
+    try:
+        bound = exact(parse_decimal(text))
+    except DecimalInvalidError as error:
+        raise typer.BadParameter(str(error)) from None
+    if bound < 1:
+        raise typer.BadParameter(f"--jump-bound {text} lets no price stay as it is: give 1 or more")
+    return bound
+
+
+def _warn(card: "Card", written: "Rows") -> None:
+    from cli.world import products
+    from rates.cardchanges import countries_denied
+
+    for fault in countries_denied(card, products(), written=written):
+        say(printable(f"warning: {fault}"))
+
+
+def _refuse_jumps(card: "Card", bound: "Fraction", written: "Rows") -> None:
+    from billing.store.queries.cards import card_before
+    from cli.db import reading
+    from cli.world import products
+    from rates.cardchanges import jumps
+    from rates.errors import CardFaultyError
+    from rates.money import format_fraction
+
+    with reading() as connection:
+        before = card_before(connection, card, products())
+    faults = jumps(before, card, bound, written=written) if before is not None else []
+    if before is not None and faults:
+        say(f"Prices are over {format_fraction(bound)} times dearer or cheaper than in {before.version}:")
+        say("--accept publishes them, --jump-bound sets another bound.")
+        raise CardFaultyError(faults, place=card.version)
 
 
 def _publish(card: "Card") -> None:

@@ -4,6 +4,7 @@ None of it makes a card unusable, so it is kept apart from the faults of `rates.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -26,11 +27,26 @@ _LEADING = frozenset((code[:length], country) for code, country in PLAN.items() 
 """(digits, country): some numbers that begin with these digits lie in the country."""
 
 
-def jumps(old: Card, new: Card, bound: Fraction, *, place: str = "rates.csv") -> list[Fault]:
-    """A fault for each row of `new` whose price is further from the old one than `bound` times that one.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Where the rows of a card are written: lines of the file `place`, or tables at `place`, by position."""
 
-    Compared are rows that match exactly the same usage, with the row of `old` in force when `new` begins. `bound` is a
-    share: 1/2 lets a price rise or fall by half. A price that was zero is beyond any bound, another unit too.
+    place: str
+    inline: bool = False
+
+    def at(self, row: int, key: str) -> str:
+        """Where a cell stands: `rates.csv:417 prefixes`, or `card.toml: rate[3].prefixes`."""
+        return f"{self.place}[{row}].{key}" if self.inline else f"{self.place}:{row} {key}"
+
+
+RATES_CSV = Rows(place="rates.csv")
+
+
+def jumps(old: Card, new: Card, bound: Fraction, *, written: Rows = RATES_CSV) -> list[Fault]:
+    """A fault for each row of `new` whose price is more than `bound` (>= 1) times the old one, or less than that part.
+
+    Compared are rows that match exactly the same usage, with the row of `old` in force right before `new` begins. A
+    price that was or becomes zero is beyond any bound, another unit too.
     """
     keys, was, now = _paired(old, new)
     rows = _union(old, new)
@@ -45,17 +61,17 @@ def jumps(old: Card, new: Card, bound: Fraction, *, place: str = "rates.csv") ->
     lines = new.rows["row"].to_numpy()
     shown = [
         Fault(
-            place=f"{place}:{lines[keys.row[now[i]] - shift]} prefixes",
+            place=written.at(int(lines[keys.row[now[i]] - shift]), "prefixes"),
             value=keys.prefixes[int(keys.prefix[now[i]])].as_py(),
             problem=found[int(inverse[i])],
-            remedy="accept it, or mend the price",
+            remedy="mend the price, or accept it",
         )
         for i in bad[:SHOWN].tolist()
     ]
-    return capped(shown, len(bad), place, "prices that jump")
+    return capped(shown, len(bad), written.place, "prices that jump")
 
 
-def countries_denied(card: Card, products: Mapping[str, Product], *, place: str = "rates.csv") -> list[Fault]:
+def countries_denied(card: Card, products: Mapping[str, Product], *, written: Rows = RATES_CSV) -> list[Fault]:
     """A fault for each row that names a country in which, by the numbering plan, none of its prefixes lies."""
     if not {"country", "prefixes"} <= set(card.rows.column_names):
         return []
@@ -79,14 +95,14 @@ def countries_denied(card: Card, products: Mapping[str, Product], *, place: str 
     lines = card.rows["row"].to_numpy()
     shown = [
         Fault(
-            place=f"{place}:{lines[row]} country",
+            place=written.at(int(lines[row]), "country"),
             value=countries[codes[row]],
             problem="the numbering plan has none of this row's prefixes there",
             remedy="check the country: usage of another one does not match this row",
         )
         for row in bad[:SHOWN].tolist()
     ]
-    return capped(shown, len(bad), place, "countries that the prefixes deny")
+    return capped(shown, len(bad), written.place, "countries that the prefixes deny")
 
 
 def _union(old: Card, new: Card) -> pa.Table:
@@ -105,7 +121,7 @@ def _paired(old: Card, new: Card) -> tuple[Keys, Int64s, Int64s]:
     shift = old.rows.num_rows
     starts, ends = lifetimes(old)
     begin = micros(new.effective_from.isoformat())
-    alive = (starts <= begin) & (begin < ends)
+    alive = (starts < begin) & (begin <= ends)
     mine = keys.row >= shift
     was = np.flatnonzero(~mine & alive[np.minimum(keys.row, shift - 1)])
     now = np.flatnonzero(mine)
@@ -125,7 +141,7 @@ def _jump(old: tuple[str, ...], new: tuple[str, ...], bound: Fraction) -> str:
     was, now = [[exact(price) for price in decimals(cell)] for cell in (old_prices, new_prices)]
     if len(was) != len(now):
         was, now = was[:1], now[:1]
-    if all(abs(b - a) <= bound * a for a, b in zip(was, now, strict=True)):
+    if all(b <= bound * a and a <= bound * b for a, b in zip(was, now, strict=True)):
         return ""
     return f"the price is {new_prices}, was {old_prices}"
 

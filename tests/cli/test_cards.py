@@ -91,6 +91,54 @@ def test_another_version_from_the_same_instant_is_refused(books: Path, tollbook:
     assert "another version is published from this instant; publish the change from a later instant" in ran.err
 
 
+NOVEMBER = CARD.replace("2026-10-01", "2026-11-01")
+
+
+@pytest.mark.parametrize(
+    ("price", "options", "code"),
+    [
+        ("0.04", [], 0),
+        ("0.0401", [], 5),
+        ("0.01", [], 0),
+        ("0.0099", [], 5),
+        ("0.0401", ["--dry-run"], 5),
+        ("0.0401", ["--accept"], 0),
+        ("0.0401", ["--jump-bound", "2.5"], 0),
+        ("0.025", ["--jump-bound", "1.2"], 5),
+        ("0.02", ["--jump-bound", "0.5"], 2),
+        ("0.02", ["--jump-bound", "twice"], 2),
+    ],
+)
+def test_a_price_that_jumps_from_the_version_before_is_refused_unless_accepted(
+    price: str, options: list[str], code: int, books: Path, tollbook: Tollbook
+) -> None:
+    (books / "next.toml").write_text(NOVEMBER.replace("0.02", price))
+    ran = tollbook("cards", "import", books / "next.toml", *options)
+    assert code == ran.code
+    if code == 5:
+        assert f'next.toml: rate[0].prefixes "44": the price is {price}, was 0.02' in ran.err
+        assert "in list@2026-10-01T00:00:00Z:\n--accept publishes them" in ran.err
+    published = json.loads(tollbook("cards", "list", "--format", "json").out)
+    assert (2 if code == 0 else 1) == len(published)
+
+
+def test_what_was_published_with_a_jump_needs_no_accepting_again(books: Path, tollbook: Tollbook) -> None:
+    (books / "next.toml").write_text(NOVEMBER.replace("0.02", "0.2"))
+    assert 0 == tollbook("cards", "import", books / "next.toml", "--accept").code
+    assert 3 == tollbook("cards", "import", books / "next.toml").code
+
+
+@pytest.mark.usefixtures("empty_books")
+@pytest.mark.parametrize("command", ["check", "import"])
+def test_a_country_that_the_prefixes_deny_is_a_warning(command: str, tollbook: Tollbook, tmp_path: Path) -> None:
+    path = write(
+        tmp_path, rates="product,country,prefixes,unit,increments,price\nvoice.outbound,DE,44,minute,1/1,0.02\n"
+    )
+    ran = tollbook("cards", command, path)
+    assert (0, "") == (ran.code, ran.out)
+    assert 'warning: rates.csv:2 country "DE": the numbering plan has none of this row\'s prefixes there' in ran.err
+
+
 @pytest.mark.usefixtures("empty_books")
 def test_a_dry_run_publishes_nothing(tollbook: Tollbook, tmp_path: Path) -> None:
     ran = tollbook("cards", "import", write(tmp_path), "--dry-run")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rates.cardchanges import countries_denied, jumps
+from rates.cardchanges import Rows, countries_denied, jumps
 from rates.cardfile import read_card
 from rates.cards import Card
 from rates.products import Product, read_product
@@ -33,15 +33,15 @@ def card(*rows: dict[str, str], month: str = "10") -> Card:
     return found
 
 
-def jumping(old: list[dict[str, str]], new: list[dict[str, str]], bound: Fraction = Fraction(1, 2)) -> list[str]:
+def jumping(old: list[dict[str, str]], new: list[dict[str, str]], bound: Fraction = Fraction(2)) -> list[str]:
     return [str(fault).split(";")[0] for fault in jumps(card(*old), card(*new, month="11"), bound)]
 
 
 @pytest.mark.parametrize(
     ("before", "after", "jumped"),
     [
-        ("0.10", "0.15", False),
-        ("0.10", "0.150000000001", True),
+        ("0.10", "0.20", False),
+        ("0.10", "0.200000000001", True),
         ("0.10", "0.05", False),
         ("0.10", "0.0499", True),
         ("0", "0", False),
@@ -60,6 +60,12 @@ def test_each_jump_names_its_row_its_prefix_and_both_prices() -> None:
     assert ['rates.csv:3 prefixes "49": the price is 1, was 0.1'] == jumping(old, new)
 
 
+def test_rows_in_the_head_are_named_by_their_position() -> None:
+    old, new = card({"prefixes": "44", "price": "1"}), card({"prefixes": "44", "price": "9"}, month="11")
+    (fault,) = jumps(old, new, Fraction(2), written=Rows(place="card.toml: rate", inline=True))
+    assert "card.toml: rate[2].prefixes" == fault.place
+
+
 def test_rows_are_compared_by_all_that_they_match() -> None:
     old = [{"prefixes": "44", "price": "0.1"}, {"prefixes": "44", "origin_prefixes": "33", "price": "1"}]
     assert [] == jumping(old, old[::-1])
@@ -76,6 +82,11 @@ def test_any_tier_can_jump_and_another_unit_is_a_jump() -> None:
     )
 
 
+def test_a_row_that_ends_where_the_new_card_begins_was_in_force_before_it() -> None:
+    old = [{"prefixes": "44", "price": "0.1", "effective_to": "2026-11-01"}]
+    assert 1 == len(jumping(old, [{"prefixes": "44", "price": "9"}]))
+
+
 def test_the_old_row_is_the_one_in_force_when_the_new_card_begins() -> None:
     old = [
         {"prefixes": "44", "price": "9", "effective_to": "2026-10-15"},
@@ -90,7 +101,7 @@ def test_a_row_that_was_or_is_blocked_has_no_price_to_compare() -> None:
 
 
 def test_of_many_jumps_a_hundred_are_shown_and_the_rest_counted() -> None:
-    old, new = ([{"prefixes": f"44{i}", "price": price} for i in range(300)] for price in ("1", "2"))
+    old, new = ([{"prefixes": f"44{i}", "price": price} for i in range(300)] for price in ("1", "3"))
     found = jumping(old, new)
     assert 101 == len(found)
     assert "rates.csv: and 200 more rows: prices that jump" == found[-1]

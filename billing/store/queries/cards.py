@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from billing.store.engine import Connection
 from billing.store.ratebooks import CardVersion, read_card, read_card_versions
-from rates.cards import Card
+from rates.cards import Card, identity
 from rates.products import Product
 
 
@@ -40,6 +40,15 @@ def published_card(connection: Connection, card_id: str, at: datetime, products:
     if latest is None or (latest.effective_to is not None and latest.effective_to <= at):
         return None
     return read_card(connection, latest, products)
+
+
+def card_before(connection: Connection, card: Card, products: Mapping[str, Product]) -> Card | None:
+    """The published version that a card would follow, with its rows; None for a first one and one published already."""
+    versions = read_card_versions(connection, card.id)
+    earlier = [v for v in versions if v.effective_from < card.effective_from and v.currency == card.currency]
+    if not earlier or identity(card) in {version.hash for version in versions}:
+        return None
+    return read_card(connection, max(earlier, key=_beginning), products)
 
 
 def _beginning(version: CardVersion) -> datetime:
