@@ -19,7 +19,7 @@ from rates.cards import Card
 from rates.errors import TollbookError
 from rates.lines import PricedLines
 from rates.prices import Price
-from rates.pricing import crossing_days, price
+from rates.pricing import Wanted, crossing_days, price
 from rates.products import Product
 from rates.terms import Terms, card_terms
 from rates.usage import Totals, no_totals
@@ -91,12 +91,14 @@ class Pricer:
         groups: dict[TermsKey, list[int]] = {}
         for number, key in self._keys(numbers, totals).items():
             groups.setdefault(key, []).append(number)
-        for key, members in groups.items():
-            yield from self._group(members, totals_of(totals, members), self._terms(key))
+        ready = [_Group(members, totals_of(totals, members), self._terms(key)) for key, members in groups.items()]
+        self._read_ahead(ready)
+        for group in ready:
+            yield from self._group(group)
 
     def price_one(self, number: int, totals: Totals) -> PricedLines:
         """The lines of one account; what makes that impossible is raised."""
-        return self._lines([number], totals, self.terms(number, totals))
+        return self._lines(_Group([number], totals, self.terms(number, totals)))
 
     def terms(self, number: int, totals: Totals) -> Terms:
         """What one account's totals are priced with."""
@@ -133,10 +135,36 @@ class Pricer:
             found.setdefault(number, set()).add(self.prices[price_id].card)
         return {number: frozenset(versions) for number, versions in found.items()}
 
-    def _group(self, numbers: Sequence[int], totals: Totals, terms: Terms) -> Iterator[PricedLines]:
+    def _read_ahead(self, groups: Sequence["_Group"]) -> None:
+        """Read the events of crossing days of all groups at once, round by round, as far as one reading goes.
+
+        A group that finds no room, or goes wrong, is left to `_lines`, which reads for it alone.
+        """
+        room = ORDERED_EVENTS
+        while groups:
+            wanting: list[tuple[_Group, Wanted]] = []
+            for group in groups:
+                try:
+                    wanted = crossing_days(group.totals, group.crossings, group.terms)
+                except ACCOUNT_FAULTS:
+                    continue
+                group.complete = not len(wanted.payer)
+                events = 0 if group.complete else _events(group.totals, wanted)
+                if 0 < events <= room:
+                    room -= events
+                    wanting.append((group, wanted))
+            if wanting:
+                days = Wanted(*(np.concatenate([wanted[i] for _, wanted in wanting]) for i in (0, 1)))
+                read = read_crossings(self.reading, days)
+                for group, _ in wanting:
+                    group.crossings = group.crossings.plus(totals_of(read, group.numbers))
+            groups = [group for group, _ in wanting]
+
+    def _group(self, group: "_Group") -> Iterator[PricedLines]:
         """The lines of accounts that share terms, or of their halves where that is too much or goes wrong."""
+        numbers = group.numbers
         try:
-            lines = self._lines(numbers, totals, terms)
+            lines = self._lines(group)
         except (*ACCOUNT_FAULTS, _TooManyError) as fault:
             if len(numbers) == 1:
                 self.failed[numbers[0]] = f"{type(fault).__name__}: {fault}"
@@ -146,18 +174,30 @@ class Pricer:
             return
         middle = len(numbers) // 2
         for half in (numbers[:middle], numbers[middle:]):
-            yield from self._group(half, totals_of(totals, half), terms)
+            yield from self._group(_Group(half, totals_of(group.totals, half), group.terms))
 
-    def _lines(self, numbers: Sequence[int], totals: Totals, terms: Terms) -> PricedLines:
+    def _lines(self, group: "_Group") -> PricedLines:
         """The lines, after reading the events of crossing days. Raises _TooManyError where one reading has too many."""
-        crossings = no_totals()
-        while len((wanted := crossing_days(totals, crossings, terms)).payer):
-            days = _days(wanted.payer, wanted.day)
-            events = int(totals.events[np.isin(_days(totals.payer, totals.day), days)].sum())
-            if events > ORDERED_EVENTS and len(numbers) > 1:
+        totals, crossings, terms = group.totals, group.crossings, group.terms
+        while not group.complete:
+            wanted = crossing_days(totals, crossings, terms)
+            if not len(wanted.payer):
+                break
+            if _events(totals, wanted) > ORDERED_EVENTS and len(group.numbers) > 1:
                 raise _TooManyError
             crossings = crossings.plus(read_crossings(self.reading, wanted))
-        return price(totals, crossings, terms, payers=numbers)
+        return price(totals, crossings, terms, payers=group.numbers)
+
+
+@dataclass(slots=True)
+class _Group:
+    """Accounts that share terms, and the events of crossing days that are read so far; `complete`: those are all."""
+
+    numbers: Sequence[int]
+    totals: Totals
+    terms: Terms
+    crossings: Totals = field(default_factory=no_totals)
+    complete: bool = False
 
 
 def payers_and_prices(totals: Totals) -> Iterator[tuple[int, int]]:
@@ -170,6 +210,12 @@ def totals_of(totals: Totals, numbers: Sequence[int]) -> Totals:
     """The totals of some payers."""
     wanted = np.isin(totals.payer, np.array(numbers, dtype=np.int64))
     return totals if wanted.all() else totals.take(wanted)
+
+
+def _events(totals: Totals, wanted: Wanted) -> int:
+    """How many events the totals of some days have."""
+    days = _days(wanted.payer, wanted.day)
+    return int(totals.events[np.isin(_days(totals.payer, totals.day), days)].sum())
 
 
 def _days(payer: NDArray[np.int64], day: NDArray[np.int32]) -> NDArray[np.int64]:

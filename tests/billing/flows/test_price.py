@@ -1,12 +1,17 @@
 """Pricing from the store: groups that share terms, what breaks alone, crossing days read no more than needed."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from billing.flows.price import Pricer, payers_and_prices, totals_of
 from billing.payers import payers_of
 from billing.store.accounts import read_accounts
 from billing.store.engine import Connection, snapshot
+from billing.store.queries.pricing import read_crossings
 from rates.lines import PricedLines
+from rates.pricing import Wanted
 from rates.usage import Totals
 from tests.invoicing import CLOSED, card, traffic
 from tests.shop import OCTOBER, Shop, call, products
@@ -70,6 +75,30 @@ def test_too_many_ordered_events_for_one_reading_are_read_in_halves(
         halves = list(work.price(numbers, totals))
     assert len(halves) > len(whole)
     assert bills(whole) == bills(halves)
+
+
+def test_the_crossing_days_of_all_groups_are_read_at_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"acct-{number}" for number in range(4)]
+    for name in names:
+        shop.publish(replace(card(), id=name))
+        shop.admit(name, cards=(name,))
+    shop.post(*traffic(4, 400), at=CLOSED)
+    readings: list[int] = []
+
+    def noted(connection: Connection, wanted: Wanted) -> Totals:
+        readings.append(len(np.unique(wanted.payer)))
+        return read_crossings(connection, wanted)
+
+    monkeypatch.setattr("billing.flows.price.read_crossings", noted)
+    with snapshot(shop.engine) as connection:
+        work = pricer(connection)
+        numbers = sorted(work.payers)
+        together = list(work.price(numbers, work.read(numbers)))
+        assert (4, [4]) == (len(together), readings[:1])
+        at_once = len(readings)
+        alone = [work.price_one(number, work.read([number])) for number in numbers]
+        assert at_once < len(readings) - at_once
+    assert bills(together) == bills(alone)
 
 
 def test_what_breaks_for_one_account_breaks_for_that_account_only(stocked: Shop) -> None:
