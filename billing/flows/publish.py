@@ -1,9 +1,9 @@
 """Publish cards, accounts and contracts: dated, never edited, and never under usage that was rated already."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from itertools import chain
 
@@ -21,7 +21,7 @@ from billing.store.ratebooks import (
     raise_book_version,
     read_card_versions,
 )
-from billing.store.totals import last_days_rated, was_rated_since
+from billing.store.totals import Stretch, last_days_rated, last_rated
 from rates.cards import Card, identity
 from rates.compiled.cards import CardTable, compile_card
 from rates.errors import Fault
@@ -55,9 +55,9 @@ def publish(
 ) -> Published:
     """Publish a checked card. The same content again changes nothing. `kept`: where compiled cards are kept.
 
-    Raises CardTooWideError for a card whose conditions no table can hold, PublicationBackdatedError where the card has
-    rated usage from `effective_from` on, and PublicationConflictError for another currency than before or a second
-    version from the same instant.
+    Raises CardTooWideError for a card whose conditions no table can hold, PublicationBackdatedError where usage
+    from `effective_from` on has been rated, by whichever card, of an account whose contract names this one, and
+    PublicationConflictError for another currency than before or a second version from the same instant.
     """
     content = identity(card)
     prices = price_list(card, products)
@@ -155,14 +155,34 @@ def _check_card(connection: Connection, card: Card, versions: Sequence[CardVersi
                 value=card.effective_from.isoformat(),
                 remedy="publish the change from a later instant",
             )
-    blocks = [(version.price_base, version.price_base + version.prices) for version in versions]
-    if was_rated_since(connection, card.effective_from, blocks):
+    if versions:  # no contract names a card before it is published
+        _check_nothing_rated(connection, card)
+
+
+def _check_nothing_rated(connection: Connection, card: Card) -> None:
+    """Refuse a version that would have rated usage, by whichever card that was rated instead."""
+    stored = read_accounts(connection)
+    found = last_rated(connection, list(_under(card.id, card.effective_from, stored)))
+    if found is not None:
+        number, day = found
+        account = next(name for name, each in stored.numbers.items() if each == number)
         raise PublicationBackdatedError(
-            "the card has rated usage from this instant on",
-            place=place,
+            f"usage of {account}, whose contract names the card, has been rated up to {day}",
+            place=f"card {card.id}",
             value=card.effective_from.isoformat(),
-            remedy="publish it from a later instant",
+            remedy=f"publish it from a later instant, such as {day + timedelta(days=1)}T00:00:00Z",
         )
+
+
+def _under(card_id: str, since: datetime, stored: Accounts) -> Iterator[Stretch]:
+    """The usage from an instant on that contracts which name a card rate: of all whom the same account pays for."""
+    for name, contracts in stored.contracts.items():
+        payer = payer_of(name, stored.accounts)
+        ends = [*(following.effective_from for following in contracts[1:]), date.max]
+        for contract, end in zip(contracts, ends, strict=True):
+            if payer is not None and card_id in contract.cards and end > since.astimezone(UTC).date():
+                begins = datetime.combine(contract.effective_from, time(), UTC)
+                yield Stretch(stored.numbers[payer.id], max(since, begins), end)
 
 
 def _contract_faults(contracts: Sequence[Contract], stored: Accounts, cards: Sequence[CardVersion]) -> list[Fault]:
@@ -188,7 +208,9 @@ def _contract_faults(contracts: Sequence[Contract], stored: Accounts, cards: Seq
 
 
 def _check_contracts(connection: Connection, contracts: Sequence[Contract], stored: Accounts) -> None:
-    rated = last_days_rated(connection, min(contract.effective_from for contract in contracts))
+    paying = {payer.id for each in contracts if (payer := payer_of(each.account, stored.accounts)) is not None}
+    numbers_paying = [stored.numbers[name] for name in sorted(paying)]
+    rated = last_days_rated(connection, min(contract.effective_from for contract in contracts), numbers_paying)
     below = defaultdict[str, list[str]](list)
     for name in stored.accounts:
         payer = payer_of(name, stored.accounts)

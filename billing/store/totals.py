@@ -1,7 +1,8 @@
 """Usage totals: integers by payer, account, price, country and day, and the changes that are not in them yet."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
 
 import numpy as np
 from psycopg import sql
@@ -76,37 +77,76 @@ def totals_from(columns: Mapping[str, Int64s]) -> Totals:
     )
 
 
-def last_days_rated(connection: Connection, since: date) -> dict[int, date]:
+class Stretch(NamedTuple):
+    """Usage of a payer from an instant on, and before a day."""
+
+    payer: int
+    since: datetime
+    until: date
+
+
+def last_days_rated(connection: Connection, since: date, payers: Sequence[int]) -> dict[int, date]:
     """The last day from `since` on of which usage of an account has been rated, by the numbers of the accounts."""
-    rows = connection.execute(
-        "SELECT account_id, max(day) FROM (SELECT account_id, day FROM usage_totals WHERE day >= %(since)s"
-        " UNION ALL SELECT account_id, day FROM unfolded WHERE day >= %(since)s) AS rated GROUP BY account_id",
-        {"since": since},
-    )
+    rows = connection.execute(_LAST_DAYS, {"since": since, "payers": list(payers)})
     return dict(rows.fetchall())
 
 
-def was_rated_since(connection: Connection, instant: datetime, blocks: Sequence[tuple[int, int]]) -> bool:
-    """Whether usage at or after an instant has been rated at a price of these blocks of price ids."""
-    day = instant.astimezone(UTC).date()
-    values = {"first": [a for a, _ in blocks], "end": [b for _, b in blocks], "day": day, "instant": instant}
-    for query in (_RATED_ON_LATER_DAYS, _RATED_ON_THE_DAY):
-        if connection.execute(query, values).fetchone() is not None:
-            return True
-    return False
+def last_rated(connection: Connection, stretches: Sequence[Stretch]) -> tuple[int, date] | None:
+    """The last day of which usage within any of the stretches has been rated, and a payer that has it.
+
+    The first day of a stretch counts from its instant on, the other ones as a whole.
+    """
+    whole = [_first_whole_day(each.since) for each in stretches]
+    values: dict[str, object] = {
+        "payers": [each.payer for each in stretches],
+        "since": whole,
+        "until": [each.until for each in stretches],
+    }
+    found = connection.execute(_RATED_ON_WHOLE_DAYS, values).fetchone()
+    if found is not None:
+        return int(found[0]), found[1]
+    begun = [each for each, day in zip(stretches, whole, strict=True) if each.since.astimezone(UTC).date() < day]
+    values = {"payers": [each.payer for each in begun], "since": [each.since for each in begun]}
+    found = connection.execute(_RATED_ON_FIRST_DAYS, values).fetchone() if begun else None
+    return (int(found[0]), found[1]) if found is not None else None
 
 
-_RATED_ON_LATER_DAYS = """
-SELECT 1 FROM (SELECT day, price_id FROM usage_totals UNION ALL SELECT day, price_id FROM unfolded) AS rated
-JOIN unnest(%(first)s::integer[], %(end)s::integer[]) AS block (first, until)
-    ON price_id >= block.first AND price_id < block.until
-WHERE day > %(day)s LIMIT 1
+def _first_whole_day(instant: datetime) -> date:
+    instant = instant.astimezone(UTC)
+    return instant.date() if instant.time() == time() else instant.date() + timedelta(days=1)
+
+
+_LAST_DAYS = """
+SELECT account_id, max(day) FROM (
+    SELECT account_id, day FROM usage_totals WHERE payer_id = ANY(%(payers)s) AND day >= %(since)s
+    UNION ALL SELECT account_id, day FROM unfolded WHERE payer_id = ANY(%(payers)s) AND day >= %(since)s
+) AS rated GROUP BY account_id
 """
-_RATED_ON_THE_DAY = """
-SELECT 1 FROM (
-    SELECT occurred_at, price_id FROM events UNION ALL SELECT occurred_at, price_id FROM event_elements
-) AS rated
-JOIN unnest(%(first)s::integer[], %(end)s::integer[]) AS block (first, until)
-    ON price_id >= block.first AND price_id < block.until
-WHERE occurred_at >= %(instant)s AND occurred_at < (%(day)s::date + 1)::timestamp AT TIME ZONE 'UTC' LIMIT 1
+
+# A probe of the primary key for each stretch, and one pass over the changes that nobody has folded yet.
+_RATED_ON_WHOLE_DAYS = """
+WITH stretch AS (
+    SELECT * FROM unnest(%(payers)s::integer[], %(since)s::date[], %(until)s::date[])
+        AS stretch (payer_id, since, until)
+)
+SELECT payer_id, day FROM (
+    SELECT stretch.payer_id, found.day FROM stretch CROSS JOIN LATERAL (
+        SELECT day FROM usage_totals
+        WHERE usage_totals.payer_id = stretch.payer_id AND day >= since AND day < until
+        ORDER BY day DESC LIMIT 1
+    ) AS found
+    UNION ALL SELECT payer_id, day FROM unfolded JOIN stretch USING (payer_id) WHERE day >= since AND day < until
+) AS rated ORDER BY day DESC, payer_id LIMIT 1
+"""
+_RATED_ON_FIRST_DAYS = """
+SELECT stretch.payer_id, (since AT TIME ZONE 'UTC')::date
+FROM unnest(%(payers)s::integer[], %(since)s::timestamptz[]) AS stretch (payer_id, since)
+CROSS JOIN LATERAL (
+    (SELECT FROM events WHERE events.payer_id = stretch.payer_id AND price_id IS NOT NULL
+        AND occurred_at >= since AND occurred_at < (date_trunc('day', since, 'UTC') + interval '1 day') LIMIT 1)
+    UNION ALL
+    (SELECT FROM event_elements WHERE event_elements.payer_id = stretch.payer_id
+        AND occurred_at >= since AND occurred_at < (date_trunc('day', since, 'UTC') + interval '1 day') LIMIT 1)
+) AS found
+ORDER BY payer_id LIMIT 1
 """

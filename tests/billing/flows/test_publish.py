@@ -8,10 +8,13 @@ import pytest
 
 from billing.contracts import Contract
 from billing.errors import InputFaultyError, PublicationBackdatedError, PublicationConflictError
+from billing.flows.fold import fold
 from billing.flows.publish import Status, add_accounts, add_contracts, publish
+from billing.flows.release import release
 from billing.store.engine import snapshot, transaction
-from billing.store.ratebooks import book_version, read_card, read_card_versions
-from rates.cardfile import card_from_table
+from billing.store.ratebooks import book_version, read_card_versions
+from billing.store.ratebooks import read_card as read_published
+from rates.cardfile import card_from_table, read_card
 from rates.cards import identity
 from rates.compiled.shapes import CardTooWideError
 from rates.products import read_product
@@ -58,7 +61,7 @@ def test_a_card_that_is_read_back_is_the_card_that_was_published(shop: Shop) -> 
     shop.publish(published)
     with snapshot(shop.engine) as connection:
         (stored,) = read_card_versions(connection, "list")
-        back = read_card(connection, stored, products())
+        back = read_published(connection, stored, products())
     assert identity(published) == identity(back) == stored.hash
     assert published.rows["row"].to_pylist() == back.rows["row"].to_pylist()
 
@@ -81,6 +84,71 @@ def test_a_version_from_before_usage_that_its_card_has_rated_is_refused(shop: Sh
         with pytest.raises(PublicationBackdatedError):
             shop.publish(backdated)
     assert Status.PUBLISHED == shop.publish(replace(late, effective_from=datetime(2026, 10, 5, 13, tzinfo=UTC))).status
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_a_version_from_before_usage_that_another_card_of_the_contract_has_rated_is_refused(
+    shop: Shop, *, folded: bool
+) -> None:
+    """Drawn again or explained, the usage would have another price than the one it was rated at."""
+    shop.publish()
+    shop.publish(card("voice.outbound,33,minute,60/60,0.05", id_="deal"))
+    shop.admit("acme", cards=("deal", "list"))
+    shop.post(call(1, occurred_at="2026-10-05T12:00:00Z"))
+    if folded:
+        fold(shop.engine)
+    late = card(DEAR, since="2026-10-06", id_="deal")
+    backdated = replace(late, effective_from=datetime(2026, 10, 4, 12, tzinfo=UTC))
+    with pytest.raises(PublicationBackdatedError, match=r"acme.* up to 2026-10-05.* such as 2026-10-06T00:00:00Z"):
+        shop.publish(backdated)
+    for hour in (0, 12):
+        with pytest.raises(PublicationBackdatedError, match="acme"):
+            shop.publish(replace(late, effective_from=datetime(2026, 10, 5, hour, tzinfo=UTC)))
+    assert Status.PUBLISHED == shop.publish(replace(late, effective_from=datetime(2026, 10, 5, 13, tzinfo=UTC))).status
+
+
+def test_what_a_contract_with_the_card_does_not_cover_stands_in_no_way(shop: Shop) -> None:
+    shop.publish()
+    shop.publish(card("voice.outbound,33,minute,60/60,0.05", id_="deal"))
+    shop.admit("acme", cards=("deal", "list"))
+    shop.admit("acme", cards=("list",), since=date(2026, 10, 5))
+    shop.admit("acme", cards=("list", "deal"), since=date(2026, 10, 8))
+    shop.admit("other")
+    shop.post(
+        call(1, occurred_at="2026-10-02T12:00:00Z"),
+        call(2, occurred_at="2026-10-05T00:00:00Z"),
+        call(3, occurred_at="2026-10-07T23:59:59Z"),
+        call(4, account="other", occurred_at="2026-10-09T00:00:00Z"),
+    )
+    since = datetime(2026, 10, 2, 13, tzinfo=UTC)
+    assert Status.PUBLISHED == shop.publish(replace(card(DEAR, id_="deal"), effective_from=since)).status
+    shop.post(call(5, occurred_at="2026-10-08T00:00:00Z"))
+    with pytest.raises(PublicationBackdatedError, match="up to 2026-10-08"):
+        shop.publish(card(DEAR, since="2026-10-07", id_="deal"))
+
+
+def test_a_fee_alone_is_usage_that_was_rated(shop: Shop) -> None:
+    failed = "product,element,unit,price\nsms.outbound,failed_fee,event,0.001\n"
+    head = 'id = "list"\ncurrency = "USD"\neffective_from = 2026-10-01T00:00:00Z\nrates = "rates.csv"\n'
+    rates = failed.replace("sms.outbound,", "sms.outbound,usage,segment,0.01\nsms.outbound,", 1)
+    found, faults = read_card(head, {"rates.csv": rates.encode()}, products())
+    assert found is not None, faults
+    shop.publish(found)
+    shop.admit("acme")
+    message = {"product": "sms.outbound", "duration_seconds": None, "segments": 1, "status": "failed"}
+    assert ["accepted"] == outcomes(shop.post(call(1, **message, occurred_at="2026-10-05T12:00:00Z")))
+    assert [(None,)] == shop.rows("SELECT price_id FROM events")
+    with pytest.raises(PublicationBackdatedError):
+        shop.publish(replace(found, effective_from=datetime(2026, 10, 5, 12, tzinfo=UTC)))
+
+
+def test_usage_that_waits_for_a_price_lets_the_card_begin_before_it_and_is_then_let_out(shop: Shop) -> None:
+    shop.publish(card("voice.outbound,33,minute,60/60,0.05"))
+    shop.admit("acme")
+    assert ["quarantined"] == outcomes(shop.post(call(1, occurred_at="2026-10-05T12:00:00Z")))
+    assert Status.PUBLISHED == shop.publish(card(DEAR, since="2026-10-04")).status
+    assert 1 == sum(release(shop.engine, products(), at=AT, actor="finance").released.values())
+    assert [(1, 120)] == [row[5:] for row in shop.totals()]
 
 
 def test_a_card_that_has_rated_nothing_since_may_begin_in_the_past(shop: Shop) -> None:
