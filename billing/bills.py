@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from billing.accounts import Account, AccountId
 from billing.assignment import Assignment, assignment
-from billing.contracts import Contract, unpaid
+from billing.contracts import Contract, Counting, counted_together, counter_faults, unpaid
 from billing.errors import InputFaultyError
 from billing.invoices import InvoiceLine, lines_by_payer, total_minor
 from billing.payers import payers_of, versions_in
@@ -95,7 +95,14 @@ class Bills:
 
 def faults_of(deal: Arrangement) -> list[Fault]:
     """Where the parts of an arrangement, each right by itself, do not fit together."""
-    return unpaid(chain.from_iterable((deal.contracts or {}).values()), deal.accounts or {})
+    versions: dict[str, list[Counting]] = {}
+    for card in deal.cards:
+        versions.setdefault(card.id, []).append((card.version, card.schedules))
+    if deal.contracts is None:
+        return counter_faults([tuple(versions)], versions)
+    groups = set().union(*map(counted_together, deal.contracts.values()))
+    strangers = unpaid(chain.from_iterable(deal.contracts.values()), deal.accounts or {})
+    return [*strangers, *counter_faults(groups, versions)]
 
 
 def bill(payloads: Sequence[bytes], deal: Arrangement, period: Period, *, source: str | None = None) -> Bills:
@@ -104,7 +111,7 @@ def bill(payloads: Sequence[bytes], deal: Arrangement, period: Period, *, source
     Raises InputFaultyError for an arrangement whose parts do not fit together.
     """
     if faults := faults_of(deal):
-        raise InputFaultyError(faults, place="contracts")
+        raise InputFaultyError(faults, place="cards and contracts")
     parsed = parse(payloads, source=source, products=deal.products, at=period.closes + _LATER)
     first, duplicates, conflicts = _settled(parsed.usage)
     usage = parsed.usage.take(first[_within(parsed.usage.occurred_at[first], period)])

@@ -3,10 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import chain
 
 from billing.accounts import Account, payer_of
 from rates.errors import Fault
 from rates.reading import Reader
+from rates.tiers import Schedule, axis_faults
+
+Counting = tuple[str, Mapping[str, Schedule]]
+"""A card version by its name, and its schedules."""
 
 NOT_RATED = ("discounts", "commitment", "credits", "support", "resells")
 """Terms of FORMATS 3 that this version does not bill by. Dropping them silently would bill too much or too little."""
@@ -55,6 +60,24 @@ def contract_of(
     """What rates an account's usage of a day: the contract of whoever pays for it; None where there is none."""
     payer = payer_of(account_id, accounts)
     return in_force(contracts.get(payer.id, ()), day) if payer is not None else None
+
+
+def counter_faults(groups: Iterable[tuple[str, ...]], cards: Mapping[str, Sequence[Counting]]) -> list[Fault]:
+    """Where cards that are `counted_together` disagree on what a schedule counts. `cards`: all versions, by card id."""
+    books = (chain.from_iterable(cards.get(name, ()) for name in group) for group in sorted(groups))
+    return list(dict.fromkeys(chain.from_iterable(map(axis_faults, books))))
+
+
+def counted_together(contracts: Sequence[Contract]) -> set[tuple[str, ...]]:
+    """The cards that rate one account in one month, by whichever of its contracts: its counters run on over them."""
+    groups = set[tuple[str, ...]]()
+    for contract in contracts:
+        first = contract.effective_from.replace(day=1)
+        same = [each for each in contracts if each.effective_from.replace(day=1) == first]
+        before = in_force(contracts, first)
+        cards = chain.from_iterable(each.cards for each in ([before] if before else []) + same)
+        groups.add(tuple(dict.fromkeys(cards)))
+    return groups
 
 
 def unpaid(contracts: Iterable[Contract], accounts: Mapping[str, Account]) -> list[Fault]:

@@ -233,7 +233,8 @@ def read_card(raw: Raw, products: Mapping[str, Product]) -> CardVersion:
 
 
 def _read_fill(raw: Raw, place: str) -> Fill:
-    fill = tuple({key: words(one[key]) for key in one} for one in given.tables(raw, "fill"))
+    selectors = [{key: words(one[key]) for key in sorted(one)} for one in given.tables(raw, "fill")]
+    fill = tuple({str(one): one for one in sorted(selectors, key=str)}.values())  # a set: cards may order it otherwise
     if not fill or not all(key in _SELECTABLE for one in fill for key in one):
         raise CardFaultError(place, f"fill must select by {', '.join(_SELECTABLE)}")
     return fill

@@ -124,6 +124,14 @@ def with_head(toml_text: str, rows: pa.Table, products: Mapping[str, Product]) -
     return replace(head, rows=rows)
 
 
+def schedules_of(toml_text: str) -> dict[str, Schedule]:
+    """The schedules of a head that `write_card` wrote, alone."""
+    if "[tiers." not in toml_text:  # of most cards, and there may be one for each account
+        return {}
+    tables = Reader(place="card.toml: ", table=tomllib.loads(toml_text), faults=[]).below("tiers")
+    return {name: read_schedule(tables.below(name), name) for name in tables.table}
+
+
 def columns_of(products: Mapping[str, Product]) -> frozenset[str]:
     """The keys that a rate may have: those of the format, and the dimensions that products declare."""
     declared = {name for product in products.values() for name in product.dimensions}

@@ -5,6 +5,7 @@ tier). Positions and bounds are integers of the counter: base units, or events. 
 `[500]` the 500th unit is in tier 1 and the 501st in tier 2, so tier k holds the positions `(bounds[k-1], bounds[k]]`.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -18,6 +19,9 @@ from rates.money import exact
 from rates.reading import Reader
 
 Int64s = NDArray[np.int64]
+
+AXIS = ("unit", "measure", "scope", "fill")
+"""What decides which counter a schedule has, and where it stands."""
 
 _WHOLE_PERCENT = 100
 
@@ -91,7 +95,7 @@ class Schedule:
 
     @property
     def axis(self) -> tuple[object, ...]:
-        """What all cards of a book that define this name must agree on: unit, measure, scope and fill."""
+        """What all cards of a book that define this name must agree on, in the order of `AXIS`."""
         return (self.unit, self.measure, self.scope, frozenset(self.fill))
 
     def bounds(self, unit_size: int) -> Int64s:
@@ -115,6 +119,24 @@ class Pool:
     unit: str
     scope: Scope
     fill: tuple[Selector, ...]
+
+
+def axis_faults(cards: Iterable[tuple[str, Mapping[str, Schedule]]]) -> list[Fault]:
+    """Where cards that rate one account, by their names and schedules, count otherwise under the same name.
+
+    They share the counter of that name; the first card that states it is taken at its word.
+    """
+    first: dict[str, tuple[str, Schedule]] = {}
+    faults = []
+    for card, schedules in cards:
+        for name, schedule in schedules.items():
+            other, stated = first.setdefault(name, (card, schedule))
+            pairs = zip(AXIS, schedule.axis, stated.axis, strict=True)
+            if differ := [key for key, here, there in pairs if here != there]:
+                problem = f"counts otherwise than in card {other}, in {', '.join(differ)}"
+                remedy = "cards that share a schedule name share its counter: let them agree, or take another name"
+                faults.append(Fault(place=f"card {card}: tiers.{name}", value="", problem=problem, remedy=remedy))
+    return faults
 
 
 def whole(quantity: Decimal, unit_size: int) -> int:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from itertools import chain
 
 from billing.accounts import Account, check_tree, payer_of
-from billing.contracts import Contract, unpaid
+from billing.contracts import Contract, Counting, counted_together, counter_faults, unpaid
 from billing.errors import InputFaultyError, PublicationBackdatedError, PublicationConflictError
 from billing.store.accounts import Accounts, insert_accounts, insert_contracts, read_accounts, update_accounts
 from billing.store.audit import record
@@ -22,7 +22,8 @@ from billing.store.ratebooks import (
     read_card_versions,
 )
 from billing.store.totals import Stretch, last_days_rated, last_rated
-from rates.cards import Card, identity
+from rates.cardfile import schedules_of
+from rates.cards import Card, identity, instant
 from rates.compiled.cards import CardTable, compile_card
 from rates.errors import Fault
 from rates.prices import price_list
@@ -56,8 +57,9 @@ def publish(
     """Publish a checked card. The same content again changes nothing. `kept`: where compiled cards are kept.
 
     Raises CardTooWideError for a card whose conditions no table can hold, PublicationBackdatedError where usage
-    from `effective_from` on has been rated, by whichever card, of an account whose contract names this one, and
-    PublicationConflictError for another currency than before or a second version from the same instant.
+    from `effective_from` on has been rated, by whichever card, of an account whose contract names this one,
+    PublicationConflictError for another currency than before or a second version from the same instant, and
+    InputFaultyError for a schedule that counts otherwise than in another version, or in a card beside it in a contract.
     """
     content = identity(card)
     prices = price_list(card, products)
@@ -70,6 +72,7 @@ def publish(
         if same is not None:
             return Published(status=Status.UNCHANGED, version=same)
         _check_card(connection, card, versions)
+        _check_counters(connection, card)
         version = insert_card(connection, card, content, prices, at=at, actor=actor)
         raise_book_version(connection)
         details = {"hash": content.hex(), "rates": version.rates, "prices": version.prices}
@@ -118,7 +121,8 @@ def add_contracts(engine: Engine, contracts: Sequence[Contract], *, at: datetime
         changed = [c for c in dict.fromkeys(contracts) if c not in stored.contracts.get(c.account, ())]
         if not changed:
             return Status.UNCHANGED
-        faults = _contract_faults(changed, stored, read_card_versions(connection))
+        cards = read_card_versions(connection)
+        faults = [*_contract_faults(changed, stored, cards), *_agreement_faults(changed, stored, cards)]
         if faults:
             raise InputFaultyError(faults, place="contracts")
         _check_contracts(connection, changed, stored)
@@ -183,6 +187,33 @@ def _under(card_id: str, since: datetime, stored: Accounts) -> Iterator[Stretch]
             if payer is not None and card_id in contract.cards and end > since.astimezone(UTC).date():
                 begins = datetime.combine(contract.effective_from, time(), UTC)
                 yield Stretch(stored.numbers[payer.id], max(since, begins), end)
+
+
+def _check_counters(connection: Connection, card: Card) -> None:
+    if not card.schedules:
+        return
+    contracts = read_accounts(connection).contracts.values()
+    groups = {group for each in contracts for group in counted_together(each) if card.id in group}
+    versions = _counting(read_card_versions(connection))
+    versions.setdefault(card.id, []).append((card.version, card.schedules))
+    if faults := counter_faults([(card.id,), *groups], versions):
+        raise InputFaultyError(faults, place=f"card {card.version}")
+
+
+def _agreement_faults(contracts: Sequence[Contract], stored: Accounts, cards: Sequence[CardVersion]) -> list[Fault]:
+    after: dict[str, list[Contract]] = {}
+    for contract in contracts:
+        after.setdefault(contract.account, [*stored.contracts.get(contract.account, ())]).append(contract)
+    groups = set().union(*map(counted_together, after.values()))
+    return counter_faults(groups, _counting(cards))
+
+
+def _counting(cards: Sequence[CardVersion]) -> dict[str, list[Counting]]:
+    versions: dict[str, list[Counting]] = {}
+    for card in cards:
+        name = f"{card.card_id}@{instant(card.effective_from)}"
+        versions.setdefault(card.card_id, []).append((name, schedules_of(card.head)))
+    return versions
 
 
 def _contract_faults(contracts: Sequence[Contract], stored: Accounts, cards: Sequence[CardVersion]) -> list[Fault]:

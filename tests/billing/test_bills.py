@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -133,3 +134,19 @@ def test_a_contract_of_an_account_that_does_not_pay_is_refused_and_says_who_pays
     deal = Arrangement(cards=[card()], products=products(), accounts=accounts, contracts=contracts)
     with pytest.raises(InputFaultyError, match="usage of a-sub is paid by a; give a the contract"):
         billed([], deal)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_cards_that_count_otherwise_under_one_name_do_not_rate_one_account(shared: bool) -> None:  # noqa: FBT001
+    other = card(CARD.replace('"list"', '"other"').replace('"voice.outbound"}]', '"voice.*"}]'))
+    named = {"a": ("list", "other"), "b": ("list",)} if shared else {"a": ("list",), "b": ("other",)}
+    contracts = {
+        name: [Contract(account=name, effective_from=OCTOBER.start, cards=cards)] for name, cards in named.items()
+    }
+    deal = Arrangement(cards=[card(), other], products=products(), contracts=contracts)
+    if not shared:
+        assert 2 == len(billed([call(0), call(3, account="b")], deal).bills)
+        return
+    for refused in (deal, replace(deal, contracts=None)):
+        with pytest.raises(InputFaultyError, match=r"card other@.*: tiers\.voice: counts otherwise than in card list@"):
+            billed([], refused)

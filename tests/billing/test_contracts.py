@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 
 from billing.accounts import Account, AccountId
 from billing.assignment import NOBODY, BookName, assignment
-from billing.contracts import NOT_RATED, Contract, contract_of, in_force, read_contract, unpaid
+from billing.contracts import NOT_RATED, Contract, contract_of, counted_together, in_force, read_contract, unpaid
 from rates.usage import encode
 
 TABLE: dict[str, object] = {"account": "acme", "effective_from": date(2026, 10, 1), "cards": ["special", "list"]}
@@ -105,3 +106,16 @@ def test_accounts_with_equal_contracts_share_a_book() -> None:
     many = {f"a{i}": Account(id=AccountId(f"a{i}"), currency="USD" if i % 2 else "EUR") for i in range(10)}
     contracts = {name: [contract(name, 1, "list")] for name in many}
     assert 2 == len(assignment(many, contracts, {name: i for i, name in enumerate(many)}).books)
+
+
+def test_the_cards_of_contracts_that_hold_in_one_month_are_counted_together() -> None:
+    """A counter begins anew with the month: what another contract said before the first of it is over."""
+    october, november = (
+        contract("acme", 1, "a", "b"),
+        Contract(account="acme", effective_from=date(2026, 11, 1), cards=("c",)),
+    )
+    assert {("a", "b"), ("c",)} == counted_together([october, november])
+    later = replace(november, effective_from=date(2026, 11, 2))
+    assert {("a", "b"), ("a", "b", "c")} == counted_together([october, later])
+    assert {("a", "b", "d"), ("d", "c")} == counted_together([october, contract("acme", 20, "d"), later])
+    assert set() == counted_together([])

@@ -760,6 +760,12 @@ def test_cards_of_a_book_that_count_differently_under_one_name_are_a_fault() -> 
     special = tiered(["6"], ["9", "8"], {"scope": "account"}) | {"id": "special"}
     with pytest.raises(CardFaultError, match="counts otherwise"):
         rate([call()], special, tiered(["5"], ["3", "1"]), contracts=contracts)
+    fill = [{"product": ["voice.outbound"]}, {"product": ["sms.outbound"]}]
+    cards = [
+        tiered(["5"], ["3", "1"], {"fill": each}) | {"id": id_}
+        for id_, each in zip(["list", "special"], [fill, fill[::-1]], strict=True)
+    ]
+    assert rate([call()], *cards, contracts=contracts)["accounts"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import random
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rates.cardfile import card_from_table, read_card, write_card
+from rates.cardfile import card_from_table, read_card, schedules_of, write_card, write_head
 from rates.cards import Card, column, identity
 from rates.products import Product, read_product
 from rates.tiers import Mode
@@ -614,3 +615,11 @@ def test_a_table_inside_another_document_is_read_with_its_own_place() -> None:
         {**table, "effective_from": datetime(2026, 10, 1, tzinfo=UTC)}, {}, PRODUCTS, place="s.toml: card[0]"
     )
     assert ['s.toml: card[0].rate[0].price "x": not a plain decimal'] == [str(f).split(";")[0] for f in faults]
+
+
+def test_the_schedules_of_a_head_are_read_alone() -> None:
+    card, faults = read(HEAD)
+    assert card is not None, faults
+    assert 2 == len(card.schedules)
+    assert card.schedules == schedules_of(write_head(card))
+    assert {} == schedules_of(write_head(replace(card, schedules={})))

@@ -13,6 +13,7 @@ from rates.tiers import (
     Schedule,
     Scope,
     Selector,
+    axis_faults,
     read_pool,
     read_schedule,
     selected,
@@ -152,3 +153,36 @@ def test_cards_agree_on_a_counter_by_its_axis_not_by_its_bounds() -> None:
     assert one.axis == other.axis
     assert one.axis != schedule(TIERS.replace('"account"', '"billing_account"'))[0].axis
     assert one.axis != schedule(TIERS.replace('"US"', '"CA"'))[0].axis
+
+
+OTHERWISE: list[tuple[dict[str, object], str]] = [
+    ({"unit": "hour"}, "unit"),
+    ({"measure": "events", "unit": "event"}, "unit, measure"),
+    ({"scope": "account"}, "scope"),
+    ({"fill": [{"product": "voice.*"}]}, "fill"),
+]
+
+
+@pytest.mark.parametrize(("changes", "differs"), OTHERWISE)
+def test_cards_that_count_otherwise_under_one_name_are_told_with_both_and_what_differs(
+    changes: dict[str, object], differs: str
+) -> None:
+    one, other = stated({}), stated(changes)
+    (fault,) = axis_faults([("a", {"voice": one}), ("b", {"voice": other, "x": other})])
+    assert "card b: tiers.voice" == fault.place
+    assert f"counts otherwise than in card a, in {differs}" == fault.problem
+
+
+def test_bounds_mode_prices_and_the_order_of_what_fills_may_differ_between_cards() -> None:
+    fill = [{"product": "voice.outbound"}, {"product": "sms.outbound", "country": "US"}]
+    one = stated({"fill": fill})
+    other = stated({"fill": fill[::-1], "up_to": ["9"], "mode": "volume", "flats": ["1", "2"]})
+    assert [] == axis_faults([("a", {"voice": one}), ("b", {"voice": other}), ("c", {})])
+
+
+def stated(changes: dict[str, object]) -> Schedule:
+    table: dict[str, object] = {"unit": "minute", "up_to": ["5"], "fill": [{"product": "voice.outbound"}], **changes}
+    read = Reader(place="", table=table, faults=[])
+    found = read_schedule(read, "voice")
+    assert [] == read.faults
+    return found

@@ -15,11 +15,12 @@ from billing.store.engine import snapshot, transaction
 from billing.store.ratebooks import book_version, read_card_versions
 from billing.store.ratebooks import read_card as read_published
 from rates.cardfile import card_from_table, read_card
-from rates.cards import identity
+from rates.cards import Card, identity
 from rates.compiled.shapes import CardTooWideError
 from rates.products import read_product
 from tests.shop import AT, Shop, account, call, card, outcomes, products
 
+DISAGREES = r"card {}-01T00:00:00Z: tiers\.t: counts otherwise than in card {}-01T00:00:00Z, in fill"
 DEAR = "voice.outbound,44,minute,60/60,0.03"
 
 
@@ -277,3 +278,44 @@ def test_a_card_that_no_table_can_hold_is_refused_and_not_met_by_the_next_import
     with pytest.raises(CardTooWideError):
         publish(shop.engine, found, of, at=AT, actor="finance")
     assert [] == shop.rows("SELECT card_id FROM card_versions")
+
+
+def counting(id_: str, *, since: str = "2026-10-01", product: str = "voice.outbound") -> Card:
+    """A card with a schedule `t` that usage of some products fills."""
+    schedule = {"up_to": ["3"], "unit": "minute", "fill": [{"product": [product]}]}
+    rate = {"product": "voice.outbound", "prefixes": ["44"], "unit": "minute", "increments": "60/60", "tiers": "t"}
+    head = {"id": id_, "currency": "USD", "effective_from": datetime.fromisoformat(f"{since}T00:00:00Z")}
+    table = {**head, "tiers": {"t": schedule}, "rate": [{**rate, "prices": ["0.02", "0.01"]}]}
+    found, faults = card_from_table(table, {}, products())
+    assert found is not None, faults
+    return found
+
+
+def test_a_version_counts_what_the_versions_before_it_count(shop: Shop) -> None:
+    shop.publish(counting("list"))
+    with pytest.raises(InputFaultyError, match=DISAGREES.format("list@2026-11", "list@2026-10")):
+        shop.publish(counting("list", since="2026-11-01", product="voice.*"))
+    assert Status.PUBLISHED == shop.publish(counting("list", since="2026-11-01")).status
+
+
+def test_cards_of_one_contract_count_the_same(shop: Shop) -> None:
+    """Also over two contracts of one month, for the counter runs on; apart from each other they may differ."""
+    shop.publish(counting("list"))
+    shop.publish(counting("other", product="voice.*"))
+    shop.admit("acme")
+    shop.admit("bolt", cards=("other",))
+    for cards, day in ((("list", "other"), date(2026, 11, 1)), (("other",), date(2026, 10, 20))):
+        contract = Contract(account="acme", effective_from=day, cards=cards)
+        with pytest.raises(InputFaultyError, match=DISAGREES.format("other@2026-10", "list@2026-10")):
+            add_contracts(shop.engine, [contract], at=AT, actor="finance")
+    contract = Contract(account="acme", effective_from=date(2026, 11, 1), cards=("other",))
+    assert Status.PUBLISHED == add_contracts(shop.engine, [contract], at=AT, actor="finance")
+
+
+def test_a_card_counts_what_the_cards_beside_it_in_a_contract_count(shop: Shop) -> None:
+    shop.publish(counting("list"))
+    shop.publish(card(id_="special"))
+    shop.admit("acme", cards=("list", "special"))
+    with pytest.raises(InputFaultyError, match=DISAGREES.format("special@2026-11", "list@2026-10")):
+        shop.publish(counting("special", since="2026-11-01", product="voice.*"))
+    assert Status.PUBLISHED == shop.publish(counting("special", since="2026-11-01")).status
