@@ -88,10 +88,14 @@ class Flat(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
 
 
 class Chunk(NamedTuple):
-    """Payloads that are taken in together, and the lines on which they stood in their stream (from 1)."""
+    """Payloads that are taken in together, and the lines on which they stood in their stream (from 1).
+
+    `noun` says what is counted: a line, or the item of an array.
+    """
 
     payloads: Sequence[bytes]
     lines: Sequence[int]
+    noun: str = "line"
 
 
 class Fault(NamedTuple):

@@ -33,21 +33,7 @@ def payloads_in(path: Path) -> list[bytes]:
 
     with opened(path) as stream:
         found = [payload for chunk in read_chunks(stream) for payload in chunk.payloads]
-    if found and found[0].lstrip().startswith(b"["):
-        found = _elements(b"\n".join(found), path)
     return [_with_source(payload) for payload in found]
-
-
-def _elements(text: bytes, path: Path) -> list[bytes]:
-    """The elements of a JSON array, as they were written."""
-    import msgspec
-
-    try:
-        return [bytes(element) for element in msgspec.json.decode(text, type=list[msgspec.Raw])]
-    except msgspec.DecodeError as error:
-        raise FileUnreadableError(
-            f"is not a JSON array: {error}", place=str(path), remedy="write one object a line, or an array of them"
-        ) from error
 
 
 def _with_source(payload: bytes) -> bytes:

@@ -55,7 +55,9 @@ class Summary:
             self.events[outcome, finding.reason] += 1
             self.first.setdefault((outcome, finding.reason), line)
             if len(self.shown) < SHOWN and outcome in {"rejected", "conflict"}:
-                self.shown.append((line, f"line {line}{finding.pointer and ' '}{finding.pointer}: {finding.reason}"))
+                self.shown.append(
+                    (line, f"{chunk.noun} {line}{finding.pointer and ' '}{finding.pointer}: {finding.reason}")
+                )
         for each, count in receipt.counts().items():
             if count > told[each]:
                 self.events[str(each), ""] += count - told[each]
@@ -74,7 +76,9 @@ class Summary:
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="NDJSON, also gzipped; - is standard input.", allow_dash=True)],
+    file: Annotated[
+        Path, typer.Argument(help="NDJSON or a JSON array, also gzipped; - is standard input.", allow_dash=True)
+    ],
     source: Annotated[str, typer.Option(help="The source that the events come from.")],
     rejects: Annotated[Path | None, typer.Option(help="Where to write the lines that were not taken.")] = None,
     dry_run: DryRunOption = False,

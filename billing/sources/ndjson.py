@@ -1,7 +1,7 @@
 """Streams of one JSON object a line, plain or gzipped, cut into chunks; and the file of what was not taken.
 
 Memory is one chunk's, whatever the stream holds: of a line that is too long to be an event, only as much is kept as
-shows that it is.
+shows that it is. A stream that begins with `[` is one JSON array, which is read whole, up to a limit.
 """
 
 import gzip
@@ -9,7 +9,10 @@ import io
 import json
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import BinaryIO, cast
+
+import msgspec
 
 from billing.errors import StreamUnreadableError
 from billing.payloads import LONGEST_LINE, Chunk
@@ -17,22 +20,37 @@ from billing.receipts import Taken
 
 EVENTS_A_CHUNK = 20_000
 BYTES_A_CHUNK = 8 << 20
+LARGEST_ARRAY = 64 << 20
+"""Bytes of a JSON array, which is held in memory; a stream of lines may be of any length."""
 
 _BLOCK = 1 << 18
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 _BLANK = (b"", b"\r")
+_ITEMS = 1000
 
 
 def read_chunks(stream: BinaryIO, *, events: int = EVENTS_A_CHUNK, size: int = BYTES_A_CHUNK) -> Iterator[Chunk]:
     """The payloads of a stream, at most `events` of them or about `size` bytes at a time. Blank lines are skipped.
 
-    Raises StreamUnreadableError where the stream breaks off, after the payloads that were whole.
+    Of a JSON array, each element is a payload, and its place in the array, from 1, stands for its line.
+    Raises StreamUnreadableError where the stream breaks off, after the payloads that were whole, and for an array that
+    is none or too large.
     """
+    blocks = _blocks(stream)
+    begins = next(blocks, b"")
+    is_array = begins.lstrip().startswith(b"[")
+    groups = (_items if is_array else _lines)(chain([begins], blocks))
+    for chunk in _cut(groups, events, size):
+        yield chunk._replace(noun="item") if is_array else chunk
+
+
+def _cut(groups: Iterator[list[bytes]], events: int, size: int) -> Iterator[Chunk]:
+    """What comes, in chunks."""
     waiting: list[bytes] = []
     first, held = 1, 0
     try:
-        for lines in _lines(stream):
+        for lines in groups:
             waiting += lines
             held += sum(map(len, lines))
             while len(waiting) >= events or held >= size:
@@ -73,30 +91,58 @@ def _chunk(lines: list[bytes], first: int) -> Iterator[Chunk]:
         yield Chunk(lines, numbers)
 
 
-def _lines(stream: BinaryIO) -> Iterator[list[bytes]]:
+def _lines(blocks: Iterator[bytes]) -> Iterator[list[bytes]]:
     """Whole lines as they come."""
-    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]
-    source: BinaryIO = buffered
-    if buffered.peek(len(_GZIP)).startswith(_GZIP):
-        source = cast("BinaryIO", gzip.GzipFile(fileobj=buffered))
-    rest, number = b"", 1
-    while block := _read(source, number):
-        if number == 1 and not rest:
-            block = block.removeprefix(_BOM)
+    rest = b""
+    for block in blocks:
         *whole, rest = (rest + block).split(b"\n")
         rest = rest[: LONGEST_LINE + 1]
         yield whole
-        number += len(whole)
     if rest:
         yield [rest]
 
 
-def _read(source: BinaryIO, number: int) -> bytes:
+def _items(blocks: Iterator[bytes]) -> Iterator[list[bytes]]:
+    """The elements of an array as they were written, some at a time."""
+    text = bytearray()
+    for block in blocks:
+        text += block
+        if len(text) > LARGEST_ARRAY:
+            raise StreamUnreadableError(
+                f"a JSON array of more than {LARGEST_ARRAY >> 20} MiB",
+                place="the stream",
+                remedy="write one object a line, without the brackets and commas",
+            )
+    try:
+        items = msgspec.json.decode(text, type=list[msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise StreamUnreadableError(
+            f"begins with [ and is not a JSON array: {error}",
+            place="the stream",
+            remedy="write one object a line, or an array of them",
+        ) from error
+    for start in range(0, len(items), _ITEMS):
+        yield [bytes(item)[: LONGEST_LINE + 1] for item in items[start : start + _ITEMS]]
+
+
+def _blocks(stream: BinaryIO) -> Iterator[bytes]:
+    """A stream as it comes, unpacked, without a byte order mark."""
+    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]
+    source: BinaryIO = buffered
+    if buffered.peek(len(_GZIP)).startswith(_GZIP):
+        source = cast("BinaryIO", gzip.GzipFile(fileobj=buffered))
+    mark, line = _BOM, 1
+    while block := _read(source, line):
+        yield block.removeprefix(mark)
+        mark, line = b"", line + block.count(b"\n")
+
+
+def _read(source: BinaryIO, line: int) -> bytes:
     try:
         return source.read(_BLOCK)
     except (OSError, EOFError, zlib.error) as error:
         raise StreamUnreadableError(
             f"the stream breaks off: {error}",
-            place=f"line {number}",
+            place=f"line {line}",
             remedy="mend it and import it again: what was taken counts once",
         ) from error

@@ -181,3 +181,18 @@ def test_rejects_that_cannot_be_written_stop_the_import_before_it_begins(books: 
 def test_folding_twice_is_nothing_to_do(books: Path, tollbook: Tollbook) -> None:
     imported(tollbook, books / "usage.ndjson")
     assert 3 == tollbook("usage", "fold").code
+
+
+def test_usage_may_be_a_json_array_and_a_bad_item_is_told_by_its_place(books: Path, tollbook: Tollbook) -> None:
+    pretty = json.dumps([json.loads(CALL), json.loads(with_changes(id="c2"))], indent=2)
+    (books / "usage.json").write_text(pretty)
+    for outcome in ("accepted", "duplicate"):
+        code, counts, _ = imported(tollbook, books / "usage.json")
+        assert (0, 2) == (code, counts[outcome])
+    (books / "bad.json").write_text(f"[{CALL}, {with_changes(id='c3', duration_seconds='-61')}]")
+    code, counts, err = imported(tollbook, books / "bad.json")
+    assert (5, 1, 1) == (code, counts["duplicate"], counts["rejected"])
+    assert "item 2 /duration_seconds" in err
+    (books / "bad.json").write_text(f"[{CALL}, ")
+    ran = tollbook("usage", "import", books / "bad.json", "--source", "switch-1")
+    assert (5, True) == (ran.code, "is not a JSON array" in ran.err)

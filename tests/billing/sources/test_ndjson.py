@@ -10,7 +10,7 @@ import pytest
 from billing.errors import StreamUnreadableError
 from billing.payloads import LONGEST_LINE, Chunk
 from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken
-from billing.sources.ndjson import read_chunks, refused_lines
+from billing.sources.ndjson import LARGEST_ARRAY, read_chunks, refused_lines
 
 
 def chunks_of(data: bytes, events: int = 1000) -> list[Chunk]:
@@ -64,8 +64,9 @@ def test_a_gzip_that_breaks_off_gives_its_whole_lines_and_then_says_where(spoil:
 class Endless(io.RawIOBase):
     """A line without an end, of so many bytes."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, first: bytes = b"") -> None:
         self.left = size
+        self.first = first
 
     def readable(self) -> bool:
         return True
@@ -73,7 +74,8 @@ class Endless(io.RawIOBase):
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer)  # type: ignore[arg-type]
         count = min(len(view), self.left)
-        view[:count] = b"x" * count
+        view[:count] = self.first + b"x" * (count - len(self.first))
+        self.first = b""
         self.left -= count
         return count
 
@@ -87,6 +89,43 @@ def test_what_follows_a_line_that_is_too_long_is_read() -> None:
     assert [(1, LONGEST_LINE + 1), (2, 1)] == [
         (line, len(payload)) for line, payload in lines_of(chunks_of(b"x" * (3 << 20) + b"\na"))
     ]
+
+
+ARRAY = b' \n[{"a": [1, 2]},\n  {"b": "],"}, 3\n]\n'
+
+
+@pytest.mark.parametrize(
+    "data", [ARRAY, b"\xef\xbb\xbf" + ARRAY, gzip.compress(ARRAY)], ids=["plain", "with a mark", "gzip"]
+)
+def test_the_items_of_an_array_are_payloads_numbered_from_one(data: bytes) -> None:
+    chunks = chunks_of(data, events=2)
+    assert [(1, b'{"a": [1, 2]}'), (2, b'{"b": "],"}'), (3, b"3")] == lines_of(chunks)
+    assert [(2, "item"), (1, "item")] == [(len(chunk.payloads), chunk.noun) for chunk in chunks]
+    assert [] == chunks_of(b"[]")
+
+
+def test_a_long_array_is_cut_into_chunks_and_an_item_that_is_too_long_as_a_line_is() -> None:
+    items = [b'{"n": %d}' % n for n in range(50_000)]
+    found = chunks_of(b"[" + b",".join(items) + b"]", events=20_000)
+    assert [20_000, 20_000, 10_000] == [len(chunk.payloads) for chunk in found]
+    assert list(enumerate(items, start=1)) == lines_of(found)
+    ((_, long), (_, short)) = lines_of(chunks_of(b'["%b", 1]' % (b"x" * (1 << 20))))
+    assert (LONGEST_LINE + 1, b"1") == (len(long), short)
+
+
+@pytest.mark.parametrize(
+    "data", [b'[{"a": 1}, {"b"', b"[1] [2]", b"[1\n2]", b"[" * 100_000], ids=["cut", "two", "lines", "deep"]
+)
+def test_what_begins_as_an_array_and_is_none_is_refused_whole(data: bytes) -> None:
+    with pytest.raises(StreamUnreadableError, match="is not a JSON array"):
+        chunks_of(data)
+
+
+def test_an_array_is_held_in_memory_only_up_to_a_limit() -> None:
+    endless = Endless(LARGEST_ARRAY * 2, first=b"[")
+    with pytest.raises(StreamUnreadableError, match="more than 64 MiB; write one object a line"):
+        list(read_chunks(io.BufferedReader(endless)))
+    assert endless.left > LARGEST_ARRAY - (1 << 20)
 
 
 def test_the_file_of_what_was_refused_has_the_original_and_the_reason() -> None:
