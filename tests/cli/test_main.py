@@ -1,5 +1,6 @@
 """The program as a whole: help, exit codes, what it says when something is wrong, how quickly it starts."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -88,6 +89,6 @@ def test_the_installed_program_runs_and_starts_without_what_it_does_not_need() -
 def test_a_reader_who_leaves_is_no_traceback() -> None:
     """As in `tollbook scenarios run … | head -1`."""
     scenarios = Path(__file__).resolve().parents[1] / "scenarios"
-    run = f"{PROGRAM} scenarios run --format json {scenarios} | true"
-    ran = subprocess.run(["bash", "-c", run], capture_output=True, text=True, check=False)
+    run = shlex.join([str(PROGRAM), "scenarios", "run", "--format", "json", str(scenarios)])
+    ran = subprocess.run(["sh", "-c", f"{run} | true"], capture_output=True, text=True, check=False)
     assert "" == ran.stderr

@@ -178,8 +178,9 @@ def test_a_server_that_lost_a_process_is_waited_for(new_cluster: NewCluster) -> 
     address = ensure_running(cluster, say)
     server = pid_of(cluster)
     for _ in range(5):
+        victim = psycopg.connect(address.libpq_uri)
         with suppress(psycopg.OperationalError), psycopg.connect(address.libpq_uri) as witness:
-            os.kill(psycopg.connect(address.libpq_uri).info.backend_pid, signal.SIGKILL)
+            os.kill(victim.info.backend_pid, signal.SIGKILL)
             # PostgreSQL ends the others when it has noticed: until then it still takes new connections.
             for _ in range(1000):
                 witness.execute("SELECT pg_sleep(0.01)")

@@ -125,7 +125,7 @@ def test_the_server_outlives_the_command_and_its_ctrl_c(new_cluster: NewCluster,
 def test_ctrl_c_during_a_recovery_ends_the_waiting_and_not_the_recovery(
     new_cluster: NewCluster, oneself: Person
 ) -> None:
-    cluster = new_cluster(settings={"restore_command": "sleep 2.5; false"})
+    cluster = new_cluster(settings={"restore_command": "sleep 5; false"})
     ensure_running(cluster, print)
     stop(cluster, print)
     (cluster.postgres / "recovery.signal").touch()
