@@ -74,7 +74,7 @@ def whole(raw: Raw, key: str, place: str) -> int | None:
 def text(raw: Raw, key: str) -> str:
     """The string at `raw[key]`; "" if it is absent."""
     value = raw.get(key)
-    return "" if value is None else str(value).strip()
+    return "" if value is None else str(value)
 
 
 def words(value: object) -> tuple[str, ...]:

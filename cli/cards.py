@@ -134,7 +134,7 @@ def explain(
     numbers: Annotated[list[str], typer.Argument(help="Numbers as in +442079460000, or short codes.")],
     caller: Annotated[str, typer.Option("--from", help="The calling number.")] = "",
     product: Annotated[str, typer.Option(help="The product; without it the card's first one.")] = "",
-    quantity: Annotated[int, typer.Option(min=1, help="Seconds, segments, … that were used.")] = 61,
+    quantity: Annotated[int, typer.Option(min=1, max=10**12, help="Seconds, segments, … that were used.")] = 61,
     where: Annotated[list[str] | None, typer.Option(help="A further dimension, as in mcc=248.")] = None,
     at: AtOption = "",
     form: FormatOption = Format.TABLE,
@@ -148,6 +148,8 @@ def explain(
     moment = instant_of(at)
     chosen = _card(card, moment)
     asked = product or _first_product(chosen)
+    if asked not in products():
+        raise typer.BadParameter(f"{asked} is not a product; known: {', '.join(sorted(products()))}")
     quotes = quote(
         chosen,
         products(),

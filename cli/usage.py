@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Usage: import it, and look after what waits in quarantine.")
 
+LONGEST_SOURCE = 200
+
 SHOWN = 10
 """Lines that were not taken and are shown one by one; the rest is counted."""
 
@@ -85,6 +87,7 @@ def import_(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Take usage in. Safe to repeat: an event is counted once, for ever."""
+    _check_names(file, source, rejects)
     summary = Summary()
     try:
         with _refusals(rejects) as refuse:
@@ -94,6 +97,18 @@ def import_(
     if rejects is not None and summary.count("rejected") + summary.count("conflict"):
         say(f"The lines that were not taken, with the reasons: {rejects}")
     raise typer.Exit(_exit(summary))
+
+
+def _check_names(file: Path, source: str, rejects: Path | None) -> None:
+    """Nothing is opened, and no source is made, before the call is right."""
+    if not source.strip() or source != source.strip() or not source.isprintable() or len(source) > LONGEST_SOURCE:
+        raise typer.BadParameter(
+            "--source is the name of a switch or service, as in switch-1: not empty, no spaces around"
+        )
+    if rejects is not None and rejects.exists() and file.exists() and rejects.samefile(file):
+        raise typer.BadParameter(
+            f"--rejects {rejects} is the file that is imported, and would overwrite it; name another"
+        )
 
 
 @app.command()
