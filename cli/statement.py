@@ -47,7 +47,7 @@ def statement(
     else:
         emit_csv(_numbered(found), LINES)
     if not found.lines:
-        say(f"{account} has used nothing in {found.period}.")
+        say(f"{account} has no usage with a price in {found.period}; what waits is in `tollbook usage quarantine`.")
         raise typer.Exit(Exit.NOTHING_TO_DO)
 
 
@@ -77,7 +77,7 @@ def show_statement(found: "Statement", *, every_line: bool = False) -> None:
     """Print a statement for a person: the largest lines, unless `every_line` is asked for."""
     said = document(found)
     who = f"{said['name']} ({said['account']})" if said["name"] else said["account"]
-    word = "estimate, the month is open" if found.estimate else "all usage is in"
+    word = "estimate, the month is open" if found.estimate else "what has a price; the month is over"
     show(f"Statement of {who}, {said['period']}: {money(said['total'], said['currency'])} ({word})", style="bold")
     products = [{"product": name, "amount": amount} for name, amount in said["by_product"].items()]
     emit(products, (text("product"), number("amount")), Format.TABLE)
