@@ -29,7 +29,7 @@ EXITS = {
     "rates.money.DecimalInvalidError": Exit.BAD_INPUT,
     "rates.money.CurrencyUnknownError": Exit.BAD_INPUT,
     "billing.errors.InputFaultyError": Exit.BAD_INPUT,
-    "billing.errors.PeriodInvalidError": Exit.BAD_INPUT,
+    "billing.errors.PeriodInvalidError": Exit.USAGE,
     "billing.errors.PublicationBackdatedError": Exit.BAD_INPUT,
     "billing.errors.PublicationConflictError": Exit.BAD_INPUT,
     "billing.errors.StreamUnreadableError": Exit.BAD_INPUT,

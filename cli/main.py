@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import typer
 
@@ -51,7 +52,10 @@ def root(
 
 def run() -> None:
     """The entry of the installed command."""
-    sys.exit(main(sys.argv[1:]))
+    # A stream that the shell closed (`>&-`) is None here; what is said to nobody goes nowhere.
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+        sys.exit(main(sys.argv[1:]))
 
 
 def main(arguments: Sequence[str]) -> int:

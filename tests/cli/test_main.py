@@ -86,6 +86,13 @@ def test_the_installed_program_runs_and_starts_without_what_it_does_not_need() -
     assert "tollbook 0.1.0\n" == ran.stdout
 
 
+def test_a_closed_stream_is_no_traceback() -> None:
+    run = shlex.join([str(PROGRAM), "cards", "check", "nowhere.toml"])
+    ran = subprocess.run(["sh", "-c", f"{run} >&-"], capture_output=True, text=True, check=False)
+    assert "Traceback" not in ran.stderr
+    assert 2 == ran.returncode
+
+
 def test_a_reader_who_leaves_is_no_traceback() -> None:
     """As in `tollbook scenarios run … | head -1`."""
     scenarios = Path(__file__).resolve().parents[1] / "scenarios"

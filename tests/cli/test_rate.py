@@ -157,7 +157,7 @@ def test_a_faulty_file_is_exit_5_with_its_place(
     assert fault in err
 
 
-def test_a_period_that_is_no_month_is_bad_input(tollbook: Tollbook, files: Path) -> None:
+def test_a_period_that_is_no_month_is_a_wrong_call(tollbook: Tollbook, files: Path) -> None:
     ran = tollbook("rate", "--usage", files / "usage.ndjson", "--period", "2026-13", "--card", files / "card.toml")
-    assert 5 == ran.code
+    assert 2 == ran.code
     assert 'tollbook: "2026-13": not a month; write it as 2026-10\n' == ran.err
