@@ -592,7 +592,8 @@ def test_rows_of_one_product_and_destination_share_their_free_units() -> None:
 def test_rounding_per_event_goes_neither_with_several_tier_prices_nor_with_pools() -> None:
     head = HEAD + '\n[rounding]\nper = "event"\ndecimals = 4\n'
     problems = {fault.split(": ")[1].split(";")[0] for fault in read(head)[1]}
-    assert {"several tier prices with rounding per event", "a pool with rounding per event"} <= problems
+    both = {"several tier prices with rounding per event", "a pool with rounding per event"}
+    assert {'rounding.per "event"', *both} == problems
 
 
 def test_of_many_faults_of_one_kind_a_hundred_are_shown_and_the_rest_counted() -> None:

@@ -67,6 +67,14 @@ def test_a_schedule_is_read_with_everything_that_it_says() -> None:
     assert (expected, []) == schedule(TIERS)
 
 
+def test_a_flat_at_zero_usage_is_of_a_counter_for_each_payer() -> None:
+    text = TIERS + "flat_at_zero = true\n"
+    fault = 'tiers.t.flat_at_zero "True": with a counter for each account is not rated by this version; remove it'
+    assert [f"card.toml: {fault}"] == schedule(text)[1]
+    found, faults = schedule(text.replace('scope = "account"', 'scope = "billing_account"'))
+    assert (True, []) == (found.flat_at_zero, faults)
+
+
 def test_a_schedule_is_graduated_and_counts_the_quantity_of_the_billing_account_unless_it_says_otherwise() -> None:
     found, faults = schedule('up_to = ["10"]\nunit = "minute"\nfill = [{product = "voice.*"}]')
     assert [] == faults
