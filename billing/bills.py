@@ -28,7 +28,7 @@ from rates.compiled.patterns import microseconds
 from rates.errors import Fault
 from rates.matching import Book, Books
 from rates.money import Currency
-from rates.prices import Price, price_list
+from rates.prices import USAGE, Price, price_list
 from rates.pricing import crossing_days, price
 from rates.products import Product
 from rates.rating import REASONS, ZERO_RATED, Reason
@@ -204,7 +204,8 @@ def _bills(rated: Rated, prices: _Prices, deal: Arrangement, period: Period) -> 
         if payer.cards:
             groups.setdefault((payer.cards, payer.party.currency), []).append(number)
     rows, found = _elements(rated), dict[int, list[InvoiceLine]]()
-    totals, ordered = summed(rows), _ordered(rated, rows)
+    usage = np.array([number for number, each in prices.items() if each.element == USAGE], dtype=np.int64)
+    totals, ordered = summed(rows), _ordered(rated, rows, usage)
     of_version: dict[str, dict[int, Price]] = {}
     for number, each in prices.items():
         of_version.setdefault(each.card, {})[number] = each
@@ -249,18 +250,23 @@ def _of_payers(rows: Totals, payers: Sequence[int]) -> Totals:
     return rows.take(np.concatenate([np.arange(start, end) for start, end in zip(*bounds, strict=True)]))
 
 
-def _ordered(rated: Rated, rows: Totals) -> Totals:
-    """All usage by payer, and of each in the order of counters: by instant, source and id."""
-    event = np.flatnonzero(rated.ratings.price >= 0)  # the first of `rows`, in this order
-    usage = rated.usage.take(event)
+def _ordered(rated: Rated, rows: Totals, prices: Int64s) -> Totals:
+    """All usage by payer, and of each in the order of counters: by instant, source and id; `prices` are those of usage.
+
+    The parts of an event that was cut stay in their order.
+    """
+    event = np.concatenate([np.flatnonzero(rated.ratings.price >= 0), rated.ratings.extra_event])  # of each row
+    some = np.flatnonzero(np.isin(rows.price, prices))
+    usage = rated.usage.take(event[some])
     columns = {
-        "payer": pa.array(rows.payer[: len(event)]),
+        "payer": pa.array(rows.payer[some]),
         "occurred_at": pa.array(usage.occurred_at),
         "source": pa.array(usage.source.values, pa.string()).take(pa.array(usage.source.codes)),
         "id": usage.id,
+        "part": pa.array(some),
     }
     order = pc.sort_indices(pa.table(columns), sort_keys=[(name, "ascending") for name in columns])
-    return rows.take(order.to_numpy())
+    return rows.take(some[order.to_numpy()])
 
 
 def _elements(rated: Rated) -> Totals:

@@ -67,6 +67,7 @@ def _taken(ratings: Ratings, rows: Int64s) -> Ratings:
         extra_rate=ratings.extra_rate[kept],
         extra_price=ratings.extra_price[kept],
         extra_billed=ratings.extra_billed[kept],
+        extra_events=ratings.extra_events[kept],
     )
 
 
@@ -84,4 +85,5 @@ def _refused(ratings: Ratings, reason: NDArray[np.int8]) -> Ratings:
         extra_rate=ratings.extra_rate[kept],
         extra_price=ratings.extra_price[kept],
         extra_billed=ratings.extra_billed[kept],
+        extra_events=ratings.extra_events[kept],
     )

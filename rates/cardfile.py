@@ -20,14 +20,13 @@ from rates.checking.counters import pool_faults, schedule_faults
 from rates.checking.rows import check
 from rates.checking.sheet import Sheet, from_tables, read_csv, write_csv
 from rates.checking.ties import tie_faults
+from rates.checking.weeks import window_faults
 from rates.errors import CardFaultyError, Fault
 from rates.money import CurrencyUnknownError, RoundingMode, currency, plain
 from rates.products import Product
 from rates.reading import Reader
 from rates.tiers import Pool, Schedule, Selector, read_pool, read_schedule
-
-UNRATED = ("steps", "window", "min_charge", "max_charge")
-"""Keys of a rate that the format has and this version does not rate: refused, never ignored."""
+from rates.windows import Window, clock, read_window
 
 _MOST_DECIMALS = 12
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,25 +72,13 @@ def _card(read: Reader, sheet: Sheet | None, products: Mapping[str, Product]) ->
     read.finish()
     if sheet is None:
         return None, read.faults
-    rows, cell_faults = _rows(sheet, products, head.schedules)
+    rows, cell_faults = _rows(sheet, products, head)
     read.faults.extend(cell_faults)
-    card = Card(
-        id=head.id,
-        currency=head.currency,
-        effective_from=head.effective_from,
-        effective_to=head.effective_to,
-        rules=head.rules,
-        timezone=head.timezone,
-        overlay=head.overlay,
-        rounding=head.rounding,
-        schedules=head.schedules,
-        pools=head.pools,
-        rows=rows,
-    )
+    card = replace(head, rows=rows)
     # What contradicts is looked for in any card, ties only where keys are what was meant.
     read.faults.extend(check(card, sheet, products))
     if not read.faults:
-        read.faults.extend(tie_faults(card, sheet))
+        read.faults.extend(tie_faults(card, sheet) or window_faults(card, sheet, products))
     return (None if read.faults else card), read.faults
 
 
@@ -135,7 +122,7 @@ def schedules_of(toml_text: str) -> dict[str, Schedule]:
 def columns_of(products: Mapping[str, Product]) -> frozenset[str]:
     """The keys that a rate may have: those of the format, and the dimensions that products declare."""
     declared = {name for product in products.values() for name in product.dimensions}
-    return frozenset({*MATCHED, *PRICED, "price", *UNRATED, *declared})
+    return frozenset({*MATCHED, *PRICED, "price", *declared})
 
 
 def _head(read: Reader, products: Mapping[str, Product]) -> Card:
@@ -150,6 +137,7 @@ def _head(read: Reader, products: Mapping[str, Product]) -> Card:
         rounding=_rounding(read.below("rounding"), given="rounding" in read.table),
         schedules=_schedules(read.below("tiers"), products),
         pools=_pools(read.below("pools"), products),
+        windows=_windows(read.below("windows")),
         rows=pa.table({}),
     )
     if head.rules != RULES:
@@ -158,9 +146,6 @@ def _head(read: Reader, products: Mapping[str, Product]) -> Card:
         read.fault("effective_to", "is not after effective_from", "a card is in force for some time")
     if head.rounding.per == "event" and head.pools:
         read.fault("pools", "stand beside rounding per event", "round per line, or remove the pools")
-    read.seen.add("windows")
-    if "windows" in read.table:
-        read.fault("windows", "is not rated by this version", "remove it")
     return head
 
 
@@ -204,8 +189,6 @@ def _rounding(read: Reader, *, given: bool) -> Rounding:
         read.fault("decimals", "is missing", "rounding per event says to how many decimals")
     elif decimals > _MOST_DECIMALS:
         read.fault("decimals", f"is above {_MOST_DECIMALS}", "prices have no more")
-    if per == "event":
-        read.fault("per", "is not rated by this version", "round per line")
     read.finish()
     return Rounding(per=per, decimals=decimals, mode=mode)
 
@@ -232,6 +215,10 @@ def _pools(read: Reader, products: Mapping[str, Product]) -> dict[str, Pool]:
     return pools
 
 
+def _windows(read: Reader) -> dict[str, Window]:
+    return {name: read_window(read.below(name), name) for name in read.table}
+
+
 def _sheet(read: Reader, attachments: Mapping[str, bytes], products: Mapping[str, Product]) -> Sheet | None:
     known = columns_of(products)
     read.seen.update({"rates", "rate"})
@@ -252,17 +239,17 @@ def _sheet(read: Reader, attachments: Mapping[str, bytes], products: Mapping[str
     return sheet if len(sheet) else None
 
 
-def _rows(sheet: Sheet, products: Mapping[str, Product], tiers: Mapping[str, Schedule]) -> tuple[pa.Table, list[Fault]]:
-    ways = dict(WAYS)
+def _rows(sheet: Sheet, products: Mapping[str, Product], head: Card) -> tuple[pa.Table, list[Fault]]:
+    ways, tiers, windows = dict(WAYS), head.schedules, head.windows
     ways["product"] = one_by_one, one_of(products, "is not a product that is known here")
     ways["tiers"] = one_by_one, one_of(tiers, "is not a schedule of this card", f"define [tiers.NAME]; {_known(tiers)}")
+    remedy = f"define [windows.NAME]; {_known(windows)}"
+    ways["window"] = one_by_one, one_of(windows, "is not a window of this card", remedy)
     faults: list[Fault] = []
     columns = {}
-    for key in sorted(sheet.columns.keys() - set(UNRATED)):
+    for key in sorted(sheet.columns):
         columns[key], found = _column(sheet, key, ways.get(key, (one_by_one, check_token)))
         faults += found
-    for key in UNRATED:
-        faults += canonical(sheet, key, sheet.cells(key), (one_by_one, _refuse_unrated))[1]
     faults += _both_prices(sheet)
     if "price" in columns:
         columns["prices"] = _folded(columns.pop("price"), columns.get("prices"))
@@ -294,10 +281,6 @@ def _both_prices(sheet: Sheet) -> list[Fault]:
 
 def _refuse_both(text: str) -> str:
     raise CellInvalidError("price and prices are both given", value=text, remedy="keep one of them")
-
-
-def _refuse_unrated(text: str) -> str:
-    raise CellInvalidError("is not rated by this version", value=text, remedy="leave it empty")
 
 
 def _known(names: Mapping[str, object]) -> str:
@@ -340,6 +323,11 @@ def _toml(card: Card, rates: str) -> list[str]:
         lines += ["", f"[pools.{_string(pool.name)}]", f"free = {_string(plain(pool.free))}"]
         lines += [f"block = {_string(plain(pool.block))}", f"unit = {_string(pool.unit)}"]
         lines += [f"scope = {_string(pool.scope)}", f"fill = {_fill(pool.fill)}"]
+    for window in card.windows.values():
+        days = ", ".join(map(_string, window.days))
+        lines += ["", f"[windows.{_string(window.name)}]", f"days = [{days}]"]
+        lines += [f"from = {_string(clock(window.begins))}", f"to = {_string(clock(window.ends))}"]
+        lines.append(f"split = {str(window.split).lower()}")
     return lines
 
 

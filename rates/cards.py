@@ -17,19 +17,20 @@ from numpy.typing import NDArray
 
 from rates.money import RoundingMode, normal
 from rates.tiers import Pool, Schedule, Selector
+from rates.windows import Window
 
 RULES = 1
 """The rule set that this code rates by; a card is stamped with it."""
 
 MATCHED = (
     "product", "element", "country", "prefixes", "origin_prefixes", "origin", "exact",
-    "mcc", "mnc", "number_type", "region", "package", "jurisdiction",
+    "mcc", "mnc", "number_type", "region", "package", "jurisdiction", "window",
 )  # fmt: skip
 """Columns that say which usage a row is for."""
 
 PRICED = (
-    "destination", "unit", "prices", "tiers", "increments", "setup_fee", "free_units", "block",
-    "grace", "max_quantity", "blocked", "effective_from", "effective_to",
+    "destination", "unit", "prices", "steps", "tiers", "increments", "setup_fee", "min_charge", "max_charge",
+    "free_units", "block", "grace", "max_quantity", "blocked", "effective_from", "effective_to",
 )  # fmt: skip
 """Columns that say what it costs. Decimals are canonical (`0.014`), lists space-separated, flags `true`."""
 
@@ -64,6 +65,7 @@ class Card:
     rounding: Rounding = field(default_factory=Rounding)
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     pools: Mapping[str, Pool] = field(default_factory=dict)
+    windows: Mapping[str, Window] = field(default_factory=dict)
     rows: pa.Table
 
     @property
@@ -140,7 +142,8 @@ def _head(card: Card) -> list[str]:
     parts = [card.id, str(card.rules), card.currency, instant(card.effective_from), until]
     parts += [card.timezone, str(card.overlay), rounding]
     parts += [_schedule(card.schedules[name]) for name in sorted(card.schedules)]
-    return parts + [_pool(card.pools[name]) for name in sorted(card.pools)]
+    parts += [_pool(card.pools[name]) for name in sorted(card.pools)]
+    return parts + [_window(card.windows[name]) for name in sorted(card.windows)]
 
 
 def _schedule(s: Schedule) -> str:
@@ -150,6 +153,10 @@ def _schedule(s: Schedule) -> str:
 
 def _pool(p: Pool) -> str:
     return repr(("pool", p.name, normal(p.free), normal(p.block), p.unit, p.scope, _fill(p.fill)))
+
+
+def _window(w: Window) -> str:
+    return repr(("window", w.name, w.days, w.begins, w.ends, w.split))
 
 
 def _fill(selectors: tuple[Selector, ...]) -> list[tuple[list[str], ...]]:

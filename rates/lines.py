@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rates.money import EXPONENTS, currency, invoice_step
-from rates.prices import Price
+from rates.prices import CHARGE, USAGE, Price
 from rates.quantities import INT64_MAX, require_headroom
 from rates.usage import Int64s
 
@@ -39,10 +39,10 @@ class LineKey(NamedTuple):
 
 
 def key_of(price: Price, country: str, tier: str, unit_price: Fraction) -> LineKey:
-    """The line of a price in a country and tier."""
+    """The line of a price in a country and tier; a rounded charge lies on that of its usage."""
     return LineKey(
         price.product,
-        price.element,
+        USAGE if price.element == CHARGE else price.element,
         country,
         price.destination,
         tier,
@@ -102,11 +102,17 @@ class PricedLines:
 
 @dataclass(slots=True)
 class Parts:
-    """Quantities on their way to lines: columns in pieces, and the line keys that they point to."""
+    """Quantities on their way to lines: columns in pieces, and the line keys that they point to.
+
+    `rounded` are quantities that events rounded by themselves have and no price multiplies, `charges` what they come
+    to: by the number of decimals, units of 10^-decimals of money. Payer, line, quantity: int64[n] each.
+    """
 
     ids: dict[LineKey, int] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
     pieces: list[tuple[Int64s, Int64s, Int64s, Int64s, Int64s, Int64s]] = field(default_factory=list)
+    rounded: list[tuple[Int64s, Int64s, Int64s]] = field(default_factory=list)
+    charges: dict[int, list[tuple[Int64s, Int64s, Int64s]]] = field(default_factory=dict)
 
     def add(self, payer: Int64s, line: Int64s, version: Int64s, events: Int64s, quantity: Int64s) -> None:
         """Put quantities (and how many events they stand for) on lines; all int64[n]."""
@@ -143,7 +149,12 @@ def lines_of(parts: Parts, currency_code: str) -> PricedLines:
     new[1:] = (payer[1:] != payer[:-1]) | (line[1:] != line[:-1])
     first = np.flatnonzero(new)
     base_quantity = _sums(quantity[order], first)
-    amounts, residuals = _amounts(keys, line[first], base_quantity, currency_code)
+    lines = _Lines(payer[first], line[first], len(keys))
+    multiplied, charged = base_quantity, None
+    if parts.rounded:
+        multiplied = base_quantity - lines.sums(parts.rounded)
+        charged = _charged(parts, lines)
+    amounts, residuals = _amounts(keys, line[first], multiplied, currency_code, charged)
     return PricedLines(
         currency=currency_code,
         keys=[keys[i] for i in ranked],
@@ -167,7 +178,46 @@ def _sums(column: Int64s, first: Int64s) -> Int64s:
     return np.add.reduceat(column, first)
 
 
-def _amounts(keys: Sequence[LineKey], line: Int64s, quantity: Int64s, code: str) -> tuple[Int64s, Ratios]:
+class _Lines:
+    """Lines by payer and number of their key."""
+
+    def __init__(self, payer: Int64s, line: Int64s, keys: int) -> None:
+        self._keys = keys
+        name = payer * keys + line
+        self._order = np.argsort(name, kind="stable")
+        self._names = name[self._order]
+
+    def sums(self, entries: Sequence[tuple[Int64s, Int64s, Int64s]]) -> Int64s:
+        """The sum of each line, int64[m], of (payer, line, quantity) entries of which every one has a line."""
+        nothing = (np.empty(0, dtype=np.int64),) * 3
+        payer, line, quantity = (np.concatenate(column) for column in zip(nothing, *entries, strict=True))
+        sums = np.zeros(len(self._names), dtype=np.int64)
+        if len(quantity):
+            place = self._order[np.searchsorted(self._names, payer * self._keys + line)]
+            order = np.argsort(place, kind="stable")
+            first = np.flatnonzero(np.diff(place[order], prepend=-1))
+            sums[place[order][first]] = _sums(quantity[order], first)
+        return sums
+
+
+class _Charged(NamedTuple):
+    """What is on each line beside quantity times price: units of 10^-decimals of money, Python's integers [m]."""
+
+    units: NDArray[np.object_]
+    decimals: int
+
+
+def _charged(parts: Parts, lines: _Lines) -> _Charged:
+    decimals = max(parts.charges, default=0)
+    units = 0 * lines.sums([]).astype(object)
+    for places, entries in parts.charges.items():
+        units = units + lines.sums(entries).astype(object) * 10 ** (decimals - places)
+    return _Charged(units, decimals)
+
+
+def _amounts(
+    keys: Sequence[LineKey], line: Int64s, quantity: Int64s, code: str, charged: _Charged | None
+) -> tuple[Int64s, Ratios]:
     """The rounded amount of each line in minor units, and what rounding took away, in major ones.
 
     In columns where 64 bits hold every product, checked before multiplying; else in Python's integers.
@@ -178,10 +228,13 @@ def _amounts(keys: Sequence[LineKey], line: Int64s, quantity: Int64s, code: str)
     bottoms = [key.unit_price.denominator * key.unit_size for key in keys]
     largest_top = max(map(abs, tops), default=0) * max(int(np.abs(quantity).max(initial=0)), 1)
     # 2 × bottom × step divides, and minor × bottom comes back up to largest_top + bottom × step.
-    fits = 2 * (largest_top + max(bottoms, default=1) * step * scale) <= INT64_MAX
+    fits = charged is None and 2 * (largest_top + max(bottoms, default=1) * step * scale) <= INT64_MAX
     kind = np.dtype(np.int64 if fits else object)
     top = np.array(tops, dtype=kind)[line] * quantity.astype(kind)
     bottom = np.array(bottoms, dtype=kind)[line]
+    if charged is not None:
+        top = top * 10**charged.decimals + charged.units * scale * bottom
+        bottom = bottom * 10**charged.decimals
     nearest = (2 * np.abs(top) + bottom * step) // (2 * bottom * step)
     minor = np.where(top < 0, -nearest, nearest) * step
     require_headroom(int(np.abs(minor).max(initial=0)), "the amount of a line")

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rates.compiled.cards import CardTable, Lineage, RowTerms
-from rates.compiled.tables import ElementTable, Matched, Part
+from rates.compiled.tables import ElementTable, Matched, Part, plan_countries
+from rates.numbering import COUNTRIES
 from rates.prefixes import NONE
-from rates.usage import Rows, UsageColumns, numbers_of
+from rates.products import Product
+from rates.usage import Rows, UsageColumns, numbers_of, recode
 
 Int64s = NDArray[np.int64]
 Int32s = NDArray[np.int32]
@@ -37,7 +39,8 @@ class Book:
 class Source(NamedTuple):
     """A table that was asked, the terms of its rows, and the cards they belong to, each from its first row on.
 
-    `overlay` says of each row whether its card is one, bool[rows]; None where none is.
+    `overlay` says of each row whether its card is one, bool[rows]; None where none is. `codes` int32[cards] are the
+    codes by which cards that share a table are asked for; None where it is of one card.
     """
 
     table: ElementTable
@@ -45,16 +48,18 @@ class Source(NamedTuple):
     cards: tuple[CardTable, ...]
     first_rows: Int64s
     overlay: Flags | None
+    codes: Int32s | None = None
 
     @classmethod
-    def of(cls, table: ElementTable, cards: Sequence[CardTable]) -> Self:
+    def of(cls, table: ElementTable, cards: Sequence[CardTable], codes: Sequence[int] | None = None) -> Self:
         """A table of the rows of some cards, one card after the other."""
         first_rows = np.cumsum([0, *(len(card.terms) for card in cards)])[:-1]
         overlay = None
         if any(card.overlay for card in cards):
             overlay = np.concatenate([np.full(len(card.terms), card.overlay) for card in cards])
         terms = cards[0].terms if len(cards) == 1 else RowTerms.joined([card.terms for card in cards])
-        return cls(table, terms, tuple(cards), first_rows, overlay)
+        asked = None if codes is None else np.array(codes, dtype=np.int32)
+        return cls(table, terms, tuple(cards), first_rows, overlay, asked)
 
     def card_of(self, row: Int32s) -> Int64s:
         """The place in `cards` of each row."""
@@ -103,7 +108,7 @@ class Books(Sequence[Book]):
                     kept.append(lineage)
                 self.order[i, k] = code
         self.lineages = tuple(kept)
-        small = np.array([all(card.is_small for card in lineage.versions) for lineage in kept], dtype=np.bool_)
+        small = np.array([lineage.is_small for lineage in kept], dtype=np.bool_)
         self.shared = small & (np.count_nonzero(small) > _MANY)
         self._overlays = any(card.overlay for lineage in kept for card in lineage.versions)
         first = np.unique(self.order[:, 0]) if depth else self.order[:0, 0:]
@@ -145,10 +150,9 @@ class Books(Sequence[Book]):
     @property
     def price_ids(self) -> tuple[int, int]:
         """The least and the greatest price id on any card, 0 and 0 for none."""
-        cards = [card for lineage in self.lineages for card in lineage.versions if len(card.terms.price)]
-        most = max((int(max(card.terms.price.max(), card.terms.setup.max())) for card in cards), default=0)
-        least = min((int(ids[ids >= 0].min(initial=most)) for card in cards for ids in _ids(card)), default=0)
-        return least, most
+        found = [card.terms.price_ids for lineage in self.lineages for card in lineage.versions]
+        some = [(least, most) for least, most in found if least >= 0]
+        return min((least for least, _ in some), default=0), max((most for _, most in some), default=0)
 
     def is_foreign(self, source: Source, row: Int32s, book: Int32s) -> Flags | None:
         """Which rows are of a card in another currency than the book's must be; None where no book says."""
@@ -274,8 +278,24 @@ class _Cascade:
         return Matches(sources=tuple(self._sources), source=self._source, pattern=self._pattern, country=self._country)
 
 
-def _ids(card: CardTable) -> tuple[Int32s, Int32s]:
-    return card.terms.price, card.terms.setup
+def known_countries(usage: UsageColumns, rows: Rows, product: Product, stated: Int16s | None) -> Int16s | None:
+    """The codes of the countries that are known before the called number is looked up; None for none at all.
+
+    `stated` is `stated_countries` of all the columns.
+    """
+    known = None if stated is None else stated[rows]
+    if product.country_of != "from":
+        return known
+    planned = plan_countries(usage.from_[rows])
+    return planned if known is None else np.where(known == 0, planned, known)
+
+
+def stated_countries(usage: UsageColumns) -> Int16s | None:
+    """The codes of the countries that events state, int16[n], 0 for none; None where no event states any."""
+    text = usage.texts.get("country")
+    if text is None or len(text.values) <= 1:
+        return None
+    return np.maximum(recode(text, COUNTRIES), 0).astype(np.int16)
 
 
 def _groups(codes: Int32s) -> Iterator[tuple[int, Int64s | slice]]:
@@ -303,4 +323,6 @@ def _share(lineages: Sequence[Lineage], shared: Flags, key: tuple[str, str]) -> 
                 codes.append(code + 1)
                 cards.append(card)
                 first_row += len(card.terms)
-    return Source.of(ElementTable.build(cards[0].products[key[0]], parts, codes), cards) if cards else None
+    if not cards:
+        return None
+    return Source.of(ElementTable.build(cards[0].products[key[0]], parts, codes), cards, codes)

@@ -156,6 +156,25 @@ def round_ratio(numerator: int, denominator: int) -> int:
     return nearest if numerator >= 0 else -nearest
 
 
+def rounded(numerator: int, denominator: int, mode: RoundingMode) -> int:
+    """The integer that numerator (>= 0) over denominator (> 0) is rounded to.
+
+    Raises ValueError for a negative ratio: nothing that is rounded by a mode is below zero.
+    """
+    if numerator < 0 or denominator <= 0:
+        raise ValueError(f"{numerator}/{denominator} is not a ratio from 0")
+    whole, rest = divmod(numerator, denominator)
+    match mode:
+        case RoundingMode.DOWN:
+            return whole
+        case RoundingMode.UP:
+            return whole + (rest > 0)
+        case RoundingMode.HALF_UP:
+            return whole + (2 * rest >= denominator)
+        case RoundingMode.HALF_EVEN:
+            return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1))
+
+
 def format_minor(minor: int, currency: Currency) -> str:
     """Minor units as a plain decimal of major units: 1230 -> "12.30" in EUR, "1230" in JPY."""
     return _point(minor, EXPONENTS[currency])

@@ -68,10 +68,10 @@ class Packing:
         return cls(fields=tuple(fields), payers=payers, quantity_bits=bits)
 
     def pack(self, rows: Totals) -> tuple[Int64s, Totals]:
-        """Elements (each with `events` 1) packed and sorted, and those that do not fit."""
+        """Elements packed and sorted, and those that do not fit or are not counted as one event."""
         if not self.quantity_bits:
             return np.empty(0, dtype=np.int64), rows
-        fits = rows.quantity >> self.quantity_bits == 0
+        fits = (rows.quantity >> self.quantity_bits == 0) & (rows.events == 1)
         rest = no_totals()
         if not fits.all():
             rest, rows = rows.take(~fits), rows.take(fits)

@@ -50,8 +50,9 @@ class Standing(NamedTuple):
 class Placements:
     """On which lines each of n events lies: m parts of events, in no order.
 
-    `event` is int64[m] into the events, `key` int64[m] into `keys`, `events` (1 on the line on which the event is
-    counted) and `quantity` int64[m]. `position` is int64[n]: where the counter that prices an event stood before it
+    An event that was cut when it was rated is several of the n, one after the other. `event` is int64[m] into them,
+    `key` int64[m] into `keys`, `events` (1 on the line on which the event is counted) and `quantity` int64[m].
+    `position` is int64[n]: where the counter that prices an event stood before it
     (a volume schedule's: where it ended), -1 where none does.
     """
 
@@ -136,7 +137,10 @@ def _counters(items: Items, terms: Terms, rest: Rest) -> Iterator[Counter]:
         owner = items.scope(schedule.scope)
         by_quantity = schedule.measure is Measure.QUANTITY
         # Free units fill no counter, and so neither does an event of nothing else.
-        events = np.where(rest.quantity > 0, items.rows.events, 0)
+        paid = rest.quantity > 0
+        if items.is_further.any():
+            np.logical_or.at(paid, items.head, rest.quantity > 0)
+        events = np.where(paid, items.rows.events, 0)
         moved = np.where(filling, rest.quantity if by_quantity else events, 0)
         yield Counter(
             schedule=schedule,
@@ -157,7 +161,9 @@ def _emit_untiered(items: Items, parts: Parts, rest: Rest) -> None:
     untiered = items.where([not price.schedule for price in items.prices])
     kinds = zip(items.prices, items.countries, strict=True)
     lines = [parts.line(key_of(price, country, "", exact(price.prices[0]))) for price, country in kinds]
+    untiered = untiered & ~items.is_charge
     items.emit(parts, lines, np.where(untiered, rest.events, 0), np.where(untiered, rest.charged, 0))
+    items.emit_rounded(parts, lines, np.where(untiered, rest.charged, 0))
 
 
 def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: Counter) -> Bools:
@@ -170,7 +176,7 @@ def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: C
         bounds = schedule.bounds(counter.unit_size)
         if schedule.mode is Mode.GRADUATED:
             missing |= priced & ~items.ordered & counter.course.crossed(bounds)
-        spread, first = _spread(schedule, counter, bounds, rest, items.per_event)
+        spread, first = _spread(schedule, counter, bounds, rest, items)
         for tier in range(schedule.tiers):
             lines = [
                 parts.line(key_of(price, country, str(tier + 1), price.unit_price(tier, schedule)))
@@ -183,15 +189,15 @@ def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: C
     return missing
 
 
-def _spread(
-    schedule: Schedule, counter: Counter, bounds: Int64s, rest: Rest, per_event: Bools
-) -> tuple[Int64s, Int64s]:
+def _spread(schedule: Schedule, counter: Counter, bounds: Int64s, rest: Rest, items: Items) -> tuple[Int64s, Int64s]:
     """What each item is charged for by tier, int64[n, tiers], and the tier in which it starts."""
-    volume = schedule.mode is Mode.VOLUME
+    volume, by_events = schedule.mode is Mode.VOLUME, schedule.measure is Measure.EVENTS
     reached = np.searchsorted(bounds, counter.course.total, side="left")
-    first = reached if volume else tier_of(counter.course.start, bounds)
+    # Counted by events, one is whole: its further parts are in the tier of its first.
+    start = counter.course.start[items.head] if by_events else counter.course.start
+    first = reached if volume else tier_of(start, bounds)
     whole_items = (first[:, None] == np.arange(schedule.tiers)) * rest.charged[:, None]
-    if volume or schedule.measure is Measure.EVENTS:
+    if volume or by_events:
         return whole_items, first
     cut = split(counter.course.start, rest.quantity, bounds)
-    return np.where((counter.filling & ~per_event)[:, None], cut, whole_items), first
+    return np.where((counter.filling & ~items.per_event)[:, None], cut, whole_items), first

@@ -13,15 +13,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rates.compiled.tables import plan_countries
-from rates.matching import Book, Books, Matches, Source
+from rates.compiled.chargings import LIMITED
+from rates.elements import Elements
+from rates.matching import Book, Books, Matches, Source, known_countries, stated_countries
 from rates.measuring import Measures, is_billable, is_due, is_pending, rules_in_force
-from rates.numbering import COUNTRIES
 from rates.prefixes import NONE
 from rates.prices import SETUP, USAGE
 from rates.products import Product, Rule
 from rates.quantities import INT64_MAX
-from rates.usage import Flags, Rows, UsageColumns, Which, count, inverse, numbers_of, pick, recode
+from rates.settling import Asked, Limits, rounded_charges, settle
+from rates.usage import Flags, Rows, UsageColumns, Which, count, inverse, numbers_of, pick
 
 Int64s = NDArray[np.int64]
 Int32s = NDArray[np.int32]
@@ -68,8 +69,10 @@ class Ratings:
     `rate` int64[n] and `price` int32[n] are global ids, -1 for none; `country` int16[n] is a code of
     `numbering.COUNTRIES` (0 also for events that no card was asked about); `billed` int64[n] is the billable quantity
     in base units, also where the price is per event; `reason` int8[n] is a code of `REASONS`, 0 where there is a price.
-    `extra_event` int64[m] is the row of the event, ascending; `extra_rate`, `extra_price` and `extra_billed` as above.
-    An event whose status does not bill may still have an element: the fee for its outcome.
+    `extra_event` int64[m] is the row of the event, ascending; `extra_rate`, `extra_price` and `extra_billed` as above;
+    `extra_events` int8[m] is 1 where the event is counted with the element, 0 for a further part of its usage and for
+    its rounded charge. An event whose status does not bill may still have an element: the fee for its outcome. And an
+    event that costs its minimum or maximum has no price of its own: the element is what it costs.
     """
 
     rate: Int64s
@@ -81,6 +84,7 @@ class Ratings:
     extra_rate: Int64s
     extra_price: Int32s
     extra_billed: Int64s
+    extra_events: Int8s
 
     @property
     def is_quarantined(self) -> Flags:
@@ -133,7 +137,8 @@ class _Draft:
         self.country = np.zeros(n, dtype=np.int16)
         self.billed = np.zeros(n, dtype=np.int64)
         self.reason = np.zeros(n, dtype=np.int8)
-        self.extras: list[tuple[Int64s, Int64s, Int32s, Int64s]] = []
+        self.extras: list[Elements] = []
+        self.clamped = np.empty(0, dtype=np.int64)
 
     def refuse(self, rows: Rows, reason: Reason) -> None:
         """Note why events have no price; of several reasons to quarantine the first stays."""
@@ -145,16 +150,31 @@ class _Draft:
         self.price[rows] = NONE
         self.billed[rows] = 0
 
-    def add(self, hits: "_Hits", price: Int32s, billed: Int64s) -> None:
-        """Further elements of events; `price` is that of each row of the table."""
+    def add(self, hits: "_Hits", price: Int32s, billed: Int64s, *, limited: bool = False) -> None:
+        """Further elements of events; `price` is that of each row of the table. `limited`: limits are about them."""
         if len(hits.row):
             rate_ids = hits.source.terms.rate[hits.row]
-            self.extras.append((numbers_of(hits.event), rate_ids, price[hits.row], billed))
+            self.extras.append(
+                Elements.of(numbers_of(hits.event), rate_ids, price[hits.row], billed, events=1, limited=limited)
+            )
+
+    def clamp(self, limits: Limits) -> None:
+        """Put one element in place of what is beyond the limits of events."""
+        found = limits.settle()
+        self.extras.append(
+            Elements.of(found.event, found.rate, found.price, np.ones_like(found.event), events=1, limited=False)
+        )
+        self.price[found.event] = NONE
+        rated = self.reason[found.event] == 0
+        self.billed[found.event[rated]] = found.billed[rated]
+        self.clamped = np.append(self.clamped, found.event)
 
     def ratings(self) -> Ratings:
-        nothing = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int64))
-        event, rate_ids, price, billed = (np.concatenate(column) for column in zip(nothing, *self.extras, strict=True))
-        kept = np.flatnonzero(self.reason[event] < _FIRST_QUARANTINED)
+        event, rate_ids, price, billed, events, limited = Elements.joined(self.extras)
+        out = self.reason[event] >= _FIRST_QUARANTINED
+        if len(self.clamped):
+            out |= limited & np.isin(event, self.clamped)
+        kept = np.flatnonzero(~out)
         kept = kept[np.argsort(event[kept], kind="stable")]
         return Ratings(
             rate=self.rate,
@@ -166,27 +186,8 @@ class _Draft:
             extra_rate=rate_ids[kept],
             extra_price=price[kept],
             extra_billed=billed[kept],
+            extra_events=events[kept],
         )
-
-
-def known_countries(usage: UsageColumns, rows: Rows, product: Product, stated: Int16s | None) -> Int16s | None:
-    """The codes of the countries that are known before the called number is looked up; None for none at all.
-
-    `stated` is `stated_countries` of all the columns.
-    """
-    known = None if stated is None else stated[rows]
-    if product.country_of != "from":
-        return known
-    planned = plan_countries(usage.from_[rows])
-    return planned if known is None else np.where(known == 0, planned, known)
-
-
-def stated_countries(usage: UsageColumns) -> Int16s | None:
-    """The codes of the countries that events state, int16[n], 0 for none; None where no event states any."""
-    text = usage.texts.get("country")
-    if text is None or len(text.values) <= 1:
-        return None
-    return np.maximum(recode(text, COUNTRIES), 0).astype(np.int16)
 
 
 _Refuse = Callable[[Rows, Reason], None]
@@ -202,6 +203,7 @@ class _Rater:
         self._rule = rule
         self._with_setup: list[Int64s] = []
         self._foreign: list[Int64s] = []
+        self._limits: Limits | None = None
 
     def rate(self, rows: Rows) -> None:
         draft, rule, usage = self._draft, self._rule, self._usage
@@ -213,6 +215,8 @@ class _Rater:
         beside = (draft.books.elements(self._product.id) | self._product.required) - brought
         for element in sorted(beside):
             self._rate_element(element, pick(rows, draft.price[rows] >= 0))
+        if self._limits is not None:
+            draft.clamp(self._limits)
         for element, due in fees:
             self._rate_fee(element, self._covered(due, draft.refuse))
         for foreign in self._foreign:
@@ -261,14 +265,42 @@ class _Rater:
             draft.billed[hits.event] = billed
             hits = self._without_zero(hits, billed == 0)
             self._note_foreign(hits)
+            if hits.source.terms.settles:
+                self._settle(hits.where(hits.source.terms.charging[hits.row] >= 0))
             self._charge_setup(hits)
+
+    def _settle(self, hits: "_Hits") -> None:
+        """What of the charges of events is not linear becomes elements of them."""
+        draft, terms, event = self._draft, hits.source.terms, numbers_of(hits.event)
+        if not len(event):
+            return
+        country = known_countries(self._usage, event, self._product, draft.stated)
+        asked = Asked(hits.source, self._usage, event, hits.row, draft.billed[event], country)
+        pieces, blocked, unmatched = settle(asked)
+        draft.refuse(event[blocked], Reason.BLOCKED)
+        draft.refuse(event[unmatched], Reason.NO_RATE)
+        first = pieces.is_first
+        draft.billed[event[pieces.place[first]]] = pieces.quantity[first]
+        further = pieces.where(~first)
+        numbers, rates = event[further.place], terms.rate[further.row]
+        draft.extras.append(Elements.of(numbers, rates, further.price(terms), further.quantity, events=0, limited=True))
+        place, charges = rounded_charges(asked, pieces)
+        prices = (terms.price[hits.row] + terms.chargings.to_charge[asked.kind])[place].astype(np.int32)
+        draft.extras.append(
+            Elements.of(event[place], terms.rate[hits.row[place]], prices, charges, events=0, limited=True)
+        )
+        # A fee that is a part of the rounded charge is the event's setup all the same.
+        inside = (terms.chargings.decimals >= 0) & (terms.chargings.setup >= 0)
+        self._with_setup.append(event[inside[asked.kind]])
+        self._limits = self._limits or Limits()
+        self._limits.note(asked, pieces)
 
     def _charge_setup(self, hits: "_Hits") -> None:
         terms = hits.source.terms
         if terms.has_setup:
             hits = hits.where(terms.setup[hits.row] >= 0)
             self._with_setup.append(numbers_of(hits.event))
-            self._draft.add(hits, terms.setup, np.ones(len(hits.row), dtype=np.int64))
+            self._draft.add(hits, terms.setup, np.ones(len(hits.row), dtype=np.int64), limited=True)
 
     def _rate_element(self, element: str, rows: Rows) -> None:
         """An element beside the usage, matched by itself; without a row it is not due, unless it is required."""
@@ -284,7 +316,9 @@ class _Rater:
             billed = hits.measures.counted(hits.way, self._usage.measured[hits.event])
             hits, billed = hits.where(billed > 0), billed[billed > 0]
             self._note_foreign(hits)
-            self._draft.add(hits, hits.source.terms.price, billed)
+            self._draft.add(hits, hits.source.terms.price, billed, limited=element in LIMITED)
+            if self._limits is not None and element in LIMITED:
+                self._limits.beside(numbers_of(hits.event), hits.row, billed, hits.source.terms)
 
     def _rate_fee(self, element: str, rows: Rows) -> None:
         """The fee of an outcome, once per event, where a card prices it."""

@@ -25,6 +25,8 @@ _CHUNK = 1 << 18
 def elements(ratings: Ratings, columns: UsageColumns, payer: Int64s, account: Int64s) -> Totals:
     """Every priced element as a row of its own: the usage of the events in their order, then what comes beside it.
 
+    Of what is cut into several parts, the event is counted with the first.
+
     `payer` and `account` are int64[n], of each event.
     """
     usage = np.flatnonzero(ratings.price >= 0)
@@ -35,7 +37,7 @@ def elements(ratings: Ratings, columns: UsageColumns, payer: Int64s, account: In
         price=np.concatenate([ratings.price[usage], ratings.extra_price]),
         country=ratings.country[event],
         day=(columns.occurred_at[event] // MICROSECONDS_A_DAY).astype(np.int32),
-        events=np.ones(len(event), dtype=np.int64),
+        events=np.concatenate([np.ones(len(usage), dtype=np.int64), ratings.extra_events]),
         quantity=np.concatenate([ratings.billed[usage], ratings.extra_billed]),
     )
 

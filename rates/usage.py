@@ -112,7 +112,8 @@ class Totals:
     All int64[n] but `price` (int32: price ids), `country` (int16: codes of `numbering.COUNTRIES`) and `day` (int32:
     days since the epoch). A commutative sum: rows may repeat a key and are then added. The same columns in
     chronological order (`occurred_at`, source, id), one row an event and `events` = 1, are the *crossings*: the
-    ordered events of the days on which a counter crosses a bound.
+    ordered events of the days on which a counter crosses a bound. An event that was cut when it was rated has its
+    further parts right behind it, with `events` = 0.
     """
 
     payer: Int64s

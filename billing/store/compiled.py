@@ -33,8 +33,10 @@ _DIGEST_BYTES = 32
 
 def _code() -> str:
     """SHA-256 of the code that compiles: other code may match or number other rows."""
-    sources = sorted((each.name, each) for each in files("rates").iterdir() if each.name.endswith((".py", ".pyc")))
-    return sha256(b"\0".join(name.encode() + b"\0" + each.read_bytes() for name, each in sources)).hexdigest()
+    folders = (files("rates"), files("rates") / "compiled")
+    found = (each for folder in folders for each in folder.iterdir() if each.name.endswith((".py", ".pyc")))
+    sources = sorted((each.name, each.read_bytes()) for each in found)
+    return sha256(b"\0".join(name.encode() + b"\0" + code for name, code in sources)).hexdigest()
 
 
 # When the program starts: what is imported is what is read here, also if the files are replaced later.

@@ -19,7 +19,7 @@ from billing.store.engine import Connection
 from billing.store.identity import claim, require_sources
 from billing.usage import DIMENSIONS, Usage
 from rates.numbering import COUNTRIES
-from rates.quantities import require_headroom
+from rates.quantities import INT64_MAX, require_headroom
 from rates.usage import MICROSECONDS_A_DAY, Int64s, Texts
 
 Flags = NDArray[np.bool_]
@@ -124,8 +124,9 @@ def write_rows(connection: Connection, batch: Batch, is_fresh: Flags) -> None:
 
 def summed(changes: Table) -> Table:
     """Changes of totals, those of one key added up. Raises QuantityOverflowError before a sum leaves 64 bits."""
-    if changes.num_rows:
-        require_headroom(pc.max(changes["quantity"]).as_py() * changes.num_rows, "the quantities of a batch")
+    if changes.num_rows and pc.max(changes["quantity"]).as_py() * changes.num_rows > INT64_MAX:
+        # Could be, not must be: one charge in units of 10^-12 is as large as all the minutes of a month.
+        require_headroom(sum(changes["quantity"].to_pylist()), "the quantities of a batch")
     grouped = changes.group_by(list(_TOTALS_KEY), use_threads=False)
     sums = grouped.aggregate([("events", "sum"), ("quantity", "sum")])
     return sums.rename_columns({"events_sum": "events", "quantity_sum": "quantity"}).select(CHANGES)
@@ -225,11 +226,20 @@ def _elements(rated: Rated, source: NDArray[np.int32], number: int) -> Rows:
             "payer_id": pa.array(rated.payer[event]),
             "account_id": pa.array(rated.account[event]),
             "source_id": pa.array(source[event]),
+            "part": pa.array(_parts(event)),
+            "events": pa.array(ratings.extra_events.astype(np.int16)),
             "id": usage.id.take(pa.array(event)),
             "country": _countries(ratings.country[event]),
         }
     )
     return Rows(table=table, event=event, text=csv_of(table))
+
+
+def _parts(event: Int64s) -> NDArray[np.int32]:
+    """The number, from 1, of each element among those of its event; those of one event stand together."""
+    new = np.diff(event, prepend=-1) != 0
+    place = np.arange(len(event))
+    return (place - np.maximum.accumulate(np.where(new, place, 0)) + 1).astype(np.int32)
 
 
 def _changes(rated: Rated) -> Rows:
@@ -245,7 +255,7 @@ def _changes(rated: Rated) -> Rows:
             "price_id": pa.array(np.concatenate([ratings.price[priced], ratings.extra_price])),
             "day": pa.array(day.astype(np.int32)).cast(pa.date32()),
             "country": _countries(ratings.country[event]),
-            "events": pa.array(np.ones(len(event), dtype=np.int64)),
+            "events": pa.array(np.concatenate([np.ones(len(priced), dtype=np.int64), ratings.extra_events])),
             "quantity": pa.array(np.concatenate([ratings.billed[priced], ratings.extra_billed])),
         }
     )

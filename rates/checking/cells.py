@@ -18,6 +18,7 @@ from rates.errors import Fault, TollbookError
 from rates.money import normal, parse_decimal, parse_price
 from rates.numbering import ASSIGNED
 from rates.quantities import INT64_MAX, Increments
+from rates.steps import canonical_steps
 
 Check = Callable[[str], str]
 """The canonical form of a cell that is not empty. Raises `TollbookError` for a faulty one."""
@@ -219,7 +220,10 @@ WAYS: Mapping[str, Way] = {
     "destination": (canonical_names, check_name),
     "price": (canonical_price, check_price),
     "prices": (canonical_prices, check_prices),
+    "steps": (one_by_one, canonical_steps),
     "setup_fee": (one_by_one, check_charge),
+    "min_charge": (one_by_one, check_charge),
+    "max_charge": (canonical_price, check_price),
     "free_units": (one_by_one, check_charge),
     "block": (one_by_one, check_charge),
     "increments": (one_by_one, check_increments),

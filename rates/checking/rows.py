@@ -3,17 +3,17 @@
 Each check looks at the distinct combinations of the columns it is about, never at rows one by one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from rates.cards import Card, column, combined
+from rates.cards import Card, combined
+from rates.checking.charges import check_charges
+from rates.checking.checked import Checked
 from rates.checking.counters import is_whole
-from rates.checking.sheet import SHOWN, Sheet, capped
+from rates.checking.sheet import Sheet
 from rates.checking.ties import lifetimes, micros
 from rates.errors import Fault
 from rates.money import parse_decimal
@@ -21,87 +21,41 @@ from rates.prices import EVENT
 from rates.products import DIMENSIONS, Product
 from rates.tiers import Schedule
 
-Bools = NDArray[np.bool_]
-
 ELEMENTS = ("usage", "setup", "surcharge", "carrier_fee")
 """Elements that any product has; the fees that its rules name are further ones."""
 
 _SEVERAL = " "
 
 
-_Wrong = Callable[..., tuple[str, str] | None]
-"""Cells of a row, in the order asked for -> (problem, remedy), or None."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Checked:
-    """A card being checked, where its rows stand, and the faults so far."""
-
-    card: Card
-    sheet: Sheet
-    products: Mapping[str, Product]
-    faults: list[Fault]
-
-    def has(self, name: str) -> Bools:
-        """The rows (bool[n]) in which a column is not empty."""
-        cells = column(self.card.rows, name)
-        filled = pc.not_equal(cells.dictionary, "").to_numpy(zero_copy_only=False)
-        held: Bools = filled[cells.indices.to_numpy(zero_copy_only=False)]
-        return held
-
-    def note(self, name: str, bad: Bools, problem: str, remedy: str) -> None:
-        """A fault at `name` of each row that is bad."""
-        rows = np.flatnonzero(bad)
-        if not len(rows):
-            return
-        values = column(self.card.rows, name).take(pa.array(rows[:SHOWN])).to_pylist()
-        shown = [
-            Fault(place=self.sheet.at(row, name), value=value, problem=problem, remedy=remedy)
-            for row, value in zip(rows[:SHOWN].tolist(), values, strict=True)
-        ]
-        self.faults.extend(capped(shown, len(rows), f"{self.sheet.place} {name}", problem))
-
-    def each(self, names: Sequence[str], name: str, wrong: _Wrong, where: Bools | None = None) -> None:
-        """A fault at `name` of the rows (of those `where`) whose combination of `names` is `wrong`."""
-        numbers, first = combined(self.card.rows, names)
-        cells = [column(self.card.rows, each).take(pa.array(first)).to_pylist() for each in names]
-        kinds: dict[tuple[str, str], list[int]] = {}
-        for number, values in enumerate(zip(*cells, strict=True)):
-            found = wrong(*values)
-            if found is not None:
-                kinds.setdefault(found, []).append(number)
-        for (problem, remedy), bad in kinds.items():
-            rows = np.isin(numbers, bad)
-            self.note(name, rows if where is None else rows & where, problem, remedy)
-
-
 def check(card: Card, sheet: Sheet, products: Mapping[str, Product]) -> list[Fault]:
     """Every contradiction in a card whose rows stand as the sheet's do and whose cells are canonical."""
-    checked = _Checked(card=card, sheet=sheet, products=products, faults=[])
+    checked = Checked(card=card, sheet=sheet, products=products, faults=[])
     _required(checked)
     _products(checked)
     _matches(checked)
     _tiers(checked)
     _instants(checked)
-    _rounding(checked)
     _pooled(checked)
+    check_charges(checked)
     return checked.faults
 
 
-def _required(checked: _Checked) -> None:
+def _required(checked: Checked) -> None:
     empty = {
         name: pc.equal(checked.sheet.cells(name), "").to_numpy(zero_copy_only=False)
-        for name in ("product", "unit", "price", "prices", "setup_fee")
+        for name in ("product", "unit", "price", "prices", "steps", "setup_fee")
     }
     for name in ("product", "unit"):
         checked.note(name, empty[name], "is missing", "every rate names its product and unit")
     priced, blocked = ~empty["price"] | ~empty["prices"], checked.has("blocked")
-    checked.note("price", ~priced & ~blocked, "is missing", "give price, prices or blocked")
+    stepped = ~empty["steps"]
+    checked.note("price", ~priced & ~stepped & ~blocked, "is missing", "give price, prices, steps or blocked")
+    checked.note("steps", priced & stepped, "stand beside a price", "keep one of them")
     checked.note("price", priced & blocked, "is given in a blocked row", "remove one of them")
     checked.note("setup_fee", ~empty["setup_fee"] & blocked, "is given in a blocked row", "remove one of them")
 
 
-def _products(checked: _Checked) -> None:
+def _products(checked: Checked) -> None:
     def unit(product: str, unit: str) -> tuple[str, str] | None:
         found = checked.products.get(product)
         if not unit or found is None or found.unit_size(unit) is not None:
@@ -138,7 +92,7 @@ def _defaulted(product: Product, card: Card) -> bool:
     return all(rule is not None and rule.increments is not None for rule in rules)
 
 
-def _matches(checked: _Checked) -> None:
+def _matches(checked: Checked) -> None:
     rows = checked.card.rows
     declared = {name for product in checked.products.values() for name in product.dimensions}
     for name in sorted((declared | set(DIMENSIONS)) - {"country"}):
@@ -155,7 +109,7 @@ def _matches(checked: _Checked) -> None:
     checked.note("prefixes", alone, "is missing in an exact row", "list the whole numbers or addresses")
 
 
-def _declared(checked: _Checked, name: str, dimension: str) -> None:
+def _declared(checked: Checked, name: str, dimension: str) -> None:
     def undeclared(product: str) -> tuple[str, str] | None:
         found = checked.products.get(product)
         if found is None or dimension in found.match:
@@ -165,7 +119,7 @@ def _declared(checked: _Checked, name: str, dimension: str) -> None:
     checked.each(["product"], name, undeclared, checked.has(name))
 
 
-def _tiers(checked: _Checked) -> None:
+def _tiers(checked: Checked) -> None:
     schedules = checked.card.schedules
 
     def wrong(prices: str, tiers: str, element: str) -> tuple[str, str] | None:
@@ -196,7 +150,7 @@ def _miscounted(count: int, schedule: Schedule) -> tuple[str, str]:
     return f"{prices} for the {schedule.tiers} tiers of {schedule.name}", "give one per tier; price is for all tiers"
 
 
-def _instants(checked: _Checked) -> None:
+def _instants(checked: Checked) -> None:
     card = checked.card
     if not {"effective_from", "effective_to"} & set(card.rows.column_names):
         return
@@ -211,19 +165,7 @@ def _instants(checked: _Checked) -> None:
     checked.note("effective_to", ended, "is not after the row's effective_from", "a row lives for some time")
 
 
-def _rounding(checked: _Checked) -> None:
-    if checked.card.rounding.per != "event":
-        return
-    several = pc.match_substring(column(checked.card.rows, "prices").cast(pa.string()), _SEVERAL)
-    discounted = [name for name, schedule in checked.card.schedules.items() if schedule.discounts]
-    percent = pc.is_in(column(checked.card.rows, "tiers").cast(pa.string()), pa.array(discounted, pa.string()))
-    bad = pc.or_(several, percent).to_numpy(zero_copy_only=False)
-    checked.note("prices", bad, "several tier prices with rounding per event", "round per line, or give one price")
-    for name in ("free_units", "block"):
-        checked.note(name, checked.has(name), "a pool with rounding per event", "round per line")
-
-
-def _pooled(checked: _Checked) -> None:
+def _pooled(checked: Checked) -> None:
     for name in ("free_units", "block"):
         if name not in checked.card.rows.column_names:
             continue

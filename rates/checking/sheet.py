@@ -23,7 +23,7 @@ SHOWN = 100
 """How many faults of one kind are shown; the rest is counted."""
 
 FLAGS = frozenset({"exact", "blocked"})
-LISTS = frozenset({"prefixes", "origin_prefixes", "prices"})
+LISTS = frozenset({"prefixes", "origin_prefixes", "prices", "steps"})
 INSTANTS = frozenset({"effective_from", "effective_to"})
 WHOLE = frozenset({"grace", "max_quantity"})
 

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rates.cards import Card, codes_and_values, combined
-from rates.compiled.patterns import ALWAYS, Patterns, dimension, dimensions_of, microseconds, patterns
-from rates.compiled.tables import ElementTable, Part
+from rates.compiled.calendars import Calendar, by_class, calendar_of
+from rates.compiled.chargings import Chargings, chargings_of
+from rates.compiled.patterns import ALWAYS, dimension, dimensions_of, microseconds, patterns
+from rates.compiled.tables import WINDOW, ElementTable, Part
 from rates.prefixes import NONE
 from rates.prices import USAGE, price_list
 from rates.products import Product
@@ -44,7 +46,8 @@ class RowTerms:
     """What each row of a card says beside its match, n rows.
 
     `rate` int64[n] and `price` int32[n] are global ids, `setup` int32[n] is the price of the setup fee (-1: none),
-    `way` int32[n] is the row's place in `ways`.
+    `way` int32[n] is the row's place in `ways`. `charging` int32[n] is its place in `chargings`, -1 where what it
+    charges is linear; it is empty where that is so of all rows. `settles`: of some usage it is not.
     """
 
     rate: Int64s
@@ -53,6 +56,9 @@ class RowTerms:
     has_setup: bool
     way: Int32s
     ways: Ways
+    charging: Int32s
+    chargings: Chargings
+    settles: bool
 
     def __len__(self) -> int:
         return len(self.rate)
@@ -61,6 +67,11 @@ class RowTerms:
     def joined(cls, parts: "Sequence[RowTerms]") -> "RowTerms":
         """The rows of several cards, one card after the other."""
         before = np.cumsum([0, *(len(part.ways.first) for part in parts)])
+        kinds = np.cumsum([0, *(len(part.chargings) for part in parts)])
+        charging = [
+            np.where(part.charging >= 0, part.charging + n, NONE) if len(part.charging) else np.full(len(part), NONE)
+            for part, n in zip(parts, kinds[:-1], strict=True)
+        ]
         ways = {each.name: np.concatenate([getattr(part.ways, each.name) for part in parts]) for each in fields(Ways)}
         return cls(
             rate=np.concatenate([part.rate for part in parts]),
@@ -69,14 +80,28 @@ class RowTerms:
             has_setup=any(part.has_setup for part in parts),
             way=np.concatenate([part.way + np.int32(n) for part, n in zip(parts, before[:-1], strict=True)]),
             ways=Ways(**ways),
+            charging=np.concatenate(charging).astype(np.int32) if kinds[-1] else np.empty(0, dtype=np.int32),
+            chargings=Chargings.joined([part.chargings for part in parts]),
+            settles=any(part.settles for part in parts),
         )
+
+    @property
+    def price_ids(self) -> tuple[int, int]:
+        """The least and the greatest price id that an element of these rows may have; -1 and -1 for none."""
+        ids = np.concatenate([self.price, self.setup])
+        some = ids[ids >= 0]
+        if not len(some):
+            return NONE, NONE
+        further = int((self.chargings.to_maximum + 1).max(initial=0))
+        return int(some.min()), int(some.max()) + further
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CardTable:
     """One card version, compiled. `effective_from` and `effective_to` are microseconds, half-open.
 
-    `parts` has the patterns of each (product, element); `tables` the tables made of them so far.
+    `calendar` says when its windows are open, None for a card without any. `parts` has the patterns of each (product,
+    element); `tables` the tables made of them so far.
     """
 
     id: str
@@ -86,6 +111,7 @@ class CardTable:
     effective_from: int
     effective_to: int
     terms: RowTerms
+    calendar: Calendar | None
     parts: Mapping[tuple[str, str], Part]
     products: Mapping[str, Product]
     tables: dict[tuple[str, str], ElementTable] = field(default_factory=dict)
@@ -122,6 +148,12 @@ class Lineage:
     id: str
     versions: tuple[CardTable, ...]
 
+    @property
+    def is_small(self) -> bool:
+        """Whether it may share a table with other lineages: there it has one calendar."""
+        calendars = {card.calendar.content for card in self.versions if card.calendar is not None}
+        return len(calendars) <= 1 and all(card.is_small for card in self.versions)
+
     def intervals(self) -> Iterator[tuple[CardTable, int, int]]:
         """Each version with the time in which it is in force."""
         for i, version in enumerate(self.versions):
@@ -146,6 +178,7 @@ def compile_card(card: Card, products: Mapping[str, Product], *, rate_base: int 
 
     Raises `CardTooWideError`, and ValueError for cells that are not canonical.
     """
+    calendar = calendar_of(card)
     compiled = CardTable(
         id=card.id,
         version=card.version,
@@ -154,7 +187,8 @@ def compile_card(card: Card, products: Mapping[str, Product], *, rate_base: int 
         effective_from=microseconds(card.effective_from),
         effective_to=microseconds(card.effective_to) if card.effective_to else ALWAYS[1],
         terms=_terms(card, products, rate_base, price_base),
-        parts=_parts(card, products),
+        calendar=calendar,
+        parts=_parts(card, products, calendar),
         products=products,
     )
     if not compiled.is_small:
@@ -172,8 +206,8 @@ def lineages(cards: Sequence[CardTable]) -> dict[str, Lineage]:
     return {name: Lineage(id=name, versions=tuple(each)) for name, each in versions.items()}
 
 
-def _parts(card: Card, products: Mapping[str, Product]) -> dict[tuple[str, str], Part]:
-    found = patterns(card)
+def _parts(card: Card, products: Mapping[str, Product], calendar: Calendar | None) -> dict[tuple[str, str], Part]:
+    found, window = by_class(patterns(card), card, calendar)
     product, product_names = codes_and_values(card.rows, "product")
     element, element_names = codes_and_values(card.rows, "element")
     elements = sorted({name or USAGE for name in element_names})
@@ -189,19 +223,20 @@ def _parts(card: Card, products: Mapping[str, Product]) -> dict[tuple[str, str],
             if name not in dimensions:
                 dimensions[name] = dimension(card, name)
         some = np.flatnonzero(kind == code)
-        beside = {name: dimensions[name] for name in dimensions_of(of)}
-        parts[of.id, elements[code % len(elements)]] = _part(found, some, beside)
+        rows = found.row[some]
+        beside = {name: Texts(dimensions[name].codes[rows], dimensions[name].values) for name in dimensions_of(of)}
+        windowed = window is not None and window.codes[some].any()
+        if window is not None and windowed:
+            beside[WINDOW] = Texts(window.codes[some], window.values)
+        parts[of.id, elements[code % len(elements)]] = Part(found.take(some), beside, calendar if windowed else None)
     return parts
-
-
-def _part(found: Patterns, some: Int64s, beside: Mapping[str, Texts]) -> Part:
-    rows = found.row[some]
-    return Part(found.take(some), {name: Texts(text.codes[rows], text.values) for name, text in beside.items()})
 
 
 def _terms(card: Card, products: Mapping[str, Product], rate_base: int, price_base: int) -> RowTerms:
     prices = price_list(card, products)
     way, first_rows = combined(card.rows, ("increments", "grace", "max_quantity", "blocked", "unit"))
+    charging, chargings = chargings_of(card, products)
+    is_usage = np.array([not name or name == USAGE for name in codes_and_values(card.rows, "element")[1]])
     return RowTerms(
         rate=rate_base + np.arange(card.rows.num_rows, dtype=np.int64),
         price=np.where(prices.usage >= 0, prices.usage + price_base, NONE).astype(np.int32),
@@ -209,6 +244,9 @@ def _terms(card: Card, products: Mapping[str, Product], rate_base: int, price_ba
         has_setup=bool((prices.setup >= 0).any()),
         way=way,
         ways=_ways(card, first_rows),
+        charging=charging,
+        chargings=chargings,
+        settles=bool(len(charging) and (is_usage[codes_and_values(card.rows, "element")[0]] & (charging >= 0)).any()),
     )
 
 

@@ -18,8 +18,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from rates import prefixes, usage
+from rates.compiled import calendars, chargings, patterns, shapes, tables
 from rates.compiled import cards as cardtables
-from rates.compiled import patterns, shapes, tables
 from rates.compiled.cards import CardTable
 from rates.errors import TollbookError
 from rates.products import Product
@@ -28,7 +28,7 @@ Array = NDArray[Any]
 Buffer = Any  # Arrow publishes no types
 Tree = Any  # what JSON writes and reads
 
-_ROOMS = (cardtables, patterns, prefixes, shapes, tables, usage)
+_ROOMS = (calendars, cardtables, chargings, patterns, prefixes, shapes, tables, usage)
 _TREE = b"tollbook.cards"
 _UNLIKE_A_PACK = (ValueError, TypeError, LookupError, AttributeError)
 _LEFT_OUT = "products"  # given to whoever unpacks: they are the caller's, not the card's
@@ -63,8 +63,12 @@ def unpack(data: Buffer, products: Mapping[str, Product]) -> dict[str, CardTable
             batch = reader.read_next_batch()
         columns = {name: batch[name].values.to_numpy(zero_copy_only=True) for name in batch.schema.names}
         cards: dict[str, CardTable] = _put_together(tree, columns, {_LEFT_OUT: products})
+        # A zone's rules may have changed since, or the database of zones that is installed.
+        current = all(card.calendar is None or card.calendar.is_current for card in cards.values())
     except (pa.ArrowException, OSError, StopIteration, *_UNLIKE_A_PACK) as error:
         raise PackInvalidError(f"is not a pack of compiled cards: {error}", remedy="compile them again") from error
+    if not current:
+        raise PackInvalidError("was compiled with other rules of a time zone", remedy="compile the cards again")
     return cards
 
 

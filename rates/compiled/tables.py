@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from rates.compiled.calendars import Calendar
 from rates.compiled.patterns import ALWAYS, EXACT, UNKNOWN, Patterns, country_codes, dimensions_of
 from rates.compiled.shapes import Dimension, Questions, Shape, shapes
 from rates.numbering import COUNTRIES, COUNTRY_CODES, PLAN
@@ -29,6 +30,9 @@ _SEARCH = -2
 _CARD = ""
 """The name of the condition on the card itself, where a table holds many cards."""
 
+WINDOW = " window"
+"""The name of the condition on the time of day: the last one beside that on the card."""
+
 _PLAN_PREFIXES = np.array(sorted(map(int, PLAN)), dtype=np.int64)
 _PLAN_COUNTRIES = np.array([COUNTRY_CODES[PLAN[str(prefix)]] for prefix in _PLAN_PREFIXES], dtype=np.int16)
 
@@ -43,14 +47,18 @@ def plan_countries(numbers: Int64s) -> Int16s:
 
 
 class Part(NamedTuple):
-    """What one card gives to a table: its patterns of the element, and their dimensions beside them."""
+    """What one card gives to a table: its patterns of the element, and their dimensions beside them.
+
+    `calendar` says when its windows are open, None where none is asked for; else `WINDOW` is one of the dimensions.
+    """
 
     patterns: Patterns
     dimensions: Mapping[str, Texts]
+    calendar: Calendar | None = None
 
     def within(self, start: int, end: int, first_row: int) -> "Part":
         """The same for the time from `start` to `end` only, its rows counted from `first_row`."""
-        return Part(self.patterns.within(start, end, first_row), self.dimensions)
+        return self._replace(patterns=self.patterns.within(start, end, first_row))
 
 
 class Matched(NamedTuple):
@@ -67,7 +75,9 @@ class ElementTable:
     Cells are the slots of `numbers`: `country` int16[cells] is that of the numbering plan (if `refined`), `holder`
     int32[cells] the longest prefix with rows, `above` the next shorter one with rows, and `resolved` the pattern
     where the number alone decides (-1: none matches, -2: search). Exact texts are nodes behind the cells. `rank`
-    int64[patterns] says how closely a pattern matches, comparable between the cards of a product.
+    int64[patterns] says how closely a pattern matches, comparable between the cards of a product. `calendars` are those
+    of the cards whose windows count, `calendar` int32[c] the place of each card's by its code (0 where it is the only
+    card), -1 for none.
     """
 
     numbers: PrefixTable
@@ -84,6 +94,8 @@ class ElementTable:
     patterns: Patterns
     rank: Int64s
     dated: bool
+    calendars: tuple[Calendar, ...]
+    calendar: Int32s
 
     @classmethod
     def build(cls, product: Product, parts: Sequence[Part], part_codes: Sequence[int] = ()) -> Self:
@@ -93,10 +105,16 @@ class ElementTable:
         values, codes = _dimensions(names, parts)
         rank = _ranks(patterns, codes)
         dimensions = [each for each in zip(names, values, codes, strict=True) if each[2].any()]
+        calendars, calendar = _calendars(parts, part_codes)
+        if calendars:
+            # Prefix and dimensions first, then the window: of cards in one book it never decides which is closer.
+            labels, window = _dimensions([WINDOW], parts)
+            dimensions.append((WINDOW, labels[0], window[0]))
         if part_codes:
             code = np.repeat(np.array(part_codes, dtype=np.int32), [len(part.patterns) for part in parts])
             dimensions.append((_CARD, ("",) * (max(part_codes) + 1), code))
         table = cls._unresolved(product, patterns, rank, dimensions)
+        table = replace(table, calendars=calendars, calendar=calendar)
         return replace(table, resolved=table.resolve())
 
     @classmethod
@@ -135,10 +153,22 @@ class ElementTable:
             patterns=patterns,
             rank=rank,
             dated=bool(dated),
+            calendars=(),
+            calendar=np.empty(0, dtype=np.int32),
         )
 
-    def match(self, usage: UsageColumns, rows: Rows, country: Int16s | None, part: Int32s | None = None) -> Matched:
-        """The patterns of some events. `country` is what they state (None: nothing), `part` their card's (from 1)."""
+    def match(
+        self,
+        usage: UsageColumns,
+        rows: Rows,
+        country: Int16s | None,
+        part: Int32s | None = None,
+        window: Int16s | None = None,
+    ) -> Matched:
+        """The patterns of some events. `country` is what they state (None: nothing), `part` their card's (from 1).
+
+        `window` int16[n] are classes of their cards' calendars, in place of those in which they occur.
+        """
         cell = self.numbers.lookup(usage.to[rows])
         pattern = self.resolved.take(cell)
         search = pattern == _SEARCH
@@ -154,7 +184,8 @@ class ElementTable:
             search |= node >= 0
         found = np.flatnonzero(search)
         if len(found):
-            questions = self._questions(usage, pick(rows, found), country[found], None if part is None else part[found])
+            part, window = (None if part is None else part[found]), (None if window is None else window[found])
+            questions = self._questions(usage, pick(rows, found), country[found], part, window)
             pattern[found] = self._search(
                 questions, self.holder.take(cell[found]), None if node is None else node[found]
             )
@@ -168,8 +199,12 @@ class ElementTable:
             return None
         return np.array([self.exact.get(value, NONE) for value in text.values], dtype=np.int64)[text.codes[rows]]
 
-    def _questions(self, usage: UsageColumns, rows: Rows, country: Int16s, part: Int32s | None) -> Questions:
+    def _questions(
+        self, usage: UsageColumns, rows: Rows, country: Int16s, part: Int32s | None, window: Int16s | None
+    ) -> Questions:
         known = {"country": country.astype(np.int32)}
+        if self.calendars:
+            known[WINDOW] = self._windows(usage.occurred_at[rows], part, window)
         if part is not None:
             # A card that has nothing here may have a code beyond all that have.
             known[_CARD] = np.where(part < len(self.values[-1]), part, np.int32(NONE))
@@ -184,6 +219,18 @@ class ElementTable:
         origin = usage.from_[rows] if any(shape.origin_length for shape in self.shapes) else nothing.astype(np.int64)
         at = usage.occurred_at[rows] if self.dated else nothing.astype(np.int64)
         return Questions(origin=origin, digits=digit_counts(origin), codes=tuple(codes), at=at)
+
+    def _windows(self, at: Int64s, part: Int32s | None, window: Int16s | None) -> Int32s:
+        """The codes of the windows that are open at each instant, or of the classes that `window` names."""
+        labels = self.values[self.dimensions.index(WINDOW)]
+        place = {label: code for code, label in enumerate(labels)}
+        found = np.zeros(len(at), dtype=np.int32)
+        own = self.calendar.take(np.zeros(len(at), dtype=np.int64) if part is None else part, mode="clip")
+        for number, calendar in enumerate(self.calendars):
+            some = np.flatnonzero(own == number)
+            code = np.array([place.get(label, NONE) for label in calendar.labels], dtype=np.int32)
+            found[some] = code[calendar.at(at[some]) if window is None else window[some]]
+        return found
 
     def _search(self, questions: Questions, node: Int32s, exact: Int64s | None) -> Int32s:
         found = np.full(len(node), NONE, dtype=np.int32)
@@ -251,17 +298,29 @@ class ElementTable:
         return conditional
 
 
+def _calendars(parts: Sequence[Part], part_codes: Sequence[int]) -> tuple[tuple[Calendar, ...], Int32s]:
+    """The different calendars of some parts, and the place of each card's by its code."""
+    found: dict[bytes, int] = {}
+    kept: list[Calendar] = []
+    calendar = np.full(max(part_codes, default=0) + 1, NONE, dtype=np.int32)
+    for code, part in zip(part_codes or (0,), parts, strict=True):
+        if part.calendar is not None:
+            calendar[code] = found.setdefault(part.calendar.content, len(kept))
+            kept += [part.calendar] if calendar[code] == len(kept) else []
+    return tuple(kept), calendar
+
+
 def _joined(parts: Sequence[Part]) -> Patterns:
-    texts = {text: None for part in parts for text in part.patterns.exact}
+    all_of = [part.patterns for part in parts]
+    texts = {text: None for patterns in all_of for text in patterns.exact}
     place = {text: i for i, text in enumerate(texts)}
     prefixes = []
-    for patterns, _ in parts:
+    for patterns in all_of:
         prefix, exact = patterns.prefix, patterns.length == EXACT
         if exact.any():
             codes = np.array([place[text] for text in patterns.exact], dtype=np.int64)
             prefix = np.where(exact, codes[np.where(exact, prefix, 0)], prefix)
         prefixes.append(prefix)
-    all_of = [patterns for patterns, _ in parts]
     return Patterns(
         row=np.concatenate([p.row for p in all_of]),
         length=np.concatenate([p.length for p in all_of]),
@@ -279,12 +338,16 @@ def _dimensions(names: Sequence[str], parts: Sequence[Part]) -> tuple[list[tuple
     values: list[tuple[str, ...]] = []
     codes: list[Int32s] = []
     for name in names:
-        texts = [part.dimensions[name] for part in parts]
+        texts = [part.dimensions.get(name) or _any(part) for part in parts]
         known = {value: None for text in texts for value in text.values}
         all_values = COUNTRIES if name == "country" else ("", *(value for value in known if value))
         values.append(all_values)
         codes.append(np.concatenate([_coded(name, text, all_values) for text in texts]))
     return values, codes
+
+
+def _any(part: Part) -> Texts:
+    return Texts(np.zeros(len(part.patterns), dtype=np.int32), ("",))
 
 
 def _coded(name: str, text: Texts, values: Sequence[str]) -> Int32s:

@@ -8,7 +8,7 @@ import numpy as np
 from rates.errors import TollbookError
 from rates.lines import Parts
 from rates.numbering import COUNTRIES
-from rates.prices import EVENT, USAGE, Price
+from rates.prices import CHARGE, EVENT, USAGE, Price
 from rates.tally.counters import Bools, Int64s
 from rates.terms import Terms
 from rates.tiers import Scope, Selector, selected
@@ -43,6 +43,38 @@ class Items:
             versions = [parts.version(price.card) for price in self.prices]
             line, version = np.array(lines, dtype=np.int64), np.array(versions, dtype=np.int64)
             parts.add(self.rows.payer, line[self.kind], version[self.kind], events, quantity)
+
+    def emit_rounded(self, parts: Parts, lines: Sequence[int], quantity: Int64s) -> None:
+        """Say of which of these quantities (int64[n]) no price is multiplied, and what is charged for them instead."""
+        line = np.array(lines, dtype=np.int64)
+        for decimals in sorted({price.rounding.decimals for price in self.prices if price.is_rounded}):
+            some = np.flatnonzero(self.where([_charges(price, decimals) for price in self.prices]))
+            entries = parts.charges.setdefault(decimals, [])
+            entries.append((self.rows.payer[some], line[self.kind][some], self.rows.quantity[some]))
+        some = np.flatnonzero(self.is_rounded & (quantity != 0))
+        if len(some):
+            parts.rounded.append((self.rows.payer[some], line[self.kind][some], quantity[some]))
+
+    @property
+    def is_rounded(self) -> Bools:
+        """Items of usage of which each event was rounded by itself, so that no price is multiplied any more."""
+        return self.where([price.is_rounded for price in self.prices])
+
+    @property
+    def is_charge(self) -> Bools:
+        """Items that are what such usage comes to: money, and no quantity."""
+        return self.where([price.element == CHARGE for price in self.prices])
+
+    @property
+    def is_further(self) -> Bools:
+        """Items that are further parts of an event that was cut: the part that counts it stands before them."""
+        further: Bools = self.ordered & (self.rows.events == 0)
+        return further
+
+    @property
+    def head(self) -> Int64s:
+        """Of each item itself, or of a further part of an event the first part, int64[n]."""
+        return np.maximum.accumulate(np.where(self.is_further, 0, np.arange(len(self.rows), dtype=np.int64)))
 
     @property
     def per_event(self) -> Bools:
@@ -81,9 +113,16 @@ def _replace_ordered(totals: Totals, crossings: Totals, terms: Terms) -> Totals:
     usage = [p for p in np.unique(totals.price).tolist() if terms.prices[p].element == USAGE]
     days = np.unique(_payer_days(crossings))
     replaced = np.isin(_payer_days(totals), days) & np.isin(totals.price, usage)
-    if (totals.quantity[replaced].sum(), totals.events[replaced].sum()) != (crossings.quantity.sum(), len(crossings)):
+    if (totals.quantity[replaced].sum(), totals.events[replaced].sum()) != (
+        crossings.quantity.sum(),
+        crossings.events.sum(),
+    ):
         raise CrossingsIncompleteError("ordered events do not add up to the totals of their days", place="crossings")
     return totals.take(~replaced).plus(crossings)
+
+
+def _charges(price: Price, decimals: int) -> bool:
+    return price.element == CHARGE and price.rounding.decimals == decimals
 
 
 def _payer_days(totals: Totals) -> Int64s:

@@ -71,7 +71,8 @@ def _instances(items: Items, terms: Terms) -> Iterator[_Instance]:
     numbers = np.array([(free, block) for _, free, block in own], dtype=np.int64).reshape(-1, 2)[items.kind]
     for shared in sorted({name for name, _, _ in own if name}):
         yield _Instance(items.where([name == shared for name, _, _ in own]), items.rows.payer, *numbers.T)
-    pooled = items.where([bool(name) for name, _, _ in own])
+    # What is rounded event by event is charged already: no pool takes it.
+    pooled = items.where([bool(name) for name, _, _ in own]) | items.is_rounded
     for name, pool in terms.pools().items():
         said = said_by(items, terms, partial(_has_pool, name))
         size = terms.unit_size(pool.unit, pool.fill)

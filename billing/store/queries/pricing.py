@@ -39,16 +39,31 @@ def payers_with_usage(connection: Connection, period: Period) -> list[int]:
 
 
 def read_crossings(connection: Connection, wanted: Wanted) -> Totals:
-    """The priced events of some payers' days, one row each, in order: occurred_at, source, id (as bytes)."""
+    """The priced usage of some payers' days, one row an event, in order: occurred_at, source, id (as bytes).
+
+    An event that was cut when it was rated has its further parts behind it.
+    """
     query = sql.SQL("""
-        SELECT event.payer_id, account_id, price_id, ascii(country) * 256 + ascii(substr(country, 2)),
-               day - DATE '1970-01-01', 1, billed
-        FROM unnest(%s::integer[], %s::date[]) AS wanted(payer_id, day)
-        JOIN events AS event ON event.payer_id = wanted.payer_id AND price_id IS NOT NULL
-             AND occurred_at >= day::timestamp AT TIME ZONE 'UTC'
-             AND occurred_at < (day + 1)::timestamp AT TIME ZONE 'UTC'
-        JOIN sources USING (source_id)
-        ORDER BY event.payer_id, occurred_at, sources.id, event.id
+        WITH wanted AS (
+            SELECT payer_id, day::timestamp AT TIME ZONE 'UTC' AS starts,
+                   (day + 1)::timestamp AT TIME ZONE 'UTC' AS ends, day - DATE '1970-01-01' AS number
+            FROM unnest(%s::integer[], %s::date[]) AS wanted(payer_id, day)
+        ), usage AS (
+            SELECT event.payer_id, account_id, price_id, country, number, 1 AS events, billed, occurred_at, source_id,
+                   event.id, 0 AS part
+            FROM wanted JOIN events AS event ON event.payer_id = wanted.payer_id AND price_id IS NOT NULL
+                 AND occurred_at >= starts AND occurred_at < ends
+            UNION ALL
+            SELECT further.payer_id, account_id, price_id, country, number, 0, billed, occurred_at, source_id,
+                   further.id, part
+            FROM wanted JOIN event_elements AS further ON further.payer_id = wanted.payer_id AND further.events = 0
+                 AND occurred_at >= starts AND occurred_at < ends
+            JOIN prices USING (price_id)
+            WHERE prices.element = 'usage'
+        )
+        SELECT payer_id, account_id, price_id, ascii(country) * 256 + ascii(substr(country, 2)), number, events, billed
+        FROM usage JOIN sources USING (source_id)
+        ORDER BY payer_id, occurred_at, sources.id, usage.id, part
     """)
     days = [_EPOCH + timedelta(days=day) for day in wanted.day.tolist()]
     return totals_from(integers_out(connection, query, TOTALS, [wanted.payer.tolist(), days]))

@@ -177,7 +177,7 @@ _UNBALANCED = """
             SELECT payer_id, account_id, price_id, country, (occurred_at AT TIME ZONE 'UTC')::date, -1, -billed
             FROM events WHERE occurred_at >= %s AND occurred_at < %s AND price_id IS NOT NULL
             UNION ALL
-            SELECT payer_id, account_id, price_id, country, (occurred_at AT TIME ZONE 'UTC')::date, -1, -billed
+            SELECT payer_id, account_id, price_id, country, (occurred_at AT TIME ZONE 'UTC')::date, -events, -billed
             FROM event_elements WHERE occurred_at >= %s AND occurred_at < %s
         ) AS facts
         GROUP BY payer_id, account_id, price_id, country, day

@@ -39,8 +39,9 @@ CREATE TABLE rates (
     "row" integer NOT NULL,
     product text, element text, country text, prefixes text, origin_prefixes text, origin text, exact text,
     mcc text, mnc text, number_type text, region text, package text, jurisdiction text,
-    destination text, unit text, prices text, tiers text, increments text, setup_fee text, free_units text,
-    block text, grace text, max_quantity text, blocked text, effective_from text, effective_to text,
+    "window" text, destination text, unit text, prices text, steps text, tiers text, increments text, setup_fee text,
+    min_charge text, max_charge text, free_units text, block text, grace text, max_quantity text, blocked text,
+    effective_from text, effective_to text,
     declared text -- further dimensions, as a JSON object
 );
 

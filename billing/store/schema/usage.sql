@@ -57,11 +57,13 @@ CREATE TABLE event_elements (
     occurred_at timestamptz NOT NULL,
     batch bigint NOT NULL,
     rate_id bigint NOT NULL,
-    billed bigint NOT NULL,
+    billed bigint NOT NULL, -- of a rounded charge: the charge, in units of 10^-decimals
     price_id integer NOT NULL,
     payer_id integer NOT NULL,
     account_id integer NOT NULL,
     source_id integer NOT NULL,
+    part integer NOT NULL, -- which one of its event, from 1: parts of its usage are in their order
+    events smallint NOT NULL, -- 1: the event is counted with it; 0: a further part of its usage, or its rounded charge
     id text COLLATE "C" NOT NULL,
     country text NOT NULL
 ) PARTITION BY RANGE (occurred_at);

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from rates.cardfile import read_card
 from rates.cards import Card
 from rates.compiled.cards import compile_card
 from rates.compiled.packs import PackInvalidError, fingerprint, pack, unpack
@@ -96,3 +97,50 @@ def test_every_process_has_the_same_fingerprint() -> None:
         for seed in "123"
     }
     assert {fingerprint(products()).encode() + b"\n"} == found
+
+
+def windowed(zone: str = "Europe/Paris") -> Card:
+    text = f"""
+id = "c"
+currency = "USD"
+effective_from = 2026-10-01T00:00:00Z
+timezone = "{zone}"
+[windows.peak]
+days = ["mon"]
+from = "08:00"
+to = "20:00"
+split = true
+[[rate]]
+product = "voice.outbound"
+unit = "minute"
+window = "peak"
+price = "0.123456789012"
+max_charge = "999999999999.123456789012"
+[[rate]]
+product = "voice.outbound"
+unit = "minute"
+steps = "0:1 60:2"
+prefixes = ["44"]
+[[rate]]
+product = "voice.outbound"
+unit = "minute"
+price = "2"
+"""
+    card, faults = read_card(text, {}, products())
+    assert card is not None, faults
+    return card
+
+
+def test_windows_steps_and_limits_come_back_as_they_were_compiled() -> None:
+    compiled = compile_card(windowed(), products())
+    compiled.table("voice.outbound", "usage")
+    back = unpack(pack({"x": compiled}), products())["x"]
+    assert leaves(compiled) == leaves(back)
+
+
+def test_a_pack_with_other_rules_of_its_zone_is_no_pack_any_more() -> None:
+    compiled = compile_card(windowed(), products())
+    assert compiled.calendar is not None
+    other = replace(compiled.calendar, offsets=compiled.calendar.offsets + 60)
+    with pytest.raises(PackInvalidError, match="other rules of a time zone"):
+        unpack(pack({"x": replace(compiled, calendar=other)}), products())
