@@ -1,12 +1,13 @@
 """`tollbook cards`: check, publish, list and question rate cards."""
 
+import sys
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.decks import CDRTOOL, OWN, Deck, Loaded, dialects, load, open_deck, takes_deck
 from cli.exits import Exit
 from cli.options import AtOption, DryRunOption, instant_of, pairs_of
 from cli.output import Format, FormatOption, emit, number, printable, readable, say, text
@@ -51,57 +52,55 @@ _QUOTED = (
 )
 
 
-class Dialect(StrEnum):
-    """How a deck is written."""
+_GUESSED = (text("column"), text("key", "may be"), text("reason", "since it"), text("examples"))
+_DIALECTS = (text("dialect"), text("name", "what it is"), text("product", faint=True))
 
-    OWN = "tollbook"
-    CDRTOOL = "cdrtool"
+FilesArgument = Annotated[list[Path], typer.Argument(help="The card's TOML file; or a deck's files, with --dialect.")]
 
 
 @app.command()
-def check(
-    file: Annotated[Path, typer.Argument(help="The card's TOML file.", exists=True, dir_okay=False)],
-    form: FormatOption = Format.TABLE,
-) -> None:
-    """Say everything that is wrong with a card, each fault with its place. Nothing is stored."""
-    from cli.cardfiles import check_card, rows_of
+@takes_deck
+def check(files: FilesArgument, form: FormatOption = Format.TABLE, *, deck: Deck) -> None:
+    """Say everything that is wrong with a card or a deck, each fault with its place. Nothing is stored."""
     from rates.cards import identity
     from rates.errors import CardFaultyError
 
-    card, faults = check_card(file)
+    loaded = load(files, deck)
+    _tell(loaded)
+    card, faults = loaded.card, loaded.faults
     if card is None and form is Format.TABLE:
-        raise CardFaultyError(faults, place=str(file))
+        raise CardFaultyError(faults, place=", ".join(map(str, files)))
     if form is not Format.TABLE:
         rows = [{key: getattr(fault, key) for key in ("place", "value", "problem", "remedy")} for fault in faults]
         emit(rows, _FAULTS, form)
     if card is None:
         raise typer.Exit(Exit.BAD_INPUT)
-    _warn(card, rows_of(file))
+    _warn(card, loaded.written)
     say(f"{card.version}: {card.rows.num_rows:,} rates, {card.currency}, no faults. Identity {identity(card).hex()}.")
 
 
 @app.command("import")
-def import_(  # noqa: PLR0913, PLR0917 (each is an option of the command)
-    files: Annotated[list[Path], typer.Argument(help="The card's TOML file; or a deck's files, with --dialect.")],
-    dialect: Annotated[Dialect, typer.Option(help="How the files are written.")] = Dialect.OWN,
-    card_id: Annotated[str, typer.Option("--id", help="Of a deck: the name of the card.")] = "",
-    currency: Annotated[str, typer.Option(help="Of a deck: its currency.")] = "",
-    since: Annotated[str, typer.Option("--from", help="Of a deck: from when it holds, as in 2026-10-01.")] = "",
-    product: Annotated[str, typer.Option(help="Of a deck: the product that it prices.")] = "voice.outbound",
-    profile: Annotated[str, typer.Option(help="Of a CDRTool deck: the rate profile, where it has several.")] = "",
+@takes_deck
+def import_(
+    files: FilesArgument,
     jump_bound: Annotated[str, typer.Option(help="How many times dearer or cheaper a price may become.")] = "2",
     accept: Annotated[bool, typer.Option("--accept", help="Publish prices that jump beyond the bound.")] = False,
     dry_run: DryRunOption = False,
+    *,
+    deck: Deck,
 ) -> None:
-    """Check a card and publish it. The same card again changes nothing.
+    """Check a card or a deck and publish it. The same card again changes nothing.
 
     Prices that jump, against the published version before it, are faults unless they are accepted.
     """
+    from rates.errors import CardFaultyError
+
     bound = _bound(jump_bound)
-    if dialect is Dialect.CDRTOOL:
-        card, written = _deck(files, card_id, currency, since, product, profile)
-    else:
-        card, written = _own(files, deck_options=bool(card_id or currency or since or profile))
+    loaded = load(files, deck)
+    _tell(loaded)
+    if loaded.card is None:
+        raise CardFaultyError(loaded.faults, place=", ".join(map(str, files)))
+    card, written = loaded.card, loaded.written
     _warn(card, written)
     if not accept:
         _refuse_jumps(card, bound, written)
@@ -109,6 +108,56 @@ def import_(  # noqa: PLR0913, PLR0917 (each is an option of the command)
         say(f"{card.version}: {card.rows.num_rows:,} rates would be published.")
     else:
         _publish(card)
+
+
+@app.command()
+def sniff(
+    file: Annotated[Path, typer.Argument(help="A deck's file: CSV or a spreadsheet.")],
+    out: Annotated[Path | None, typer.Option(help="Write the drafted mapping to this file.", dir_okay=False)] = None,
+    sheet: Annotated[str, typer.Option(help="The sheet, where a spreadsheet has several.")] = "",
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Draft a mapping for a deck: what its columns may be and why, which dialect fits, and what must be told."""
+    from dataclasses import asdict
+
+    from rates.dialects.sniffing import sniff as sniff_file
+    from rates.errors import CardFaultyError
+
+    if out is not None and out.exists():
+        raise typer.BadParameter(f"{out} is there already: name another file, or remove it")
+    found, faults = sniff_file(open_deck(file, sheet=sheet), dialects())
+    if found is None:
+        raise CardFaultyError(faults, place=str(file))
+    if form is not Format.TABLE:
+        emit([asdict(guess) for guess in found.guesses], _GUESSED, form)
+    elif out is None:
+        sys.stdout.write(found.mapping)
+    else:
+        emit([asdict(guess) for guess in found.guesses], _GUESSED, form, title=file.name)
+    header = f"the header on line {found.header_line}" if found.header_line else "no header"
+    say(printable(f"{file.name}: {found.rows:,} rows, {', '.join((header, *found.said))}."))
+    for name in found.dialects:
+        say(f"It has the columns of the dialect {name}: --dialect {name}.")
+    for fact in found.tell:
+        say(printable(f"To be told: {fact}."))
+    if out is not None:
+        out.write_text(found.mapping, encoding="utf-8")
+        say(f"The draft is in {out}: read it, mend it, then `tollbook cards check {file} --mapping {out} ...`.")
+
+
+@app.command("dialects")
+def dialects_(form: FormatOption = Format.TABLE) -> None:
+    """The dialects that decks may be written in."""
+    rows = [
+        {"dialect": OWN, "name": "Tollbook's own card: a TOML file, its rows in it or beside it"},
+        {
+            "dialect": CDRTOOL,
+            "name": "CDRTool: a file of rates and a file of destinations",
+            "product": "voice.outbound",
+        },
+        *({"dialect": key, "name": one.name, "product": one.product} for key, one in dialects().items()),
+    ]
+    emit(rows, _DIALECTS, form, title="Dialects")
 
 
 @app.command("list")
@@ -170,42 +219,9 @@ def explain(
         say("Prefixes match only numbers that are written with +, as in +442079460000.")
 
 
-def _own(files: list[Path], *, deck_options: bool) -> "tuple[Card, Rows]":
-    from cli.cardfiles import card_of, rows_of
-
-    if deck_options:
-        raise typer.BadParameter("--id, --currency, --from and --profile are a deck's: add --dialect")
-    if len(files) != 1:
-        raise typer.BadParameter("a card is one TOML file; its rows are found through it")
-    return card_of(files[0]), rows_of(files[0])
-
-
-def _deck(
-    files: list[Path], card_id: str, currency: str, since: str, product: str, profile: str
-) -> "tuple[Card, Rows]":
-    from cli.world import products, read_bytes
-    from rates.cardchanges import Rows
-    from rates.dialects.cdrtool import read_cdrtool
-    from rates.errors import CardFaultyError
-
-    if len(files) != 2:  # noqa: PLR2004 (rates and destinations)
-        raise typer.BadParameter("a CDRTool deck is two files: the rates, then the destinations")
-    if not (card_id and currency and since):
-        raise typer.BadParameter("a deck does not say it: give --id, --currency and --from")
-    rates, destinations = map(read_bytes, files)
-    card, faults = read_cdrtool(
-        rates,
-        destinations,
-        products=products(),
-        card_id=card_id,
-        currency=currency,
-        effective_from=instant_of(since),
-        product=product,
-        profile=profile or None,
-    )
-    if card is None:
-        raise CardFaultyError(faults, place=", ".join(map(str, files)))
-    return card, Rows(place=files[0].name)
+def _tell(loaded: Loaded) -> None:
+    for note in loaded.notes:
+        say(printable(f"{loaded.written.place}: {note}"))
 
 
 def _bound(text: str) -> "Fraction":

@@ -44,6 +44,22 @@ def products() -> Mapping[str, Product]:
     return by_id(found)
 
 
+def dimensions() -> frozenset[str]:
+    """The match dimensions that any product declares."""
+    return frozenset(name for product in products().values() for name in product.dimensions)
+
+
+@cache
+def mappings() -> Mapping[str, Mapping[str, object]]:
+    """The tables of the built-in dialects of `rates/dialects`, by name."""
+    folder = sorted(files("rates").joinpath("dialects").iterdir(), key=lambda file: file.name)
+    return {
+        file.name.removesuffix(".toml"): tomllib.loads(file.read_text(encoding="utf-8"))
+        for file in folder
+        if file.name.endswith(".toml")
+    }
+
+
 def product_tables() -> list[dict[str, object]]:
     """The same files as plain tables, for what reads products by itself."""
     folder = files("rates").joinpath("catalogue")

@@ -7,7 +7,7 @@ its header, its quotes, rows of another width. Does not know what a cell means.
 import csv
 import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 import numpy as np
@@ -36,12 +36,14 @@ class Sheet:
     """n rows as written. Each column is a text array of n cells, `""` where nothing stands.
 
     `lines` is int32[n]: the line in the CSV file `place`, or the position (from 0) among the tables `place`.
+    `names` says what a column is called in its file, where that is not its key.
     """
 
     place: str
     inline: bool
     lines: NDArray[np.int32]
     columns: Mapping[str, pa.Array]
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -49,7 +51,7 @@ class Sheet:
     def at(self, row: int, key: str) -> str:
         """Where a cell stands: `rates.csv:417 prefixes`, or `card.toml: rate[3].prefixes`."""
         line = self.lines[row]
-        return f"{self.place}[{line}].{key}" if self.inline else f"{self.place}:{line} {key}"
+        return f"{self.place}[{line}].{key}" if self.inline else f"{self.place}:{line} {self.names.get(key, key)}"
 
     def cells(self, key: str) -> pa.Array:
         """A column, empty throughout where there is none."""
@@ -149,17 +151,20 @@ def _file_faults(data: bytes, place: str) -> list[Fault]:
         return [Fault(place=place, value="", problem=problem, remedy="end lines with LF or CRLF")]
     if not data.partition(b"\n")[2].strip():
         return [Fault(place=place, value="", problem="has no rows", remedy="write a header and at least one row")]
-    return _quote_faults(data, place) if b'"' in data else []
+    return quote_faults(data, place) if b'"' in data else []
 
 
-def _quote_faults(data: bytes, place: str) -> list[Fault]:
-    # A quote that is not closed would swallow the lines after it as one cell.
+def quote_faults(data: bytes, place: str, above: int = 0) -> list[Fault]:
+    """The first line of a text (with `above` lines before it) on which a quoted cell is not closed.
+
+    It would swallow the lines after it as one cell.
+    """
     text = np.frombuffer(data, dtype=np.uint8)
     quotes, ends = np.flatnonzero(text == _QUOTE), np.flatnonzero(text == _NEWLINE)
     opened = np.searchsorted(quotes, np.append(ends, len(text))) % 2
     if not opened.any():
         return []
-    line = int(np.argmax(opened)) + 1
+    line = above + int(np.argmax(opened)) + 1
     problem = "a quoted cell is not closed on its line"
     return [Fault(place=f"{place}:{line}", value="", problem=problem, remedy='close it with ", and double a " inside')]
 

@@ -1,0 +1,88 @@
+"""Dates in decks, in the order that is told. `8/6/2026` is a day in August or in June: it is never guessed which.
+
+What ISO 8601 writes (`2026-08-06`, with a time or without) means one day only and is always understood.
+"""
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+from rates.cards import instant
+from rates.checking.cells import CellInvalidError, Check
+from rates.errors import TollbookError
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_TOKENS = {
+    "YYYY": "(?P<year>[0-9]{4})",
+    "YY": "(?P<year>[0-9]{2})",
+    "MON": "(?P<name>[A-Za-z]{3})[a-z]*",
+    "MM": "(?P<month>[0-9]{2})",
+    "M": "(?P<month>[0-9]{1,2})",
+    "DD": "(?P<day>[0-9]{2})",
+    "D": "(?P<day>[0-9]{1,2})",
+}
+_TIME = r"(?:[ T](?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:\.0+)?)?)?"
+_ISO = re.compile("(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})" + _TIME)
+_CENTURY = 2000
+
+
+class DatesInvalidError(TollbookError):
+    """A text does not say how dates are written; `value` is the text."""
+
+
+@cache
+def date_pattern(form: str) -> re.Pattern[str]:
+    """What a form of dates matches: `M/D/YYYY`, `D.M.YYYY`, `DD-MON-YY`, `YYYYMMDD`. Raises `DatesInvalidError`."""
+    pieces = re.split(r"(YYYY|YY|MON|MM|M|DD|D)", form)
+    groups = "".join(_TOKENS.get(piece, re.escape(piece)) for piece in pieces)
+    named = [piece for piece in pieces if piece in _TOKENS]
+    kinds = sorted("M" if piece == "MON" else piece[0] for piece in named)
+    if kinds != ["D", "M", "Y"] or re.search("[A-Za-z0-9]", "".join(set(pieces) - set(named))):
+        remedy = "name day, month and year once each, as in M/D/YYYY, D.M.YYYY or DD-MON-YY"
+        raise DatesInvalidError("is not a form of dates", value=form, remedy=remedy)
+    return re.compile(groups + _TIME)
+
+
+def check_dates(form: str, timezone: str, *, inclusive: bool = False) -> Check:
+    """Dates as told -> instants; a date is its 00:00 in the time zone, of the next day where it is the last of all."""
+
+    def check(text: str) -> str:
+        at = _read(text, form)
+        if at.tzinfo is None:
+            whole = at.time() == time()
+            at = at.replace(tzinfo=ZoneInfo(timezone))
+            if inclusive and whole:
+                at = datetime.combine(at.date() + timedelta(days=1), time(), at.tzinfo)
+        return instant(at.astimezone(UTC))
+
+    return check
+
+
+def _read(text: str, form: str) -> datetime:
+    found = _ISO.fullmatch(text) or (date_pattern(form).fullmatch(text) if form else None)
+    if found is None:
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            at = None
+        if at is not None and at.tzinfo is not None:
+            return at
+        if form:
+            raise CellInvalidError(f"is not a date as {form}", value=text, remedy="mend it, or tell another form")
+        remedy = "tell which, as in dates=M/D/YYYY or dates=D/M/YYYY; it is not guessed"
+        raise CellInvalidError("is a date whose order of day and month is not told", value=text, remedy=remedy)
+    try:
+        return _built(found.groupdict())
+    except ValueError:
+        remedy = "check the order of day and month, and the cell"
+        raise CellInvalidError("is no day of the calendar", value=text, remedy=remedy) from None
+
+
+def _built(parts: dict[str, str | None]) -> datetime:
+    year = int(parts["year"] or 0)
+    name = (parts.get("name") or "").lower()
+    month = _MONTHS.index(name) + 1 if name else int(parts["month"] or 0)
+    day = date(year if year > _CENTURY else year + _CENTURY, month, int(parts["day"] or 0))
+    at = time(int(parts["hour"] or 0), int(parts["minute"] or 0), int(parts["second"] or 0))
+    return datetime.combine(day, at)
