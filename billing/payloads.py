@@ -87,15 +87,28 @@ class Flat(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
     attributes: str = field(name="attributes·", default="")
 
 
+class Refused(NamedTuple):
+    """A record that is no payload to begin with: where it stands, what is wrong in which column, and what to do."""
+
+    file: str
+    line: int
+    column: str
+    value: str
+    problem: str
+    remedy: str
+    original: bytes
+
+
 class Chunk(NamedTuple):
     """Payloads that are taken in together, and the lines on which they stood in their stream (from 1).
 
-    `noun` says what is counted: a line, or the item of an array.
+    `noun` says what is counted: a line, or the item of an array. `refused` are records beside them, which stay out.
     """
 
     payloads: Sequence[bytes]
     lines: Sequence[int]
     noun: str = "line"
+    refused: Sequence[Refused] = ()
 
 
 class Fault(NamedTuple):

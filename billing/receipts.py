@@ -1,14 +1,14 @@
 """What became of each payload that was handed in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from billing.payloads import Chunk
+from billing.payloads import Chunk, Refused
 
 
 class Outcome(StrEnum):
@@ -63,3 +63,27 @@ class Taken(NamedTuple):
 
     chunk: Chunk
     receipt: Receipt
+
+
+def taken(chunk: Chunk, receipt: Receipt) -> Taken:
+    """A chunk that is committed, and what became of it: of its payloads, then of the records that were refused."""
+    refused = chunk.refused
+    if not refused:
+        return Taken(chunk, receipt)
+    first = len(chunk.payloads)
+    rejected = np.full(len(refused), OUTCOME_CODES[Outcome.REJECTED], dtype=np.int8)
+    found = {first + row: _finding(record) for row, record in enumerate(refused)}
+    whole = chunk._replace(
+        payloads=[*chunk.payloads, *(record.original for record in refused)],
+        lines=[*chunk.lines, *(record.line for record in refused)],
+    )
+    outcomes = np.concatenate([receipt.outcomes, rejected])
+    return Taken(whole, replace(receipt, outcomes=outcomes, findings={**receipt.findings, **found}))
+
+
+def _finding(record: Refused) -> Finding:
+    # The value stands behind a colon: faults are counted by what stands before it.
+    remedy = f"; {record.remedy}" if record.remedy else ""
+    value = f': "{record.value}"' if record.value else ""
+    pointer = record.column.replace("~", "~0").replace("/", "~1")
+    return Finding(pointer=f"/{pointer}" if pointer else "", reason=f"{record.problem}{value}{remedy}")

@@ -10,6 +10,21 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from cli.callrecords import (
+    NDJSON,
+    AccountOption,
+    ColumnsOption,
+    CountryOption,
+    DialectOption,
+    FieldsOption,
+    InternationalOption,
+    ProductOption,
+    StrictOption,
+    TrunkOption,
+    ZoneOption,
+    call_records,
+    note_near_duplicates,
+)
 from cli.exits import Exit
 from cli.options import DryRunOption
 from cli.output import Format, FormatOption, emit, emit_json, number, progress, say, text
@@ -17,6 +32,7 @@ from cli.output import Format, FormatOption, emit, emit_json, number, progress, 
 if TYPE_CHECKING:
     from billing.payloads import Chunk
     from billing.receipts import Taken
+    from billing.sources.callrecords import CallRecords
     from cli.db import Engine
 
 app = typer.Typer(no_args_is_help=True, help="Usage: import it, and look after what waits in quarantine.")
@@ -46,6 +62,7 @@ class Summary:
     events: Counter[tuple[str, str]] = field(default_factory=Counter)
     first: dict[tuple[str, str], int] = field(default_factory=dict)
     shown: list[tuple[int, str]] = field(default_factory=list)
+    near_duplicates: int | None = None
 
     def add(self, taken: "Taken") -> None:
         """Count a chunk that is committed."""
@@ -77,26 +94,52 @@ class Summary:
 
 
 @app.command("import")
-def import_(
+def import_(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     file: Annotated[
-        Path, typer.Argument(help="NDJSON or a JSON array, also gzipped; - is standard input.", allow_dash=True)
+        Path,
+        typer.Argument(
+            help="NDJSON or a JSON array, or call records with --dialect; also gzipped; - is standard input.",
+            allow_dash=True,
+        ),
     ],
     source: Annotated[str, typer.Option(help="The source that the events come from.")],
     rejects: Annotated[Path | None, typer.Option(help="Where to write the lines that were not taken.")] = None,
     dry_run: DryRunOption = False,
     form: FormatOption = Format.TABLE,
+    dialect: DialectOption = NDJSON,
+    zone: ZoneOption = "",
+    country_code: CountryOption = "",
+    trunk_prefix: TrunkOption = None,
+    international_prefix: InternationalOption = None,
+    account: AccountOption = "",
+    column: ColumnsOption = None,
+    fields: FieldsOption = "",
+    product: ProductOption = "",
+    strict: StrictOption = False,
 ) -> None:
     """Take usage in. Safe to repeat: an event is counted once, for ever."""
     _check_names(file, source, rejects)
+    records = call_records(
+        file,
+        dialect=dialect,
+        zone=zone,
+        plan=(country_code, trunk_prefix, international_prefix),
+        account=account,
+        columns=column,
+        fields=fields,
+        product=product,
+        strict=strict,
+    )
     summary = Summary()
     try:
         with _refusals(rejects) as refuse:
-            _import(file, source, summary, refuse, dry_run=dry_run)
+            _import(file, source, summary, refuse, dry_run=dry_run, records=records)
     finally:
         show_summary(summary, source, form)
     if rejects is not None and summary.count("rejected") + summary.count("conflict"):
         say(f"The lines that were not taken, with the reasons: {rejects}")
-    raise typer.Exit(_exit(summary))
+    exit_ = _exit(summary)
+    raise typer.Exit(Exit.NEEDS_A_PERSON if strict and summary.near_duplicates and exit_ is Exit.OK else exit_)
 
 
 def _check_names(file: Path, source: str, rejects: Path | None) -> None:
@@ -162,7 +205,14 @@ def fold() -> None:
 
 
 def import_file(
-    engine: "Engine", file: Path, source: str, summary: Summary, *, at: datetime, refuse: "Refuse | None" = None
+    engine: "Engine",
+    file: Path,
+    source: str,
+    summary: Summary,
+    *,
+    at: datetime,
+    refuse: "Refuse | None" = None,
+    records: "CallRecords | None" = None,
 ) -> None:
     """Take a file in, with a progress bar; `summary` and `refuse` hear of each chunk when it is committed."""
     from billing.flows.ingest import import_usage
@@ -178,12 +228,14 @@ def import_file(
                 refuse(taken)
             count()
 
-        chunks = read_chunks(stream)
+        chunks = read_chunks(stream) if records is None else records.chunks(stream)
         kept = compiled_cards()
         import_usage(engine, source, chunks, products=products(), at=at, on_chunk=on_chunk, kept=kept)
 
 
-def _import(file: Path, source: str, summary: Summary, refuse: "Refuse", *, dry_run: bool) -> None:
+def _import(
+    file: Path, source: str, summary: Summary, refuse: "Refuse", *, dry_run: bool, records: "CallRecords | None"
+) -> None:
     from billing.flows.fold import fold as fold_all
     from billing.sources.ndjson import read_chunks
     from cli.db import writing
@@ -191,15 +243,18 @@ def _import(file: Path, source: str, summary: Summary, refuse: "Refuse", *, dry_
 
     if dry_run:
         with _read(file) as (stream, count):
-            for chunk in read_chunks(stream):
+            for chunk in read_chunks(stream) if records is None else records.chunks(stream):
                 taken = _checked(chunk, source)
                 summary.add(taken)
                 refuse(taken)
                 count()
         return
     with writing() as engine:
-        import_file(engine, file, source, summary, at=now(), refuse=refuse)
+        at = now()
+        import_file(engine, file, source, summary, at=at, refuse=refuse, records=records)
         fold_all(engine)
+        if records is not None:
+            summary.near_duplicates = note_near_duplicates(engine, records, source, at)
 
 
 @contextmanager
@@ -216,7 +271,7 @@ def _checked(chunk: "Chunk", source: str) -> "Taken":
     """What would become of a chunk, as far as its payloads alone can say."""
     import numpy as np
 
-    from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken
+    from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, taken
     from billing.usage import parse
     from cli.world import now, products
 
@@ -224,7 +279,7 @@ def _checked(chunk: "Chunk", source: str) -> "Taken":
     outcomes = np.full(len(chunk.payloads), OUTCOME_CODES[Outcome.ACCEPTED], dtype=np.int8)
     outcomes[[reject.row for reject in parsed.rejects]] = OUTCOME_CODES[Outcome.REJECTED]
     findings = {reject.row: Finding(pointer=reject.pointer, reason=reject.reason) for reject in parsed.rejects}
-    return Taken(chunk, Receipt(outcomes=outcomes, findings=findings))
+    return taken(chunk, Receipt(outcomes=outcomes, findings=findings))
 
 
 Refuse = Callable[["Taken"], None]
@@ -257,7 +312,8 @@ def show_summary(summary: Summary, source: str, form: Format) -> None:
     if form is Format.JSON:
         outcomes = ("accepted", "quarantined", "duplicate", "conflict", "rejected")
         counts = {outcome: summary.count(outcome) for outcome in outcomes}
-        emit_json({"source": source, "events": summary.events.total(), **counts, "results": summary.rows()})
+        near = {} if summary.near_duplicates is None else {"near_duplicates": summary.near_duplicates}
+        emit_json({"source": source, "events": summary.events.total(), **counts, **near, "results": summary.rows()})
     elif form is Format.CSV or summary.events:
         total = {"outcome": "all lines", "events": summary.events.total()}
         emit(summary.rows(), _RESULTS, form, title=f"Usage from {source}", total=total)

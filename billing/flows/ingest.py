@@ -16,7 +16,7 @@ import numpy as np
 from billing.payloads import Chunk
 from billing.periods import Period
 from billing.rated import rate_usage
-from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken
+from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken, taken
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Engine, transaction
 from billing.store.identity import next_batch, source_ids
@@ -133,10 +133,10 @@ def import_usage(
     counts = dict.fromkeys(Outcome, 0)
     with ThreadPoolExecutor(max_workers=1) as thread, _quick_turns():
         for chunk, prepared in _ahead(thread, intake, iter(chunks), at):
-            receipt = intake.write(prepared, at)
-            for outcome, count in receipt.counts().items():
+            whole = taken(chunk, intake.write(prepared, at))
+            for outcome, count in whole.receipt.counts().items():
                 counts[outcome] += count
-            on_chunk(Taken(chunk, receipt))
+            on_chunk(whole)
     return counts
 
 

@@ -37,10 +37,10 @@ def read_chunks(stream: BinaryIO, *, events: int = EVENTS_A_CHUNK, size: int = B
     Raises StreamUnreadableError where the stream breaks off, after the payloads that were whole, and for an array that
     is none or too large.
     """
-    blocks = _blocks(stream)
+    blocks = unpacked(stream)
     begins = next(blocks, b"")
     is_array = begins.lstrip().startswith(b"[")
-    groups = (_items if is_array else _lines)(chain([begins], blocks))
+    groups = (_items if is_array else lines_of)(chain([begins], blocks))
     for chunk in _cut(groups, events, size):
         yield chunk._replace(noun="item") if is_array else chunk
 
@@ -77,6 +77,10 @@ def refused_lines(taken: Taken) -> bytes:
             "reason": finding.reason,
             "original": chunk.payloads[row].decode("utf-8", "backslashreplace"),
         }
+        at = row - (len(chunk.payloads) - len(chunk.refused))
+        if at >= 0:
+            record = chunk.refused[at]
+            said |= {"file": record.file, "value": record.value, "remedy": record.remedy}
         written.append(json.dumps(said, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
     return b"".join(written)
 
@@ -91,7 +95,7 @@ def _chunk(lines: list[bytes], first: int) -> Iterator[Chunk]:
         yield Chunk(lines, numbers)
 
 
-def _lines(blocks: Iterator[bytes]) -> Iterator[list[bytes]]:
+def lines_of(blocks: Iterator[bytes]) -> Iterator[list[bytes]]:
     """Whole lines as they come."""
     rest = b""
     for block in blocks:
@@ -125,7 +129,7 @@ def _items(blocks: Iterator[bytes]) -> Iterator[list[bytes]]:
         yield [bytes(item)[: LONGEST_LINE + 1] for item in items[start : start + _ITEMS]]
 
 
-def _blocks(stream: BinaryIO) -> Iterator[bytes]:
+def unpacked(stream: BinaryIO) -> Iterator[bytes]:
     """A stream as it comes, unpacked, without a byte order mark."""
     buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]
     source: BinaryIO = buffered
