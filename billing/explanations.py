@@ -7,9 +7,10 @@ from fractions import Fraction
 
 from billing.invoices import InvoiceLine, peoples_quantity
 from rates.lines import FLAT, LineKey
-from rates.money import Currency, format_fraction, format_minor
+from rates.money import EXPONENTS, Currency, format_fraction, format_minor
 from rates.pricing import Placements
 from rates.quantities import Increments
+from rates.usage import Int64s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,11 @@ class LineExplanation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One of the lines that an event lies on. `line_no` is its number on the account's invoice or draft, 0 for none."""
+    """One of the lines that an event lies on. `line_no` is its number on the account's invoice or draft, 0 for none.
+
+    `window` is the one whose price it has, `note` says what of its amount is not quantity times price: steps, rounding
+    by the event, a minimum or a maximum in place of the rest.
+    """
 
     element: str
     line_no: int
@@ -63,6 +68,8 @@ class Part:
     base_unit: str
     arithmetic: str
     exact_amount: str
+    window: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +97,18 @@ class EventExplanation:
 
 def line_arithmetic(line: InvoiceLine, currency: Currency) -> str:
     """`6240 second ÷ 60 = 104 minute × 0.014 = 1.456, rounded 1.46 USD`."""
-    exact = exact_amount(line.base_quantity, line.unit_size, line.unit_price)
+    amount = Fraction(line.base_quantity, line.unit_size) * line.unit_price
+    billed = Fraction(line.amount_minor, 10 ** EXPONENTS[currency]) + line.residual
     rounded = format_minor(line.amount_minor, currency)
     said = (
         f"{units(line.base_quantity, line.unit_size, line.base_unit, line.unit)} × {format_fraction(line.unit_price)}"
     )
-    return f"{said} = {exact}, rounded {rounded} {currency}"
+    if amount != billed:
+        # Events that are rounded one by one: their charges are what is added up.
+        return (
+            f"{said}, event by event rounded, with their setup: {format_fraction(billed)}, rounded {rounded} {currency}"
+        )
+    return f"{said} = {format_fraction(amount)}, rounded {rounded} {currency}"
 
 
 def exact_amount(base_quantity: int, unit_size: int, unit_price: Fraction) -> str:
@@ -156,12 +169,16 @@ def key_of_line(line: InvoiceLine) -> LineKey:
     )
 
 
-def parts_on(placed: Placements, key: LineKey) -> list[tuple[int, int, int]]:
-    """(event, whether it is counted, base units) of all that lies on a line, by event."""
+def parts_on(placed: Placements, key: LineKey, head: Int64s | None = None) -> list[tuple[int, int, int]]:
+    """(event, whether it is counted, base units) of all that lies on a line, by event.
+
+    `head` int64[n] is the first of the parts of the same event, for each of them; None where no event has several.
+    """
     if key not in placed.keys:
         return []
     here = placed.key == placed.keys.index(key)
-    columns = (placed.event[here].tolist(), placed.events[here].tolist(), placed.quantity[here].tolist())
+    event = placed.event[here] if head is None else head[placed.event[here]]
+    columns = (event.tolist(), placed.events[here].tolist(), placed.quantity[here].tolist())
     together: dict[int, tuple[int, int]] = {}
     for event, counted, quantity in zip(*columns, strict=True):
         before = together.get(event, (0, 0))

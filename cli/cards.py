@@ -50,6 +50,8 @@ _QUOTED = (
     number("cost"),
     text("reason", "not priced"),
 )
+_SETTLED = (text("window"), text("arithmetic"))
+"""What there is to say of a quote only where its cost is not the billable quantity times one price."""
 
 
 _GUESSED = (text("column"), text("key", "may be"), text("reason", "since it"), text("examples"))
@@ -210,11 +212,14 @@ def explain(
         dimensions=pairs_of(where or []),
     )
     rows = [asdict(one) for one in quotes]
+    if form is not Format.JSON:
+        rows = [{**row, "arithmetic": "; ".join(row["arithmetic"])} for row in rows]
     if form is Format.TABLE:
         rows = [{**row, "cost": readable(row["cost"])} for row in rows]
     base = products()[asked].base
     title = f"{chosen.version}, {asked}, {quantity} {base}{'s' if quantity != 1 else ''}, {chosen.currency}"
-    emit(rows, _QUOTED, form, title=title)
+    settled = tuple(column for column in _SETTLED if form is Format.CSV or any(row[column.key] for row in rows))
+    emit(rows, (*_QUOTED, *settled), form, title=title)
     if any(one.reason and one.number.isdecimal() for one in quotes):
         say("Prefixes match only numbers that are written with +, as in +442079460000.")
 

@@ -27,9 +27,11 @@ _PARTS = (
     text("row", "rate row"),
     text("matched"),
     text("destination"),
+    text("window"),
     text("tier"),
     text("position", "counter before"),
     text("arithmetic"),
+    text("note"),
 )
 
 

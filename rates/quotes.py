@@ -3,24 +3,26 @@
 Rated by the kernel as usage would be; the arithmetic beside it is for reading.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rates.cards import Card
-from rates.compiled.cards import compile_card, lineages
+from rates.compiled.cards import CardTable, Lineage, compile_card, lineages
 from rates.compiled.patterns import microseconds
 from rates.matching import Book
-from rates.money import exact, format_fraction
+from rates.money import exact, format_fraction, normal
 from rates.numbering import COUNTRIES
-from rates.prices import EVENT, PriceList, price_list
+from rates.prices import CHARGE, EVENT, MAXIMUM, MINIMUM, SETUP, SURCHARGE, USAGE, Price, PriceList, price_list
 from rates.products import Product
-from rates.rating import REASONS, rate
+from rates.rating import REASONS, Ratings, rate
+from rates.steps import parse_steps
 from rates.usage import Texts, UsageColumns, encode
+from rates.worded import amount_of, limit_in_words, rounding_in_words, step_in_words, window_in_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,8 @@ class Quote:
     """What one event would cost. Amounts are exact, as `format_fraction` writes them, in the card's currency.
 
     `reason` says why there is no price; then the rest is empty. Of a price with tiers, `prices` has one a tier and
-    `cost` is that of the first. `row` is the row's line in the card.
+    `cost` is that of the first; of a row with steps, one a step. `row` is the row's line in the card. `arithmetic` says
+    how the cost came about where it is not the billable quantity times one price.
     """
 
     number: str
@@ -46,6 +49,8 @@ class Quote:
     measured: int = 0
     billable: int = 0
     cost: str = ""
+    window: str = ""
+    arithmetic: tuple[str, ...] = ()
 
 
 def quote(
@@ -64,20 +69,50 @@ def quote(
     book = Book(lineages=tuple(lineages([table]).values()))
     usage = _usage(numbers, product, microseconds(at), measured, caller, dimensions or {})
     ratings = rate(usage, [book], products)
+    unlimited = rate(usage, [Book(lineages=(_unlimited(table),))], products)
     rule = products[product].rule_at(at)
     default = rule.increments if rule is not None and products[product].timed else None
     rows = _Rows(card=card, prices=price_list(card, products), increments=str(default or ""))
-    found = zip(numbers, ratings.rate, ratings.country, ratings.billed, ratings.reason, strict=True)
+    found = zip(numbers, ratings.rate.tolist(), ratings.country, ratings.reason, strict=True)
     return [
         Quote(
             number=number,
             country=COUNTRIES[country],
             product=product,
             measured=measured,
-            **(rows.say(number, int(row), int(billed)) if row >= 0 else {"reason": str(REASONS[reason])}),
+            **(
+                rows.say(number, row, _elements(ratings, event), _elements(unlimited, event))
+                if row >= 0
+                else {"reason": str(REASONS[reason])}
+            ),
         )
-        for number, row, country, billed, reason in found
+        for event, (number, row, country, reason) in enumerate(found)
     ]
+
+
+class _Element(NamedTuple):
+    """One element of an event: its row, its price, its quantity."""
+
+    row: int
+    price: int
+    billed: int
+
+
+def _unlimited(table: CardTable) -> Lineage:
+    """A card as if no row had a minimum or maximum charge."""
+    chargings = table.terms.chargings
+    none = np.full(len(chargings), -1, dtype=np.int32)
+    terms = replace(table.terms, chargings=replace(chargings, minimum=none, maximum=none))
+    return Lineage(id=table.id, versions=(replace(table, terms=terms),))
+
+
+def _elements(ratings: Ratings, event: int) -> list[_Element]:
+    """The elements of an event: its usage first."""
+    some = np.flatnonzero(ratings.extra_event == event)
+    columns = (ratings.extra_rate, ratings.extra_price, ratings.extra_billed)
+    further = [_Element(*each) for each in zip(*(column[some].tolist() for column in columns), strict=True)]
+    first = _Element(int(ratings.rate[event]), int(ratings.price[event]), int(ratings.billed[event]))
+    return [first, *further] if first.price >= 0 else further
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,26 +123,87 @@ class _Rows:
     prices: PriceList
     increments: str
 
-    def say(self, number: str, row: int, billed: int) -> dict[str, Any]:
-        """What a row says of a number that it matched."""
+    def say(self, number: str, row: int, elements: list[_Element], unlimited: list[_Element]) -> dict[str, Any]:
+        """What a row says of a number that it matched; `unlimited`: the elements if it had no limits."""
         price = self.prices.prices[int(self.prices.usage[row])]
         schedule = self.card.schedules.get(price.schedule)
-        fee = int(self.prices.setup[row])
-        setup = exact(self.prices.prices[fee].prices[0]) if fee >= 0 else Fraction(0)
         tiers = range(schedule.tiers if schedule else 1)
-        units = Fraction(1) if price.unit == EVENT else Fraction(billed, price.unit_size)
+        prices = tuple(format_fraction(price.unit_price(tier, schedule)) for tier in tiers)
+        steps = parse_steps(self._cell(row, "steps"))
+        usage = [each for each in unlimited if self._price(each).element == USAGE]
+        fee = self._cell(row, "setup_fee")
         return {
             "row": int(self.card.rows["row"][row].as_py()),
             "prefix": matched_prefix(self._cell(row, "prefixes"), number),
             "destination": price.destination,
             "unit": price.unit,
-            "prices": tuple(format_fraction(price.unit_price(tier, schedule)) for tier in tiers),
+            "prices": tuple(normal(step.price) for step in steps) or prices,
             "tiers": price.schedule,
             "increments": self._cell(row, "increments") or self.increments,
-            "setup_fee": format_fraction(setup) if setup else "",
-            "billable": billed,
-            "cost": format_fraction(price.unit_price(0, schedule) * units + setup),
+            "setup_fee": fee,
+            "billable": sum(each.billed for each in usage),
+            "cost": format_fraction(self._cost(elements)),
+            "window": window_in_words(self.card, self._cell(row, "window")),
+            "arithmetic": tuple(self._arithmetic(elements, unlimited)),
         }
+
+    def _price(self, element: _Element) -> Price:
+        return self.prices.prices[element.price]
+
+    def _cost(self, elements: list[_Element]) -> Fraction:
+        """What usage and setup cost, or what stands for them."""
+        prices = [(self._price(each), each.billed) for each in elements]
+        counted = {SETUP, CHARGE, MINIMUM, MAXIMUM}
+        own = [amount_of(price, billed) for price, billed in prices if price.element in counted]
+        return sum(own + [self._usage(each) for each in elements if not self._price(each).is_rounded], Fraction(0))
+
+    def _usage(self, element: _Element) -> Fraction:
+        """What a piece of usage costs, in the first tier; nothing for other elements."""
+        price = self._price(element)
+        if price.element != USAGE:
+            return Fraction(0)
+        billed = 1 if price.unit == EVENT else element.billed
+        tier_price = price.unit_price(0, self.card.schedules.get(price.schedule))
+        return amount_of(price, billed, tier_price=tier_price)
+
+    def _arithmetic(self, elements: list[_Element], unlimited: list[_Element]) -> Iterator[str]:
+        """How the cost came about, if not by one multiplication."""
+        usage = [each for each in unlimited if self._price(each).element == USAGE]
+        end = self._price(elements[-1])
+        if len(usage) == 1 and not end.is_rounded and {CHARGE, MINIMUM, MAXIMUM}.isdisjoint(self._names(elements)):
+            return
+        fee = Fraction(self._cell(usage[0].row, "setup_fee") or 0)
+        whole = fee
+        for each in usage:
+            price, amount = self._price(each), self._usage(each)
+            whole += amount
+            at = each.price - int(self.prices.usage[each.row])
+            where = [step_in_words(self._cells(each.row), at, price.base), self._cell(each.row, "window")]
+            said = " ".join(filter(None, where))
+            yield (
+                f"{said}{': ' if said else ''}{each.billed} {price.base} × {normal(price.prices[0])}"
+                f" a {price.unit} = {format_fraction(amount)}"
+            )
+        if fee:
+            yield f"setup {format_fraction(fee)}"
+        for each in unlimited:
+            if self._price(each).element == CHARGE:
+                price = self._price(each)
+                yield rounding_in_words(price, whole, amount_of(price, each.billed))
+        beside = [each for each in unlimited if self._price(each).element in {SETUP, SURCHARGE}]
+        for each in elements:
+            price = self._price(each)
+            if price.element in {MINIMUM, MAXIMUM}:
+                other = sum((amount_of(self._price(one), one.billed) for one in beside), Fraction(0))
+                inside = fee if any(self._price(one).is_rounded for one in usage) else Fraction(0)
+                without = sum(map(self._usage, usage), Fraction(0)) + other + inside
+                yield limit_in_words(price.element, without, exact(price.prices[0]))
+
+    def _names(self, elements: list[_Element]) -> set[str]:
+        return {self._price(each).element for each in elements}
+
+    def _cells(self, row: int) -> dict[str, str]:
+        return {name: self._cell(row, name) for name in self.card.rows.column_names if name != "row"}
 
     def _cell(self, row: int, name: str) -> str:
         return str(self.card.rows[name][row].as_py()) if name in self.card.rows.column_names else ""

@@ -1,7 +1,8 @@
 """Explain a line by its events, and an event by its card, its prefix, its increments, its tiers and its price."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -31,23 +32,35 @@ from billing.store.engine import Connection, Engine, snapshot
 from billing.store.queries.explain import (
     Ordered,
     RateRow,
+    StoredElement,
     StoredEvent,
     read_elements_in_order,
     read_event,
     read_usage_in_order,
 )
 from billing.store.queries.invoices import read_invoices
+from rates.cards import Card
 from rates.lines import FLAT, LineKey, key_of
-from rates.money import exact
+from rates.money import exact, format_fraction, parse_fraction
 from rates.numbering import COUNTRIES
-from rates.prices import USAGE
+from rates.prices import CHARGE, EVENT, MAXIMUM, MINIMUM, USAGE, Price
 from rates.pricing import Placements, place
 from rates.products import Product
 from rates.quantities import Increments
 from rates.tiers import Measure
 from rates.usage import Totals
+from rates.worded import (
+    amount_of,
+    cost_of_steps,
+    limit_in_words,
+    rounding_in_words,
+    step_in_words,
+    window_in_words,
+)
 
 PAGE = 20
+
+_LIMITS = frozenset({MINIMUM, MAXIMUM})
 
 
 def explain_line(
@@ -70,6 +83,7 @@ def explain_line(
         source, shares = month.shares(line)
         page = shares[first : first + size]
         identities = source.identities(np.array([event for event, *_ in page], dtype=np.int64)) if source else []
+        amounts = month.amounts(line, source, page)
         return LineExplanation(
             account=account,
             period=str(period),
@@ -83,9 +97,9 @@ def explain_line(
                     id=identity,
                     events=counted,
                     base_quantity=quantity,
-                    exact_amount=exact_amount(quantity, line.unit_size, line.unit_price),
+                    exact_amount=amount,
                 )
-                for (name, identity), (_, counted, quantity) in zip(identities, page, strict=True)
+                for (name, identity), (_, counted, quantity), amount in zip(identities, page, amounts, strict=True)
             ),
             outdated=month.outdated,
         )
@@ -101,9 +115,11 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
         accounts = read_accounts(connection)
         payer = payer_of(event.account, accounts.accounts)
         parts: tuple[Part, ...] = ()
+        billed = event.billed
         if payer is not None and (event.price_id or event.elements):
             month = _Month.read(connection, products, Period.at(event.occurred_at), payer.id)
             parts = tuple(month.parts(event))
+            billed = sum((e.billed for e in event.elements if month.is_part(e)), event.billed)
         increments = _increments(event, products)
         return EventExplanation(
             source=source,
@@ -118,8 +134,8 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
             country=event.country,
             status=event.status,
             measured=event.measured,
-            increments=increments_in_words(increments, event.measured, event.billed),
-            billed=event.billed,
+            increments=increments_in_words(increments, event.measured, billed),
+            billed=billed,
             reason=event.reason,
             remedy=REMEDIES.get(event.reason, ""),
             parts=parts,
@@ -188,51 +204,115 @@ class _Month:
         if line.element == FLAT:
             return None, []
         if line.element == USAGE:
-            return self.usage, parts_on(self.placed, key)
+            return self.usage, parts_on(self.placed, key, self.usage.head)
         elements = read_elements_in_order(self.connection, self.payer, self.period)
         pairs = np.stack([elements.totals.price.astype(np.int64), elements.totals.country], axis=1)
         kinds, kind = np.unique(pairs, axis=0, return_inverse=True)
         alike = [self._element_key(price_id, COUNTRIES[country]) == key for price_id, country in kinds.tolist()]
         rows = np.flatnonzero(np.array(alike, dtype=bool)[kind.reshape(-1)]).tolist()
-        return elements, [(row, 1, int(elements.totals.quantity[row])) for row in rows]
+        totals = elements.totals
+        return elements, [(row, int(totals.events[row]), int(totals.quantity[row])) for row in rows]
+
+    def amounts(self, line: InvoiceLine, source: Ordered | None, page: Sequence[tuple[int, int, int]]) -> list[str]:
+        """What some shares of a line come to exactly; of events rounded one by one, what they were rounded to."""
+        whole = [exact_amount(quantity, line.unit_size, line.unit_price) for *_, quantity in page]
+        if source is None or line.element != USAGE:
+            return whole
+        prices = [self.pricer.prices[number] for number in source.totals.price[[row for row, *_ in page]].tolist()]
+        if not any(price.is_rounded for price in prices):
+            return whole
+        charges = self._charges(key_of_line(line))
+        names = source.identities(np.array([row for row, *_ in page], dtype=np.int64))
+        return [
+            format_fraction(charges.get(name, Fraction(0))) if price.is_rounded else amount
+            for name, price, amount in zip(names, prices, whole, strict=True)
+        ]
+
+    def _charges(self, key: LineKey) -> dict[tuple[str, str], Fraction]:
+        """What events that are rounded one by one come to on a line, by source and id."""
+        elements = read_elements_in_order(self.connection, self.payer, self.period)
+        totals = elements.totals
+        found = zip(totals.price.tolist(), totals.country.tolist(), totals.quantity.tolist(), strict=True)
+        charges = {
+            row: amount_of(self.pricer.prices[number], quantity)
+            for row, (number, country, quantity) in enumerate(found)
+            if self.pricer.prices[number].element == CHARGE and self._element_key(number, COUNTRIES[country]) == key
+        }
+        names = elements.identities(np.array(list(charges), dtype=np.int64))
+        return dict(zip(names, charges.values(), strict=True))
+
+    def is_part(self, element: StoredElement) -> bool:
+        """Whether an element is a further part of its event's usage."""
+        return self.pricer.prices[element.price_id].element == USAGE
 
     def parts(self, event: StoredEvent) -> list[Part]:
         """The lines that an event lies on."""
-        found = []
-        if event.price_id and event.rate is not None:
-            found += self._usage_parts(event, event.rate)
+        found = self._usage_parts(event) if event.price_id and event.rate is not None else []
         for element in event.elements:
+            price = self.pricer.prices[element.price_id]
+            if price.element in {USAGE, CHARGE}:
+                continue  # the parts of its usage, and what they were rounded to
             key = self._element_key(element.price_id, event.country)
-            found.append(self._part(key, element.billed, element.rate, event, "", ""))
+            part = self._part(key, element.billed, element.rate, event)
+            found.append(replace(part, note=self._limit(event, element)) if price.element in _LIMITS else part)
         return found
 
-    def _usage_parts(self, event: StoredEvent, rate: RateRow) -> list[Part]:
+    def _usage_parts(self, event: StoredEvent) -> list[Part]:
         row = self.usage.row_of(event.source, event.id)
-        price = self.pricer.prices[event.price_id]
-        here = np.flatnonzero(self.placed.event == row)
+        further = [(each.rate, each.price_id) for each in event.elements if self.is_part(each)]
+        found: list[Part] = []
+        for at, (rate, number) in enumerate([(event.rate, event.price_id), *further], start=row):
+            if rate is None:
+                continue
+            price, step = self.pricer.prices[number], number - event.price_id
+            note = step_in_words(rate.cells, step, price.base) if rate == event.rate else ""
+            counter, stood = self._stood(at, price)
+            for part in np.flatnonzero(self.placed.event == at).tolist():
+                key, quantity = self.placed.keys[int(self.placed.key[part])], int(self.placed.quantity[part])
+                said = self._part(key, quantity, rate, event)
+                found.append(replace(said, counter=counter, position=stood, note=note))
+        return self._rounded(event, found) if self.pricer.prices[event.price_id].is_rounded else found
+
+    def _stood(self, row: int, price: Price) -> tuple[str, str]:
+        """The counter that prices usage, and where it stood before it, in words."""
         position = int(self.placed.position[row])
         terms = self.pricer.terms(self.payer, self.totals)
         schedule = terms.schedule_of(price)
-        stood = ""
-        if schedule is not None and position >= 0:
-            size = 1 if schedule.measure is Measure.EVENTS else terms.unit_size(schedule.unit, schedule.fill)
-            stood = f"{peoples_quantity(position, size)} {schedule.unit}"
-        return [
-            self._part(
-                self.placed.keys[int(self.placed.key[part])],
-                int(self.placed.quantity[part]),
-                rate,
-                event,
-                price.schedule,
-                stood,
-            )
-            for part in here.tolist()
-        ]
+        if schedule is None or position < 0:
+            return price.schedule, ""
+        size = 1 if schedule.measure is Measure.EVENTS else terms.unit_size(schedule.unit, schedule.fill)
+        return price.schedule, f"{peoples_quantity(position, size)} {schedule.unit}"
 
-    def _part(
-        self, key: LineKey, quantity: int, rate: RateRow, event: StoredEvent, counter: str, position: str
-    ) -> Part:
-        prefixes = rate.cells.get("prefixes", "").split()
+    def _rounded(self, event: StoredEvent, parts: list[Part]) -> list[Part]:
+        """The parts of an event that was rounded by itself: what it came to is on the first."""
+        price = self.pricer.prices[event.price_id]
+        fee = Fraction(event.rate.cells.get("setup_fee", "0")) if event.rate is not None else Fraction(0)
+        whole = fee + sum((parse_fraction(part.exact_amount) for part in parts), Fraction(0))
+        charges = [each for each in event.elements if self.pricer.prices[each.price_id].element == CHARGE]
+        charge = sum((amount_of(self.pricer.prices[each.price_id], each.billed) for each in charges), Fraction(0))
+        said = rounding_in_words(price, whole, charge)
+        note = "; ".join(filter(None, (parts[0].note, f"with setup {format_fraction(fee)}" if fee else "", said)))
+        first = replace(parts[0], exact_amount=format_fraction(charge), note=note)
+        return [first, *(replace(part, exact_amount="0") for part in parts[1:])]
+
+    def _limit(self, event: StoredEvent, element: StoredElement) -> str:
+        """Why an event costs its minimum or maximum."""
+        price, cells = self.pricer.prices[element.price_id], element.rate.cells
+        product, card = self.pricer.products[event.product], self._card(price.card)
+        limit, without = exact(price.prices[0]), None
+        if not any(window.split for window in card.windows.values()):
+            unit = cells["unit"]
+            usage = cost_of_steps(cells, event.billed, product.unit_size(unit) or 1, per_event=unit == EVENT)
+            without = usage + Fraction(cells.get("setup_fee", "0"))
+            # Else it is its surcharge that is too much, and that is not kept.
+            without = None if price.element == MAXIMUM and without <= limit else without
+        return limit_in_words(price.element, without, limit)
+
+    def _card(self, version: str) -> Card:
+        return next(card for card in self.pricer.heads.values() if card.version == version)
+
+    def _part(self, key: LineKey, quantity: int, rate: RateRow, event: StoredEvent) -> Part:
+        prefixes, window = rate.cells.get("prefixes", "").split(), rate.cells.get("window", "")
         return Part(
             element=key.element,
             line_no=line_number(self.lines, key),
@@ -241,12 +321,13 @@ class _Month:
             matched=matched_prefix(prefixes, event.to, exact=rate.cells.get("exact") == "true"),
             destination=key.destination,
             tier=key.tier,
-            counter=counter,
-            position=position,
+            counter="",
+            position="",
             base_quantity=quantity,
             base_unit=key.base,
             arithmetic=part_arithmetic(key, quantity),
             exact_amount=exact_amount(quantity, key.unit_size, key.unit_price),
+            window=window_in_words(self._card(rate.card), window),
         )
 
     def _element_key(self, price_id: int, country: str) -> LineKey:

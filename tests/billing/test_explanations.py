@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -36,7 +37,7 @@ def line(key: LineKey) -> InvoiceLine:
         unit_size=key.unit_size,
         unit_price=key.unit_price,
         amount_minor=146,
-        residual=Fraction(0),
+        residual=Fraction("-0.004"),
         base_quantity=6240,
         base_unit=key.base,
         origin_period="2026-10",
@@ -49,6 +50,12 @@ def test_arithmetic_reads_from_base_units_to_the_amount() -> None:
     assert "3 event × 0.01 = 0.03" == part_arithmetic(PER_EVENT, 3)
     said = "6240 second ÷ 60 = 104 minute × 0.014 = 1.456, rounded 1.46 USD"
     assert said == line_arithmetic(line(KEY), Currency("USD"))
+
+
+def test_a_line_of_events_that_are_rounded_one_by_one_says_that_no_price_makes_its_amount() -> None:
+    rounded = replace(line(KEY), residual=Fraction("0.0012"))
+    said = "6240 second ÷ 60 = 104 minute × 0.014, event by event rounded, with their setup: 1.4612, rounded 1.46 USD"
+    assert said == line_arithmetic(rounded, Currency("USD"))
 
 
 def test_what_no_decimal_can_write_is_said_as_a_fraction() -> None:

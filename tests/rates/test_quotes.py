@@ -115,5 +115,100 @@ def test_the_longest_of_a_rows_prefixes_is_the_one(prefixes: str, number: str, m
     assert matched == matched_prefix(prefixes, number)
 
 
+SETTLED = """
+id = "list"
+currency = "USD"
+effective_from = 2026-10-01T00:00:00Z
+timezone = "Europe/Paris"
+[windows.peak]
+days = ["thu"]
+from = "08:00"
+to = "20:00"
+split = true
+[[rate]]
+product = "voice.outbound"
+prefixes = ["44"]
+unit = "minute"
+increments = "1/1"
+steps = "0:0.10 60:0.050"
+setup_fee = "0.25"
+[[rate]]
+product = "voice.outbound"
+prefixes = ["33"]
+window = "peak"
+unit = "minute"
+increments = "60/60"
+price = "0.12"
+[[rate]]
+product = "voice.outbound"
+prefixes = ["33"]
+unit = "minute"
+increments = "60/60"
+price = "0.06"
+[[rate]]
+product = "voice.outbound"
+prefixes = ["53"]
+unit = "minute"
+increments = "1/1"
+price = "0.60"
+min_charge = "0.75"
+max_charge = "2"
+[[rate]]
+product = "voice.outbound"
+element = "surcharge"
+prefixes = ["53"]
+unit = "event"
+price = "0.10"
+"""
+ROUNDED = '[rounding]\nper = "event"\ndecimals = 1\nmode = "up"\n[windows.peak]'
+
+
+def settled(number: str, measured: int, text: str = SETTLED, at: datetime = AT) -> Quote:
+    found, faults = read_card(text, {}, products())
+    assert found is not None, faults
+    (quoted,) = quote(found, products(), [number], product="voice.outbound", at=at, measured=measured)
+    return quoted
+
+
+def test_steps_are_told_one_by_one() -> None:
+    found = settled("+4420", 90)
+    assert (("0.1", "0.05"), 90, "0.375", "0.25") == (found.prices, found.billable, found.cost, found.setup_fee)
+    assert (
+        "from second 0 on: 60 second × 0.1 a minute = 0.1",
+        "from second 60 on: 30 second × 0.05 a minute = 0.025",
+        "setup 0.25",
+    ) == found.arithmetic
+    assert () == settled("+4420", 60).arithmetic
+
+
+def test_the_window_is_told_and_where_a_call_is_cut() -> None:
+    at = datetime(2026, 10, 1, 17, 59, 30, tzinfo=UTC)
+    found = settled("+3312", 61, at=at)  # 30 s of peak, and 31 s with 59 of padding
+    assert ("peak (thu 08:00-20:00 Europe/Paris, split)", 120, "0.15") == (found.window, found.billable, found.cost)
+    assert ("peak: 30 second × 0.12 a minute = 0.06", "90 second × 0.06 a minute = 0.09") == found.arithmetic
+    assert "" == settled("+3312", 61).window
+
+
+@pytest.mark.parametrize(
+    ("measured", "cost", "said"),
+    [
+        (60, "0.75", "0.7 is less than the minimum: 0.75"),
+        (65, "0.65", ""),
+        (66, "0.66", ""),
+        (190, "1.9", ""),
+        (191, "2", "2.01 is more than the maximum: 2"),
+    ],
+)
+def test_limits_are_about_usage_setup_and_surcharge(measured: int, cost: str, said: str) -> None:
+    found = settled("+5371", measured)
+    assert (cost, measured) == (found.cost, found.billable)
+    assert said == (found.arithmetic[-1] if found.arithmetic else "")
+
+
+def test_the_rounding_of_an_event_is_told() -> None:
+    found = settled("+4420", 90, SETTLED.replace('"0.75"', '"0.7"').replace("[windows.peak]", ROUNDED))
+    assert ("0.4", "0.375 rounded to 1 decimal, up: 0.4") == (found.cost, found.arithmetic[-1])
+
+
 def test_the_card_of_this_test_is_what_it_seems() -> None:
     assert 4 == len(tomllib.loads(CARD)["rate"]) == card().rows.num_rows

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import LiteralString
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,7 @@ _COLUMNS = {
     "price": pa.int32(),
     "country": pa.string(),
     "day": pa.int32(),
+    "events": pa.int64(),
     "quantity": pa.int64(),
     "source": pa.string(),
     "id": pa.string(),
@@ -33,7 +35,10 @@ _COLUMNS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ordered:
-    """Priced usage of one payer, or further elements of it, in chronological order: one row each, and whose it is."""
+    """Priced usage of one payer, or further elements of it, in chronological order: one row each, and whose it is.
+
+    Of usage that was cut when it was rated, the further parts (`events` 0) stand behind the first.
+    """
 
     totals: Totals
     source: Table
@@ -43,6 +48,12 @@ class Ordered:
         """(source, id) of some rows."""
         wanted = pa.array(rows)
         return list(zip(self.source.take(wanted).to_pylist(), self.id.take(wanted).to_pylist(), strict=True))
+
+    @property
+    def head(self) -> NDArray[np.int64]:
+        """The first of the parts of the same event, for each row, int64[n]."""
+        place = np.arange(len(self.totals), dtype=np.int64)
+        return np.maximum.accumulate(np.where(self.totals.events == 0, 0, place))
 
     def row_of(self, source: str, identity: str) -> int:
         """The row of an event, -1 where it is not here."""
@@ -61,10 +72,11 @@ class RateRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredElement:
-    """A further element of an event."""
+    """A further element of an event; `events` is 0 for a part of its usage, and for its rounded charge."""
 
     price_id: int
     billed: int
+    events: int
     rate: RateRow
 
 
@@ -93,13 +105,16 @@ class StoredEvent:
 
 
 def read_usage_in_order(connection: Connection, payer: int, period: Period) -> Ordered:
-    """The priced usage of a payer in a period, in order: occurred_at, source, id (as bytes)."""
-    return _ordered(connection, "events", payer, period)
+    """The priced usage of a payer in a period, in order: occurred_at, source, id (as bytes), part."""
+    return _ordered(connection, _USAGE, payer, period)
 
 
 def read_elements_in_order(connection: Connection, payer: int, period: Period) -> Ordered:
-    """The further elements (setup fees, surcharges, fees) of a payer's events in a period, in the same order."""
-    return _ordered(connection, "event_elements", payer, period)
+    """The further elements (setup fees, surcharges, fees) of a payer's events in a period, in the same order.
+
+    Parts of usage are not among them.
+    """
+    return _ordered(connection, _BESIDE, payer, period)
 
 
 def read_event(connection: Connection, source: str, identity: str) -> StoredEvent | None:
@@ -132,10 +147,7 @@ def read_event(connection: Connection, source: str, identity: str) -> StoredEven
         payer=row["payer_id"] or 0,
         price_id=row["price_id"] or 0,
         rate=rates.get(row["rate_id"]),
-        elements=tuple(
-            StoredElement(price_id=each["price_id"], billed=each["billed"], rate=rates[each["rate_id"]])
-            for each in elements
-        ),
+        elements=tuple(StoredElement(rate=rates[each.pop("rate_id")], **each) for each in elements),
     )
 
 
@@ -150,22 +162,21 @@ def read_rates(connection: Connection, ids: Sequence[int]) -> dict[int, RateRow]
     return found
 
 
-def _ordered(connection: Connection, table: str, payer: int, period: Period) -> Ordered:
+def _ordered(connection: Connection, table: LiteralString, payer: int, period: Period) -> Ordered:
     query = sql.SQL("""
         SELECT payer_id, account_id, price_id, country, (occurred_at AT TIME ZONE 'UTC')::date - DATE '1970-01-01',
-               billed, sources.id, event.id
-        FROM {} AS event JOIN sources USING (source_id)
-        WHERE payer_id = %s AND occurred_at >= %s AND occurred_at < %s AND price_id IS NOT NULL
-        ORDER BY occurred_at, sources.id, event.id, price_id
-    """).format(sql.Identifier(table))
+               events, billed, sources.id, event.id
+        FROM ({}) AS event JOIN sources USING (source_id)
+        WHERE payer_id = %s AND occurred_at >= %s AND occurred_at < %s
+        ORDER BY occurred_at, sources.id, event.id, part
+    """).format(sql.SQL(table))
     rows = copy_out(connection, query, _COLUMNS, [payer, period.opens, period.closes])
     columns = {name: rows[name].combine_chunks() for name in _COLUMNS}
-    numbers = {name: columns[name].to_numpy(zero_copy_only=False) for name in ("payer", "account", "price", "day")}
+    names = ("payer", "account", "price", "day", "events", "quantity")
+    numbers = {name: columns[name].to_numpy(zero_copy_only=False) for name in names}
     country = pc.index_in(columns["country"], pa.array(COUNTRIES)).cast(pa.int16())
     totals = Totals(
         country=country.to_numpy(zero_copy_only=False),
-        events=np.ones(len(rows), dtype=np.int64),
-        quantity=columns["quantity"].to_numpy(zero_copy_only=False),
         **numbers,
     )
     return Ordered(totals=totals, source=columns["source"], id=columns["id"])
@@ -174,6 +185,17 @@ def _ordered(connection: Connection, table: str, payer: int, period: Period) -> 
 def _address(number: int | None, address: str | None) -> str:
     return f"+{number}" if number else address or ""
 
+
+_PARTS = """
+    SELECT payer_id, account_id, price_id, country, occurred_at, event_elements.events, billed, source_id, id, part
+    FROM event_elements JOIN prices USING (price_id)
+"""
+_USAGE = f"""
+    SELECT payer_id, account_id, price_id, country, occurred_at, 1 AS events, billed, source_id, id, 0 AS part
+    FROM events WHERE price_id IS NOT NULL
+    UNION ALL {_PARTS} WHERE prices.element = 'usage'
+"""  # noqa: S608
+_BESIDE = f"{_PARTS} WHERE prices.element <> 'usage'"
 
 _IDENTITY = """
     SELECT occurred_at, source_id, payer_id AS payer FROM event_identity JOIN sources USING (source_id)
@@ -193,10 +215,10 @@ _QUARANTINED = """
 """
 
 _ELEMENTS = """
-    SELECT rate_id, price_id, billed FROM event_elements
+    SELECT rate_id, price_id, billed, events FROM event_elements
     WHERE payer_id = coalesce(%(payer)s, payer_id) AND occurred_at = %(occurred_at)s AND source_id = %(source_id)s
       AND id = %(id)s
-    ORDER BY price_id
+    ORDER BY part
 """
 
 _RATES = """
