@@ -89,7 +89,7 @@ def test_a_time_is_read_by_the_zone_or_by_the_offset_that_it_states(text: str, e
         "0000-00-00 00:00:00",
         "1969-12-31 23:59:59",
         "1790930472",
-        "２026-10-02 10:11:12",
+        "\uff12026-10-02 10:11:12",
     ],
 )
 def test_what_is_no_time_is_told_and_harms_no_other(text: str) -> None:
