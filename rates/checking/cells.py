@@ -70,9 +70,29 @@ def canonical_price(values: pa.Array) -> Canonical:
 
 
 def canonical_prefixes(values: pa.Array) -> Canonical:
-    """Lists of E.164 prefixes, sorted. Only cells with several, or faulty ones, are looked at one by one."""
-    good = pc.match_substring_regex(values, f"^({_PREFIX})?$")
-    return values, pc.invert(good).to_numpy(zero_copy_only=False)
+    """Lists of E.164 prefixes, sorted. Only faulty ones are looked at one by one."""
+    single = pc.match_substring_regex(values, f"^({_PREFIX})?$")
+    listed = pc.match_substring_regex(values, f"^{_PREFIX}( {_PREFIX})+$")
+    doubtful = pc.invert(pc.or_(single, listed)).to_numpy(zero_copy_only=False)
+    which = np.flatnonzero(listed.to_numpy(zero_copy_only=False))
+    if len(which):
+        lists, twice = sorted_lists(values.take(pa.array(which)))
+        values = pc.replace_with_mask(values, listed, lists)
+        doubtful[which[twice]] = True
+    return values, doubtful
+
+
+def sorted_lists(values: pa.Array) -> tuple[pa.Array, NDArray[np.bool_]]:
+    """Lists of items with single spaces between, each list sorted; and which of them (bool[k]) have an item twice."""
+    pieces = pc.split_pattern(values, " ")
+    table = pa.table({"list": pc.list_parent_indices(pieces), "item": pieces.flatten()})
+    order = pc.sort_indices(table, sort_keys=[("list", "ascending"), ("item", "ascending")])
+    lists, items = table["list"].combine_chunks(), table["item"].combine_chunks().take(order)
+    parents = lists.to_numpy()
+    same = (parents[1:] == parents[:-1]) & pc.equal(items[1:], items[:-1]).to_numpy(zero_copy_only=False)
+    twice = np.zeros(len(values), dtype=bool)
+    twice[parents[1:][same]] = True
+    return pc.binary_join(pa.ListArray.from_arrays(pieces.offsets, items), " "), twice
 
 
 def canonical_names(values: pa.Array) -> Canonical:

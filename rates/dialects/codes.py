@@ -8,10 +8,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from rates.checking.cells import Canonical, CellInvalidError, check_prefixes
+from rates.checking.cells import Canonical, CellInvalidError, check_prefixes, sorted_lists
 from rates.dialects.mappings import Column
 from rates.numbering import PLAN
 
@@ -25,6 +27,7 @@ SKIP, COUNTRY = "skip", "country"
 # Italy, San Marino, Côte d'Ivoire since 2021, Benin since 2024, Gabon since 2019, Congo).
 _ZERO_KEPT = ("39", "378", "225", "229", "241", "242")
 _PLAIN = "[1-9][0-9]{0,14}"
+_WRITTEN = rf"\^?(?:\+|00)?({_PLAIN})(?:\.\*)?\$?"
 _GROUPED = re.compile("[0-9]{1,3}(,[0-9]{3})+")
 _RANGE = re.compile("([0-9]+)-([0-9]+)")
 _PATTERN = re.compile(r"\^?(?:00|\\?\+)?([0-9]*)(?:\.\*|\[0-9\]\*)?\$?")
@@ -42,16 +45,34 @@ class Codes:
     column: Column
 
     def prepared(self, cells: pa.Array) -> Canonical:
-        """Single codes, with `+` and `00` and as `^93.*` too; whatever else is in doubt."""
+        """Single codes, with `+` and `00` and as `^93.*` too, and lists of them; whatever else is in doubt."""
         if self.column.plan:
             parts = f"^1?([2-9][0-9]{{2}}){JOINT}?([2-9][0-9]{{2}})?{JOINT}?([0-9]?)$"
             plain = pc.replace_substring_regex(cells, parts, r"1\1\2\3")
             good = pc.match_substring_regex(plain, "^(1[2-9][0-9]{2}([2-9][0-9]{2}[0-9]?)?)?$")
         else:
-            plain = pc.replace_substring_regex(cells, rf"^\^?(?:\+|00)?({_PLAIN})(?:\.\*)?$", r"\1")
+            plain = pc.replace_substring_regex(cells, rf"^{_WRITTEN}$", r"\1")
             plain = pc.replace_substring_regex(plain, f"^(?:\\+|00)?([1-9][0-9]{{0,3}}){JOINT}([1-9][0-9]*)?$", r"\1\2")
             good = pc.match_substring_regex(plain, f"^({_PLAIN})?$")
-        return pc.if_else(good, plain, cells), pc.invert(good).to_numpy(zero_copy_only=False)
+        doubtful = pc.invert(good).to_numpy(zero_copy_only=False)
+        prepared = pc.if_else(good, plain, cells)
+        return (prepared, doubtful) if self.column.plan or not doubtful.any() else self._lists(prepared, doubtful)
+
+    def _lists(self, cells: pa.Array, doubtful: NDArray[np.bool_]) -> Canonical:
+        sign = {"": _SEPARATORS, " ": r"\s+"}.get(self.column.separator, rf"\s*[{self.column.separator}]\s*")
+        listed = pc.match_substring_regex(cells, f"^{_WRITTEN}({sign}{_WRITTEN})+$")
+        if not self.column.separator:
+            listed = pc.and_not(listed, pc.match_substring_regex(cells, f"^{_GROUPED.pattern}$"))
+        which = np.flatnonzero(listed.to_numpy(zero_copy_only=False) & doubtful)
+        if not len(which):
+            return cells, doubtful
+        pieces = pc.split_pattern_regex(cells.take(pa.array(which)), sign)
+        items = pc.replace_substring_regex(pieces.flatten(), rf"^{_WRITTEN}$", r"\1")
+        lists, twice = sorted_lists(pc.binary_join(pa.ListArray.from_arrays(pieces.offsets, items), " "))
+        mask = np.zeros(len(cells), dtype=bool)
+        mask[which[~twice]] = True
+        filled = pc.replace_with_mask(cells, pa.array(mask), lists.filter(pa.array(~twice)))
+        return filled, doubtful & ~mask
 
     def check(self, cell: str) -> str:
         """The canonical form of a cell: its prefixes, separated by spaces. Raises `CellInvalidError`."""
@@ -74,7 +95,7 @@ class Codes:
             remedy = 'export the column as text, or tell separator = "," if these are several prefixes'
             raise CellInvalidError("a spreadsheet may have put group signs into this prefix", value=cell, remedy=remedy)
         even = re.sub(r"\s*[-\u2013\u2014]\s*", "-", cell)
-        items = re.split(_SEPARATORS, even) if sign in {"", " "} else even.split(sign)
+        items = re.split({"": _SEPARATORS, " ": r"\s+"}.get(sign, re.escape(sign)), even)
         return [item.strip() for item in items if item.strip()]
 
     def _spread(self, item: str, country: str) -> Iterator[str]:

@@ -64,6 +64,8 @@ def read_deck(file: DeckFile, dialect: Dialect, told: Told, products: Mapping[st
     body, notes = _without_skipped(body, header, dialect)
     notes = [*_found(file, header, dialect), *notes]
     told = replace(told, product=told.product or dialect.product, increments=told.increments or dialect.increments)
+    if not len(body.lines):
+        return Reading(card=None, faults=[_nothing(file)], notes=tuple(notes))
     faults = _odd_faults(file, body)
     body = taken(body, ~body.odd) if faults else body
     cells = Cells(file=file, header=header, body=body, dialect=dialect, currency="", faults=faults)
@@ -72,6 +74,8 @@ def read_deck(file: DeckFile, dialect: Dialect, told: Told, products: Mapping[st
     if cells.faults:
         return Reading(card=None, faults=cells.faults, notes=tuple(notes))
     sheet, more = in_time(sheet, told.effective_from)
+    if not len(sheet):
+        return Reading(card=None, faults=[_nothing(file)], notes=(*notes, *more))
     head = {"id": told.card_id, "currency": cells.currency, "effective_from": told.effective_from}
     card, faults = card_from_sheet(head, sheet, products, place="")
     return Reading(card=card, faults=faults, notes=(*notes, *more))
@@ -125,6 +129,12 @@ def taken(body: Body, kept: Bools) -> Body:
         columns=tuple(cells.filter(pa.array(kept)) for cells in body.columns),
         odd=body.odd[kept],
         numbers=tuple(None if held is None else held[kept] for held in body.numbers),
+    )
+
+
+def _nothing(file: DeckFile) -> Fault:
+    return Fault(
+        place=file.place, value="", problem="has no row that is a rate", remedy="see what was skipped, and why"
     )
 
 

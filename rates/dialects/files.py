@@ -139,9 +139,14 @@ def open_csv(data: bytes, place: str, *, encoding: str = "", delimiter: str = ""
         return None, [error.fault(f"{place}:{error.place}" if error.place else place)]
     if not text.strip():
         return None, [_empty(place)]
-    sign, skipped = delimiter_of(text)
-    sign = delimiter or sign
-    top, ends = _top(text, sign, skipped)
+    try:
+        sign, skipped = delimiter_of(text)
+        sign = delimiter or sign
+        top, ends = _top(text, sign, skipped)
+    except csv.Error as error:
+        return None, [Fault(place=place, value="", problem=f"is not a table: {error}", remedy="check the file")]
+    if not any(map(any, top)):
+        return None, [_empty(place)]
     return CsvFile(
         place=place, text=text, delimiter=sign, skipped=skipped, encoding=found, top=top, ends=ends
     ), []  # fmt: skip

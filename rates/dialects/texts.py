@@ -46,8 +46,8 @@ def delimiter_of(text: str) -> tuple[str, int]:
 
     It is the one by which most of the first lines have the same number of cells, at least two; a comma where none has.
     """
-    first = text[: text.find("\n") + 1].strip().lower()
-    if first.startswith(_SEPARATOR_LINE) and len(first) == len(_SEPARATOR_LINE) + 1:
+    first = text[: text.find("\n") + 1].rstrip("\n").lower()
+    if first.startswith(_SEPARATOR_LINE) and first[len(_SEPARATOR_LINE) :] in DELIMITERS:
         return first[-1], 1
     best, delimiter = (0, 0), ","
     for sign in DELIMITERS:

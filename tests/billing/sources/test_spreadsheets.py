@@ -56,6 +56,10 @@ def test_the_text_of_a_number_reads_back_as_the_same_number(number: float) -> No
     assert "e" not in text.lower()
 
 
+def test_whole_numbers_have_no_decimals_however_large_they_are() -> None:
+    assert ["0", "44", "9007199254740992", "100000000000000000000000"] == decimal_texts([0.0, 44.0, 2.0**53, 1e23])
+
+
 def test_numbers_are_marked_as_such() -> None:
     cells, numbers = texts(["mnc", 1.0, "01", 1.0])
     assert ["mnc", "1", "01", "1"] == cells.to_pylist()

@@ -228,3 +228,9 @@ def test_more_faults_than_anybody_reads_are_counted() -> None:
     found = faults(read("Code,Rate\n" + "".join(f"{code},x{code}\n" for code in range(1000, 1500)), mapped(LEAST)))
     assert 101 == len(found)
     assert "deck.csv Rate: and 400 more rows: is not a price" == found[-1]
+
+
+@pytest.mark.parametrize("lines", [",\n", "Total,\n"])
+def test_a_deck_without_a_rate_is_a_fault(lines: str) -> None:
+    found = faults(read(f"Code,Rate\n{lines}", mapped(LEAST, skip="total")))
+    assert ["deck.csv: has no row that is a rate; see what was skipped, and why"] == found

@@ -13,7 +13,11 @@ from rates.money import exact, parse_decimal
 def price(text: str, *, decimal: str = ".", group: str = "", currency: str = "USD", scale: str = "1") -> str:
     way = Amounts(decimal=decimal, group=group, currency=currency, scale=scale)
     plain, doubtful = way.prepared(pa.array([text]))
-    careful = way.check(text)
+    try:
+        careful = way.check(text)
+    except TollbookError:
+        assert doubtful[0], "what is a fault is looked at"
+        raise
     assert doubtful[0] or exact(parse_decimal(careful)) == exact(parse_decimal(plain[0].as_py()))
     return careful
 

@@ -1,0 +1,136 @@
+"""Drafting a mapping for a deck: what its columns may be, why, and what nobody can know from the file."""
+
+import tomllib
+
+import pytest
+
+from rates.dialects.files import open_csv
+from rates.dialects.sniffing import Sniffed, date_order, sniff
+from tests.decks import BUILT_IN, card, mapped, read, rows
+
+DIALECTS = {name: mapped(name) for name in BUILT_IN}
+TELNYX = (
+    "ISO,Country,Origination Prefixes,Destination Prefixes,Description,Interval 1,Interval N,Rate,Price Per Call,"
+    "Exact Match"
+)
+CODES = ("43", "44", "49", "33")
+
+
+def sniffed(text: str) -> Sniffed:
+    file, faults = open_csv(text.encode(), "deck.csv")
+    assert [] == faults
+    assert file is not None
+    found, faults = sniff(file, DIALECTS)
+    assert [] == faults
+    assert found is not None
+    return found
+
+
+def keys(found: Sniffed) -> dict[str, str]:
+    return {guess.column: guess.key for guess in found.guesses if guess.key}
+
+
+def test_a_deck_is_read_by_its_own_draft() -> None:
+    deck = "Our rates\n\nVorwahl;Ziel;Preis;Takt;Ab\n" + "".join(
+        f"+{code};Land {code};0,0{i}5 €;60/{i};{i + 12}.11.2026\n" for i, code in enumerate(CODES, 1)
+    )
+    found = sniffed(deck)
+    assert 3 == found.header_line
+    assert () == found.tell
+    assert {
+        "Vorwahl": "prefixes",
+        "Ziel": "destination",
+        "Preis": "price",
+        "Takt": "increments",
+        "Ab": "effective_from",
+    } == keys(found)
+    reading = read(deck, mapped(found.mapping), currency="")
+    assert "EUR" == card(reading).currency
+    assert ("44", "Land 44", "0.025", "60/2", "2026-11-14T00:00:00Z") == rows(
+        reading, "prefixes", "destination", "prices", "increments", "effective_from"
+    )[1]
+
+
+def test_what_the_file_does_not_say_is_left_open_and_listed() -> None:
+    found = sniffed("Code,Rate,Effective\n" + "".join(f"{code},0.0{i},8/{i}/2026\n" for i, code in enumerate(CODES, 1)))
+    assert ["currency", "increments", "order of day and month"] == [
+        next(word for word in ("currency", "increments", "order of day and month") if word in fact)
+        for fact in found.tell
+    ]
+    assert {"currency", "increments", "dates"}.isdisjoint(tomllib.loads(found.mapping))
+
+
+@pytest.mark.parametrize(
+    ("dates", "order"),
+    [
+        (["8/16/2022", "8/1/2022"], "M/D/YYYY"),
+        (["16/8/2022", "1/8/2022"], "D/M/YYYY"),
+        (["16.8.22"], "D.M.YY"),
+        (["8/1/2022", "1/8/2022"], ""),
+        (["16/8/2022", "8/16/2022"], ""),
+        (["2022-08-16"], ""),
+        (["soon"], ""),
+        ([], ""),
+    ],
+)
+def test_the_order_of_day_and_month_is_drafted_only_where_no_other_is_possible(dates: list[str], order: str) -> None:
+    assert order == date_order(dates)
+
+
+def test_a_hyphen_is_drafted_as_a_range_only_where_it_can_be_nothing_else() -> None:
+    sure = sniffed("Code,Rate\n9370-9372,0.1\n44,0.1\n45,0.2\n46,0.1\n")
+    assert 'hyphen = "range"' in sure.mapping
+    unsure = sniffed("Code,Rate\n93-70,0.1\n44,0.1\n45,0.2\n46,0.1\n")
+    assert "hyphen" not in unsure.mapping
+    assert any("what a hyphen in a code is (93-70)" in fact for fact in unsure.tell)
+
+
+def test_decimal_commas_and_groups_are_drafted_as_they_are_seen() -> None:
+    found = tomllib.loads(sniffed('Code,Rate\n43,"1.234,5"\n44,"0,5"\n45,"0,25"\n46,"0,1"\n').mapping)
+    assert {"decimal": ",", "group": "."} == found["numbers"]
+    found = tomllib.loads(sniffed('Code,Rate\n43,"1,234.5"\n44,0.5\n45,0.25\n46,0.1\n').mapping)
+    assert {"group": ","} == found["numbers"]
+    assert "numbers" not in tomllib.loads(sniffed("Code,Rate\n43,0.5\n44,0.5\n").mapping)
+
+
+def test_a_deck_without_a_header_is_drafted_by_position() -> None:
+    deck = "".join(f"{code},Land {code},0.0{i}\n" for i, code in enumerate(CODES, 1))
+    found = sniffed(deck)
+    assert 0 == found.header_line
+    reading = read(deck, mapped(found.mapping), increments="60/60")
+    assert ("44", "Land 44", "0.02") == rows(reading, "prefixes", "destination", "prices")[1]
+
+
+def test_jurisdictions_and_networks_decide_the_product() -> None:
+    american = tomllib.loads(sniffed("NPA,NXX,Inter,Intra\n201,555,0.01,0.02\n").mapping)
+    assert "trunk.termination" == american["product"]
+    assert ["interstate", "intrastate"] == [price["set"]["jurisdiction"] for price in american["prices"]]
+    messages = tomllib.loads(sniffed("MCC,MNC,Price,Carrier Fee\n310,410,0.01,0.003\n").mapping)
+    assert ("sms.outbound", "segment") == (messages["product"], messages["unit"])
+    assert [None, {"element": "carrier_fee"}] == [price.get("set") for price in messages["prices"]]
+
+
+@pytest.mark.parametrize(
+    ("header", "best"),
+    [
+        ("ISO,Country,Description,Price / min,Origination Prefixes,Destination Prefixes", "twilio"),
+        (TELNYX, "telnyx"),
+        ("Code,Destination,Connect Cost,Included Seconds,Per Minute Cost,Increment,Precedence", "astpp"),
+        ("code,duration,increment,interrate,intrarate,ijrate,effective_date", "46labs"),
+        ("npanxx,interstate,intrastate,indeterminate,effective_date", "npanxx"),
+        ("npa,nxx,inter,intra", "npanxx"),
+        ("MCC,MNC,Operator,Price,Carrier Fee", "sms"),
+    ],
+)
+def test_the_built_in_dialect_that_fits_best_is_named_first(header: str, best: str) -> None:
+    assert best == sniffed(f"{header}\n{',' * header.count(',')}x\n").dialects[0]
+
+
+def test_a_deck_of_nobody_has_no_dialect() -> None:
+    assert () == sniffed("Vorwahl,Preis\n43,0.1\n").dialects
+
+
+def test_headers_of_strangers_become_strings_of_toml() -> None:
+    found = sniffed('"Co""de",Rate,"Na\\me"\n43,0.1,A\n44,0.2,B\n45,0.3,C\n46,0.4,D\n')
+    assert {'Co"de': "prefixes", "Rate": "price"}.items() <= keys(found).items()
+    assert tomllib.loads(found.mapping)
