@@ -11,7 +11,7 @@ from tests.cli.conftest import Ran, Tollbook
 PLAN = ("--country-code", "33", "--trunk-prefix", "0", "--international-prefix", "00")
 ASTERISK = ("--dialect", "asterisk", "--zone", "Europe/Paris", *PLAN)
 KAMAILIO = ("--dialect", "kamailio", "--zone", "Europe/Paris", *PLAN)
-SALES = {"accountcode": "acme-sales"}
+SALES: dict[str, object] = {"accountcode": "acme-sales"}
 
 
 def imported(tollbook: Tollbook, file: Path, *options: str | Path, source: str = "pbx-1") -> Ran:
@@ -33,7 +33,7 @@ def total(tollbook: Tollbook) -> str:
 
 def test_asterisks_calls_are_billed_once_however_often_their_file_comes(books: Path, tollbook: Tollbook) -> None:
     file = books / "Master.csv"
-    calls: list[dict[str, object]] = [
+    calls = [
         SALES | {"uniqueid": "1.1"},  # 61 seconds: two minutes
         SALES | {"uniqueid": "1.2", "billsec": 0.4, "start": "2026-10-02 11:00:00"},  # one
         SALES | {"uniqueid": "1.3", "billsec": 0, "disposition": "NO ANSWER"},  # none
