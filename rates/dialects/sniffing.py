@@ -127,7 +127,7 @@ def guessed(looks: list[Look]) -> list[tuple[Look, str, str]]:
     reasons: dict[int, tuple[str, str]] = {}
     named = [(_KNOWN.get(_plain(look.name)), look) for look in looks]
     for (key, _), look in sorted(((known, look) for known, look in named if known), key=lambda pair: pair[0][1]):
-        if key not in taken and (look.filled or key not in {"prefixes", "price"}):
+        if key not in taken and _may_be(key, look):
             taken[key] = look.position
             reasons[look.position] = key, "is a usual name for it"
     if taken.keys() & {"npanxx", "npa", "mcc", "mccmnc"}:
@@ -142,6 +142,16 @@ def guessed(looks: list[Look]) -> list[tuple[Look, str, str]]:
                 taken[key] = look.position
                 reasons[look.position] = key, reason
     return [(look, *reasons.get(look.position, ("", ""))) for look in looks]
+
+
+def _may_be(key: str, look: Look) -> bool:
+    """Whether the cells of a column do not deny what its name says: of decks in which `Destination` is a prefix."""
+    shares = look.shares
+    if key == "price":
+        return shares["decimal"] + shares["whole"] >= _HALF
+    if key == "prefixes":
+        return shares["code"] + shares["codes"] >= _HALF
+    return key != "destination" or not look.filled or shares["words"] >= _HALF
 
 
 def _codes(look: Look) -> bool:

@@ -134,3 +134,8 @@ def test_headers_of_strangers_become_strings_of_toml() -> None:
     found = sniffed('"Co""de",Rate,"Na\\me"\n43,0.1,A\n44,0.2,B\n45,0.3,C\n46,0.4,D\n')
     assert {'Co"de': "prefixes", "Rate": "price"}.items() <= keys(found).items()
     assert tomllib.loads(found.mapping)
+
+
+def test_a_name_that_the_cells_deny_is_not_believed() -> None:
+    found = sniffed("Rate,Destination,Cost\ngold,43,0.1\ngold,44,0.2\ngold,49,0.3\ngold,33,0.4\n")
+    assert {"Destination": "prefixes", "Cost": "price", "Rate": "destination"} == keys(found)
