@@ -60,6 +60,10 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
     "semicolons for commas": (GOOD[0].replace(b",", b";").strip(), "has quotes that do not match"),
     "a line without an end": (b"x" * (LONGEST_LINE * 8), f"is longer than {LONGEST_LINE} bytes"),
     "a text without an end": (b'"' + b"x" * (LONGEST_LINE * 8), f"is longer than {LONGEST_LINE} bytes"),
+    "a cell that is too long": (
+        GOOD[0].replace(b"Dial", b"x" * LONGEST_LINE).strip(),
+        f"is longer than {LONGEST_LINE} bytes",
+    ),
     "nothing but a quote": (b'"', "has quotes that do not match"),
     "nothing but commas": (b"," * 17, "is not a disposition that is known"),
     "bytes of nothing": (b"\0" * 600, f"has 1 cells and not {WIDTHS}"),
