@@ -5,6 +5,7 @@ None of it makes a card unusable, so it is kept apart from the faults of `rates.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -19,6 +20,7 @@ from rates.errors import Fault
 from rates.money import exact
 from rates.numbering import PLAN, country_of
 from rates.products import Product
+from rates.steps import Step, parse_steps
 
 Int64s = NDArray[np.int64]
 
@@ -51,8 +53,8 @@ def jumps(old: Card, new: Card, bound: Fraction, *, written: Rows = RATES_CSV) -
     keys, was, now = _paired(old, new)
     rows = _union(old, new)
     shift = old.rows.num_rows
-    codes, first = combined(rows, ["unit", "prices"])
-    names = [codes_and_values(rows, name) for name in ("unit", "prices")]
+    codes, first = combined(rows, ["unit", "prices", "steps"])
+    names = [codes_and_values(rows, name) for name in ("unit", "prices", "steps")]
     cells = [tuple(values[cell[row]] for cell, values in names) for row in first.tolist()]
     pairs = np.stack([codes[keys.row[was]], codes[keys.row[now]]])
     kinds, inverse = np.unique(pairs, axis=1, return_inverse=True)
@@ -133,17 +135,33 @@ def _paired(old: Card, new: Card) -> tuple[Keys, Int64s, Int64s]:
 
 
 def _jump(old: tuple[str, ...], new: tuple[str, ...], bound: Fraction) -> str:
-    (old_unit, old_prices), (new_unit, new_prices) = old, new
-    if not old_prices or not new_prices:
+    (old_unit, old_prices, old_steps), (new_unit, new_prices, new_steps) = old, new
+    if not (old_prices or old_steps) or not (new_prices or new_steps):
         return ""
     if old_unit != new_unit:
         return f"is now per {new_unit}, was per {old_unit}"
-    was, now = [[exact(price) for price in decimals(cell)] for cell in (old_prices, new_prices)]
-    if len(was) != len(now):
-        was, now = was[:1], now[:1]
+    was, now = _comparable(old_prices, old_steps, new_prices, new_steps)
     if all(b <= bound * a and a <= bound * b for a, b in zip(was, now, strict=True)):
         return ""
-    return f"the price is {new_prices}, was {old_prices}"
+    return f"the price is {new_prices or new_steps}, was {old_prices or old_steps}"
+
+
+def _comparable(
+    old_prices: str, old_steps: str, new_prices: str, new_steps: str
+) -> tuple[list[Fraction], list[Fraction]]:
+    """The prices of two rows that stand for each other: tier by tier, or at each bound that either steps at."""
+    if not old_steps and not new_steps:
+        was, now = [[exact(price) for price in decimals(cell)] for cell in (old_prices, new_prices)]
+        return (was, now) if len(was) == len(now) else (was[:1], now[:1])
+    cells = ((old_steps, old_prices), (new_steps, new_prices))
+    steps = [parse_steps(cell or f"0:{prices.split()[0]}") for cell, prices in cells]
+    bounds = sorted({step.start for each in steps for step in each})
+    was, now = ([exact(_price_at(each, bound)) for bound in bounds] for each in steps)
+    return was, now
+
+
+def _price_at(steps: tuple[Step, ...], unit: int) -> Decimal:
+    return next(step.price for step in reversed(steps) if step.start <= unit)
 
 
 def _denied(prefix: str, country: str) -> bool:

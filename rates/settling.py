@@ -243,7 +243,11 @@ def rounded_charges(asked: Asked, pieces: Pieces) -> tuple[Int64s, Int64s]:
         ledger = Ledger()
         note_usage(ledger, pieces.where(some[pieces.place]), terms)
         total, _, bottom = ledger.sums(len(kind))
-        for places, code in np.unique(np.stack([decimals[some], mode[some]]), axis=1).T.tolist():
+        for places, code in sorted(
+            set(zip(terms.chargings.decimals.tolist(), terms.chargings.mode.tolist(), strict=True))
+        ):
+            if places < 0:
+                continue
             alike = np.flatnonzero((decimals == places) & (mode == code))
             charges[alike] = rounded_column(total[alike], bottom, places, MODES[code])
     return np.flatnonzero(some & (charges > 0)), charges[some & (charges > 0)]

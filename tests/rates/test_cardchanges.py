@@ -17,7 +17,9 @@ def products() -> dict[str, Product]:
 
 
 PRODUCTS = products()
-COLUMNS = "product,country,prefixes,origin_prefixes,exact,unit,price,prices,tiers,blocked,effective_from,effective_to"
+COLUMNS = (
+    "product,country,prefixes,origin_prefixes,exact,unit,price,prices,steps,tiers,blocked,effective_from,effective_to"
+)
 SCHEDULE = '[tiers.t]\nup_to = ["10"]\nunit = "minute"\nfill = [{product = "voice.*"}]\n'
 
 
@@ -64,6 +66,23 @@ def test_rows_in_the_head_are_named_by_their_position() -> None:
     old, new = card({"prefixes": "44", "price": "1"}), card({"prefixes": "44", "price": "9"}, month="11")
     (fault,) = jumps(old, new, Fraction(2), written=Rows(place="card.toml: rate", inline=True))
     assert "card.toml: rate[2].prefixes" == fault.place
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "jumped"),
+    [
+        ({"steps": "0:0.1 60:0.05"}, {"steps": "0:0.2 60:0.1"}, False),
+        ({"steps": "0:0.1 60:0.05"}, {"steps": "0:0.1 60:0.02"}, True),
+        ({"steps": "0:0.1 60:0.05"}, {"steps": "0:0.1 30:0.05"}, False),
+        ({"steps": "0:0.1 60:0.03"}, {"steps": "0:0.1 30:0.03"}, True),  # from second 30 on 0.03, was 0.1
+        ({"price": "0.1"}, {"steps": "0:0.1 60:0.05"}, False),
+        ({"price": "0.1"}, {"steps": "0:0.1 60:0.04"}, True),
+        ({"steps": "0:0.1 60:0.04"}, {"price": "0.1"}, True),
+    ],
+)
+def test_steps_jump_at_any_of_their_bounds(before: dict[str, str], after: dict[str, str], *, jumped: bool) -> None:
+    found = jumping([{"prefixes": "44", **before}], [{"prefixes": "44", **after}])
+    assert jumped is bool(found), found
 
 
 def test_rows_are_compared_by_all_that_they_match() -> None:
