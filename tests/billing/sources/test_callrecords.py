@@ -236,7 +236,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl"
     account=TEXT.filter(str.strip),
     dst=TEXT.filter(lambda text: not text.startswith("+")),
     clid=TEXT,
-    seconds=st.integers(0, 172_800),
+    seconds=st.integers(0, 172_799),
     micro=st.integers(0, 999_999),
 )
 def test_what_is_written_into_a_record_is_what_the_engine_reads(
