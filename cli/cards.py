@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.decks import CDRTOOL, OWN, Deck, Loaded, dialects, load, open_deck, takes_deck
+from cli.decks import CDRTOOL, OWN, TWILIO_PRICING, Deck, Loaded, dialects, load, open_deck, takes_deck
 from cli.exits import Exit
 from cli.options import AtOption, DryRunOption, instant_of, pairs_of
 from cli.output import Format, FormatOption, emit, number, printable, readable, say, text
@@ -157,6 +157,7 @@ def dialects_(form: FormatOption = Format.TABLE) -> None:
             "name": "CDRTool: a file of rates and a file of destinations",
             "product": "voice.outbound",
         },
+        {"dialect": TWILIO_PRICING, "name": "Twilio's pricing API: the bodies of countries, calls and messages"},
         *({"dialect": key, "name": one.name, "product": one.product} for key, one in dialects().items()),
     ]
     emit(rows, _DIALECTS, form, title="Dialects")

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from rates.dialects.mappings import Dialect
     from rates.errors import Fault
 
-OWN, CDRTOOL = "tollbook", "cdrtool"
+OWN, CDRTOOL, TWILIO_PRICING = "tollbook", "cdrtool", "twilio-pricing"
+CODED = (CDRTOOL, TWILIO_PRICING)
+"""Dialects that no mapping can say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,8 @@ def load(files: list[Path], deck: Deck) -> Loaded:
         return _own(files[0])
     if deck.mapping is None and deck.dialect == CDRTOOL:
         return _cdrtool(files, deck)
+    if deck.mapping is None and deck.dialect == TWILIO_PRICING:
+        return _twilio_pricing(files, deck)
     return _mapped(files[0], deck)
 
 
@@ -138,13 +142,15 @@ def _check_call(files: list[Path], deck: Deck) -> None:
         return
     if deck.mapping is not None and deck.dialect != OWN:
         raise typer.BadParameter("--mapping and --dialect both say how the deck is written: give one")
-    if deck.mapping is None and deck.dialect not in {CDRTOOL, *mappings()}:
-        known = ", ".join(sorted({OWN, CDRTOOL, *mappings()}))
+    if deck.mapping is None and deck.dialect not in {*CODED, *mappings()}:
+        known = ", ".join(sorted({OWN, *CODED, *mappings()}))
         raise typer.BadParameter(f"{deck.dialect} is not a dialect; known: {known}. --mapping takes one of your own")
     if not (deck.card_id and deck.since):
         raise typer.BadParameter("a deck does not say it: give --id, --currency and --from")
     if deck.product and deck.product not in products():
         raise typer.BadParameter(f"{deck.product} is not a product; known: {', '.join(sorted(products()))}")
+    if deck.mapping is None and deck.dialect == TWILIO_PRICING:
+        return
     two = deck.mapping is None and deck.dialect == CDRTOOL
     if len(files) != 1 + two:
         said = "a CDRTool deck is two files: the rates, then the destinations" if two else "a deck is one file"
@@ -179,6 +185,21 @@ def _cdrtool(files: list[Path], deck: Deck) -> Loaded:
         profile=deck.profile or None,
     )
     return Loaded(card=card, faults=faults, written=Rows(place=files[0].name))
+
+
+def _twilio_pricing(files: list[Path], deck: Deck) -> Loaded:
+    from cli.world import products, read_bytes
+    from rates.dialects.twilio_pricing import Settings, read_twilio_pricing
+    from rates.errors import CardFaultyError
+
+    if deck.product or deck.profile:
+        raise typer.BadParameter("a body says what it prices: leave --product and --profile out")
+    settings, faults = Settings.told(pairs_of(deck.settings or []))
+    if settings is None:
+        raise CardFaultyError(faults, place="--set")
+    bodies = [(file.name, read_bytes(file)) for file in files]
+    reading, written = read_twilio_pricing(bodies, _told(deck), products(), settings)
+    return Loaded(card=reading.card, faults=reading.faults, written=written, notes=reading.notes)
 
 
 def _mapped(path: Path, deck: Deck) -> Loaded:

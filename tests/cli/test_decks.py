@@ -133,3 +133,56 @@ def test_a_faulty_mapping_is_named_with_its_place(deck: Path, tmp_path: Path, to
     assert "m.toml: columns.code: is not a key of a rate" in ran.err.replace(' "Destination Prefixes"', "")
     both = tollbook("cards", "check", deck, "--mapping", tmp_path / "m.toml", "--dialect", "telnyx", *FACTS)
     assert 2 == both.code
+
+
+BODY = {
+    "country": "Estonia",
+    "iso_country": "EE",
+    "price_unit": "USD",
+    "outbound_prefix_prices": [
+        {
+            "base_price": price,
+            "current_price": price,
+            "destination_prefixes": prefixes,
+            "origination_prefixes": origins,
+            "friendly_name": name,
+        }
+        for price, prefixes, origins, name in [
+            ("0.465", ["37253101220"], ["ALL"], "Estonia - Other"),
+            ("0.4783", ["37250", "372530"], ["ALL"], "Estonia - Mobile"),
+            ("0.0575", ["37250", "372530"], ["372", "49"], "Estonia - Mobile - from EEA"),
+        ]
+    ],
+}
+REAL_BODY = Path(__file__).parents[3] / "shared" / "data" / "twilio_pricing_voice_country_EE.json"
+
+
+@pytest.mark.usefixtures("empty_books")
+@pytest.mark.parametrize("body", ["small", "real"])
+def test_the_body_of_a_pricing_api_is_published_and_prices_calls_by_where_they_come_from(
+    tmp_path: Path, tollbook: Tollbook, body: str
+) -> None:
+    if body == "real" and not REAL_BODY.is_file():
+        pytest.skip("the real body is not beside the project")
+    (tmp_path / "EE.json").write_bytes(REAL_BODY.read_bytes() if body == "real" else json.dumps(BODY).encode())
+    told = ("--dialect", "twilio-pricing", "--id", "tw", "--from", "2026-10-01")
+    assert 0 == tollbook("cards", "check", tmp_path / "EE.json", *told).code
+    assert 0 == tollbook("cards", "import", tmp_path / "EE.json", *told).code
+    prices = []
+    for number, caller in (
+        ("+37250123456", "+14155550123"), ("+37250123456", "+4930123456"), ("+37253101220", "+4930123456")
+    ):  # fmt: skip
+        asked = ("cards", "explain", "tw", number, "--from", caller, "--product", "voice.outbound", "--format", "json")
+        (found,) = json.loads(tollbook(*asked, "--at", "2026-10-02").out)
+        prices += found["prices"]
+    assert ["0.4783", "0.0575", "0.465"] == prices
+
+
+def test_a_faulty_body_is_named_with_its_path(tmp_path: Path, tollbook: Tollbook) -> None:
+    (tmp_path / "EE.json").write_text(json.dumps(BODY).replace("0.465", "0,465"))
+    told = ("--dialect", "twilio-pricing", "--id", "tw", "--from", "2026-10-01")
+    ran = tollbook("cards", "check", tmp_path / "EE.json", *told)
+    assert 5 == ran.code
+    assert 'EE.json: outbound_prefix_prices[0].current_price "0,465"' in ran.err
+    assert 2 == tollbook("cards", "check", tmp_path / "EE.json", *told, "--product", "voice.outbound").code
+    assert 5 == tollbook("cards", "check", tmp_path / "EE.json", *told, "--set", "cost=base").code
