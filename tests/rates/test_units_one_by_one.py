@@ -212,7 +212,7 @@ def calls(draw: st.DrawFn, zone: str) -> list[Table]:
     around = draw(st.sampled_from(CHANGES))
     found = []
     for number in range(draw(st.integers(1, 4))):
-        seconds = draw(st.one_of(st.integers(1, 130), st.integers(1, 9000)))
+        seconds = draw(st.one_of(st.integers(1, 130), st.integers(1, 6000)))
         hour, minute = map(int, draw(st.sampled_from(CLOCKS)).split(":"))
         local = around.astimezone(ZoneInfo(zone)) + timedelta(days=draw(st.integers(-1, 1)))
         at = local.replace(hour=hour, minute=minute, fold=draw(st.integers(0, 1))).astimezone(UTC)
@@ -232,7 +232,7 @@ def billed_by_the_engine(card: Table, events: Sequence[Table]) -> Bills:
     return bill(payloads, deal, Period.parse(events[0]["occurred_at"][:7]), source="s")
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(cards().flatmap(lambda card: st.tuples(st.just(card), calls(card["timezone"]))))
 def test_any_call_costs_what_its_seconds_cost_one_by_one(drawn: tuple[Table, list[Table]]) -> None:
     card, events = drawn
@@ -240,7 +240,7 @@ def test_any_call_costs_what_its_seconds_cost_one_by_one(drawn: tuple[Table, lis
 
 
 @pytest.mark.parametrize("zone", ZONES)
-def test_a_call_of_three_days_over_a_change_of_clocks_is_cut_at_every_edge(zone: str) -> None:
+def test_a_call_of_thirty_hours_over_a_change_of_clocks_is_cut_at_every_edge(zone: str) -> None:
     days = {"days": list(DAYS), "split": True}
     windows = {"one": {**days, "from": "02:00", "to": "08:00"}, "two": {**days, "from": "22:00", "to": "02:00"}}
     rows: list[Table] = [
@@ -254,7 +254,7 @@ def test_a_call_of_three_days_over_a_change_of_clocks_is_cut_at_every_edge(zone:
         "account": "a",
         "product": "voice.outbound",
         "to": "+4420",
-        "duration_seconds": str(3 * 86_400 - 20_000),
+        "duration_seconds": str(30 * 3600 - 1000),
     }
     starts = [(at - timedelta(days=1, microseconds=1)).isoformat() for at in CHANGES[:2]]
     for start in starts:

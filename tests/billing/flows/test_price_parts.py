@@ -2,15 +2,20 @@
 
 import json
 import random
+from fractions import Fraction
 
 from billing.bills import Arrangement, bill
 from billing.contracts import Contract
 from billing.flows.compose import compose_statement
+from billing.flows.draw_up import draw_up
+from billing.flows.explain import explain_line
+from billing.flows.finalize import finalize
 from billing.flows.fold import fold
 from billing.store.engine import snapshot
 from billing.store.queries.verification import unbalanced_totals
 from rates.cardfile import read_card
 from rates.cards import Card
+from rates.money import parse_fraction
 from tests.invoicing import CLOSED
 from tests.shop import OCTOBER, SOURCE, Shop, account, call, products
 
@@ -150,8 +155,6 @@ def test_what_is_stored_in_any_batches_is_billed_as_the_files_are(shop: Shop) ->
         shop.post(*shuffled[start : start + 90], at=CLOSED)
         fold(shop.engine)
     shop.post(*events[:50], at=CLOSED)  # again, which changes nothing
-    with snapshot(shop.engine) as connection:
-        assert 0 == unbalanced_totals(connection, OCTOBER)
     stored = compose_statement(shop.engine, products(), OCTOBER, CLOSED, "acme").lines
     deal = Arrangement(
         cards=cards,
@@ -161,6 +164,20 @@ def test_what_is_stored_in_any_batches_is_billed_as_the_files_are(shop: Shop) ->
     )
     (expected,) = bill([json.dumps(event).encode() for event in events], deal, OCTOBER, source=SOURCE).bills
     assert list(expected.lines) == list(stored)
+    with snapshot(shop.engine) as connection:
+        assert 0 == unbalanced_totals(connection, OCTOBER)
+    draw_up(shop.engine, products(), OCTOBER, CLOSED, write=True)
+    finalize(shop.engine, OCTOBER, CLOSED)
+    explained = [
+        explain_line(shop.engine, products(), OCTOBER, "acme", number, size=1000)
+        for number in range(1, len(stored) + 1)
+    ]
+    assert list(stored) == [each.line for each in explained], "the invoice has them"
+    assert all(each.adds_up and not each.outdated for each in explained)
+    for found in explained:
+        exact = sum((parse_fraction(share.exact_amount) for share in found.page), Fraction(0))
+        billed = Fraction(found.line.amount_minor, 100) + found.line.residual
+        assert exact == billed or found.line.element == "flat"
     elements = {(line.element, line.destination) for line in stored}
     wanted = {("minimum", "Cuba"), ("maximum", "Cuba"), ("maximum", "United Kingdom"), ("surcharge", "Cuba, surcharge")}
     assert wanted <= elements
