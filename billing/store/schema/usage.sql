@@ -28,8 +28,8 @@ CREATE TABLE events (
     rated_to_e164 bigint,
     measured bigint NOT NULL,
     rate_id bigint, -- of the element `usage`; others are rows of event_elements
-    billed bigint NOT NULL,
-    price_id integer,
+    billed bigint NOT NULL, -- of usage that was cut when it was rated: its first part
+    price_id integer, -- NULL also where an element stands for it: its minimum or maximum
     payer_id integer NOT NULL,
     account_id integer NOT NULL,
     source_id integer NOT NULL,
