@@ -51,6 +51,14 @@ def test_quantities_beyond_the_spare_bits_are_left_to_others() -> None:
     assert (9, [2**50]) == (len(packed), rest.quantity.tolist())
 
 
+def test_what_is_counted_as_no_event_is_left_to_others() -> None:
+    rows = random_rows(1, 10)
+    rows.events[3] = 0
+    packing = Packing.of(rows.day.astype(np.int64) * MICROSECONDS_A_DAY, rows.payer, rows.account, 100, 108)
+    packed, rest = packing.pack(rows)
+    assert (9, [0]) == (len(packed), rest.events.tolist())
+
+
 def test_keys_too_wide_for_a_number_are_not_packed() -> None:
     rows = random_rows(1, 10)
     rows.account[0] = 2**60

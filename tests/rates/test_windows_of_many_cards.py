@@ -11,7 +11,8 @@ from rates.compiled.packs import pack, unpack
 from rates.compiled.patterns import microseconds
 from rates.matching import Book, Books
 from rates.rating import Ratings, rate
-from rates.usage import UsageColumns
+from rates.totals import elements, rate_totals, summed
+from rates.usage import TOTALS, UsageColumns
 from tests.shop import products
 
 ZONES = ["UTC", "Asia/Tokyo", "America/New_York"]
@@ -83,6 +84,19 @@ def test_cards_in_one_table_rate_as_each_alone() -> None:
             one.book[:] = 0
             alone = rate(one, [book], products())
             assert [rows(ratings, int(event)) for event in some] == [rows(alone, at) for at in range(len(some))]
+
+
+def test_totals_are_those_of_all_parts_and_charges() -> None:
+    dice = random.Random(5)
+    tables = [table(n, 1, 1000 * n, dice) for n in range(20)]
+    books = Books([Book(lineages=(each,)) for each in lineages(tables).values()])
+    events = usage(2000, 20, dice)
+    payer = events.book.astype(np.int64)
+    found, _ = rate_totals(events, books, products(), payer, payer, events_at_once=300)
+    expected = summed(elements(rate(events, books, products()), events, payer, payer))
+    assert 0 in expected.events
+    for name in TOTALS:
+        assert getattr(expected, name).tolist() == getattr(found, name).tolist()
 
 
 def test_cards_from_a_pack_rate_as_before() -> None:
