@@ -26,7 +26,7 @@ from rates.cardfile import schedules_of
 from rates.cards import Card, identity, instant
 from rates.compiled.cards import CardTable, compile_card
 from rates.errors import Fault
-from rates.prices import price_list
+from rates.prices import PriceList, price_list
 from rates.products import Product
 
 
@@ -64,7 +64,7 @@ def publish(
     content = identity(card)
     prices = price_list(card, products)
     # What cannot be compiled would stop every import after this, and nothing published can be taken back.
-    compiled = _compiled(card, products)
+    compiled = _compiled(card, products, prices)
     with transaction(engine) as connection:
         lock_books(connection, exclusive=True)
         versions = read_card_versions(connection, card.id)
@@ -135,8 +135,8 @@ def add_contracts(engine: Engine, contracts: Sequence[Contract], *, at: datetime
     return Status.PUBLISHED
 
 
-def _compiled(card: Card, products: Mapping[str, Product]) -> CardTable:
-    compiled = compile_card(card, products)
+def _compiled(card: Card, products: Mapping[str, Product], prices: PriceList) -> CardTable:
+    compiled = compile_card(card, products, prices=prices)
     for product, element in compiled.parts:
         compiled.table(product, element)
     return compiled

@@ -11,7 +11,7 @@ from rates.cards import Card, codes_and_values, combined
 from rates.compiled.patterns import ALWAYS, Patterns, dimension, dimensions_of, microseconds, patterns
 from rates.compiled.tables import ElementTable, Part
 from rates.prefixes import NONE
-from rates.prices import USAGE, price_list
+from rates.prices import USAGE, PriceList, price_list
 from rates.products import Product
 from rates.quantities import INT64_MAX, Increments
 from rates.usage import Texts
@@ -141,10 +141,18 @@ class Lineage:
         return np.where((latest >= 0) & (at < ends[latest]), latest, NONE).astype(np.int32)
 
 
-def compile_card(card: Card, products: Mapping[str, Product], *, rate_base: int = 0, price_base: int = 0) -> CardTable:
+def compile_card(
+    card: Card,
+    products: Mapping[str, Product],
+    *,
+    rate_base: int = 0,
+    price_base: int = 0,
+    prices: PriceList | None = None,
+) -> CardTable:
     """A checked card, ready to match; its rates and prices get their ids from the two bases on.
 
-    Raises `CardTooWideError`, and ValueError for cells that are not canonical.
+    `prices` are those of the card, where they have been listed already. Raises `CardTooWideError`, and ValueError for
+    cells that are not canonical.
     """
     compiled = CardTable(
         id=card.id,
@@ -153,7 +161,7 @@ def compile_card(card: Card, products: Mapping[str, Product], *, rate_base: int 
         overlay=card.overlay,
         effective_from=microseconds(card.effective_from),
         effective_to=microseconds(card.effective_to) if card.effective_to else ALWAYS[1],
-        terms=_terms(card, products, rate_base, price_base),
+        terms=_terms(card, prices or price_list(card, products), rate_base, price_base),
         parts=_parts(card, products),
         products=products,
     )
@@ -199,8 +207,7 @@ def _part(found: Patterns, some: Int64s, beside: Mapping[str, Texts]) -> Part:
     return Part(found.take(some), {name: Texts(text.codes[rows], text.values) for name, text in beside.items()})
 
 
-def _terms(card: Card, products: Mapping[str, Product], rate_base: int, price_base: int) -> RowTerms:
-    prices = price_list(card, products)
+def _terms(card: Card, prices: PriceList, rate_base: int, price_base: int) -> RowTerms:
     way, first_rows = combined(card.rows, ("increments", "grace", "max_quantity", "blocked", "unit"))
     return RowTerms(
         rate=rate_base + np.arange(card.rows.num_rows, dtype=np.int64),
