@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from billing.payloads import E164, FORMS, INSTANT, LONGEST_TEXT, MAX_QUANTITY, REQUIRED, Flat
+from billing.payloads import E164, FORMS, INSTANT, LONGEST_TEXT, REQUIRED, Flat, most_of
 from rates.products import Product
-from rates.quantities import MAX_SECONDS
 from rates.usage import Int64s, Texts
 
 Bools = NDArray[np.bool_]
@@ -194,7 +193,7 @@ def _measured(stated: Mapping[str, Column], products: Mapping[str, Product], n: 
     ways += _DURATION * given.get("duration_seconds", nowhere)
     ways += _SEGMENTS * given.get("segments", nowhere)
     ways += _BYTES * (sent | received)
-    own, most = _by_product(encoded(stated["product"]), products)
+    own, most, most_in_own = _by_product(encoded(stated["product"]), products)
     alone = (ways == _QUANTITY) | (ways == _DURATION) | (ways == _SEGMENTS) | (ways == _BYTES)
     odd = ~((ways == _QUANTITY) | (ways == own) | ((own == _UNKNOWN_PRODUCT) & alone)) | (sent != received)
     measured = np.zeros(n, dtype=np.int64)
@@ -202,15 +201,17 @@ def _measured(stated: Mapping[str, Column], products: Mapping[str, Product], n: 
         amount, wrong = _seconds(stated[name]) if name == "duration_seconds" else _whole(stated[name])
         measured += amount
         odd |= wrong & here
-    return measured, odd | (measured > most)
+    return measured, odd | (measured > np.where(ways == _QUANTITY, most, most_in_own))
 
 
-def _by_product(product: Texts, products: Mapping[str, Product]) -> tuple[Int64s, Int64s]:
-    """For each row the way that is its product's own, and the most that one event can be."""
+def _by_product(product: Texts, products: Mapping[str, Product]) -> tuple[Int64s, Int64s, Int64s]:
+    """For each row the way that is its product's own, and the most of one event: in `quantity`, and in that way."""
     known = [products.get(name) for name in product.values]
     own = [_OWN.get(p.measure, _NO_FIELD) if p else _UNKNOWN_PRODUCT for p in known]
-    most = [MAX_SECONDS if p is not None and p.timed else MAX_QUANTITY for p in known]
-    return np.array(own, dtype=np.int64)[product.codes], np.array(most, dtype=np.int64)[product.codes]
+    most = [[most_of(p, own=in_own) for p in known] for in_own in (False, True)]
+    of_value = np.array([own, *most], dtype=np.int64)
+    of_row = of_value[:, product.codes]
+    return of_row[0], of_row[1], of_row[2]
 
 
 def _whole(text: Column) -> tuple[Int64s, Bools]:

@@ -53,6 +53,11 @@ def test_voice_counts_seconds_and_rounds_up_to_the_minute_unless_a_row_says_othe
     assert "60/60" == str(rule.increments)
 
 
+def test_a_leg_of_a_call_has_a_most_and_what_states_none_has_none() -> None:
+    assert [172_800, 172_800] == [catalogue()[name].most for name in ("voice.outbound", "voice.inbound")]
+    assert {None} == {catalogue()[name].most for name in ("sms.outbound", "sms.inbound")}
+
+
 @pytest.mark.parametrize("name", ["voice.outbound", "voice.inbound", "sms.outbound", "sms.inbound"])
 def test_a_source_that_reports_no_status_reports_what_it_completed(name: str) -> None:
     for rule in catalogue()[name].rules:
@@ -102,6 +107,9 @@ def test_rules_are_in_force_from_their_instant_whatever_their_order_in_the_file(
         ('id = "voice.outbound"', "", "p.toml: id: is missing"),
         ("second = 1", "second = 2", "p.toml: units: does not say second = 1"),
         ("minute = 60", "minute = 0", "p.toml: units.minute"),
+        ('measure = "duration_seconds"', 'measure = "duration_seconds"\nmost = 0', 'most "0": is below 1'),
+        ('measure = "duration_seconds"', 'measure = "duration_seconds"\nmost = "2"', 'most "2": is not a whole number'),
+        ('measure = "duration_seconds"', 'measure = "duration_seconds"\nmots = 2', "did you mean most?"),
         ('country_of = "to"', 'country_of = "callee"', 'p.toml: country_of "callee": is not known here'),
         ('measure = "duration_seconds"', 'measure = "seconds"', 'p.toml: measure "seconds": is not known here'),
         ("required", "requires", "p.toml: requires: is not a key of this table; did you mean required?"),
