@@ -1,5 +1,6 @@
 """`tollbook cards`: check, publish, list and question rate cards."""
 
+from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -8,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.exits import Exit
-from cli.options import AtOption, DryRunOption, instant_of, pairs_of
+from cli.options import AtOption, DryRunOption, dimensions_of, instant_of, product_of
 from cli.output import Format, FormatOption, emit, number, printable, readable, say, text
 from rates.errors import TollbookError
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
+    from cli.cardfiles import CardRead
     from rates.cardchanges import Rows
     from rates.cards import Card
+    from rates.errors import Fault
 
 
 class CardMissingError(TollbookError):
@@ -25,7 +28,7 @@ class CardMissingError(TollbookError):
 
 app = typer.Typer(no_args_is_help=True, help="Rate cards: check, publish, list, question.")
 
-_FAULTS = (text("place"), text("value"), text("problem"), text("remedy"))
+_FAULTS = (text("severity"), text("place"), text("value"), text("problem"), text("remedy"))
 _LISTED = (
     text("id", "card"),
     text("currency"),
@@ -58,38 +61,65 @@ class Dialect(StrEnum):
     CDRTOOL = "cdrtool"
 
 
+_Files = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE", help="The card's TOML file; with --dialect cdrtool two: the rates, then the destinations."
+    ),
+]
+_DialectOption = Annotated[Dialect, typer.Option(help="How the files are written.")]
+_IdOption = Annotated[str, typer.Option("--id", metavar="ID", help="Of a deck: the name of the card.")]
+_CurrencyOption = Annotated[str, typer.Option(metavar="CODE", help="Of a deck: its currency, as in USD.")]
+_SinceOption = Annotated[
+    str, typer.Option("--from", metavar="DATE", help="Of a deck: from when it holds, as in 2026-10-01.")
+]
+_ProductOption = Annotated[str, typer.Option(metavar="PRODUCT", help="Of a deck: the product that it prices.")]
+_ProfileOption = Annotated[
+    str, typer.Option(metavar="NAME", help="Of a CDRTool deck: the rate profile, where it has several.")
+]
+
+
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="The card's TOML file.", exists=True, dir_okay=False)],
+    files: _Files,
+    dialect: _DialectOption = Dialect.OWN,
+    card_id: _IdOption = "",
+    currency: _CurrencyOption = "",
+    since: _SinceOption = "",
+    product: _ProductOption = "voice.outbound",
+    profile: _ProfileOption = "",
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Say everything that is wrong with a card, each fault with its place. Nothing is stored."""
-    from cli.cardfiles import check_card, rows_of
-    from rates.cards import identity
-    from rates.errors import CardFaultyError
+    """Say everything that is wrong with a card, each fault with its place. Nothing is stored.
 
-    card, faults = check_card(file)
-    if card is None and form is Format.TABLE:
-        raise CardFaultyError(faults, place=str(file))
+    Of many faults of one kind a table shows the first 20; JSON and CSV have them all, and warnings and notices too.
+    """
+    from rates.cards import identity
+
+    read = _read(files, dialect, card_id, currency, since, product, profile)
     if form is not Format.TABLE:
-        rows = [{key: getattr(fault, key) for key in ("place", "value", "problem", "remedy")} for fault in faults]
+        found = [("fault", read.faults), ("warning", _warnings(read)), ("notice", read.left_out)]
+        rows = [{"severity": kind, **asdict(each)} for kind, faults in found for each in faults]
         emit(rows, _FAULTS, form)
-    if card is None:
-        raise typer.Exit(Exit.BAD_INPUT)
-    _warn(card, rows_of(file))
+        if read.card is None:
+            raise typer.Exit(Exit.BAD_INPUT)
+    _tell(read)
+    card = read.whole()
     say(f"{card.version}: {card.rows.num_rows:,} rates, {card.currency}, no faults. Identity {identity(card).hex()}.")
 
 
 @app.command("import")
 def import_(  # noqa: PLR0913, PLR0917 (each is an option of the command)
-    files: Annotated[list[Path], typer.Argument(help="The card's TOML file; or a deck's files, with --dialect.")],
-    dialect: Annotated[Dialect, typer.Option(help="How the files are written.")] = Dialect.OWN,
-    card_id: Annotated[str, typer.Option("--id", help="Of a deck: the name of the card.")] = "",
-    currency: Annotated[str, typer.Option(help="Of a deck: its currency.")] = "",
-    since: Annotated[str, typer.Option("--from", help="Of a deck: from when it holds, as in 2026-10-01.")] = "",
-    product: Annotated[str, typer.Option(help="Of a deck: the product that it prices.")] = "voice.outbound",
-    profile: Annotated[str, typer.Option(help="Of a CDRTool deck: the rate profile, where it has several.")] = "",
-    jump_bound: Annotated[str, typer.Option(help="How many times dearer or cheaper a price may become.")] = "2",
+    files: _Files,
+    dialect: _DialectOption = Dialect.OWN,
+    card_id: _IdOption = "",
+    currency: _CurrencyOption = "",
+    since: _SinceOption = "",
+    product: _ProductOption = "voice.outbound",
+    profile: _ProfileOption = "",
+    jump_bound: Annotated[
+        str, typer.Option(metavar="TIMES", help="How many times dearer or cheaper a price may become.")
+    ] = "2",
     accept: Annotated[bool, typer.Option("--accept", help="Publish prices that jump beyond the bound.")] = False,
     dry_run: DryRunOption = False,
 ) -> None:
@@ -98,13 +128,11 @@ def import_(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     Prices that jump, against the published version before it, are faults unless they are accepted.
     """
     bound = _bound(jump_bound)
-    if dialect is Dialect.CDRTOOL:
-        card, written = _deck(files, card_id, currency, since, product, profile)
-    else:
-        card, written = _own(files, deck_options=bool(card_id or currency or since or profile))
-    _warn(card, written)
+    read = _read(files, dialect, card_id, currency, since, product, profile)
+    _tell(read)
+    card = read.whole()
     if not accept:
-        _refuse_jumps(card, bound, written)
+        _refuse_jumps(card, bound, read.written)
     if dry_run:
         say(f"{card.version}: {card.rows.num_rows:,} rates would be published.")
     else:
@@ -130,26 +158,29 @@ def list_(form: FormatOption = Format.TABLE) -> None:
 
 @app.command()
 def explain(
-    card: Annotated[str, typer.Argument(help="A published card's id, or a card's TOML file.")],
-    numbers: Annotated[list[str], typer.Argument(help="Numbers as in +442079460000, or short codes.")],
-    caller: Annotated[str, typer.Option("--from", help="The calling number.")] = "",
-    product: Annotated[str, typer.Option(help="The product; without it the card's first one.")] = "",
-    quantity: Annotated[int, typer.Option(min=1, max=10**12, help="Seconds, segments, … that were used.")] = 61,
-    where: Annotated[list[str] | None, typer.Option(help="A further dimension, as in mcc=248.")] = None,
+    card: Annotated[str, typer.Argument(metavar="CARD", help="A published card's id, or a card's TOML file.")],
+    numbers: Annotated[list[str], typer.Argument(metavar="NUMBER", help="As in +442079460000, or a short code.")],
+    caller: Annotated[str, typer.Option("--from", metavar="NUMBER", help="The calling number.")] = "",
+    product: Annotated[str, typer.Option(metavar="PRODUCT", help="Without it the card's first one.")] = "",
+    quantity: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10**12, help="Seconds, segments, … that were used.")
+    ] = 61,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A further dimension, as in mcc=248.")
+    ] = None,
     at: AtOption = "",
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Price any number: the prefix that matched, the price, the increments, and what a call of 61 s costs."""
-    from dataclasses import asdict
+    """Price any number: the prefix that matched, the price, the increments, and what a call of 61 s costs.
 
+    Ends with exit code 4 where the card has no price for one of the numbers.
+    """
     from cli.world import products
     from rates.quotes import quote
 
     moment = instant_of(at)
     chosen = _card(card, moment)
-    asked = product or _first_product(chosen)
-    if asked not in products():
-        raise typer.BadParameter(f"{asked} is not a product; known: {', '.join(sorted(products()))}")
+    asked = product_of(product or _first_product(chosen))
     quotes = quote(
         chosen,
         products(),
@@ -158,7 +189,7 @@ def explain(
         at=moment,
         measured=quantity,
         caller=caller,
-        dimensions=pairs_of(where or []),
+        dimensions=dimensions_of(where or [], asked),
     )
     rows = [asdict(one) for one in quotes]
     if form is Format.TABLE:
@@ -168,44 +199,17 @@ def explain(
     emit(rows, _QUOTED, form, title=title)
     if any(one.reason and one.number.isdecimal() for one in quotes):
         say("Prefixes match only numbers that are written with +, as in +442079460000.")
+    if any(one.reason for one in quotes):
+        raise typer.Exit(Exit.NEEDS_A_PERSON)
 
 
-def _own(files: list[Path], *, deck_options: bool) -> "tuple[Card, Rows]":
-    from cli.cardfiles import card_of, rows_of
+def _read(
+    files: list[Path], dialect: Dialect, card_id: str, currency: str, since: str, product: str, profile: str
+) -> "CardRead":
+    from cli.cardfiles import DeckFacts, read_deck, read_own
 
-    if deck_options:
-        raise typer.BadParameter("--id, --currency, --from and --profile are a deck's: add --dialect")
-    if len(files) != 1:
-        raise typer.BadParameter("a card is one TOML file; its rows are found through it")
-    return card_of(files[0]), rows_of(files[0])
-
-
-def _deck(
-    files: list[Path], card_id: str, currency: str, since: str, product: str, profile: str
-) -> "tuple[Card, Rows]":
-    from cli.world import products, read_bytes
-    from rates.cardchanges import Rows
-    from rates.dialects.cdrtool import read_cdrtool
-    from rates.errors import CardFaultyError
-
-    if len(files) != 2:  # noqa: PLR2004 (rates and destinations)
-        raise typer.BadParameter("a CDRTool deck is two files: the rates, then the destinations")
-    if not (card_id and currency and since):
-        raise typer.BadParameter("a deck does not say it: give --id, --currency and --from")
-    rates, destinations = map(read_bytes, files)
-    card, faults = read_cdrtool(
-        rates,
-        destinations,
-        products=products(),
-        card_id=card_id,
-        currency=currency,
-        effective_from=instant_of(since),
-        product=product,
-        profile=profile or None,
-    )
-    if card is None:
-        raise CardFaultyError(faults, place=", ".join(map(str, files)))
-    return card, Rows(place=files[0].name)
+    facts = DeckFacts(card_id=card_id, currency=currency, since=since, product=product, profile=profile)
+    return read_deck(files, facts) if dialect is Dialect.CDRTOOL else read_own(files, facts)
 
 
 def _bound(text: str) -> "Fraction":
@@ -220,12 +224,21 @@ def _bound(text: str) -> "Fraction":
     return bound
 
 
-def _warn(card: "Card", written: "Rows") -> None:
+def _warnings(read: "CardRead") -> "list[Fault]":
     from cli.world import products
     from rates.cardchanges import countries_denied
 
-    for fault in countries_denied(card, products(), written=written):
-        say(printable(f"warning: {fault}"))
+    return countries_denied(read.card, products(), written=read.written) if read.card is not None else []
+
+
+def _tell(read: "CardRead") -> None:
+    """Say what is not on the card, and what on it looks wrong."""
+    from rates.errors import lines_of
+
+    for line in lines_of(read.left_out):
+        say(printable(f"notice: {line}"))
+    for line in lines_of(_warnings(read)):
+        say(printable(f"warning: {line}"))
 
 
 def _refuse_jumps(card: "Card", bound: "Fraction", written: "Rows") -> None:

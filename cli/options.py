@@ -40,6 +40,27 @@ def period_of(text: str) -> "Period":
     return Period.parse(text) if text else Period.at(now())
 
 
+def product_of(name: str) -> str:
+    """The product of that name, which has to be one that is known."""
+    from cli.world import products
+
+    if name not in products():
+        raise typer.BadParameter(f"{name} is not a product; use one of {', '.join(sorted(products()))}")
+    return name
+
+
+def dimensions_of(texts: Sequence[str], product: str) -> dict[str, str]:
+    """What `KEY=VALUE` options say of the dimensions that a product is matched on."""
+    from cli.world import products
+    from rates.compiled.patterns import dimensions_of as declared_by
+
+    pairs, declared = pairs_of(texts), declared_by(products()[product])
+    for name in pairs:
+        if name not in declared:
+            raise typer.BadParameter(f"{name} is not a dimension of {product}; it has {', '.join(declared)}")
+    return pairs
+
+
 def pairs_of(texts: Sequence[str]) -> dict[str, str]:
     """What `KEY=VALUE` options say."""
     pairs = [text.partition("=") for text in texts]

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rates.cards import instant
-from rates.checking.sheet import SHOWN, Sheet, capped
+from rates.checking.sheet import Sheet
 from rates.errors import Fault, TollbookError
 from rates.money import normal, parse_decimal, parse_price
 from rates.numbering import ASSIGNED
@@ -260,15 +260,11 @@ def canonical(sheet: Sheet, key: str, cells: pa.Array, way: Way) -> tuple[pa.Dic
 
 
 def _faults(sheet: Sheet, key: str, codes: NDArray[np.int32], faulty: Mapping[int, TollbookError]) -> list[Fault]:
-    kinds: dict[str, list[int]] = {}
-    for i, error in faulty.items():
-        kinds.setdefault(error.problem, []).append(i)
-    faults = []
-    for problem, values in kinds.items():
-        rows = np.flatnonzero(np.isin(codes, np.array(values, dtype=np.int64)))
-        shown = [faulty[int(codes[row])].fault(sheet.at(row, key)) for row in rows[:SHOWN]]
-        faults += capped(shown, len(rows), f"{sheet.place} {key}", problem)
-    return faults
+    if not faulty:
+        return []
+    rows = np.flatnonzero(np.isin(codes, np.array(list(faulty), dtype=np.int64)))
+    found = zip(rows.tolist(), codes[rows].tolist(), strict=True)
+    return [faulty[code].fault(sheet.at(row, key)) for row, code in found]
 
 
 def _sorted(cell: str) -> str:

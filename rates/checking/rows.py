@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rates.cards import Card, column, combined
 from rates.checking.counters import is_whole
-from rates.checking.sheet import SHOWN, Sheet, capped
+from rates.checking.sheet import Sheet
 from rates.checking.ties import lifetimes, micros
 from rates.errors import Fault
 from rates.money import parse_decimal
@@ -51,15 +51,8 @@ class _Checked:
 
     def note(self, name: str, bad: Bools, problem: str, remedy: str) -> None:
         """A fault at `name` of each row that is bad."""
-        rows = np.flatnonzero(bad)
-        if not len(rows):
-            return
-        values = column(self.card.rows, name).take(pa.array(rows[:SHOWN])).to_pylist()
-        shown = [
-            Fault(place=self.sheet.at(row, name), value=value, problem=problem, remedy=remedy)
-            for row, value in zip(rows[:SHOWN].tolist(), values, strict=True)
-        ]
-        self.faults.extend(capped(shown, len(rows), f"{self.sheet.place} {name}", problem))
+        if bad.any():
+            self.faults.extend(self.sheet.faults(name, bad, column(self.card.rows, name), problem, remedy))
 
     def each(self, names: Sequence[str], name: str, wrong: _Wrong, where: Bools | None = None) -> None:
         """A fault at `name` of the rows (of those `where`) whose combination of `names` is `wrong`."""

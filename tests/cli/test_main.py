@@ -90,7 +90,7 @@ def test_a_closed_stream_is_no_traceback() -> None:
     run = shlex.join([str(PROGRAM), "cards", "check", "nowhere.toml"])
     ran = subprocess.run(["sh", "-c", f"{run} >&-"], capture_output=True, text=True, check=False)
     assert "Traceback" not in ran.stderr
-    assert 2 == ran.returncode
+    assert 5 == ran.returncode
 
 
 def test_a_reader_who_leaves_is_no_traceback() -> None:
