@@ -143,9 +143,11 @@ def test_what_a_deck_has_and_the_card_has_not_is_told(rates: str, profile: str |
     assert 4 == read.card.rows.num_rows
 
 
-def test_an_unknown_product_is_one_fault_that_names_the_known_ones() -> None:
-    (fault,) = deck(product="nope").faults
-    assert '"nope": is not a product; use one of sms.inbound, sms.outbound, voice.inbound, voice' in str(fault)
+@pytest.mark.parametrize("product", ["nope", "sms.outbound"])
+def test_a_product_that_no_deck_of_calls_prices_is_one_fault_that_names_those_it_does(product: str) -> None:
+    (fault,) = deck(product=product).faults
+    said = f'"{product}": is not a product that is counted in seconds; use one of voice.inbound, voice.outbound'
+    assert said == str(fault)
 
 
 def test_files_in_the_wrong_order_are_known_by_their_headers() -> None:
