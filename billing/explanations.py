@@ -14,10 +14,16 @@ from rates.quantities import Increments
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventShare:
-    """What one event adds to a line: whether it is counted there, its base units, and the exact amount."""
+    """What one event adds to a line: whether it is counted there, its base units, and the exact amount.
+
+    `to` and `from_` are the called and the calling number (with `+`) or address, "" where the event has none.
+    """
 
     source: str
     id: str
+    occurred_at: datetime
+    to: str
+    from_: str
     events: int
     base_quantity: int
     exact_amount: str
@@ -27,7 +33,8 @@ class EventShare:
 class LineExplanation:
     """A line and the events on it, a page of them. `adds_up`: the units of all events on it are the line's.
 
-    `outdated`: usage has changed since the invoice, so that what is shown is not what was billed.
+    `invoice` is the number of the invoice that the line is on, "" for a draft or a bill as of now. `later` counts the
+    events of the account and period that came after the invoice, or the draft, was drawn up: they are not on it.
     """
 
     account: str
@@ -37,7 +44,8 @@ class LineExplanation:
     events: int
     base_quantity: int
     page: tuple[EventShare, ...]
-    outdated: bool
+    invoice: str
+    later: int
 
     @property
     def adds_up(self) -> bool:
@@ -48,12 +56,15 @@ class LineExplanation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One of the lines that an event lies on. `line_no` is its number on the account's invoice or draft, 0 for none."""
+    """One of the lines that an event lies on. `line_no` is its number on the account's invoice or draft, 0 for none.
+
+    `row` is where the rate stands in the card, as a person finds it: `line 417` of its CSV file, or `row 4`.
+    """
 
     element: str
     line_no: int
     card: str
-    row: int
+    row: str
     matched: str
     destination: str
     tier: str
@@ -67,7 +78,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventExplanation:
-    """An event and what became of it. Where nothing is due, `reason` says why, and `remedy` what would change it."""
+    """An event and what became of it. Where nothing is due, `reason` says why, and `remedy` what would change it.
+
+    `invoice` is the number of the account's invoice of the period, "" before it is issued; `late`: the event came
+    after that invoice, or the draft, was drawn up, and is not on it.
+    """
 
     source: str
     id: str
@@ -86,6 +101,8 @@ class EventExplanation:
     reason: str
     remedy: str
     parts: tuple[Part, ...]
+    invoice: str = ""
+    late: bool = False
 
 
 def line_arithmetic(line: InvoiceLine, currency: Currency) -> str:

@@ -35,6 +35,7 @@ EXITS = {
     "billing.errors.StreamUnreadableError": Exit.BAD_INPUT,
     "billing.runs.PeriodLockedError": Exit.LOCKED,
     "billing.runs.PeriodNotDrawnError": Exit.NOTHING_TO_DO,
+    "cli.invoices.InvoiceMismatchError": Exit.USAGE,
     "billing.verifier_usage.FaultError": Exit.BAD_INPUT,
     "billing.store.cluster.errors.ClusterError": Exit.ERROR,
     "billing.store.cluster.errors.ClusterNotStartedError": Exit.OUTSIDE_FAILED,

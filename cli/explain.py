@@ -9,22 +9,38 @@ from cli.exits import Exit
 from cli.output import Format, FormatOption, emit, emit_csv, emit_json, emit_record, number, readable, say, text
 
 if TYPE_CHECKING:
-    from billing.explanations import EventExplanation, LineExplanation
+    from billing.explanations import EventExplanation, EventShare, LineExplanation
 
 app = typer.Typer(no_args_is_help=True, help="Explain a line by its events, or an event by its card and arithmetic.")
 
 _EVENTS = (
+    text("occurred_at", "when"),
     text("source"),
     text("id"),
+    text("from"),
+    text("to"),
     number("events"),
     number("base_quantity", "quantity"),
     number("exact_amount", "exact amount"),
+)
+# Numbers are digits where a spreadsheet reads them (FORMATS 6); what is no number is an address.
+_EVENTS_CSV = (
+    text("occurred_at"),
+    text("source"),
+    text("id"),
+    number("from_e164"),
+    text("from_address"),
+    number("to_e164"),
+    text("to_address"),
+    number("events"),
+    number("base_quantity"),
+    number("exact_amount"),
 )
 _PARTS = (
     text("line_no", "line"),
     text("element"),
     text("card"),
-    text("row", "rate row"),
+    text("row", "rate"),
     text("matched"),
     text("destination"),
     text("tier"),
@@ -50,11 +66,11 @@ def line(
     with writing() as engine:
         found = explain_line(engine, products(), period_of(period), account, wanted, first=first, size=size)
     show_line(found, wanted, form, first=first)
-    if not found.adds_up and not found.outdated:
+    if found.later:
+        of = f"invoice {found.invoice}" if found.invoice else "this draft"
+        say(f"{found.later:,} later {'event is' if found.later == 1 else 'events are'} not on {of}.")
+    if not found.adds_up:
         raise typer.Exit(Exit.ERROR)
-    if found.outdated:
-        say("Usage has changed since this invoice: what is shown is as of now, not as it was billed.")
-        raise typer.Exit(Exit.NEEDS_A_PERSON)
 
 
 @app.command()
@@ -75,12 +91,13 @@ def event(
 
 def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int = 0) -> None:
     """Print the explanation of a line."""
-    rows = [asdict(each) for each in found.page]
+    rows = [_event_row(each) for each in found.page]
     if form is Format.CSV:
-        emit_csv(rows, _EVENTS)
+        emit_csv([{**row, **_addressed("from", row), **_addressed("to", row)} for row in rows], _EVENTS_CSV)
         return
     head = {
         "account": found.account,
+        "invoice": found.invoice,
         "period": found.period,
         "line": wanted,
         "product": found.line.product,
@@ -92,7 +109,7 @@ def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int
         "events": found.events,
         "base_quantity": found.base_quantity,
         "adds_up": found.adds_up,
-        "outdated": found.outdated,
+        "later_events": found.later,
     }
     if form is Format.JSON:
         emit_json({**head, "page": rows})
@@ -137,6 +154,8 @@ def show_event(found: "EventExplanation", form: Format) -> None:
         "billed": found.billed,
         "reason": found.reason,
         "remedy": found.remedy,
+        "invoice": found.invoice,
+        "late": found.late,
     }
     parts = [asdict(part) for part in found.parts]
     if form is Format.JSON:
@@ -144,18 +163,41 @@ def show_event(found: "EventExplanation", form: Format) -> None:
     elif form is Format.CSV:
         emit_csv(parts, _PARTS)
     else:
-        emit_record(head, form, title=f"Event {found.id} of {found.source}")
+        of = f"invoice {found.invoice}" if found.invoice else "the draft"
+        said = {**head, "late": f"not billed yet: it came after {of} was drawn up" if found.late else ""}
+        emit_record(said, form, title=f"Event {found.id} of {found.source}")
         if parts:
             emit(parts, _PARTS, form, title="Its lines")
 
 
+def _event_row(share: "EventShare") -> dict[str, Any]:
+    from rates.cards import instant
+
+    row = asdict(share)
+    return {**row, "occurred_at": instant(share.occurred_at), "from": row.pop("from_")}
+
+
+def _addressed(side: str, row: dict[str, Any]) -> dict[str, str]:
+    plain = str(row[side])
+    is_number = plain.startswith("+")
+    return {f"{side}_e164": plain[1:] if is_number else "", f"{side}_address": "" if is_number else plain}
+
+
 def _asked(words: list[str]) -> tuple[str, str, int]:
     """The period, the account and the number of a line."""
-    from cli.invoices import invoices_of
+    from cli.invoices import is_period, one_invoice
 
-    if len(words) not in {2, 3} or not words[-1].isdecimal():
+    wanted = words[-1]
+    if (
+        len(words) not in {2, 3}
+        or not (wanted.isascii() and wanted.isdecimal())
+        or is_period(words[0])
+        == (
+            len(words) == 2  # noqa: PLR2004 (an invoice's number and a line's)
+        )
+    ):
         raise typer.BadParameter("write INVOICE LINE, as in INV-000001 2, or PERIOD ACCOUNT LINE, as in 2026-10 acme 2")
-    if len(words) == 2:  # noqa: PLR2004 (an invoice's number and a line's)
-        (invoice,) = invoices_of(words[0])
-        return invoice.period, invoice.party.account, int(words[1])
-    return words[0], words[1], int(words[2])
+    if is_period(words[0]):
+        return words[0], words[1], int(wanted)
+    invoice = one_invoice(words[0])
+    return invoice.period, invoice.party.account, int(wanted)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from billing.runs import IssueReport, Run, RunReport
 
 app = typer.Typer(no_args_is_help=True, help="Invoices: preview, draw up, issue, show, export.")
+
+_LONGEST_NUMBER = 18  # digits: what the database counts with
 
 EarlyOption = Annotated[bool, typer.Option("--early", help="Although usage of the period may still arrive.")]
 
@@ -71,6 +74,10 @@ LINES = (
 
 class InvoiceMissingError(TollbookError):
     """There is no invoice, nor a draft, of what was asked for."""
+
+
+class InvoiceMismatchError(TollbookError):
+    """An invoice was asked for by a number and an account that do not belong together; `value` is the number."""
 
 
 class ExportFormat(StrEnum):
@@ -123,12 +130,12 @@ def finalize(
 @app.command("show")
 def show_(
     what: Annotated[str, typer.Argument(help="An invoice's number, or a month for all of its invoices.")],
-    account: Annotated[str, typer.Argument(help="With a month: the account.")] = "",
+    account: Annotated[str, typer.Argument(help="With a month: the account. With a number: whose it must be.")] = "",
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Show an invoice with its lines, or the invoices of a month (the drafts, before they are issued)."""
     found = list(invoices_of(what, account))
-    if not account and _is_period(what):
+    if not account and is_period(what):
         emit([_listed(invoice) for invoice in found], _LISTED, form, title=f"Invoices of {what}")
     elif form is Format.JSON:
         emit_json([_document(invoice) for invoice in found] if len(found) > 1 else _document(found[0]))
@@ -142,7 +149,7 @@ def show_(
 @app.command()
 def export(
     what: Annotated[str, typer.Argument(help="An invoice's number, or a month for all of its invoices.")],
-    account: Annotated[str, typer.Argument(help="With a month: the account.")] = "",
+    account: Annotated[str, typer.Argument(help="With a month: the account. With a number: whose it must be.")] = "",
     form: Annotated[
         ExportFormat, typer.Option("--format", "-f", help="json: one object a line; csv: one row a line.")
     ] = (ExportFormat.CSV),
@@ -152,8 +159,10 @@ def export(
     from billing.documents import csv_document, json_document
 
     render = json_document.render if form is ExportFormat.JSON else csv_document.render
+    found = invoices_of(what, account)
+    first = next(found)  # before a header is written of what there is not
     with _written(output) as file:
-        file.writelines(render(invoices_of(what, account)))
+        file.writelines(render(chain([first], found)))
 
 
 def show_invoice(invoice: "Invoice") -> None:
@@ -268,38 +277,63 @@ def _show_issued(report: "IssueReport", form: Format) -> None:
         say(f"{account}: the run stopped at it; see `tollbook invoices preview {report.period}`")
 
 
-def _is_period(what: str) -> bool:
+def is_period(what: str) -> bool:
+    """Whether a text names a month rather than an invoice."""
     import re
 
     return re.fullmatch(r"[0-9]{4}-[0-9]{2}", what) is not None
 
 
 def invoices_of(what: str, account: str = "") -> Iterator["Invoice"]:
-    """The invoices asked for: issued ones, else drafts. Raises InvoiceMissingError where there are none."""
+    """The invoices asked for: issued ones, else drafts.
+
+    Raises InvoiceMissingError where there are none, InvoiceMismatchError where the number is another account's.
+    """
     from billing.periods import Period
-    from billing.store.queries.invoices import all_invoices, invoice_by_number
+    from billing.store.queries.invoices import all_invoices
     from cli.db import reading
 
+    if not is_period(what):
+        yield one_invoice(what, account)
+        return
     found = 0
+    month = Period.parse(what)
     with reading() as connection:
-        if _is_period(what):
-            month = Period.parse(what)
-            for final in (True, False):
-                for invoice in all_invoices(connection, month, final=final, account=account):
-                    found += 1
-                    yield invoice
-        else:
-            series, _, digits = what.rpartition("-")
-            one = invoice_by_number(connection, series, int(digits)) if digits.isdecimal() else None
-            if one is not None:
+        for final in (True, False):
+            for invoice in all_invoices(connection, month, final=final, account=account):
                 found += 1
-                yield one
+                yield invoice
     if not found:
-        raise InvoiceMissingError(
-            "there is no invoice, nor a draft",
-            value=f"{what} {account}".strip(),
-            remedy="draw it up with `invoices run`",
+        raise _missing(f"{what} {account}".strip())
+
+
+def one_invoice(number: str, account: str = "") -> "Invoice":
+    """The issued invoice with a number, which must be `account`'s where one is named."""
+    from billing.store.queries.invoices import invoices_by_number
+    from cli.db import reading
+
+    series, _, digits = number.rpartition("-")
+    with reading() as connection:
+        is_number = digits.isascii() and digits.isdecimal() and len(digits) <= _LONGEST_NUMBER
+        found = invoices_by_number(connection, series, int(digits)) if is_number else []
+    if not found:
+        raise _missing(number)
+    accounts = [invoice.party.account for invoice in found]
+    wanted = [invoice for invoice in found if account in {"", invoice.party.account}]
+    if not wanted:
+        problem, remedy = (
+            f"is an invoice of {', '.join(accounts)}, not of {account}",
+            "leave the account out, or mend it",
         )
+        raise InvoiceMismatchError(problem, value=number, remedy=remedy)
+    if len(wanted) > 1:
+        problem = f"is the number of several legal entities' invoices: of {', '.join(accounts)}"
+        raise InvoiceMismatchError(problem, value=number, remedy="name the account after it")
+    return wanted[0]
+
+
+def _missing(what: str) -> InvoiceMissingError:
+    return InvoiceMissingError("there is no invoice, nor a draft", value=what, remedy="draw it up with `invoices run`")
 
 
 def _list(month: "Period", *, final: bool, form: Format) -> None:

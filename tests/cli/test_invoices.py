@@ -107,7 +107,9 @@ def test_the_invoices_of_a_month_are_listed(tollbook: Tollbook) -> None:
 
 
 @pytest.mark.usefixtures("issued")
-@pytest.mark.parametrize("what", [["INV-9"], ["nonsense"], ["2026-09"], ["2026-10", "nobody"]])
+@pytest.mark.parametrize(
+    "what", [["INV-9"], ["INV-٣"], [f"INV-{10**30}"], ["nonsense"], ["2026-09"], ["2026-10", "nobody"]]
+)
 def test_what_is_not_there_is_said(what: list[str], tollbook: Tollbook) -> None:
     ran = tollbook("invoices", "show", *what)
     assert 1 == ran.code
@@ -191,11 +193,44 @@ def test_usage_after_the_invoice_is_said(issued: Path, tollbook: Tollbook) -> No
     (issued / "late.ndjson").write_text(with_changes(id="late"))
     tollbook("usage", "import", issued / "late.ndjson", "--source", "switch-1")
     ran = tollbook("explain", "line", "INV-000001", "1")
-    assert 4 == ran.code
-    assert "Usage has changed since this invoice" in ran.err
-    ran = tollbook("invoices", "run", "2026-10", "--early")
-    assert 4 == ran.code
-    assert "usage has changed since the invoices of acme" in ran.out
+    assert (0, "1 later event is not on invoice INV-000001.\n") == (ran.code, ran.err)
+    assert "they add up to the line" in ran.out
+    found = json.loads(tollbook("explain", "line", "INV-000001", "1", "--format", "json").out)
+    assert ("INV-000001", True, 3, 1) == tuple(found[key] for key in ("invoice", "adds_up", "events", "later_events"))
+    late = json.loads(tollbook("explain", "event", "switch-1", "late", "--format", "json").out)
+    assert ("INV-000001", True, 0) == (late["invoice"], late["late"], late["parts"][0]["line_no"])
+    assert "it came after invoice INV-000001 was drawn up" in tollbook("explain", "event", "switch-1", "late").out
+
+
+@pytest.mark.usefixtures("issued")
+def test_the_events_of_a_line_say_when_and_between_whom(tollbook: Tollbook) -> None:
+    shown = tollbook("explain", "line", "INV-000001", "1").out
+    assert "2026-10-01T00:00:00Z" in shown
+    assert "+442079460000" in shown
+    rows = list(csv.DictReader(io.StringIO(tollbook("explain", "line", "INV-000001", "1", "-f", "csv").out)))
+    assert [("c1", "442079460000", "", "2026-10-01T00:00:00Z")] == [
+        (row["id"], row["to_e164"], row["to_address"], row["occurred_at"]) for row in rows[:1]
+    ]
+
+
+@pytest.mark.usefixtures("issued")
+@pytest.mark.parametrize("command", ["show", "export"])
+def test_an_invoice_of_another_account_is_not_shown(command: str, tollbook: Tollbook) -> None:
+    ran = tollbook("invoices", command, "INV-000001", "bolt")
+    assert (2, "") == (ran.code, ran.out)
+    assert "INV-000001" in ran.err
+    assert "is an invoice of acme, not of bolt" in ran.err
+    assert 0 == tollbook("invoices", command, "INV-000001", "acme").code
+
+
+@pytest.mark.usefixtures("issued")
+@pytest.mark.parametrize(
+    "words", [["2026-10", "1"], ["INV-000001", "acme", "1"], ["INV-000001", "٣"], ["INV-000001"], ["2026-10", "acme"]]
+)
+def test_a_line_is_asked_for_in_one_of_two_ways(words: list[str], tollbook: Tollbook) -> None:
+    ran = tollbook("explain", "line", *words)
+    assert (2, "") == (ran.code, ran.out)
+    assert "Traceback" not in ran.err
 
 
 @pytest.mark.usefixtures("month")

@@ -7,6 +7,12 @@ CREATE TABLE sources (
 
 CREATE SEQUENCE batches; -- one number for each transaction that writes usage
 
+-- The batches that have written usage. A batch is written by one transaction, and its row with it: whoever sees the one
+-- sees the other, whatever committed in which order. Unlike transaction ids the numbers are the same after a restore.
+CREATE TABLE written_batches (
+    batch bigint PRIMARY KEY
+);
+
 -- One row for each event that was ever accepted, for ever; events themselves may be archived.
 CREATE TABLE event_identity (
     batch bigint NOT NULL,
