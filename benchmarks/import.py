@@ -112,17 +112,19 @@ class Finished:
     incoming: bytes
     events: bytes
     changes: bytes
-    columns: str
+    claim_columns: str
+    event_columns: str
 
 
 def finished(batch: Batch) -> Finished:
     """Everything that our import writes for a batch of which all is new."""
     return Finished(
         number=batch.number,
-        incoming=batch.claims.text.to_pybytes(),
-        events=batch.events.text.to_pybytes(),
-        changes=batch.changes.text.to_pybytes(),
-        columns=", ".join(batch.events.table.column_names),
+        incoming=batch.claims.octets.to_pybytes(),
+        events=batch.events.octets.to_pybytes(),
+        changes=batch.changes.octets.to_pybytes(),
+        claim_columns=", ".join(batch.claims.table.column_names),
+        event_columns=", ".join(batch.events.table.column_names),
     )
 
 
@@ -166,22 +168,24 @@ def write(connection: psycopg.Connection, batch: Finished) -> None:
         " n integer NOT NULL, source_id integer NOT NULL, payer_id integer, later boolean NOT NULL,"
         ' id text COLLATE "C" NOT NULL) ON COMMIT DELETE ROWS'
     )
-    copy(connection, "incoming (n, occurred_at, fingerprint, source_id, payer_id, later, id)", batch.incoming)
+    copy(connection, f"incoming ({batch.claim_columns})", batch.incoming)
     connection.execute(
         "INSERT INTO event_identity (batch, occurred_at, fingerprint, source_id, revision, payer_id, id)"
         " SELECT %s, occurred_at, fingerprint, source_id, 1, payer_id, id FROM incoming ORDER BY n"
         " ON CONFLICT (source_id, id) DO NOTHING",
         [batch.number],
     )
-    copy(connection, f"events ({batch.columns})", batch.events)
+    copy(connection, f"events ({batch.event_columns})", batch.events)
     copy(connection, f"unfolded ({', '.join(CHANGES)})", batch.changes)
 
 
-def copy(connection: psycopg.Connection, target: str, text: bytes) -> None:
+def copy(connection: psycopg.Connection, target: str, octets: bytes) -> None:
     """COPY finished rows into a table."""
-    with connection.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN (FORMAT csv)".encode()) as stream:
-        for start in range(0, len(text), 1 << 20):
-            stream.write(text[start : start + (1 << 20)])
+    with connection.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN (FORMAT binary)".encode()) as stream:
+        stream.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
+        for start in range(0, len(octets), 1 << 20):
+            stream.write(octets[start : start + (1 << 20)])
+        stream.write(b"\xff\xff")
 
 
 def main() -> None:

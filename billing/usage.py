@@ -52,8 +52,8 @@ class Usage:
 
     `row` is the position among the payloads (int64[n]). `to`, `from_` and `rated_to` are E.164 digits (int64, 0 where
     there are none), `occurred_at` microseconds, `measured` base units. `texts` holds every stated dimension and the
-    addresses that are not E.164, `attributes` the declared dimensions once more, as JSON text. `id` and `fingerprint`
-    (32 hexadecimal digits) are Arrow strings. `too_old` marks what lies before the accepted months.
+    addresses that are not E.164, `attributes` the declared dimensions once more, as JSON text. `id` is an Arrow
+    string array and `fingerprint` one of 16 bytes each. `too_old` marks what lies before the accepted months.
     """
 
     row: Int64s
@@ -260,8 +260,13 @@ def _fingerprints(columns: Columns) -> Column:
             named = pc.binary_join_element_wise(pa.scalar(name), text, "=")
             parts.append(pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), named))
     joined = pc.binary_join_element_wise(*parts, _SEPARATOR, null_handling="skip").cast(pa.binary())
-    digests = [blake2b(text, digest_size=_FINGERPRINT_BYTES).hexdigest() for text in joined.to_pylist()]
-    return pa.array(digests, pa.string())
+    digests = []
+    fresh = blake2b(digest_size=_FINGERPRINT_BYTES).copy
+    for text in joined.to_pylist():
+        state = fresh()  # sooner copied than made
+        state.update(text)
+        digests.append(state.digest())
+    return pa.array(digests, pa.binary(_FINGERPRINT_BYTES))
 
 
 def _constant(text: str, n: int) -> Texts:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from billing.errors import SourceUnknownError
-from billing.store.bulk import Table, copy_rows
+from billing.store.binary import copy_binary
+from billing.store.bulk import Table
 from billing.store.engine import Connection
 from rates.usage import Int64s
 
@@ -67,16 +68,16 @@ def require_sources(connection: Connection, ids: Sequence[int]) -> None:
         )
 
 
-def claim(connection: Connection, batch: int, claims: Table, text: Table) -> tuple[Int64s, NDArray[np.bool_]]:
+def claim(connection: Connection, batch: int, claims: Table, octets: Table) -> tuple[Int64s, NDArray[np.bool_]]:
     """Take the identities of n events, and give the rows that were taken before, and whether their content is equal.
 
     `claims` is an Arrow table of `n` (from 0), `source_id`, `id`, `later` (the same identity stands in an earlier
     row), `fingerprint`, `payer_id` and `occurred_at`, sorted by source and id: writers that take identities in one
-    order do not deadlock. `text` is the same as COPY reads it.
+    order do not deadlock. `octets` are the same as COPY reads them.
     """
     count = claims.num_rows
     connection.execute(_INCOMING)
-    copy_rows(connection, "incoming", claims.column_names, text)
+    copy_binary(connection, "incoming", claims.column_names, octets)
     taken = connection.execute(_CLAIM, [batch]).rowcount
     if taken == count:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from billing.assignment import NOBODY
 from billing.rated import Rated
-from billing.store.bulk import Table, copy_rows, csv_of
+from billing.store.binary import binary_of, copy_binary
+from billing.store.bulk import Table
 from billing.store.engine import Connection
 from billing.store.identity import claim, require_sources
 from billing.usage import DIMENSIONS, Usage
@@ -34,18 +35,18 @@ CHANGES = (*_TOTALS_KEY, "events", "quantity")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """Rows of one table, which event of the batch each belongs to (int64[m]), and the text that COPY reads.
+    """Rows of one table, which event of the batch each belongs to (int64[m]), and the bytes that COPY reads.
 
-    Of changes of the totals the text has the sums.
+    Of changes of the totals the bytes have the sums.
     """
 
     table: Table
     event: Int64s
-    text: Table
+    octets: Table
 
     def of(self, is_fresh: Flags) -> Table:
-        """The text of the rows whose events are fresh."""
-        return csv_of(self.table.filter(pa.array(is_fresh[self.event])))
+        """The bytes of the rows whose events are fresh."""
+        return binary_of(self.table.filter(pa.array(is_fresh[self.event])))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,7 @@ def make_batch(
 def write_batch(connection: Connection, batch: Batch) -> Written:
     """Write what is new of a batch; the lock of the books is held. Nothing is stored before the commit."""
     require_sources(connection, pc.unique(batch.claims.table["source_id"]).to_pylist())
-    known, same = claim(connection, batch.number, batch.claims.table, batch.claims.text)
+    known, same = claim(connection, batch.number, batch.claims.table, batch.claims.octets)
     is_fresh = np.ones(len(batch), dtype=np.bool_)
     is_fresh[known] = False
     write_rows(connection, batch, is_fresh)
@@ -120,10 +121,10 @@ def write_rows(connection: Connection, batch: Batch, is_fresh: Flags) -> None:
     all_fresh = bool(is_fresh.all())
     written = [("events", batch.events), ("event_elements", batch.elements), ("quarantine", batch.quarantine)]
     for name, rows in written:
-        copy_rows(connection, name, rows.table.column_names, rows.text if all_fresh else rows.of(is_fresh))
+        copy_binary(connection, name, rows.table.column_names, rows.octets if all_fresh else rows.of(is_fresh))
     changes = batch.changes
-    text = changes.text if all_fresh else csv_of(summed(changes.table.filter(pa.array(is_fresh[changes.event]))))
-    copy_rows(connection, "unfolded", CHANGES, text)
+    octets = changes.octets if all_fresh else binary_of(summed(changes.table.filter(pa.array(is_fresh[changes.event]))))
+    copy_binary(connection, "unfolded", CHANGES, octets)
 
 
 def summed(changes: Table) -> Table:
@@ -156,7 +157,7 @@ def _claims(rated: Rated, source: NDArray[np.int32]) -> Rows:
         later[1:] = same_id & (source[1:] == source[:-1])
     table = pa.table(
         {
-            "n": pa.array(row),
+            "n": pa.array(row.astype(np.int32)),
             "occurred_at": pa.array(usage.occurred_at).cast(_MICROS),
             "fingerprint": usage.fingerprint,
             "source_id": pa.array(source),
@@ -165,7 +166,7 @@ def _claims(rated: Rated, source: NDArray[np.int32]) -> Rows:
             "id": usage.id,
         }
     )
-    return Rows(table=table, event=row, text=csv_of(table))
+    return Rows(table=table, event=row, octets=binary_of(table))
 
 
 def _head(usage: Usage, source: NDArray[np.int32], number: int, received_at: Int64s) -> dict[str, Table]:
@@ -199,7 +200,7 @@ def _events(rated: Rated, head: Mapping[str, Table], product_ids: Mapping[str, i
             "payer_id": pa.array(rated.payer),
             "account_id": pa.array(rated.account),
             "product_id": pa.array(products[usage.product.codes]),
-            "reason": pa.array(ratings.reason),
+            "reason": pa.array(ratings.reason.astype(np.int16)),
             "country": _countries(ratings.country),
         }
     )
@@ -210,7 +211,7 @@ def _quarantined(usage: Usage, reason: NDArray[np.int8], head: Mapping[str, Tabl
     return pa.table(
         {
             **head,
-            "reason": pa.array(reason),
+            "reason": pa.array(reason.astype(np.int16)),
             **{name: pa.array(text.values, pa.string()).take(pa.array(text.codes)) for name, text in names.items()},
         }
     )
@@ -233,7 +234,7 @@ def _elements(rated: Rated, source: NDArray[np.int32], number: int) -> Rows:
             "country": _countries(ratings.country[event]),
         }
     )
-    return Rows(table=table, event=event, text=csv_of(table))
+    return Rows(table=table, event=event, octets=binary_of(table))
 
 
 def _changes(rated: Rated) -> Rows:
@@ -253,7 +254,7 @@ def _changes(rated: Rated) -> Rows:
             "quantity": pa.array(np.concatenate([ratings.billed[priced], ratings.extra_billed])),
         }
     )
-    return Rows(table=table, event=event, text=csv_of(summed(table)))
+    return Rows(table=table, event=event, octets=binary_of(summed(table)))
 
 
 def _rows(table: Table, event: Int64s) -> Rows:
@@ -261,7 +262,7 @@ def _rows(table: Table, event: Int64s) -> Rows:
     # Columns in which nothing stands are left out: COPY then reads and PostgreSQL stores nothing for them.
     if kept.num_rows:
         kept = kept.drop_columns([name for name in kept.column_names if kept[name].null_count == kept.num_rows])
-    return Rows(table=kept, event=event, text=csv_of(kept))
+    return Rows(table=kept, event=event, octets=binary_of(kept))
 
 
 def _countries(codes: NDArray[np.int16]) -> Table:

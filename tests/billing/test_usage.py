@@ -32,7 +32,7 @@ def refusal(event: dict[str, object] | bytes, source: str | None = SOURCE) -> tu
 def fingerprint(event: dict[str, object] | bytes) -> str:
     parsed = read(event)
     assert () == parsed.rejects
-    return str(parsed.usage.fingerprint[0].as_py())
+    return str(parsed.usage.fingerprint[0].as_py().hex())
 
 
 def test_a_call_becomes_a_row_of_plain_values() -> None:
