@@ -39,11 +39,13 @@ EXITS = {
     "billing.verifier_usage.FaultError": Exit.BAD_INPUT,
     "billing.store.cluster.errors.ClusterError": Exit.ERROR,
     "billing.store.cluster.errors.ClusterNotStartedError": Exit.OUTSIDE_FAILED,
+    "billing.store.addresses.AddressInvalidError": Exit.USAGE,
+    "billing.store.addresses.ServerUnreachableError": Exit.OUTSIDE_FAILED,
+    "cli.db.SettingsInvalidError": Exit.USAGE,
     "cli.world.FileUnreadableError": Exit.BAD_INPUT,
     "psycopg.OperationalError": Exit.OUTSIDE_FAILED,
     "psycopg.errors.LockNotAvailable": Exit.LOCKED,
     "sqlalchemy.exc.OperationalError": Exit.OUTSIDE_FAILED,
-    "sqlalchemy.exc.ArgumentError": Exit.BAD_INPUT,
     "builtins.OSError": Exit.ERROR,
 }
 """The qualified name of a class of errors -> the exit code of a command that ends with one."""

@@ -64,7 +64,8 @@ def test_a_database_that_does_not_answer_is_exit_6(
     monkeypatch.setenv("DATABASE_URL", url)
     ran = tollbook("cards", "list")
     assert 6 == ran.code
-    assert ran.err.startswith("tollbook: connection failed")
+    assert ran.err.startswith("tollbook: DATABASE_URL: the server cannot be reached: connection failed")
+    assert ran.err.endswith("; start the server, or mend the host and the port in it; then run the command again\n")
     assert 1 == ran.err.count("\n")
 
 
@@ -72,7 +73,7 @@ def test_two_addresses_at_once_are_refused(tollbook: Tollbook, monkeypatch: pyte
     monkeypatch.setenv("DATABASE_URL", "postgresql:///x")
     monkeypatch.setenv("DATABASE_URL_FILE", "/x")
     ran = tollbook("cards", "list")
-    assert 1 == ran.code
+    assert 2 == ran.code
     assert "DATABASE_URL and DATABASE_URL_FILE are both set; unset one of them" in ran.err
 
 
