@@ -51,7 +51,10 @@ _PARTS = (
 
 @app.command()
 def line(
-    words: Annotated[list[str], typer.Argument(metavar="INVOICE LINE | PERIOD ACCOUNT LINE")],
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="INVOICE LINE | MONTH ACCOUNT LINE", help="As in INV-000001 2, or 2026-10 acme 2."),
+    ],
     first: Annotated[int, typer.Option(min=0, help="Events to skip.")] = 0,
     size: Annotated[int, typer.Option(min=1, max=100_000, help="Events to show.")] = 20,
     form: FormatOption = Format.TABLE,
@@ -196,7 +199,7 @@ def _asked(words: list[str]) -> tuple[str, str, int]:
             len(words) == 2  # noqa: PLR2004 (an invoice's number and a line's)
         )
     ):
-        raise typer.BadParameter("write INVOICE LINE, as in INV-000001 2, or PERIOD ACCOUNT LINE, as in 2026-10 acme 2")
+        raise typer.BadParameter("write INVOICE LINE, as in INV-000001 2, or MONTH ACCOUNT LINE, as in 2026-10 acme 2")
     if is_period(words[0]):
         return words[0], words[1], int(wanted)
     invoice = one_invoice(words[0])

@@ -36,7 +36,7 @@ app = typer.Typer(no_args_is_help=True, help="Invoices: preview, draw up, issue,
 
 _LONGEST_NUMBER = 18  # digits: what the database counts with
 
-EarlyOption = Annotated[bool, typer.Option("--early", help="Although usage of the period may still arrive.")]
+EarlyOption = Annotated[bool, typer.Option("--early", help="Now, although usage of the month may still arrive.")]
 
 _ACCOUNTS = (
     text("account"),

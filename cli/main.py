@@ -6,16 +6,35 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import typer
+from typer.core import TyperGroup
 
 from cli import accounts, cards, db, doctor, explain, invoices, rate, scenarios, statement, usage, verify
 from cli.demo import command as demo
 from cli.exits import Exit, exit_of, words_of
+from cli.metavars import name_values
 from cli.output import printable, say
+
+_ORDER = (
+    *("cards", "accounts", "contracts", "usage", "statement", "invoices", "explain", "verify"),
+    *("rate", "scenarios", "demo", "doctor", "db", "migrate"),
+)
+"""The commands as `--help` lists them: as the work goes. Others come last."""
 
 BILLING, BOOKS, CHECKS, MACHINE = "Billing", "Books", "Checks, without a database", "The machine"
 
+
+class _InOrder(TyperGroup):
+    """The commands in their order; Typer would list groups behind all others."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # a Context of Typer's own
+        """The names of the commands."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+
+
 app = typer.Typer(
     name="tollbook",
+    cls=_InOrder,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -62,7 +81,9 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command and give its exit code. An expected error is a line on stderr, never a traceback."""
     try:
         try:
-            typer.main.get_command(app)(list(arguments), prog_name="tollbook")
+            command = typer.main.get_command(app)
+            name_values(typer.Context(command), arguments)
+            command(list(arguments), prog_name="tollbook")
         finally:
             sys.stdout.flush()
     except SystemExit as end:

@@ -10,9 +10,13 @@ if TYPE_CHECKING:
     from billing.periods import Period
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything, store nothing.")]
-AtOption = Annotated[str, typer.Option("--at", help="The instant, as in 2026-10-01T00:00:00Z; now without it.")]
-PeriodArgument = Annotated[str, typer.Argument(metavar="PERIOD", help="A month, as in 2026-10.")]
-PeriodOption = Annotated[str, typer.Option("--period", help="A month, as in 2026-10; without it the current one.")]
+AtOption = Annotated[
+    str, typer.Option("--at", metavar="INSTANT", help="The instant, as in 2026-10-01T00:00:00Z; now without it.")
+]
+PeriodArgument = Annotated[str, typer.Argument(metavar="MONTH", help="A month, as in 2026-10.")]
+PeriodOption = Annotated[
+    str, typer.Option("--period", metavar="MONTH", help="A month, as in 2026-10; without it the current one.")
+]
 
 
 def instant_of(text: str) -> datetime:

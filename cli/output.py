@@ -32,7 +32,8 @@ class Format(StrEnum):
 
 
 FormatOption = Annotated[
-    Format, typer.Option("--format", "-f", help="A table for people, JSON or CSV for programs.", metavar="FORMAT")
+    Format,
+    typer.Option("--format", "-f", help="A table for people, JSON or CSV for programs.", metavar="table|json|csv"),
 ]
 """`--format table|json|csv`, the same on every command that prints data."""
 

@@ -31,9 +31,7 @@ def rate(
     card: Annotated[list[Path], typer.Option("--card", help="A card's TOML file, in order of priority.")],
     usage: Annotated[Path, typer.Option(help="NDJSON or a JSON array, also gzipped; - is standard input.")],
     period: Annotated[str, typer.Option(help="A month, as in 2026-10.")],
-    more: Annotated[
-        list[Path] | None, typer.Argument(metavar="[CARD]...", help="Further cards after the first.")
-    ] = None,
+    more: Annotated[list[Path] | None, typer.Argument(metavar="CARD", help="Further cards after the first.")] = None,
     contract: Annotated[
         list[Path] | None, typer.Option(help="Contracts; without them everyone has all the cards.")
     ] = None,

@@ -116,7 +116,9 @@ def quarantine(
     release: Annotated[
         bool, typer.Option("--release", help="Rate it again, and let out what has a price now.")
     ] = False,
-    too_old: Annotated[bool, typer.Option(help="With --release: also what came too late for its month.")] = False,
+    too_old: Annotated[
+        bool, typer.Option("--too-old", help="With --release: also what came too late for its month.")
+    ] = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """What waits because nothing prices it or nobody owns it, and what would release it."""
