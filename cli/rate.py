@@ -1,5 +1,6 @@
 """`tollbook rate`: price a file of usage with files of cards. Nothing is stored, no database is needed."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,7 +55,8 @@ def rate(
         accounts=_accounts(accounts) if accounts else None,
         contracts=_contracts(contract) if contract else None,
     )
-    bills = bill(payloads_in(usage), deal, month)
+    payloads = payloads_in(usage)
+    bills = bill(payloads, deal, month)
     if form is Format.TABLE:
         _show(bills)
     elif form is Format.CSV:
@@ -63,6 +65,9 @@ def rate(
     else:
         emit_json(document(bills))
     _report(bills)
+    if not _has_usage(bills):
+        say(f"There is no usage{f' of {month}' if payloads else ''} in {usage}: nothing to do.")
+        raise typer.Exit(Exit.NOTHING_TO_DO)
 
 
 def document(bills: "Bills") -> dict[str, Any]:
@@ -114,8 +119,12 @@ def _show(bills: "Bills") -> None:
         total = {"destination": "total", "amount": account["total"]}
         title = f"{account['account']}, {found['period']}, {account['currency']}"
         show(table(account["lines"], _LINE, title=title, total=total))
-    if not found["accounts"]:
-        say(f"There is no usage of {found['period']} to bill.")
+
+
+def _has_usage(bills: "Bills") -> bool:
+    """Whether any usage is of the period: priced, waiting, or at zero."""
+    lines = any(each.lines for each in bills.bills)
+    return bool(lines or bills.quarantined or bills.zero_rated)
 
 
 def _report(bills: "Bills") -> None:
@@ -124,11 +133,12 @@ def _report(bills: "Bills") -> None:
         say(f"event {each.row + 1} {each.pointer}: {each.reason}; it is left out")
     for row in bills.conflicts:
         say(f"event {row + 1}: was reported before with other content; the first report stands")
-    reasons: dict[str, int] = {}
-    for unrated in bills.quarantined:
-        reasons[unrated.reason] = reasons.get(unrated.reason, 0) + 1
-    for reason, count in sorted(reasons.items()):
+    for reason, count in sorted(Counter(each.reason for each in bills.quarantined).items()):
         say(f"{count:,} events are not priced: {reason}")
+    for reason, count in sorted(Counter(each.reason for each in bills.zero_rated).items()):
+        say(f"{count:,} events cost nothing: {reason}")
+    if bills.duplicates:
+        say(f"{len(bills.duplicates):,} events stand there twice, and count once")
     if bills.rejects:
         raise typer.Exit(Exit.BAD_INPUT)
     if bills.quarantined or bills.conflicts:

@@ -1,9 +1,7 @@
 """`tollbook usage`: take usage in, and look after what waits in quarantine."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -11,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from cli.exits import Exit
-from cli.options import DryRunOption
-from cli.output import Format, FormatOption, emit, emit_json, number, progress, say, text
+from cli.imports import Summary, exit_of, notice_of, show_summary
+from cli.outfiles import check_target, writing_whole
+from cli.output import Format, FormatOption, emit, number, progress, say, text
 
 if TYPE_CHECKING:
-    from billing.payloads import Chunk
     from billing.receipts import Taken
     from cli.db import Engine
 
@@ -23,10 +21,6 @@ app = typer.Typer(no_args_is_help=True, help="Usage: import it, and look after w
 
 LONGEST_SOURCE = 200
 
-SHOWN = 10
-"""Lines that were not taken and are shown one by one; the rest is counted."""
-
-_RESULTS = (text("outcome", "result"), text("reason"), number("events"), number("first_line", "first line"))
 _WAITING = (
     text("reason"),
     text("account"),
@@ -36,44 +30,19 @@ _WAITING = (
     text("last_at", "last"),
     text("example", faint=True),
     text("remedy", "what releases it"),
+    text("command", "as a command"),
 )
-
-
-@dataclass(slots=True, kw_only=True)
-class Summary:
-    """What an import came to: how many lines by outcome and reason, and the first of each."""
-
-    events: Counter[tuple[str, str]] = field(default_factory=Counter)
-    first: dict[tuple[str, str], int] = field(default_factory=dict)
-    shown: list[tuple[int, str]] = field(default_factory=list)
-
-    def add(self, taken: "Taken") -> None:
-        """Count a chunk that is committed."""
-        chunk, receipt = taken
-        told: Counter[str] = Counter()
-        for row, finding in receipt.findings.items():
-            outcome, line = str(receipt.outcome(row)), chunk.lines[row]
-            told[outcome] += 1
-            self.events[outcome, finding.reason] += 1
-            self.first.setdefault((outcome, finding.reason), line)
-            if len(self.shown) < SHOWN and outcome in {"rejected", "conflict"}:
-                self.shown.append(
-                    (line, f"{chunk.noun} {line}{finding.pointer and ' '}{finding.pointer}: {finding.reason}")
-                )
-        for each, count in receipt.counts().items():
-            if count > told[each]:
-                self.events[str(each), ""] += count - told[each]
-
-    def count(self, outcome: str) -> int:
-        """How many lines came to an outcome."""
-        return sum(count for (found, _), count in self.events.items() if found == outcome)
-
-    def rows(self) -> list[dict[str, object]]:
-        """A row for each outcome and reason."""
-        return [
-            {"outcome": key[0], "reason": key[1], "events": count, "first_line": self.first.get(key)}
-            for key, count in sorted(self.events.items())
-        ]
+_RELEASE = "tollbook usage quarantine --release"
+_COMMANDS = {
+    "unknown_account": f"tollbook accounts add FILE && {_RELEASE}",
+    "no_payer": f"tollbook accounts add FILE && {_RELEASE}",
+    "unknown_product": _RELEASE,
+    "no_product_rule": _RELEASE,
+    "no_contract": f"tollbook contracts add FILE && {_RELEASE}",
+    "currency_mismatch": f"tollbook contracts add FILE && {_RELEASE}",
+    "too_old": f"{_RELEASE} --too-old --as NAME",
+}
+_PRICED_BY_A_CARD = f"tollbook cards import CARD && {_RELEASE}"
 
 
 @app.command("import")
@@ -83,32 +52,52 @@ def import_(
     ],
     source: Annotated[str, typer.Option(help="The source that the events come from.")],
     rejects: Annotated[Path | None, typer.Option(help="Where to write the lines that were not taken.")] = None,
-    dry_run: DryRunOption = False,
+    results: Annotated[Path | None, typer.Option(help="Where to write what became of each line.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Let --rejects and --results replace files.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Foresee what it would come to, store nothing.")] = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Take usage in. Safe to repeat: an event is counted once, for ever."""
-    _check_names(file, source, rejects)
+    _check_names(file, source, {"--rejects": rejects, "--results": results}, overwrite=overwrite)
     summary = Summary()
     try:
-        with _refusals(rejects) as refuse:
-            _import(file, source, summary, refuse, dry_run=dry_run)
-    finally:
-        show_summary(summary, source, form)
+        with _told(rejects, results) as tell:
+            _import(file, source, summary, tell, dry_run=dry_run)
+    except BaseException:
+        if summary.events:  # this much is committed, whatever happened then
+            show_summary(summary, source, form, dry_run=dry_run)
+        raise
+    show_summary(summary, source, form, dry_run=dry_run)
+    _say_what_next(summary, file, rejects)
+    raise typer.Exit(exit_of(summary))
+
+
+def _say_what_next(summary: Summary, file: Path, rejects: Path | None) -> None:
     if rejects is not None and summary.count("rejected") + summary.count("conflict"):
         say(f"The lines that were not taken, with the reasons: {rejects}")
-    raise typer.Exit(_exit(summary))
+    if summary.count("quarantined"):
+        say("What waits, and what releases it: tollbook usage quarantine")
+    if not summary.events:
+        say(f"There is no usage in {file}: nothing to do.")
+    elif summary.count("duplicate") == summary.events.total():
+        say("All of it was taken before: nothing to do.")
 
 
-def _check_names(file: Path, source: str, rejects: Path | None) -> None:
+def _check_names(file: Path, source: str, targets: dict[str, Path | None], *, overwrite: bool) -> None:
     """Nothing is opened, and no source is made, before the call is right."""
     if not source.strip() or source != source.strip() or not source.isprintable() or len(source) > LONGEST_SOURCE:
         raise typer.BadParameter(
             "--source is the name of a switch or service, as in switch-1: not empty, no spaces around"
         )
-    if rejects is not None and rejects.exists() and file.exists() and rejects.samefile(file):
-        raise typer.BadParameter(
-            f"--rejects {rejects} is the file that is imported, and would overwrite it; name another"
-        )
+    named = {option: path for option, path in targets.items() if path is not None}
+    for option, path in named.items():
+        if path.exists() and file.exists() and path.samefile(file):
+            raise typer.BadParameter(
+                f"{option} {path} is the file that is imported, and would overwrite it; name another"
+            )
+        check_target(option, path, overwrite=overwrite)
+    if len({path.resolve() for path in named.values()}) < len(named):
+        raise typer.BadParameter("--rejects and --results are one file; name two")
 
 
 @app.command()
@@ -119,11 +108,14 @@ def quarantine(
     too_old: Annotated[
         bool, typer.Option("--too-old", help="With --release: also what came too late for its month.")
     ] = False,
+    name: Annotated[str, typer.Option("--as", help="Who answers for a release; without it, who runs this.")] = "",
     form: FormatOption = Format.TABLE,
 ) -> None:
     """What waits because nothing prices it or nobody owns it, and what would release it."""
     if release:
-        _release(too_old=too_old)
+        _release(too_old=too_old, name=name.strip())
+    elif too_old or name:
+        raise typer.BadParameter("--too-old and --as say how to release: add --release")
     from billing.explanations import REMEDIES
     from billing.store.queries.usage import waiting_usage
     from cli.db import reading
@@ -141,6 +133,7 @@ def quarantine(
             "last_at": instant(each.last_at),
             "example": f"{each.source}/{each.id}",
             "remedy": REMEDIES.get(str(each.reason), ""),
+            "command": _COMMANDS.get(str(each.reason), _PRICED_BY_A_CARD),
         }
         for each in found
     ]
@@ -164,44 +157,54 @@ def fold() -> None:
 
 
 def import_file(
-    engine: "Engine", file: Path, source: str, summary: Summary, *, at: datetime, refuse: "Refuse | None" = None
+    engine: "Engine",
+    file: Path,
+    source: str,
+    summary: Summary,
+    *,
+    at: datetime,
+    tell: "Tell | None" = None,
+    dry_run: bool = False,
+    notice: str = "",
 ) -> None:
-    """Take a file in, with a progress bar; `summary` and `refuse` hear of each chunk when it is committed."""
+    """Take a file in, with a progress bar; `summary` and `tell` hear of each chunk when it is committed.
+
+    `notice` is said when the file is open, before any of it is taken.
+    """
     from billing.flows.ingest import import_usage
+    from billing.flows.rehearse import rehearse_usage
     from billing.sources.ndjson import read_chunks
     from cli.db import compiled_cards
     from cli.world import products
 
+    take_in = rehearse_usage if dry_run else import_usage
     with _read(file) as (stream, count):
+        if notice:
+            say(notice)
 
         def on_chunk(taken: "Taken") -> None:
             summary.add(taken)
-            if refuse is not None:
-                refuse(taken)
+            if tell is not None:
+                tell(taken)
             count()
 
         chunks = read_chunks(stream)
-        kept = compiled_cards()
-        import_usage(engine, source, chunks, products=products(), at=at, on_chunk=on_chunk, kept=kept)
+        take_in(engine, source, chunks, products=products(), at=at, on_chunk=on_chunk, kept=compiled_cards())
 
 
-def _import(file: Path, source: str, summary: Summary, refuse: "Refuse", *, dry_run: bool) -> None:
+def _import(file: Path, source: str, summary: Summary, tell: "Tell", *, dry_run: bool) -> None:
     from billing.flows.fold import fold as fold_all
-    from billing.sources.ndjson import read_chunks
-    from cli.db import writing
+    from billing.store.queries.usage import sources
+    from cli.db import reading_from, writing
     from cli.world import now
 
-    if dry_run:
-        with _read(file) as (stream, count):
-            for chunk in read_chunks(stream):
-                taken = _checked(chunk, source)
-                summary.add(taken)
-                refuse(taken)
-                count()
-        return
     with writing() as engine:
-        import_file(engine, file, source, summary, at=now(), refuse=refuse)
-        fold_all(engine)
+        with reading_from(engine) as connection:
+            known = sources(connection)
+        notice = "" if source in known else notice_of(source, known)
+        import_file(engine, file, source, summary, at=now(), tell=tell, dry_run=dry_run, notice=notice)
+        if not dry_run:
+            fold_all(engine)
 
 
 @contextmanager
@@ -214,73 +217,33 @@ def _read(file: Path) -> "Iterator[tuple[BinaryIO, Callable[[], None]]]":
         yield stream, lambda: count(stream.tell()) if size is not None else None
 
 
-def _checked(chunk: "Chunk", source: str) -> "Taken":
-    """What would become of a chunk, as far as its payloads alone can say."""
-    import numpy as np
-
-    from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken
-    from billing.usage import parse
-    from cli.world import now, products
-
-    parsed = parse(chunk.payloads, source=source, products=products(), at=now())
-    outcomes = np.full(len(chunk.payloads), OUTCOME_CODES[Outcome.ACCEPTED], dtype=np.int8)
-    outcomes[[reject.row for reject in parsed.rejects]] = OUTCOME_CODES[Outcome.REJECTED]
-    findings = {reject.row: Finding(pointer=reject.pointer, reason=reject.reason) for reject in parsed.rejects}
-    return Taken(chunk, Receipt(outcomes=outcomes, findings=findings))
-
-
-Refuse = Callable[["Taken"], None]
+Tell = Callable[["Taken"], None]
 
 
 @contextmanager
-def _refusals(path: Path | None) -> Iterator[Refuse]:
-    """Where the lines of a chunk that were not taken go."""
-    from billing.sources.ndjson import refused_lines
+def _told(rejects: Path | None, results: Path | None) -> Iterator[Tell]:
+    """Who writes what became of the lines of a chunk, to the files that were asked for."""
+    from billing.sources.ndjson import refused_lines, result_lines
 
-    if path is None:
-        yield lambda _: None
-        return
-    with path.open("wb") as file:
-        yield lambda taken: _append(file, refused_lines(taken))
+    with ExitStack() as files:
+        asked = [(path, lines) for path, lines in ((rejects, refused_lines), (results, result_lines)) if path]
+        writers = [(files.enter_context(writing_whole(path)), lines) for path, lines in asked]
 
+        def tell(taken: "Taken") -> None:
+            for stream, lines in writers:
+                stream.write(lines(taken))
 
-def _append(file: BinaryIO, lines: bytes) -> None:
-    file.write(lines)
-    file.flush()  # told as soon as the chunk is committed
-
-
-def show_summary(summary: Summary, source: str, form: Format) -> None:
-    """Print what an import came to."""
-    for _, words in sorted(summary.shown):
-        say(words)
-    refused = summary.count("rejected") + summary.count("conflict")
-    if refused > len(summary.shown):
-        say(f"… and {refused - len(summary.shown):,} more lines were not taken")
-    if form is Format.JSON:
-        outcomes = ("accepted", "quarantined", "duplicate", "conflict", "rejected")
-        counts = {outcome: summary.count(outcome) for outcome in outcomes}
-        emit_json({"source": source, "events": summary.events.total(), **counts, "results": summary.rows()})
-    elif form is Format.CSV or summary.events:
-        total = {"outcome": "all lines", "events": summary.events.total()}
-        emit(summary.rows(), _RESULTS, form, title=f"Usage from {source}", total=total)
+        yield tell
 
 
-def _exit(summary: Summary) -> Exit:
-    if summary.count("rejected"):
-        return Exit.BAD_INPUT
-    if summary.count("quarantined") or summary.count("conflict"):
-        return Exit.NEEDS_A_PERSON
-    return Exit.OK if summary.events else Exit.NOTHING_TO_DO
-
-
-def _release(*, too_old: bool) -> None:
+def _release(*, too_old: bool, name: str) -> None:
     from billing.flows.fold import fold as fold_all
     from billing.flows.release import release
     from cli.db import compiled_cards, writing
     from cli.world import actor, now, products
 
     with writing() as engine:
-        released = release(engine, products(), at=now(), actor=actor(), too_old=too_old, kept=compiled_cards())
+        released = release(engine, products(), at=now(), actor=name or actor(), too_old=too_old, kept=compiled_cards())
         fold_all(engine)
     for reason, count in sorted(released.released.items()):
         say(f"{count:,} events released that waited for: {reason}")

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from psycopg import sql
 
 from billing.errors import SourceUnknownError
 from billing.store.binary import copy_binary
@@ -22,14 +23,20 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     id text COLLATE "C" NOT NULL
 ) ON COMMIT DELETE ROWS
 """
+_FORESEEN = "CREATE TEMPORARY TABLE IF NOT EXISTS foreseen (LIKE event_identity INCLUDING INDEXES) ON COMMIT DROP"
+_REMEMBER = """
+INSERT INTO foreseen
+SELECT e.* FROM incoming i JOIN event_identity e ON e.source_id = i.source_id AND e.id = i.id
+ON CONFLICT DO NOTHING
+"""
 _CLAIM = """
-INSERT INTO event_identity (batch, occurred_at, fingerprint, source_id, revision, payer_id, id)
+INSERT INTO {} (batch, occurred_at, fingerprint, source_id, revision, payer_id, id)
 SELECT %s, occurred_at, fingerprint, source_id, 1, payer_id, id FROM incoming ORDER BY n
 ON CONFLICT (source_id, id) DO NOTHING
 """
 _COMPARE = """
 SELECT i.n, e.fingerprint = i.fingerprint
-FROM incoming i JOIN event_identity e ON e.source_id = i.source_id AND e.id = i.id
+FROM incoming i JOIN {} e ON e.source_id = i.source_id AND e.id = i.id
 WHERE i.later OR e.batch <> %s
 """
 
@@ -37,13 +44,17 @@ WHERE i.later OR e.batch <> %s
 def source_ids(connection: Connection, names: Iterable[str]) -> dict[str, int]:
     """The numbers of sources; one that has none gets it."""
     wanted = sorted(set(names))
-    query = "SELECT id, source_id FROM sources WHERE id = ANY(%s)"
-    found: dict[str, int] = dict(connection.execute(query, [wanted]).fetchall())
+    found = known_source_ids(connection, wanted)
     missing = [(name,) for name in wanted if name not in found]
     if missing:
         connection.cursor().executemany("INSERT INTO sources (id) VALUES (%s) ON CONFLICT DO NOTHING", missing)
-        found = dict(connection.execute(query, [wanted]).fetchall())
+        found = known_source_ids(connection, wanted)
     return found
+
+
+def known_source_ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+    """The numbers of those sources that have one."""
+    return dict(connection.execute("SELECT id, source_id FROM sources WHERE id = ANY(%s)", [list(names)]).fetchall())
 
 
 def next_batch(connection: Connection) -> int:
@@ -75,16 +86,40 @@ def claim(connection: Connection, batch: int, claims: Table, octets: Table) -> t
     row), `fingerprint`, `payer_id` and `occurred_at`, sorted by source and id: writers that take identities in one
     order do not deadlock. `octets` are the same as COPY reads them.
     """
-    count = claims.num_rows
     connection.execute(_INCOMING)
     copy_binary(connection, "incoming", claims.column_names, octets)
-    taken = connection.execute(_CLAIM, [batch]).rowcount
+    return _claim(connection, "event_identity", batch, claims.num_rows)
+
+
+def foresee(connection: Connection, batch: int, claims: Table, octets: Table) -> tuple[Int64s, NDArray[np.bool_]]:
+    """What `claim` would give, after all that this transaction has foreseen before. Nothing of it outlives it.
+
+    What it knows is kept in the database, so that a file of any length takes no more memory than one of its chunks,
+    and in a temporary table, so that nobody who takes identities meanwhile has to wait.
+    """
+    connection.execute(_INCOMING)
+    connection.execute(_FORESEEN)
+    connection.execute("TRUNCATE incoming")
+    copy_binary(connection, "incoming", claims.column_names, octets)
+    _use_the_index(connection)
+    connection.execute(_REMEMBER)
+    return _claim(connection, "foreseen", batch, claims.num_rows)
+
+
+def _claim(connection: Connection, table: str, batch: int, count: int) -> tuple[Int64s, NDArray[np.bool_]]:
+    identity = sql.Identifier(table)
+    taken = connection.execute(sql.SQL(_CLAIM).format(identity), [batch]).rowcount
     if taken == count:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_)
     # Rows of a transaction that committed while this one waited for it are invisible to the statement that waited,
-    # and visible to the next one. The planner knows nothing of the temporary table: it is told to use the index.
-    connection.execute("SET LOCAL enable_hashjoin = off")
-    connection.execute("SET LOCAL enable_mergejoin = off")
-    known = connection.execute(_COMPARE, [batch]).fetchall()
+    # and visible to the next one.
+    _use_the_index(connection)
+    known = connection.execute(sql.SQL(_COMPARE).format(identity), [batch]).fetchall()
     rows = np.array([row for row, _ in known], dtype=np.int64)
     return rows, np.array([same for _, same in known], dtype=np.bool_)
+
+
+def _use_the_index(connection: Connection) -> None:
+    """The planner knows nothing of the temporary table: it is told how to join it."""
+    connection.execute("SET LOCAL enable_hashjoin = off")
+    connection.execute("SET LOCAL enable_mergejoin = off")

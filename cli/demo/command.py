@@ -131,8 +131,9 @@ def _bill(engine: "Engine", usage: Path, clock: _Clock) -> bool:
     from billing.flows.fold import fold
     from billing.flows.verify import verify
     from billing.periods import Period
+    from cli.imports import Summary, show_summary
     from cli.invoices import show_run
-    from cli.usage import Summary, import_file, show_summary
+    from cli.usage import import_file
     from cli.verify import processes, show_verification
     from cli.world import actor, product_tables, products
 
