@@ -6,6 +6,7 @@ only: its group is priced again in halves until the culprit is alone.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +22,14 @@ from rates.lines import PricedLines
 from rates.prices import Price
 from rates.pricing import Wanted, crossing_days, price
 from rates.products import Product
+from rates.tally.items import CrossingsIncompleteError
 from rates.terms import Terms, card_terms
 from rates.usage import Totals, no_totals
 
 ORDERED_EVENTS = 2_000_000
 """Events of crossing days that are read at a time, unless one account alone has more."""
+
+_EPOCH = date(1970, 1, 1).toordinal()
 
 ACCOUNT_FAULTS = (TollbookError, ArithmeticError, LookupError, TypeError, ValueError)
 """What data can do to a computation; anything else is the caller's own failure."""
@@ -158,6 +162,7 @@ class Pricer:
                 read = read_crossings(self.reading, days)
                 for group, _ in wanting:
                     group.crossings = group.crossings.plus(totals_of(read, group.numbers))
+                wanting = [(group, wanted) for group, wanted in wanting if not _without_events(wanted, read).any()]
             groups = [group for group, _ in wanting]
 
     def _group(self, group: "_Group") -> Iterator[PricedLines]:
@@ -185,7 +190,9 @@ class Pricer:
                 break
             if _events(totals, wanted) > ORDERED_EVENTS and len(group.numbers) > 1:
                 raise _TooManyError
-            crossings = crossings.plus(read_crossings(self.reading, wanted))
+            read = read_crossings(self.reading, wanted)
+            _require_events(wanted, read)
+            crossings = crossings.plus(read)
         return price(totals, crossings, terms, payers=group.numbers)
 
 
@@ -216,6 +223,23 @@ def _events(totals: Totals, wanted: Wanted) -> int:
     """How many events the totals of some days have."""
     days = _days(wanted.payer, wanted.day)
     return int(totals.events[np.isin(_days(totals.payer, totals.day), days)].sum())
+
+
+def _require_events(wanted: Wanted, read: Totals) -> None:
+    """Days that were read and have no events would be wanted for ever. Raises CrossingsIncompleteError."""
+    missing = np.flatnonzero(_without_events(wanted, read))
+    if len(missing):
+        day = date.fromordinal(_EPOCH + int(wanted.day[missing[0]]))
+        raise CrossingsIncompleteError(
+            "usage was counted that is not among the events, or comes from no source that there is",
+            place=f"payer {wanted.payer[missing[0]]}, {day}",
+            remedy="bring the events or their source back from a backup; nothing of this account is billed until then",
+        )
+
+
+def _without_events(wanted: Wanted, read: Totals) -> NDArray[np.bool_]:
+    """Which of the days have no event among those that were read."""
+    return ~np.isin(_days(wanted.payer, wanted.day), _days(read.payer, read.day))
 
 
 def _days(payer: NDArray[np.int64], day: NDArray[np.int32]) -> NDArray[np.int64]:
