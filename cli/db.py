@@ -184,8 +184,15 @@ def settings() -> "Settings":
     try:
         return Settings()
     except ValidationError as error:
-        problem = "; ".join(str(fault["msg"]) for fault in error.errors())
-        raise SettingsInvalidError(problem, place="environment") from error
+        faults = [(_variable(fault["loc"]), str(fault["msg"])) for fault in error.errors()]
+        problem = "; ".join(": ".join(filter(None, fault)) for fault in faults)
+        raise SettingsInvalidError(problem, place="environment", remedy="mend or unset it") from None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    """The variable of a setting that a fault is in: some have a name of their own, the others that of their field."""
+    name = str(location[0]) if location else ""
+    return f"TOLLBOOK_{name.upper()}" if name.islower() else name
 
 
 def _address() -> str | None:

@@ -77,6 +77,14 @@ def test_two_addresses_at_once_are_refused(tollbook: Tollbook, monkeypatch: pyte
     assert "DATABASE_URL and DATABASE_URL_FILE are both set; unset one of them" in ran.err
 
 
+def test_a_setting_that_cannot_be_used_is_named(tollbook: Tollbook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOLLBOOK_PAYMENT_DAYS", "soon")
+    ran = tollbook("cards", "list")
+    assert 2 == ran.code
+    assert ran.err.startswith("tollbook: environment: TOLLBOOK_PAYMENT_DAYS: Input should be a valid integer")
+    assert ran.err.endswith("; mend or unset it\n")
+
+
 def test_the_installed_program_runs_and_starts_without_what_it_does_not_need() -> None:
     """Help must come at once: the libraries of the real work are imported by the commands that do it."""
     loaded = "import sys, cli.main as m; m.main(['--help']); print(*sorted(sys.modules), file=sys.stderr)"
