@@ -81,7 +81,7 @@ def opened(cluster: Cluster, name: str, rates: bytes) -> Engine:
     names = [f"acct-{number}" for number in range(ACCOUNTS)]
     add_accounts(engine, [Account(id=AccountId(n), currency="USD") for n in names], at=AT, actor="benchmark")
     contracts = [Contract(account=n, effective_from=date(2026, 10, 1), cards=("list-usd",)) for n in names]
-    add_contracts(engine, contracts, at=AT, actor="benchmark")
+    add_contracts(engine, contracts, products(), at=AT, actor="benchmark")
     return engine
 
 

@@ -122,8 +122,9 @@ def import_(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     ] = "2",
     accept: Annotated[bool, typer.Option("--accept", help="Publish prices that jump beyond the bound.")] = False,
     dry_run: DryRunOption = False,
+    form: FormatOption = Format.TABLE,
 ) -> None:
-    """Check a card and publish it. The same card again changes nothing.
+    """Check a card and publish it, and let out of the quarantine what waited for it. The same again changes nothing.
 
     Prices that jump, against the published version before it, are faults unless they are accepted.
     """
@@ -133,10 +134,7 @@ def import_(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     card = read.whole()
     if not accept:
         _refuse_jumps(card, bound, read.written)
-    if dry_run:
-        say(f"{card.version}: {card.rows.num_rows:,} rates would be published.")
-    else:
-        _publish(card)
+    _publish(card, form, dry_run=dry_run)
 
 
 @app.command("list")
@@ -258,17 +256,24 @@ def _refuse_jumps(card: "Card", bound: "Fraction", written: "Rows") -> None:
         raise CardFaultyError(faults, place=card.version)
 
 
-def _publish(card: "Card") -> None:
+def _publish(card: "Card", form: Format, *, dry_run: bool) -> None:
     from billing.flows.publish import Status, publish
     from cli.db import compiled_cards, writing
+    from cli.released import let_out, tell
     from cli.world import actor, now, products
 
     with writing() as engine:
-        published = publish(engine, card, products(), at=now(), actor=actor(), kept=compiled_cards())
+        published = publish(engine, card, products(), at=now(), actor=actor(), kept=compiled_cards(), dry_run=dry_run)
+        released = let_out(engine, published)
+    version = published.version
     if published.status is Status.UNCHANGED:
-        say(f"{card.version} is published already: nothing to do.")
-        raise typer.Exit(Exit.NOTHING_TO_DO)
-    say(f"{card.version} is published: {published.version.rates:,} rates, {published.version.prices:,} prices.")
+        words = f"{card.version} is published already: nothing to do."
+    elif dry_run:
+        words = f"{card.version}: {card.rows.num_rows:,} rates would be published."
+    else:
+        words = f"{card.version} is published: {version.rates:,} rates, {version.prices:,} prices."
+    facts = {"card": card.version, "rates": version.rates, "prices": version.prices}
+    tell(published, released, form, words=words, facts=facts, dry_run=dry_run)
 
 
 def _card(name: str, at: datetime) -> "Card":

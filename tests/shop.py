@@ -86,7 +86,7 @@ class Shop:
         """Add accounts that pay, each with a contract."""
         add_accounts(self.engine, [account(name) for name in names], at=AT, actor="finance")
         contracts = [Contract(account=name, effective_from=since, cards=cards) for name in names]
-        add_contracts(self.engine, contracts, at=AT, actor="finance")
+        add_contracts(self.engine, contracts, products(), at=AT, actor="finance")
 
     def post(self, *events: Mapping[str, object], at: datetime = AT) -> Receipt:
         """Take events in as one chunk."""

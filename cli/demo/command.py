@@ -107,7 +107,7 @@ def _prepare(engine: "Engine", data: Path, events: int, clock: _Clock) -> Path:
             accounts = accounts_in([folder / "accounts.toml"])
             contracts = contracts_in([folder / "contracts.toml"])
             publish.add_accounts(engine, accounts, at=AT, actor=actor())
-            publish.add_contracts(engine, contracts, at=AT, actor=actor())
+            publish.add_contracts(engine, contracts, products(), at=AT, actor=actor())
             done(f"{len(accounts)} accounts, {len(contracts)} of them pay")
     with clock.step("traffic") as done:
         usage = data / "demo" / f"{PERIOD}.ndjson"

@@ -102,7 +102,7 @@ def test_numbers_run_on_over_batches_and_periods(shop: Shop) -> None:
 def test_each_legal_entity_has_its_own_numbers(shop: Shop) -> None:
     add_accounts(shop.engine, [account("dino", legal_entity="Toll BV")], at=CLOSED, actor="finance")
     contract = Contract(account="dino", effective_from=date(2026, 10, 1), cards=("list",))
-    add_contracts(shop.engine, [contract], at=CLOSED, actor="finance")
+    add_contracts(shop.engine, [contract], products(), at=CLOSED, actor="finance")
     shop.post(call(9, account="dino"))
     run(shop)
     report = issue(shop)
