@@ -5,10 +5,11 @@ Nothing is half-loaded: a card with one fault is no card. Texts come in and go o
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
@@ -24,7 +25,9 @@ from rates.errors import CardFaultyError, Fault
 from rates.money import CurrencyUnknownError, RoundingMode, currency, plain
 from rates.products import Product
 from rates.reading import Reader
-from rates.tiers import Pool, Schedule, Selector, read_pool, read_schedule
+from rates.tiers import Schedule, Selector, read_pool, read_schedule
+
+T = TypeVar("T")
 
 UNRATED = ("steps", "window", "min_charge", "max_charge")
 """Keys of a rate that the format has and this version does not rate: refused, never ignored."""
@@ -148,8 +151,8 @@ def _head(read: Reader, products: Mapping[str, Product]) -> Card:
         timezone=_timezone(read),
         overlay=read.flag("overlay"),
         rounding=_rounding(read.below("rounding"), given="rounding" in read.table),
-        schedules=_schedules(read.below("tiers"), products),
-        pools=_pools(read.below("pools"), products),
+        schedules=_named(read.below("tiers"), products, read_schedule, schedule_faults),
+        pools=_named(read.below("pools"), products, read_pool, pool_faults),
         rows=pa.table({}),
     )
     if head.rules != RULES:
@@ -210,26 +213,21 @@ def _rounding(read: Reader, *, given: bool) -> Rounding:
     return Rounding(per=per, decimals=decimals, mode=mode)
 
 
-def _schedules(read: Reader, products: Mapping[str, Product]) -> dict[str, Schedule]:
-    schedules = {}
+def _named(
+    read: Reader,
+    products: Mapping[str, Product],
+    one: Callable[[Reader, str], T],
+    wrong: Callable[[T, Mapping[str, Product], str], list[Fault]],
+) -> dict[str, T]:
+    """The tables below a reader by their names; what is readable is held against the products that it counts."""
+    found = {}
     for name in read.table:
         below = read.below(name)
         known = len(read.faults)
-        schedules[name] = read_schedule(below, name)
+        found[name] = one(below, name)
         if len(read.faults) == known:
-            read.faults.extend(schedule_faults(schedules[name], products, below.place))
-    return schedules
-
-
-def _pools(read: Reader, products: Mapping[str, Product]) -> dict[str, Pool]:
-    pools = {}
-    for name in read.table:
-        below = read.below(name)
-        known = len(read.faults)
-        pools[name] = read_pool(below, name)
-        if len(read.faults) == known:
-            read.faults.extend(pool_faults(pools[name], products, below.place))
-    return pools
+            read.faults.extend(wrong(found[name], products, below.place))
+    return found
 
 
 def _sheet(read: Reader, attachments: Mapping[str, bytes], products: Mapping[str, Product]) -> Sheet | None:

@@ -5,7 +5,7 @@ is raised as a `TollbookError` with the same parts.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 SHOWN = 20
@@ -37,6 +37,15 @@ class Fault:
 
     def __str__(self) -> str:
         return _sentence(self.place, self.value, self.problem, self.remedy)
+
+
+Reasons = Sequence[tuple[str, str, str]]
+"""(pattern, problem, remedy): the first whose pattern a text has names its fault; the last one fits any text."""
+
+
+def reason_of(text: str, reasons: Reasons) -> tuple[str, str]:
+    """What is wrong with a text, and the remedy."""
+    return next((problem, remedy) for pattern, problem, remedy in reasons if re.search(pattern, text))
 
 
 def lines_of(faults: Iterable[Fault]) -> list[str]:

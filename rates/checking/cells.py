@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rates.cards import instant
 from rates.checking.sheet import Sheet
-from rates.errors import Fault, TollbookError
+from rates.errors import Fault, Reasons, TollbookError, reason_of
 from rates.money import normal, parse_decimal, parse_price
 from rates.numbering import ASSIGNED
 from rates.quantities import INT64_MAX, Increments
@@ -28,8 +28,7 @@ Canonical = tuple[pa.Array, NDArray[np.bool_]]
 _PREFIX = "[1-9][0-9]{0,14}"
 _DECIMAL = r"[0-9]{1,12}(\.[0-9]{1,12})?"
 _LONGEST = 255
-# (pattern, problem, remedy): the first that is found names the fault.
-_PREFIX_REASONS = (
+_PREFIX_REASONS: Reasons = (
     (
         r"(?i)^[0-9.,]+e\+?[0-9]+$",
         "a spreadsheet destroyed this prefix",
@@ -43,6 +42,7 @@ _PREFIX_REASONS = (
     (r"^[0-9]+-[0-9]+$", "is a range", "list its prefixes, or import the deck with its dialect"),
     (r"^[0-9]{16,}$", "is longer than the 15 digits of E.164", "check the column"),
     (r"[^\x00-\x7f]", "has a character outside ASCII", "write it with the digits 0 to 9"),
+    ("", "is not a prefix", "write E.164 digits without +"),
 )
 
 
@@ -276,7 +276,5 @@ def _sorted(cell: str) -> str:
 
 
 def _prefix_error(prefix: str) -> CellInvalidError:
-    for pattern, problem, remedy in _PREFIX_REASONS:
-        if re.search(pattern, prefix):
-            return CellInvalidError(problem, value=prefix, remedy=remedy)
-    return CellInvalidError("is not a prefix", value=prefix, remedy="write E.164 digits without +")
+    problem, remedy = reason_of(prefix, _PREFIX_REASONS)
+    return CellInvalidError(problem, value=prefix, remedy=remedy)

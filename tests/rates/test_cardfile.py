@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,10 +13,9 @@ from hypothesis import strategies as st
 
 from rates.cardfile import card_from_table, read_card, schedules_of, write_card, write_head
 from rates.cards import Card, column, identity
-from rates.products import Product, read_product
+from rates.products import Product, by_id, read_product
 from rates.tiers import Mode
-
-CATALOGUE = Path(__file__).parents[2] / "rates" / "catalogue"
+from tests.shop import products
 
 FURTHER = """
 id = "turn.relay"
@@ -126,13 +124,13 @@ ROWS: list[dict[str, str]] = [
 ]
 
 
-def catalogue() -> dict[str, Product]:
-    tables = [path.read_text() for path in CATALOGUE.glob("*.toml")] + [FURTHER, TRUNK]
-    products = [read_product(tomllib.loads(text), "p.toml")[0] for text in tables]
-    return {product.id: product for product in products if product is not None}
+def further(toml: str) -> Product:
+    found, faults = read_product(tomllib.loads(toml), "p.toml")
+    assert found is not None, faults
+    return found
 
 
-PRODUCTS = catalogue()
+PRODUCTS = products() | by_id([further(FURTHER), further(TRUNK)])
 
 
 def sheet(rows: list[dict[str, str]], columns: list[str] | None = None) -> bytes:
