@@ -22,17 +22,16 @@ PeriodOption = Annotated[
 def instant_of(text: str) -> datetime:
     """The instant that a text names; a date is its 00:00 UTC, nothing is now."""
     from cli.world import now
+    from rates.reading import parse_instant
 
     if not text:
         return now()
     try:
-        instant = datetime.fromisoformat(text)
+        instant = parse_instant(text)
     except ValueError:
         raise typer.BadParameter(f"{text} is not an instant; write it as 2026-10-01T00:00:00Z") from None
     if instant.tzinfo is None:
-        if len(text) > len("2026-10-01"):
-            raise typer.BadParameter(f"{text} has no time zone; end it with Z or an offset")
-        return instant.replace(tzinfo=UTC)
+        raise typer.BadParameter(f"{text} has no time zone; end it with Z or an offset")
     return instant.astimezone(UTC)
 
 

@@ -5,7 +5,7 @@ What is wrong with a value is described for the rows that hold it; a column with
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, time
+from datetime import UTC
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from rates.errors import Fault, Reasons, TollbookError, reason_of
 from rates.money import normal, parse_decimal, parse_price
 from rates.numbering import ASSIGNED
 from rates.quantities import INT64_MAX, Increments
+from rates.reading import parse_instant
 
 Check = Callable[[str], str]
 """The canonical form of a cell that is not empty. Raises `TollbookError` for a faulty one."""
@@ -182,13 +183,6 @@ def check_instant(text: str) -> str:
     if at.tzinfo is None:
         raise CellInvalidError("has no time zone", value=text, remedy="end it with Z or an offset")
     return instant(at.astimezone(UTC))
-
-
-def parse_instant(text: str) -> datetime:
-    """The instant of an RFC 3339 text or of a date. Raises ValueError."""
-    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-        return datetime.combine(date.fromisoformat(text), time(), UTC)
-    return datetime.fromisoformat(text)
 
 
 def one_of(allowed: Iterable[str], problem: str, remedy: str = "") -> Check:

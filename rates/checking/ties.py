@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rates.cards import PRICED, Card, codes_and_values, column, combined
-from rates.checking.cells import parse_instant
 from rates.checking.sheet import Sheet
 from rates.errors import Fault
+from rates.reading import parse_instant
 
 Int64s = NDArray[np.int64]
 
