@@ -198,7 +198,9 @@ REMEDIES: Mapping[str, str] = {
     "no_increments": "give the rate its increments",
     "max_quantity": "it is longer than the rate allows: have the source looked at",
     "currency_mismatch": "use a card in the account's currency",
-    "too_old": "a person decides: it is older than what is billed",
+    "too_old": (
+        "older than what is billed, so that a person decides: tollbook usage quarantine --release --too-old --as NAME"
+    ),
     "pending": "its outcome is still to be reported",
 }
 """Reason -> what would have it billed."""

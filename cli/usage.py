@@ -33,16 +33,16 @@ _WAITING = (
     text("command", "as a command"),
 )
 _RELEASE = "tollbook usage quarantine --release"
-_COMMANDS = {
-    "unknown_account": f"tollbook accounts add FILE && {_RELEASE}",
-    "no_payer": f"tollbook accounts add FILE && {_RELEASE}",
+_COMMANDS = {  # what adds an account, a contract or a card also releases what waited for it
+    "unknown_account": "tollbook accounts add FILE",
+    "no_payer": "tollbook accounts add FILE",
     "unknown_product": _RELEASE,
     "no_product_rule": _RELEASE,
-    "no_contract": f"tollbook contracts add FILE && {_RELEASE}",
-    "currency_mismatch": f"tollbook contracts add FILE && {_RELEASE}",
+    "no_contract": "tollbook contracts add FILE",
+    "currency_mismatch": "tollbook contracts add FILE",
     "too_old": f"{_RELEASE} --too-old --as NAME",
 }
-_PRICED_BY_A_CARD = f"tollbook cards import CARD && {_RELEASE}"
+_PRICED_BY_A_CARD = "tollbook cards import CARD"
 
 
 @app.command("import")
@@ -112,10 +112,9 @@ def quarantine(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """What waits because nothing prices it or nobody owns it, and what would release it."""
-    if release:
-        _release(too_old=too_old, name=name.strip())
-    elif too_old or name:
+    if not release and (too_old or name):
         raise typer.BadParameter("--too-old and --as say how to release: add --release")
+    released = release and _release(too_old=too_old, name=name.strip())
     from billing.explanations import REMEDIES
     from billing.store.queries.usage import waiting_usage
     from cli.db import reading
@@ -139,8 +138,12 @@ def quarantine(
     ]
     emit(rows, _WAITING, form, title="Quarantine")
     if rows:
+        if release and not released:
+            say("Nothing could be released.")
         raise typer.Exit(Exit.NEEDS_A_PERSON)
     say("Nothing waits.")
+    if release and not released:
+        raise typer.Exit(Exit.NOTHING_TO_DO)
 
 
 @app.command()
@@ -236,7 +239,8 @@ def _told(rejects: Path | None, results: Path | None) -> Iterator[Tell]:
         yield tell
 
 
-def _release(*, too_old: bool, name: str) -> None:
+def _release(*, too_old: bool, name: str) -> bool:
+    """Release what has a price now, and say what it was; whether there was any."""
     from billing.flows.fold import fold as fold_all
     from billing.flows.release import release
     from cli.db import compiled_cards, writing
@@ -247,7 +251,4 @@ def _release(*, too_old: bool, name: str) -> None:
         fold_all(engine)
     for reason, count in sorted(released.released.items()):
         say(f"{count:,} events released that waited for: {reason}")
-    if not released.released:
-        say("Nothing could be released." if released.waiting else "Nothing waits.")
-        if not released.waiting:
-            raise typer.Exit(Exit.NOTHING_TO_DO)
+    return bool(released.released)

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from billing.store.embedded import Address
 from billing.store.engine import open_engine, snapshot
-from tests.cli.conftest import CALL, CARD, Tollbook, with_changes
+from tests.cli.conftest import CALL, CARD, CONTRACT, Tollbook, with_changes
 
 LONG = "x" * 10_000_000
 
@@ -136,10 +136,11 @@ def test_what_nobody_owns_or_nothing_prices_waits_until_the_cause_is_mended(book
         CARD.replace('"44"', '"44", "33"').replace("2026-10-01T", "2026-10-15T").replace("Kingdom", "Kingdom, France")
     )
     assert 0 == tollbook("accounts", "add", books / "stranger.toml").code
-    assert 0 == tollbook("cards", "import", books / "card2.toml").code
+    released = tollbook("cards", "import", books / "card2.toml")
+    assert (0, True) == (released.code, "1 events released that waited for: no_rate" in released.err)
     ran = tollbook("usage", "quarantine", "--release", "--format", "json")
     assert ["unknown_product"] == [each["reason"] for each in json.loads(ran.out)]
-    assert "1 events released that waited for: no_rate" in ran.err
+    assert "Nothing could be released." in ran.err
     printed = json.loads(tollbook("invoices", "preview", "2026-10", "--format", "json").out)
     assert {"USD": "0.08"} == printed["totals"]
     assert {"unknown_product": 1} == printed["quarantined"]
@@ -375,25 +376,32 @@ def test_what_waits_is_told_with_the_command_that_releases_it(books: Path, tollb
     assert "What waits, and what releases it: tollbook usage quarantine" in ran.err
     waiting = {each["reason"]: each for each in json.loads(tollbook("usage", "quarantine", "--format", "json").out)}
     assert (2, "2025-01-01T00:00:00Z") == (waiting["too_old"]["events"], waiting["too_old"]["first_at"])
-    release = "tollbook usage quarantine --release"
+    by_name = "tollbook usage quarantine --release --too-old --as NAME"
     assert {
-        "unknown_account": f"tollbook accounts add FILE && {release}",
-        "no_rate": f"tollbook cards import CARD && {release}",
-        "no_contract": f"tollbook contracts add FILE && {release}",
-        "too_old": f"{release} --too-old --as NAME",
+        "unknown_account": "tollbook accounts add FILE",
+        "no_rate": "tollbook cards import CARD",
+        "no_contract": "tollbook contracts add FILE",
+        "too_old": by_name,
     } == {reason: each["command"] for reason, each in waiting.items()}
-    assert f"{release} --too-old --as NAME" in tollbook("usage", "quarantine").out
+    assert by_name in tollbook("usage", "quarantine").out
+    assert by_name in tollbook("explain", "event", "switch-1", "c3").out
 
 
 def test_who_answers_for_a_release_is_in_the_audit_log(books: Path, tollbook: Tollbook, empty_books: Address) -> None:
-    (books / "odd.ndjson").write_text(with_changes(account="stranger"))
-    imported(tollbook, books / "odd.ndjson")
-    (books / "stranger.toml").write_text('id = "stranger"\nparent = "acme"\n')
-    assert 0 == tollbook("accounts", "add", books / "stranger.toml").code
-    assert 0 == tollbook("usage", "quarantine", "--release", "--as", "finance lead").code
+    """What came too late is released by somebody with a name."""
+    for name, text in (("old.toml", CARD.replace('"list"', '"old"')), ("then.toml", CONTRACT.replace("list", "old"))):
+        (books / name).write_text(text.replace("2026-10-01", "2025-01-01"))
+    (books / "then.toml").write_text((books / "then.toml").read_text().replace('"acme"', '"beta"'))
+    (books / "beta.toml").write_text('id = "beta"\ncurrency = "USD"\n')
+    for command, name in (("cards import", "old.toml"), ("accounts add", "beta.toml"), ("contracts add", "then.toml")):
+        assert 0 == tollbook(*command.split(), books / name).code
+    (books / "late.ndjson").write_text(with_changes(account="beta", occurred_at="2025-01-31T00:00:00Z"))
+    assert 4 == imported(tollbook, books / "late.ndjson")[0]
+    assert 4 == tollbook("usage", "quarantine", "--release", "--as", "somebody").code
+    assert 2 == tollbook("usage", "quarantine", "--too-old", "--as", "finance lead").code
+    assert 0 == tollbook("usage", "quarantine", "--release", "--too-old", "--as", "finance lead").code
     engine = open_engine(empty_books.sqlalchemy_url)
     with snapshot(engine) as connection:
         who = connection.execute("SELECT actor FROM audit_log WHERE action = 'release'").fetchall()
     engine.dispose()
     assert [("finance lead",)] == who
-    assert 2 == tollbook("usage", "quarantine", "--too-old").code
