@@ -114,6 +114,8 @@ class IssueReport:
     """What finalizing a period did. `numbers` are the first and the last number by legal entity.
 
     `refused` names accounts whose draft is not what was signed any more; `stopped` those that the run stopped at.
+    `late` are those with usage that came after the run, and `quarantined` counts the period's events that nothing
+    prices, by reason: neither is on an invoice.
     """
 
     period: Period
@@ -122,11 +124,13 @@ class IssueReport:
     numbers: Mapping[str, tuple[str, str]]
     refused: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
+    quarantined: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def needs_a_person(self) -> bool:
         """Whether something waits for somebody to look at it."""
-        return bool(self.refused or self.stopped)
+        return bool(self.refused or self.stopped or self.late or self.quarantined)
 
 
 def report(

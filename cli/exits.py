@@ -18,6 +18,8 @@ class Exit(IntEnum):
     LOCKED = 7
     INTERRUPTED = 130
     """By Ctrl-C, as shells count it: 128 and the signal's number."""
+    READER_LEFT = 141
+    """Whoever read the output has left, as `head` does: that of SIGPIPE, as of other programs. Nothing is said."""
 
 
 # By name, so that no command waits for imports that only its failure needs. The first base class that is named here

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Explain a line by its events, or an event by its card and arithmetic.")
 
 _EVENTS = (
-    text("occurred_at", "when"),
-    text("source"),
+    text("when"),
+    text("source", spare=2),
     text("id"),
-    text("from"),
+    text("from", spare=1),
     text("to"),
-    number("events"),
+    number("events", spare=3),
     number("base_quantity", "quantity"),
     number("exact_amount", "exact amount"),
 )
@@ -36,6 +36,7 @@ _EVENTS_CSV = (
     number("base_quantity"),
     number("exact_amount"),
 )
+_SECONDS = len("2026-10-01T00:00:00")  # what follows is for programs
 _PARTS = (
     text("line_no", "line"),
     text("element"),
@@ -131,7 +132,10 @@ def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int
         title=f"Line {wanted} of {found.account}, {found.period}",
     )
     if rows:
-        shown = [{**row, "exact_amount": readable(str(row["exact_amount"]))} for row in rows]
+        shown = [
+            {**row, "when": f"{row['occurred_at'][:_SECONDS]}Z", "exact_amount": readable(row["exact_amount"])}
+            for row in rows
+        ]
         last = first + len(rows)
         emit(shown, _EVENTS, form, title=f"Events {first + 1:,} to {last:,} of {found.events:,}, in order")
 
@@ -170,7 +174,7 @@ def show_event(found: "EventExplanation", form: Format) -> None:
         said = {**head, "late": f"not billed yet: it came after {of} was drawn up" if found.late else ""}
         emit_record(said, form, title=f"Event {found.id} of {found.source}")
         if parts:
-            emit(parts, _PARTS, form, title="Its lines")
+            emit([{**part, "line_no": part["line_no"] or ""} for part in parts], _PARTS, form, title="Its lines")
 
 
 def _event_row(share: "EventShare") -> dict[str, Any]:

@@ -12,25 +12,22 @@ import typer
 from cli.exits import Exit
 from cli.options import DryRunOption, PeriodArgument
 from cli.output import (
+    LINES,
     Format,
     FormatOption,
     emit,
-    emit_csv,
     emit_json,
-    emit_record,
-    money,
     number,
-    say,
     show,
     table,
     text,
 )
+from cli.reports import say_waiting, show_issued, show_run
 from rates.errors import TollbookError
 
 if TYPE_CHECKING:
     from billing.invoices import Invoice
     from billing.periods import Period
-    from billing.runs import IssueReport, Run, RunReport
 
 app = typer.Typer(no_args_is_help=True, help="Invoices: preview, draw up, issue, show, export.")
 
@@ -38,38 +35,16 @@ _LONGEST_NUMBER = 18  # digits: what the database counts with
 
 EarlyOption = Annotated[bool, typer.Option("--early", help="Now, although usage of the month may still arrive.")]
 
-_ACCOUNTS = (
-    text("account"),
-    text("outcome"),
-    number("lines"),
-    number("total"),
-    text("currency"),
-    text("reason"),
-)
 _LISTED = (
     text("number"),
     text("account"),
-    text("state"),
+    text("state", spare=1),
     text("issued_on", "issued"),
-    text("due_on", "due"),
+    text("due_on", "due", spare=2),
     number("lines"),
     number("total"),
     text("currency"),
 )
-LINES = (
-    number("line"),
-    text("product"),
-    text("element"),
-    text("country"),
-    text("destination"),
-    text("tier"),
-    number("events"),
-    number("quantity"),
-    text("unit"),
-    number("unit_price", "unit price"),
-    number("amount"),
-)
-"""The columns of an invoice as a person reads it."""
 
 
 class InvoiceMissingError(TollbookError):
@@ -89,7 +64,10 @@ class ExportFormat(StrEnum):
 
 @app.command()
 def preview(period: PeriodArgument, form: FormatOption = Format.TABLE) -> None:
-    """What `run` would write now. Stores nothing."""
+    """What `run` would write now. Stores nothing.
+
+    Exit codes as of `run`.
+    """
     _draw_up(period, form, write=False, early=True)
 
 
@@ -97,7 +75,11 @@ def preview(period: PeriodArgument, form: FormatOption = Format.TABLE) -> None:
 def run(
     period: PeriodArgument, early: EarlyOption = False, dry_run: DryRunOption = False, form: FormatOption = Format.TABLE
 ) -> None:
-    """Draw up a draft for each active account. Safe to repeat: drafts are replaced where usage has changed."""
+    """Draw up a draft for each active account. Safe to repeat: drafts are replaced where usage has changed.
+
+    Exit code 4: done, but something waits for a person: an account that the run stopped at, usage in quarantine, or
+    usage that came after an invoice was issued. 3: no account is active.
+    """
     _draw_up(period, form, write=not dry_run, early=early)
 
 
@@ -105,8 +87,13 @@ def run(
 def finalize(
     period: PeriodArgument, early: EarlyOption = False, dry_run: DryRunOption = False, form: FormatOption = Format.TABLE
 ) -> None:
-    """Issue the drafts of a period: numbers without a gap, and invoices that never change. Safe to repeat."""
+    """Issue the drafts of a period: numbers without a gap, and invoices that never change. Safe to repeat.
+
+    Exit code 4: done, but something waits for a person: an account that the run stopped at, a draft that is not what
+    was drawn up, usage in quarantine, or usage that came after the run. 3: there was nothing to issue.
+    """
     from billing.flows.finalize import finalize as issue
+    from billing.flows.finalize import still_waiting
     from billing.periods import Period
     from billing.runs import IssueRules
     from cli.db import settings, writing
@@ -114,13 +101,20 @@ def finalize(
 
     month = Period.parse(period)
     if dry_run:
-        _list(month, final=False, form=form)
+        listed = _list(month, form)
+        with writing() as engine:
+            waiting = still_waiting(engine, month)
+        say_waiting(waiting.late, waiting.quarantined)
+        if any(waiting):
+            raise typer.Exit(Exit.NEEDS_A_PERSON)
+        if not listed:
+            raise typer.Exit(Exit.NOTHING_TO_DO)
         return
     said = settings()
     rules = IssueRules(series=said.series, payment_days=said.payment_days)
     with writing() as engine:
         report = issue(engine, month, now(), actor=actor(), early=early, rules=rules)
-    _show_issued(report, form)
+    show_issued(report, form)
     if report.needs_a_person:
         raise typer.Exit(Exit.NEEDS_A_PERSON)
     if not report.issued:
@@ -191,92 +185,6 @@ def _draw_up(period: str, form: Format, *, write: bool, early: bool) -> None:
         raise typer.Exit(Exit.NOTHING_TO_DO)
 
 
-def show_run(drawn: "Run", form: Format, *, each_account: bool) -> None:
-    """Print what a run did. For a person, accounts one by one only if asked for; those that it stopped at, always."""
-    from rates.money import format_minor
-
-    rows = [
-        {
-            "account": each.account,
-            "outcome": "final" if each.final else str(each.outcome),
-            "lines": each.lines,
-            "total": format_minor(each.total_minor, each.currency) if each.currency else "",
-            "currency": each.currency,
-            "reason": each.reason,
-        }
-        for each in drawn.outcomes
-    ]
-    if form is Format.JSON:
-        emit_json({**_reported(drawn.report), "accounts": rows})
-    elif form is Format.CSV:
-        emit_csv(rows, _ACCOUNTS)
-    else:
-        _show_report(drawn.report, [row for row in rows if each_account or row["reason"]])
-
-
-def _reported(report: "RunReport") -> dict[str, Any]:
-    from rates.money import format_minor
-
-    return {
-        "period": str(report.period),
-        "written": report.written,
-        "provisional": report.provisional,
-        "active": report.active,
-        "billed": report.billed,
-        "zero": report.zero,
-        "parked": report.parked,
-        "failed": report.failed,
-        "final": report.final,
-        "lines": report.lines,
-        "totals": {code: format_minor(minor, code) for code, minor in report.totals_minor.items()},
-        "late": list(report.late),
-        "quarantined": dict(report.quarantined),
-    }
-
-
-def _show_report(report: "RunReport", rows: list[dict[str, Any]]) -> None:
-    said = _reported(report)
-    balance = f"{report.billed:,} billed + {report.zero:,} zero + {report.parked:,} parked + {report.failed:,} failed"
-    emit_record(
-        {
-            "accounts": f"{balance} = {report.active:,} active",
-            "already final": report.final or None,
-            "lines": f"{report.lines:,}",
-            "total": ", ".join(money(total, code) for code, total in said["totals"].items()) or "nothing",
-            "late": f"usage has changed since the invoices of {', '.join(report.late)}" if report.late else None,
-            "quarantined": ", ".join(f"{n:,} {reason}" for reason, n in report.quarantined.items()) or None,
-        },
-        Format.TABLE,
-        title=f"{'Run' if report.written else 'Preview'} of {said['period']}{' (provisional)' * report.provisional}",
-    )
-    if rows:
-        show(table(rows, _ACCOUNTS))
-    if report.quarantined:
-        say("Some usage is not priced: see `tollbook usage quarantine`.")
-
-
-def _show_issued(report: "IssueReport", form: Format) -> None:
-    from rates.money import format_minor
-
-    totals = {code: format_minor(minor, code) for code, minor in report.totals_minor.items()}
-    numbers = {entity: f"{first} to {last}" for entity, (first, last) in report.numbers.items()}
-    emit_record(
-        {
-            "period": str(report.period),
-            "issued": report.issued,
-            "numbers": list(numbers.values()),
-            "totals": [f"{total} {code}" for code, total in totals.items()],
-            "refused": list(report.refused),
-            "stopped": list(report.stopped),
-        },
-        form,
-    )
-    for account in report.refused:
-        say(f"{account}: its draft is not what was signed any more; draw it up again")
-    for account in report.stopped:
-        say(f"{account}: the run stopped at it; see `tollbook invoices preview {report.period}`")
-
-
 def is_period(what: str) -> bool:
     """Whether a text names a month rather than an invoice."""
     import re
@@ -336,15 +244,15 @@ def _missing(what: str) -> InvoiceMissingError:
     return InvoiceMissingError("there is no invoice, nor a draft", value=what, remedy="draw it up with `invoices run`")
 
 
-def _list(month: "Period", *, final: bool, form: Format) -> None:
+def _list(month: "Period", form: Format) -> int:
+    """Print the drafts of a month, and give how many there are."""
     from billing.store.queries.invoices import all_invoices
     from cli.db import reading
 
     with reading() as connection:
-        rows = [_listed(invoice) for invoice in all_invoices(connection, month, final=final)]
+        rows = [_listed(invoice) for invoice in all_invoices(connection, month, final=False)]
     emit(rows, _LISTED, form, title=f"Drafts of {month} that would be issued")
-    if not rows:
-        raise typer.Exit(Exit.NOTHING_TO_DO)
+    return len(rows)
 
 
 def _listed(invoice: "Invoice") -> dict[str, Any]:

@@ -13,6 +13,7 @@ from cli.demo import command as demo
 from cli.exits import Exit, exit_of, words_of
 from cli.metavars import name_values
 from cli.output import printable, say
+from cli.pipes import watched
 
 _ORDER = (
     *("cards", "accounts", "contracts", "usage", "statement", "invoices", "explain", "verify"),
@@ -39,6 +40,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Bills communications platforms for what their customers used: usage in, exact and explained invoices out.",
+    epilog="Exit codes: 0 done, 1 error, 2 wrong call, 3 nothing to do, 4 done but something needs a person,"
+    " 5 bad input, 6 a service failed and running it again is safe, 7 locked, 141 the reader of the output left.",
 )
 app.add_typer(cards.app, name="cards", rich_help_panel=BOOKS)
 app.add_typer(accounts.app, name="accounts", rich_help_panel=BOOKS)
@@ -73,7 +76,7 @@ def run() -> None:
     """The entry of the installed command."""
     # A stream that the shell closed (`>&-`) is None here; what is said to nobody goes nowhere.
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+        sys.stdout, sys.stderr = watched(sys.stdout) or nowhere, watched(sys.stderr) or nowhere
         sys.exit(main(sys.argv[1:]))
 
 
@@ -88,10 +91,6 @@ def main(arguments: Sequence[str]) -> int:
             sys.stdout.flush()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else Exit.ERROR
-    except BrokenPipeError:
-        # Whoever read the output has left. Nothing more can be said, not even at the interpreter's end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.ERROR
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except Exception as error:  # noqa: BLE001 (the edge of the program)

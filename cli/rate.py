@@ -7,25 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.exits import Exit
-from cli.output import Format, FormatOption, emit_csv, emit_json, number, say, show, table, text
+from cli.output import LINES, Format, FormatOption, emit_json, emit_lines, say, show, table, text
 
 if TYPE_CHECKING:
     from billing.accounts import Account
     from billing.bills import Bills
     from billing.contracts import Contract
-
-_LINE = (
-    text("product"),
-    text("element"),
-    text("country"),
-    text("destination"),
-    text("tier"),
-    number("events"),
-    number("quantity"),
-    text("unit"),
-    number("unit_price", "unit price"),
-    number("amount"),
-)
 
 
 def rate(
@@ -60,8 +47,14 @@ def rate(
     if form is Format.TABLE:
         _show(bills)
     elif form is Format.CSV:
-        lines = [{"account": a["account"], **line} for a in document(bills)["accounts"] for line in a["lines"]]
-        emit_csv(lines, [text("account"), *_LINE])
+        about = ("account", "currency")
+        found = document(bills)
+        lines = [
+            {"period": found["period"], **{key: each[key] for key in about}, **line}
+            for each in found["accounts"]
+            for line in each["lines"]
+        ]
+        emit_lines(lines, text("account"), text("period"), text("currency"))
     else:
         emit_json(document(bills))
     _report(bills)
@@ -118,7 +111,7 @@ def _show(bills: "Bills") -> None:
     for account in found["accounts"]:
         total = {"destination": "total", "amount": account["total"]}
         title = f"{account['account']}, {found['period']}, {account['currency']}"
-        show(table(account["lines"], _LINE, title=title, total=total))
+        show(table(account["lines"], LINES[1:], title=title, total=total))
 
 
 def _has_usage(bills: "Bills") -> bool:

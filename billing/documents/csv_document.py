@@ -27,12 +27,12 @@ class CsvInvalidError(TollbookError):
 
 def render(invoices: Iterable[Invoice]) -> Iterator[str]:
     """The header and then one row for each line, each with its end of line. Of a draft the number is empty."""
-    yield _row(COLUMNS)
+    yield row_text(COLUMNS)
     for invoice in invoices:
         issued = invoice.issued_on.isoformat() if invoice.issued_on else ""
         head = (invoice.number, invoice.party.account, invoice.period, issued, invoice.party.currency)
         for line in invoice.lines:
-            yield _row(_cells({**dict(zip(COLUMNS, head, strict=False)), **record(line, invoice.party.currency)}))
+            yield row_text(_cells({**dict(zip(COLUMNS, head, strict=False)), **record(line, invoice.party.currency)}))
 
 
 def parse(text: str) -> list[dict[str, object]]:
@@ -49,13 +49,24 @@ def cells(text: str) -> list[dict[str, str]]:
     return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
 
 
+def cell(text: str, *, number: bool = False) -> str:
+    """A cell that no spreadsheet calculates; a number is one as it stands."""
+    return text if number or not _FORMULA.match(text) else f"'{text}"
+
+
+def row_text(cells: Sequence[str]) -> str:
+    """A row with its end of line."""
+    line = io.StringIO(newline="")
+    # The writer quotes only the ends of line that it is told of, and a reader knows both.
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
+
+
 def _cells(values: dict[str, object]) -> list[str]:
-    return [_cell(column, values[column]) for column in COLUMNS]
-
-
-def _cell(column: str, value: object) -> str:
-    text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if column in NUMBERS or not _FORMULA.match(text) else f"'{text}"
+    texts = {
+        name: " ".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in values.items()
+    }
+    return [cell(texts[column], number=column in NUMBERS) for column in COLUMNS]
 
 
 def _values(cells: dict[str, str]) -> dict[str, object]:
@@ -64,10 +75,3 @@ def _values(cells: dict[str, str]) -> dict[str, object]:
         for column, cell in cells.items()
     }
     return {**texts, "events": int(texts["events"]), "cards": texts["cards"].split()}
-
-
-def _row(cells: Sequence[str]) -> str:
-    line = io.StringIO(newline="")
-    # The writer quotes only the ends of line that it is told of, and a reader knows both.
-    csv.writer(line, lineterminator="\r\n").writerow(cells)
-    return line.getvalue().removesuffix("\r\n") + "\n"

@@ -132,7 +132,7 @@ def _bill(engine: "Engine", usage: Path, clock: _Clock) -> bool:
     from billing.flows.verify import verify
     from billing.periods import Period
     from cli.imports import Summary, show_summary
-    from cli.invoices import show_run
+    from cli.reports import show_run
     from cli.usage import import_file
     from cli.verify import processes, show_verification
     from cli.world import actor, product_tables, products

@@ -77,7 +77,7 @@ def test_numbers_begin_with_the_series_of_the_settings(tollbook: Tollbook, monke
     assert ("T-26-000001", found["issued_on"]) == (found["number"], found["due_on"])
     monkeypatch.setenv("TOLLBOOK_SERIES", "lower case")
     ran = tollbook("invoices", "finalize", "2026-10", "--early")
-    assert 1 == ran.code
+    assert 2 == ran.code
     assert ran.err.startswith("tollbook: environment: ")
 
 
@@ -250,3 +250,44 @@ def test_a_statement_says_what_is_owed_so_far(tollbook: Tollbook) -> None:
 def test_a_statement_without_usage_is_nothing_to_do(tollbook: Tollbook) -> None:
     assert 3 == tollbook("statement", "acme", "--period", "2026-09").code
     assert 1 == tollbook("statement", "nobody", "--period", "2026-10").code
+
+
+NOWHERE = with_changes(id="nowhere", to="+81312345678")
+
+
+def take_in(folder: Path, tollbook: Tollbook, line: str) -> None:
+    (folder / "more.ndjson").write_text(line)
+    tollbook("usage", "import", folder / "more.ndjson", "--source", "switch-1")
+
+
+def test_what_waits_in_quarantine_is_exit_4_of_all_that_bill(month: Path, tollbook: Tollbook) -> None:
+    take_in(month, tollbook, NOWHERE)
+    for command in (
+        ["invoices", "preview", "2026-10"],
+        ["invoices", "run", "2026-10", "--dry-run", "--early"],
+        ["invoices", "run", "2026-10", "--early"],
+        ["invoices", "finalize", "2026-10", "--dry-run", "--early"],
+        ["invoices", "finalize", "2026-10", "--early"],
+        ["invoices", "finalize", "2026-10", "--early"],
+        ["statement", "acme", "--period", "2026-10"],
+    ):
+        ran = tollbook(*command)
+        assert 4 == ran.code, command
+        assert "1 no_rate" in ran.err
+    found = json.loads(tollbook("invoices", "finalize", "2026-10", "--early", "--format", "json").out)
+    assert ([], {"no_rate": 1}) == (found["late"], found["quarantined"])
+
+
+def test_usage_after_the_invoice_is_exit_4_of_all_that_bill(issued: Path, tollbook: Tollbook) -> None:
+    take_in(issued, tollbook, with_changes(id="late"))
+    ran = tollbook("invoices", "run", "2026-10", "--early")
+    assert 4 == ran.code
+    assert "usage has changed since the invoices of acme" in ran.out
+    ran = tollbook("invoices", "finalize", "2026-10", "--early", "--format", "json")
+    assert (4, ["acme"]) == (ran.code, json.loads(ran.out)["late"])
+    assert "Usage came after what was billed, of acme" in ran.err
+
+
+@pytest.mark.parametrize("command", [["invoices", "run"], ["invoices", "finalize"], ["statement"]])
+def test_the_help_says_what_exit_4_means(command: list[str], tollbook: Tollbook) -> None:
+    assert "xit code 4" in " ".join(tollbook(*command, "--help").out.split())

@@ -1,5 +1,6 @@
 """The program as a whole: help, exit codes, what it says when something is wrong, how quickly it starts."""
 
+import os
 import shlex
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from cli.exits import Exit
 from cli.main import app
 from tests.cli.conftest import PROGRAM, Tollbook
 
@@ -33,6 +35,11 @@ def test_each_command_has_help_that_says_what_it_does(path: tuple[str, ...], tol
     for name in path:
         group = group.commands[name]  # type: ignore[attr-defined]
     assert str(group.help).endswith("."), "a sentence says what it does"
+
+
+def test_the_help_says_what_the_exit_codes_mean(tollbook: Tollbook) -> None:
+    said = " ".join(tollbook("--help").out.split())
+    assert all(f" {code.value} " in said for code in Exit if code is not Exit.INTERRUPTED), "Ctrl-C explains itself"
 
 
 def test_what_the_issue_asks_for_is_there() -> None:
@@ -102,9 +109,24 @@ def test_a_closed_stream_is_no_traceback() -> None:
     assert 5 == ran.returncode
 
 
-def test_a_reader_who_leaves_is_no_traceback() -> None:
-    """As in `tollbook scenarios run … | head -1`."""
-    scenarios = Path(__file__).resolve().parents[1] / "scenarios"
-    run = shlex.join([str(PROGRAM), "scenarios", "run", "--format", "json", str(scenarios)])
-    ran = subprocess.run(["sh", "-c", f"{run} | true"], capture_output=True, text=True, check=False)
-    assert "" == ran.stderr
+# Each prints more than a pipe holds, or before it asks whether anybody reads.
+LONG = ["scenarios", "run", "--format", "json"], ["scenarios", "run"], ["--help"], ["rate", "--help"], ["--nothing"]
+
+
+@pytest.mark.parametrize("arguments", LONG, ids=" ".join)
+def test_a_reader_who_leaves_ends_the_program_quietly(arguments: list[str]) -> None:
+    """As in `tollbook … | head -1`: exit code 141, as of other programs, and nothing on stderr, to the very end."""
+    folder = [str(Path(__file__).resolve().parents[1] / "scenarios")] if arguments[0] == "scenarios" else []
+    read, write = os.pipe()
+    os.close(read)  # nobody has ever read: the first byte finds out
+    with os.fdopen(write, "wb") as left:
+        both = left if arguments == ["--nothing"] else subprocess.PIPE
+        ran = subprocess.run([PROGRAM, *arguments, *folder], stdout=left, stderr=both, text=True, check=False)
+    assert (141, "") == (ran.returncode, ran.stderr or "")
+
+
+def test_a_reader_who_takes_some_and_leaves_has_it() -> None:
+    run = shlex.join([str(PROGRAM), "--help"])
+    ran = subprocess.run(["sh", "-c", f"{run} | head -2"], capture_output=True, text=True, check=False)
+    assert (0, "") == (ran.returncode, ran.stderr)
+    assert "Usage: tollbook" in ran.stdout

@@ -161,6 +161,7 @@ def test_the_bills_are_a_table_or_csv_too(tollbook: Tollbook, files: Path) -> No
     assert "0.04" in out
     _, out, _ = rate(tollbook, files, "--card", files / "card.toml", "--format", "csv")
     (row,) = csv.DictReader(io.StringIO(out))
+    assert ["account", "period", "currency", *LINE_FIELDS] == list(row)
     assert ("acme-sales", "voice.outbound", "0.04") == (row["account"], row["product"], row["amount"])
 
 

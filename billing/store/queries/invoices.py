@@ -74,6 +74,35 @@ def newest_run(connection: Connection, period: Period) -> DrawnRun | None:
     return DrawnRun(**dict(zip(names, row, strict=True)), stopped=tuple(name for (name,) in stops))
 
 
+def written_since(connection: Connection, snapshot_id: int) -> bool:
+    """Whether usage has been written that a run's snapshot did not see."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM written_batches WHERE NOT batch <@"
+        " (SELECT batches + '{}'::int8multirange FROM billed_batches WHERE snapshot_id = %s))",
+        [snapshot_id],
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def billed_digests(connection: Connection, period: Period) -> dict[int, str]:
+    """The digests, in hexadecimal, of the totals of a period's invoices and drafts, by their payers' numbers."""
+    rows = connection.execute(
+        """
+        SELECT payer_id, encode(billed_sha256, 'hex') FROM invoices WHERE period_start = %(start)s AND kind = %(kind)s
+        UNION ALL
+        SELECT payer_id, encode(billed_sha256, 'hex') FROM draft_invoices
+        WHERE period_start = %(start)s AND kind = %(kind)s
+        """,
+        {"start": period.start, "kind": Kind.USAGE},
+    )
+    return dict(rows.fetchall())
+
+
+def account_names(connection: Connection) -> dict[int, str]:
+    """The names of all accounts by their numbers."""
+    return dict(connection.execute("SELECT account_id, id FROM accounts").fetchall())
+
+
 def snapshot_of(connection: Connection, payer: int, period: Period, *, final: bool) -> int | None:
     """The number of the run's snapshot that a payer's invoice of a period, or its draft, is of; None without one."""
     table = sql.Identifier("invoices" if final else "draft_invoices")

@@ -1,6 +1,6 @@
 """What pricing reads beside the totals: the ordered events of crossing days, prices, and the terms of cards."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -80,10 +80,11 @@ def _price(head: Card, row: dict[str, Any]) -> Price:
     return Price(card=head.version, currency=head.currency, rounding=head.rounding, **row, **exact)
 
 
-def quarantined_events(connection: Connection, period: Period) -> dict[str, int]:
-    """How many events of a period wait for what is missing, by reason."""
+def quarantined_events(connection: Connection, period: Period, accounts: Sequence[str] | None = None) -> dict[str, int]:
+    """How many events of a period wait for what is missing, by reason; of some accounts or all."""
     rows = connection.execute(
-        "SELECT reason, count(*) FROM quarantine WHERE occurred_at >= %s AND occurred_at < %s GROUP BY reason",
-        [period.opens, period.closes],
+        "SELECT reason, count(*) FROM quarantine WHERE occurred_at >= %s AND occurred_at < %s"
+        " AND (%s::text[] IS NULL OR account = ANY(%s)) GROUP BY reason",
+        [period.opens, period.closes, accounts, accounts],
     )
-    return {str(REASONS[code]): count for code, count in rows}
+    return dict(sorted((str(REASONS[code]), count) for code, count in rows))

@@ -249,3 +249,30 @@ def test_a_number_whose_invoice_could_not_be_stored_is_given_to_the_next(shop: S
     with transaction(shop.engine) as connection:
         connection.execute("DROP TRIGGER refuse ON invoice_events")
     assert {"": ("INV-000001", "INV-000003")} == issue(shop).numbers
+
+
+def test_what_came_after_the_run_and_what_nothing_prices_needs_a_person(shop: Shop) -> None:
+    run(shop)
+    assert not issue(shop).needs_a_person
+    shop.post(call(20, account="bolt"), call(21, account="core", to="+81312345678"), call(22, status="busy"))
+    found = issue(shop)
+    assert (0, ("bolt",), {"no_rate": 1}, True) == (found.issued, found.late, found.quarantined, found.needs_a_person)
+    run(shop)  # sees it, and cannot change an invoice
+    assert ("bolt",) == issue(shop).late
+
+
+def test_an_account_whose_first_usage_came_after_the_run_is_late_until_the_next_run(shop: Shop) -> None:
+    shop.admit("dino")
+    run(shop)
+    shop.post(call(20, account="dino"))
+    assert ("dino",) == issue(shop).late
+    run(shop)
+    found = issue(shop)
+    assert (1, ()) == (found.issued, found.late)
+
+
+def test_usage_between_a_run_and_its_finalization_is_said_and_a_draft_is_issued_as_it_was_drawn(shop: Shop) -> None:
+    run(shop)
+    shop.post(call(20, account="acme"))
+    found = issue(shop)
+    assert (3, {"USD": 16}, ("acme",)) == (found.issued, found.totals_minor, found.late)
