@@ -23,6 +23,7 @@ from billing.receipts import Outcome
 from billing.sources.ndjson import read_chunks
 from billing.store.embedded import Cluster
 from billing.store.engine import Engine, open_engine
+from billing.store.identity import IDENTITY
 from billing.store.usage import CHANGES, Batch
 from cli.world import products
 from rates.cardfile import read_card
@@ -109,10 +110,9 @@ class Finished:
     """The rows of one transaction, as COPY reads them."""
 
     number: int
-    incoming: bytes
+    identities: bytes
     events: bytes
     changes: bytes
-    claim_columns: str
     event_columns: str
 
 
@@ -120,10 +120,9 @@ def finished(batch: Batch) -> Finished:
     """Everything that our import writes for a batch of which all is new."""
     return Finished(
         number=batch.number,
-        incoming=batch.claims.octets.to_pybytes(),
+        identities=batch.identities.to_pybytes(),
         events=batch.events.octets.to_pybytes(),
         changes=batch.changes.octets.to_pybytes(),
-        claim_columns=", ".join(batch.claims.table.column_names),
         event_columns=", ".join(batch.events.table.column_names),
     )
 
@@ -163,18 +162,9 @@ def write(connection: psycopg.Connection, batch: Finished) -> None:
     """One transaction's statements."""
     connection.execute("SELECT pg_advisory_xact_lock_shared(1)")
     connection.execute("SELECT version FROM book_version").fetchone()
-    connection.execute(
-        "CREATE TEMPORARY TABLE IF NOT EXISTS incoming (occurred_at timestamptz NOT NULL, fingerprint uuid NOT NULL,"
-        " n integer NOT NULL, source_id integer NOT NULL, payer_id integer, later boolean NOT NULL,"
-        ' id text COLLATE "C" NOT NULL) ON COMMIT DELETE ROWS'
-    )
-    copy(connection, f"incoming ({batch.claim_columns})", batch.incoming)
-    connection.execute(
-        "INSERT INTO event_identity (batch, occurred_at, fingerprint, source_id, revision, payer_id, id)"
-        " SELECT %s, occurred_at, fingerprint, source_id, 1, payer_id, id FROM incoming ORDER BY n"
-        " ON CONFLICT (source_id, id) DO NOTHING",
-        [batch.number],
-    )
+    with connection.transaction():
+        copy(connection, f"event_identity ({', '.join(IDENTITY)})", batch.identities)
+    connection.execute("INSERT INTO written_batches (batch) VALUES (%s)", [batch.number])
     copy(connection, f"events ({batch.event_columns})", batch.events)
     copy(connection, f"unfolded ({', '.join(CHANGES)})", batch.changes)
 

@@ -65,6 +65,10 @@ def understand(
     occurred_at, wrong = _instants(stated["occurred_at"])
     odd |= wrong
     numbers = {name: _e164(stated.get(name), n) for name in ("to", "from_", "rated_to")}
+    for name, begins in (("to", "+"), ("rated_to", "")):
+        if name in stated:
+            meant = pc.and_(pc.not_equal(stated[name], ""), pc.starts_with(stated[name], begins))
+            odd |= _numpy(meant) & (numbers[name] == 0)
     measured, wrong = _measured(stated, products, n)
     odd |= wrong
     texts = {name: text for name, text in stated.items() if name not in MEASURES}
@@ -148,10 +152,6 @@ def _misshapen(stated: Mapping[str, Column]) -> Bools:
     for name, form in FORMS.items():
         if name in stated:
             odd |= ~_matches(stated[name], f"^({form})?$")
-    if "to" in stated:
-        odd |= ~_matches(stated["to"], f"^({E164}|[^+].*)?$")
-    if "rated_to" in stated:
-        odd |= ~_matches(stated["rated_to"], f"^({E164})?$")
     return odd
 
 

@@ -47,6 +47,7 @@ class Intake:
     _product_ids: dict[str, int] = field(default_factory=dict)
     _sources: dict[str, int] = field(default_factory=dict)
     _months: set[date] = field(default_factory=set)
+    _likely_new: bool = True
 
     def ingest(self, payloads: Sequence[bytes], at: datetime) -> Receipt:
         """Store what is new of some payloads, received `at`; when this returns, it is committed."""
@@ -74,7 +75,8 @@ class Intake:
             if lock_books(connection, exclusive=False) != batch.book_version:
                 books = load_books(connection, self.products, self._books, self.kept)
                 batch = self._batch(prepared.parsed, batch.number, at, books)
-            written = write_batch(connection, batch)
+            written = write_batch(connection, batch, likely_new=self._likely_new)
+        self._likely_new = not len(written.known)  # repetitions come in rows: of a file, or of a source's habit
         if books is not None:
             self._books = books
         return receipt_of(prepared, batch, written)

@@ -38,7 +38,7 @@ class Rehearsal(Intake):
         if book_version(self.connection) != batch.book_version:
             self._books = load_books(self.connection, self.products, self._books, self.kept)
             batch = self._batch(prepared.parsed, batch.number, at, self._books)
-        known, same = foresee(self.connection, batch.number, batch.claims.table, batch.claims.octets)
+        known, same = foresee(self.connection, batch.number, batch.claims)
         return receipt_of(prepared, batch, Written(known=known, same=same))
 
     def _look_up(self, connection: Connection, parsed: Parsed) -> Numbers:

@@ -3,14 +3,21 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import psycopg
 from numpy.typing import NDArray
 from psycopg import sql
 
 from billing.errors import SourceUnknownError
-from billing.store.binary import copy_binary
+from billing.store.binary import binary_of, copy_binary
 from billing.store.bulk import Table
 from billing.store.engine import Connection
 from rates.usage import Int64s
+
+IDENTITY = ("batch", "occurred_at", "fingerprint", "source_id", "revision", "payer_id", "id")
+"""The columns of the table of identities."""
+
+WORTH_A_TRY = 1000
+"""Fewer events than this are not tried as if all were new: it costs them little to be asked about first."""
 
 _INCOMING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
@@ -79,19 +86,32 @@ def require_sources(connection: Connection, ids: Sequence[int]) -> None:
         )
 
 
-def claim(connection: Connection, batch: int, claims: Table, octets: Table) -> tuple[Int64s, NDArray[np.bool_]]:
+def take_new(connection: Connection, identities: Table) -> bool:
+    """Take the identities of events as if all were new, in a third of the time. False, and none taken, if one is not.
+
+    `identities` are rows of `IDENTITY`, sorted as for `claim`, as COPY reads them.
+    """
+    try:
+        with connection.transaction():  # a savepoint
+            copy_binary(connection, "event_identity", IDENTITY, identities)
+    except psycopg.errors.UniqueViolation:
+        return False
+    return True
+
+
+def claim(connection: Connection, batch: int, claims: Table) -> tuple[Int64s, NDArray[np.bool_]]:
     """Take the identities of n events, and give the rows that were taken before, and whether their content is equal.
 
     `claims` is an Arrow table of `n` (from 0), `source_id`, `id`, `later` (the same identity stands in an earlier
     row), `fingerprint`, `payer_id` and `occurred_at`, sorted by source and id: writers that take identities in one
-    order do not deadlock. `octets` are the same as COPY reads them.
+    order do not deadlock.
     """
     connection.execute(_INCOMING)
-    copy_binary(connection, "incoming", claims.column_names, octets)
+    copy_binary(connection, "incoming", claims.column_names, binary_of(claims))
     return _claim(connection, "event_identity", batch, claims.num_rows)
 
 
-def foresee(connection: Connection, batch: int, claims: Table, octets: Table) -> tuple[Int64s, NDArray[np.bool_]]:
+def foresee(connection: Connection, batch: int, claims: Table) -> tuple[Int64s, NDArray[np.bool_]]:
     """What `claim` would give, after all that this transaction has foreseen before. Nothing of it outlives it.
 
     What it knows is kept in the database, so that a file of any length takes no more memory than one of its chunks,
@@ -100,7 +120,7 @@ def foresee(connection: Connection, batch: int, claims: Table, octets: Table) ->
     connection.execute(_INCOMING)
     connection.execute(_FORESEEN)
     connection.execute("TRUNCATE incoming")
-    copy_binary(connection, "incoming", claims.column_names, octets)
+    copy_binary(connection, "incoming", claims.column_names, binary_of(claims))
     _use_the_index(connection)
     connection.execute(_REMEMBER)
     return _claim(connection, "foreseen", batch, claims.num_rows)

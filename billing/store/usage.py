@@ -17,7 +17,7 @@ from billing.rated import Rated
 from billing.store.binary import binary_of, copy_binary
 from billing.store.bulk import Table
 from billing.store.engine import Connection
-from billing.store.identity import claim, require_sources
+from billing.store.identity import IDENTITY, WORTH_A_TRY, claim, require_sources, take_new
 from billing.usage import DIMENSIONS, Usage
 from rates.numbering import COUNTRIES
 from rates.quantities import require_headroom
@@ -51,12 +51,16 @@ class Rows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Usage that is ready to be written, n events sorted by source and id. `book_version` is what it was rated with."""
+    """Usage that is ready to be written, n events sorted by source and id. `book_version` is what it was rated with.
+
+    `identities` are what `claims` take, as COPY reads them for the table of identities.
+    """
 
     number: int
     book_version: int
     rated: Rated
-    claims: Rows
+    claims: Table
+    identities: Table
     events: Rows
     elements: Rows
     quarantine: Rows
@@ -88,13 +92,15 @@ def make_batch(
     order = _order(sources[rated.usage.source.codes], rated.usage.id)
     rated, received_at = rated.take(order), received_at[order]
     source = sources[rated.usage.source.codes]
+    claims = _claims(rated, source)
     head = _head(rated.usage, source, number, received_at)
     is_out = rated.ratings.is_quarantined
     return Batch(
         number=number,
         book_version=book_version,
         rated=rated,
-        claims=_claims(rated, source),
+        claims=claims,
+        identities=binary_of(_identities(claims, head)),
         events=_rows(_events(rated, head, product_ids), np.flatnonzero(~is_out)),
         elements=_elements(rated, source, number),
         quarantine=_rows(_quarantined(rated.usage, rated.ratings.reason, head), np.flatnonzero(is_out)),
@@ -102,10 +108,16 @@ def make_batch(
     )
 
 
-def write_batch(connection: Connection, batch: Batch) -> Written:
-    """Write what is new of a batch; the lock of the books is held. Nothing is stored before the commit."""
-    require_sources(connection, pc.unique(batch.claims.table["source_id"]).to_pylist())
-    known, same = claim(connection, batch.number, batch.claims.table, batch.claims.octets)
+def write_batch(connection: Connection, batch: Batch, *, likely_new: bool = False) -> Written:
+    """Write what is new of a batch; the lock of the books is held. Nothing is stored before the commit.
+
+    `likely_new`: whether it is worth a try to take all events for new. It makes no difference to what is written.
+    """
+    require_sources(connection, pc.unique(batch.claims["source_id"]).to_pylist())
+    if likely_new and len(batch) >= WORTH_A_TRY and take_new(connection, batch.identities):
+        known, same = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_)
+    else:
+        known, same = claim(connection, batch.number, batch.claims)
     is_fresh = np.ones(len(batch), dtype=np.bool_)
     is_fresh[known] = False
     write_rows(connection, batch, is_fresh)
@@ -148,16 +160,15 @@ def _order(source: NDArray[np.int32], ids: Table) -> Int64s:
     return found
 
 
-def _claims(rated: Rated, source: NDArray[np.int32]) -> Rows:
+def _claims(rated: Rated, source: NDArray[np.int32]) -> Table:
     usage = rated.usage
-    row = np.arange(len(usage))
     later = np.zeros(len(usage), dtype=np.bool_)
     if len(usage) > 1:
         same_id = pc.equal(usage.id[1:], usage.id[:-1]).to_numpy(zero_copy_only=False)
         later[1:] = same_id & (source[1:] == source[:-1])
-    table = pa.table(
+    return pa.table(
         {
-            "n": pa.array(row.astype(np.int32)),
+            "n": pa.array(np.arange(len(usage), dtype=np.int32)),
             "occurred_at": pa.array(usage.occurred_at).cast(_MICROS),
             "fingerprint": usage.fingerprint,
             "source_id": pa.array(source),
@@ -166,7 +177,11 @@ def _claims(rated: Rated, source: NDArray[np.int32]) -> Rows:
             "id": usage.id,
         }
     )
-    return Rows(table=table, event=row, octets=binary_of(table))
+
+
+def _identities(claims: Table, head: Mapping[str, Table]) -> Table:
+    columns = {name: head[name] if name in head else claims[name] for name in IDENTITY}
+    return pa.table(columns)
 
 
 def _head(usage: Usage, source: NDArray[np.int32], number: int, received_at: Int64s) -> dict[str, Table]:
