@@ -32,14 +32,20 @@ class Reach:
 
 
 def move(
-    engine: Engine, connection: Connection, reach: Reach, books: Books, products: Mapping[str, Product]
+    engine: Engine,
+    connection: Connection,
+    reach: Reach,
+    books: Books,
+    products: Mapping[str, Product],
+    *,
+    events_at_once: int,
 ) -> Rerated:
     """Move what was rated within reach to the books as `connection` has changed them.
 
     Raises PublicationBackdatedError where something would be charged otherwise, or is on an invoice that is final and
     would be billed from another card version; then nothing may be committed.
     """
-    found = rerate(connection, reach.stretches, books)
+    found = rerate(connection, reach.stretches, books, events_at_once=events_at_once)
     for events, what in ((found.otherwise, _OTHERWISE), (found.final, _FINAL)):
         if events is not None:
             raise _refusal(reach, events, *what)

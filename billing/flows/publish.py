@@ -18,6 +18,7 @@ from billing.contracts import Contract, Counting, counted_together, counter_faul
 from billing.errors import InputFaultyError, PublicationConflictError
 from billing.flows.backdate import Reach, move
 from billing.flows.release import Released, foresee, rated_again
+from billing.flows.rerate import EVENTS_AT_ONCE
 from billing.rerating import ALWAYS, Stretch, card_stretches, contract_stretches, counters
 from billing.store.accounts import Accounts, insert_accounts, insert_contracts, read_accounts, update_accounts
 from billing.store.audit import record
@@ -78,6 +79,7 @@ def publish(
     actor: str,
     kept: CompiledCards | None = None,
     dry_run: bool = False,
+    events_at_once: int = EVENTS_AT_ONCE,
 ) -> Published:
     """Publish a checked card. The same content again changes nothing. `kept`: where compiled cards are kept.
 
@@ -103,7 +105,8 @@ def publish(
         raise_book_version(connection)
         compiled = compiled.numbered(version.rate_base, version.price_base)
         books = cache(partial(load_books, connection, products, None, kept, {version.card_version_id: compiled}))
-        moved = move(engine, connection, _reach_of_card(connection, card, versions, products), books, products)
+        reach = _reach_of_card(connection, card, versions, products)
+        moved = move(engine, connection, reach, books, products, events_at_once=events_at_once)
         details = {
             "hash": content.hex(),
             "rates": version.rates,
@@ -161,6 +164,7 @@ def add_contracts(
     actor: str,
     kept: CompiledCards | None = None,
     dry_run: bool = False,
+    events_at_once: int = EVENTS_AT_ONCE,
 ) -> Changed:
     """Add contracts. The same contract again changes nothing. `kept`: where compiled cards are kept.
 
@@ -183,7 +187,8 @@ def add_contracts(
         insert_contracts(connection, changed, at)
         raise_book_version(connection)
         books = cache(partial(load_books, connection, products, None, kept))
-        moved = move(engine, connection, _reach_of_contracts(connection, changed, stored, products), books, products)
+        reach = _reach_of_contracts(connection, changed, stored, products)
+        moved = move(engine, connection, reach, books, products, events_at_once=events_at_once)
         for contract in changed:
             details = {"effective_from": str(contract.effective_from), "cards": list(contract.cards)}
             subject = f"contract {contract.account}"

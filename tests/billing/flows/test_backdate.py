@@ -8,12 +8,11 @@ import pytest
 
 from billing.contracts import Contract
 from billing.errors import PublicationBackdatedError, PublicationConflictError
-from billing.flows import rerate
 from billing.flows.draw_up import draw_up
 from billing.flows.finalize import finalize
 from billing.flows.fold import fold
 from billing.flows.ingest import import_usage
-from billing.flows.publish import Changed, Status, add_accounts, add_contracts, publish
+from billing.flows.publish import Changed, Published, Status, add_accounts, add_contracts, publish
 from billing.flows.release import Released, release
 from billing.flows.verify import verify
 from billing.payloads import Chunk
@@ -40,6 +39,10 @@ RATES = """
 
 def let_out(shop: Shop) -> Released:
     return release(shop.engine, products(), at=AT, actor="finance")
+
+
+def published(shop: Shop, of: Card, *, dry_run: bool = False, events_at_once: int = 50_000) -> Published:
+    return publish(shop.engine, of, products(), at=AT, actor="finance", dry_run=dry_run, events_at_once=events_at_once)
 
 
 def agrees(shop: Shop) -> None:
@@ -106,14 +109,12 @@ OTHERWISE = {
 @pytest.mark.parametrize(("rates", "words"), OTHERWISE.values(), ids=OTHERWISE.keys())
 @pytest.mark.parametrize("events_at_once", [1, 50_000])
 def test_what_would_be_charged_otherwise_forbids_it_and_is_named(
-    gap: Shop, monkeypatch: pytest.MonkeyPatch, rates: str, words: str, events_at_once: int
+    gap: Shop, rates: str, words: str, events_at_once: int
 ) -> None:
-    monkeypatch.setattr(rerate, "EVENTS_AT_ONCE", events_at_once)
-    monkeypatch.setattr(rerate.rerate, "__kwdefaults__", {"events_at_once": events_at_once})
     before = gap.rows(RATES), gap.totals()
     refused = rf"card list .*: 2 rated events would be charged otherwise; the first is {SOURCE}/call-1 of 2026-10-04.*"
     with pytest.raises(PublicationBackdatedError, match=f"{refused}{words}.*such as 2026-10-07T00:00:00Z$"):
-        gap.publish(card(rates, since="2026-10-03"))
+        published(gap, card(rates, since="2026-10-03"), events_at_once=events_at_once)
     assert before == (gap.rows(RATES), gap.totals())
     assert [(1,)] == gap.rows("SELECT count(*) FROM card_versions")
     assert Status.PUBLISHED == gap.publish(card(rates, since="2026-10-07")).status
@@ -167,6 +168,17 @@ def test_counters_go_on_where_a_tier_is_crossed_in_the_stretch_that_moves(shop: 
     shop.publish(from_table(1, table(rate=rows, effective_from=datetime(2026, 10, 3, 10, tzinfo=UTC))))
     after = verify(shop.engine, products(), product_tables(), OCTOBER)
     assert (before.lines, before.disagreements, 0) == (after.lines, after.disagreements, after.unbalanced_totals)
+
+
+def test_a_day_on_which_a_version_begins_is_billed_in_order_also_with_setup_fees(shop: Shop) -> None:
+    """Whose flat is due hangs on the order of the day's usage; its setup fees have no part in that."""
+    rows = [{**row, "setup_fee": "0.05"} for row in table()["rate"]]  # type: ignore[attr-defined]
+    flats = table(tiers={"t": FLAT}, rate=rows)
+    shop.publish(from_table(1, flats))
+    shop.admit("acme")
+    shop.post(*(call(hour, occurred_at=f"2026-10-02T{hour:02}:00:00Z") for hour in range(9, 15)))
+    assert 3 == shop.publish(from_table(1, {**flats, "effective_from": datetime(2026, 10, 2, 12, tzinfo=UTC)})).moved
+    agrees(shop)
 
 
 def test_what_a_card_counts_of_other_cards_usage_may_not_change(shop: Shop) -> None:
@@ -231,11 +243,10 @@ def test_only_what_a_version_reaches_is_rated_again(gap: Shop) -> None:
     agrees(gap)
 
 
-def test_usage_of_one_instant_is_walked_event_by_event(gap: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_usage_of_one_instant_is_walked_event_by_event(gap: Shop) -> None:
     """Sources that state midnight for all of a day: pages end between events of one instant."""
-    monkeypatch.setattr(rerate.rerate, "__kwdefaults__", {"events_at_once": 3})
     gap.post(*(call(n, occurred_at="2026-10-05T00:00:00Z") for n in range(10, 21)))
-    assert 13 == gap.publish(card(f"{GB}\n{FR}", since="2026-10-03")).moved
+    assert 13 == published(gap, card(f"{GB}\n{FR}", since="2026-10-03"), events_at_once=3).moved
     assert [(0,)] == gap.rows("SELECT count(*) FROM event_elements WHERE price_id = 2 AND occurred_at > '2026-10-03'")
     agrees(gap)
 
@@ -280,11 +291,11 @@ def test_a_rehearsal_says_what_would_come_and_leaves_nothing(gap: Shop) -> None:
     tables = ("card_versions", "rates", "prices", "contracts", "accounts", "audit_log", "unfolded")
     before = [gap.rows(everything.format(name)) for name in tables], gap.rows(RATES)
     mended = card(f"{GB}\n{FR}", since="2026-10-03")
-    tried = publish(gap.engine, mended, products(), at=AT, actor="finance", dry_run=True)
+    tried = published(gap, mended, dry_run=True)
     released = Released(released={Reason.NO_RATE: 1}, waiting={Reason.UNKNOWN_ACCOUNT: 1})
     assert (Status.PUBLISHED, 2, released) == (tried.status, tried.moved, tried.foreseen)
     with pytest.raises(PublicationBackdatedError):
-        publish(gap.engine, card(FR, since="2026-10-03"), products(), at=AT, actor="finance", dry_run=True)
+        published(gap, card(FR, since="2026-10-03"), dry_run=True)
     added = add_accounts(gap.engine, [account("nobody")], at=AT, actor="finance", rehearse_with=products())
     waiting = {Reason.NO_CONTRACT: 1, Reason.NO_RATE: 1}
     assert Released(released={}, waiting=waiting) == added.foreseen
