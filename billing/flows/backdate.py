@@ -3,14 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from itertools import chain
 
+from billing.contracts import Contract, in_force
 from billing.errors import PublicationBackdatedError
 from billing.flows.rebill import OtherBill, other_bill
 from billing.flows.rerate import InTheWay, Rerated, rerate
-from billing.rerating import Stretch
+from billing.rerating import ALWAYS, Stretch, card_stretches, contract_stretches, counters
+from billing.store.accounts import Accounts, read_accounts
 from billing.store.engine import Connection, Engine
-from billing.store.ratebooks import Ratebooks
-from rates.cards import instant
+from billing.store.queries.pricing import head_of
+from billing.store.ratebooks import CardVersion, Ratebooks
+from rates.cards import Card, instant
 from rates.products import Product
 
 Books = Callable[[], Ratebooks]
@@ -29,6 +33,62 @@ class Reach:
     counting: Sequence[Stretch]
     recounted: Sequence[Stretch]
     by_day: bool = False
+
+
+def reach_of_card(
+    connection: Connection, card: Card, versions: Sequence[CardVersion], products: Mapping[str, Product]
+) -> Reach:
+    """What a version reaches beside its other versions: until the next one, all that contracts with the card rate."""
+    stored = read_accounts(connection)
+    until = min((v.effective_from for v in versions if v.effective_from > card.effective_from), default=ALWAYS)
+    stretches = card_stretches(card.id, card.effective_from, until, stored.accounts, stored.contracts, stored.numbers)
+    begun = [version for version in versions if version.effective_from < card.effective_from]
+    before = max(begun, key=lambda version: version.effective_from, default=None)
+    said = counters(None if before is None else head_of(before, products))
+    counting = bool(said or counters(card))
+    as_before = before is not None and (said, before.effective_to) == (counters(card), card.effective_to)
+    return Reach(
+        place=lambda _: (f"card {card.id}", instant(card.effective_from)),
+        stretches=stretches,
+        counting=stretches if counting else (),
+        recounted=stretches if counting and not as_before else (),
+    )
+
+
+def reach_of_contracts(
+    connection: Connection,
+    contracts: Sequence[Contract],
+    stored: Accounts,
+    cards: Sequence[CardVersion],
+    products: Mapping[str, Product],
+) -> Reach:
+    """What contracts reach, among those that `stored` has and the database by now has beside them.
+
+    `cards` are the published versions of all cards.
+    """
+    after = read_accounts(connection)
+    counted = _counting_cards(contracts, stored, cards, products)
+    days = {
+        stored.numbers[each.account]: each
+        for each in sorted(contracts, key=lambda each: each.effective_from, reverse=True)
+    }
+
+    def reached(some: Sequence[Contract]) -> list[Stretch]:
+        return contract_stretches(some, after.accounts, after.contracts, after.numbers)
+
+    def counts(contract: Contract | None) -> list[str]:
+        return [] if contract is None else [card for card in contract.cards if card in counted]
+
+    def before(contract: Contract) -> Contract | None:
+        return in_force(stored.contracts.get(contract.account, ()), contract.effective_from)
+
+    return Reach(
+        place=lambda payer: (f"contract {days[payer].account}", str(days[payer].effective_from)),
+        stretches=reached(contracts),
+        counting=reached([each for each in contracts if counts(each) or counts(before(each))]),
+        recounted=reached([each for each in contracts if counts(each) != counts(before(each))]),
+        by_day=True,
+    )
 
 
 def move(
@@ -56,6 +116,15 @@ def move(
     if other is not None:
         raise _other_bill(reach, other)
     return found
+
+
+def _counting_cards(
+    contracts: Sequence[Contract], stored: Accounts, cards: Sequence[CardVersion], products: Mapping[str, Product]
+) -> set[str]:
+    """The cards with schedules or pools, of those that contracts, or the others of their accounts, name."""
+    every = chain(contracts, *(stored.contracts.get(each.account, ()) for each in contracts))
+    named = {card for contract in every for card in contract.cards}
+    return {card.card_id for card in cards if card.card_id in named and counters(head_of(card, products))}
 
 
 _OTHERWISE = ("would be charged otherwise", "")

@@ -14,17 +14,15 @@ from functools import cache, partial
 from itertools import chain
 
 from billing.accounts import Account, check_tree, payer_of
-from billing.contracts import Contract, Counting, counted_together, counter_faults, in_force, unpaid
+from billing.contracts import Contract, Counting, counted_together, counter_faults, unpaid
 from billing.errors import InputFaultyError, PublicationConflictError
-from billing.flows.backdate import Reach, move
+from billing.flows.backdate import move, reach_of_card, reach_of_contracts
 from billing.flows.release import Released, foresee, rated_again
 from billing.flows.rerate import EVENTS_AT_ONCE
-from billing.rerating import ALWAYS, Stretch, card_stretches, contract_stretches, counters
 from billing.store.accounts import Accounts, insert_accounts, insert_contracts, read_accounts, update_accounts
 from billing.store.audit import record
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, rehearsal, transaction
-from billing.store.queries.pricing import head_of, read_heads
 from billing.store.ratebooks import (
     CardVersion,
     insert_card,
@@ -105,7 +103,7 @@ def publish(
         raise_book_version(connection)
         compiled = compiled.numbered(version.rate_base, version.price_base)
         books = cache(partial(load_books, connection, products, None, kept, {version.card_version_id: compiled}))
-        reach = _reach_of_card(connection, card, versions, products)
+        reach = reach_of_card(connection, card, versions, products)
         moved = move(engine, connection, reach, books, products, events_at_once=events_at_once)
         details = {
             "hash": content.hex(),
@@ -187,7 +185,7 @@ def add_contracts(
         insert_contracts(connection, changed, at)
         raise_book_version(connection)
         books = cache(partial(load_books, connection, products, None, kept))
-        reach = _reach_of_contracts(connection, changed, stored, products)
+        reach = reach_of_contracts(connection, changed, stored, cards, products)
         moved = move(engine, connection, reach, books, products, events_at_once=events_at_once)
         for contract in changed:
             details = {"effective_from": str(contract.effective_from), "cards": list(contract.cards)}
@@ -195,52 +193,6 @@ def add_contracts(
             record(connection, at=at, actor=actor, action="add", subject=subject, details=details)
         foreseen = foresee(connection, books()) if dry_run else None
     return Changed(status=Status.PUBLISHED, moved=moved.rewritten, foreseen=foreseen)
-
-
-def _reach_of_card(
-    connection: Connection, card: Card, versions: Sequence[CardVersion], products: Mapping[str, Product]
-) -> Reach:
-    """What a version reaches beside its other versions: until the next one, all that contracts with the card rate."""
-    stored = read_accounts(connection)
-    until = min((v.effective_from for v in versions if v.effective_from > card.effective_from), default=ALWAYS)
-    stretches = card_stretches(card.id, card.effective_from, until, stored.accounts, stored.contracts, stored.numbers)
-    begun = [version for version in versions if version.effective_from < card.effective_from]
-    before = max(begun, key=lambda version: version.effective_from, default=None)
-    said = counters(None if before is None else head_of(before, products))
-    counting = bool(said or counters(card))
-    as_before = before is not None and (said, before.effective_to) == (counters(card), card.effective_to)
-    return Reach(
-        place=lambda _: (f"card {card.id}", instant(card.effective_from)),
-        stretches=stretches,
-        counting=stretches if counting else (),
-        recounted=stretches if counting and not as_before else (),
-    )
-
-
-def _reach_of_contracts(
-    connection: Connection, contracts: Sequence[Contract], stored: Accounts, products: Mapping[str, Product]
-) -> Reach:
-    """What contracts reach, among those that `stored` has and the database by now has beside them."""
-    after = read_accounts(connection)
-    counted = {card.id for card in read_heads(connection, products).values() if counters(card)}
-    days = {stored.numbers[each.account]: each for each in sorted(contracts, key=_start, reverse=True)}
-
-    def reached(some: Sequence[Contract]) -> list[Stretch]:
-        return contract_stretches(some, after.accounts, after.contracts, after.numbers)
-
-    def counts(contract: Contract | None) -> list[str]:
-        return [] if contract is None else [card for card in contract.cards if card in counted]
-
-    def before(contract: Contract) -> Contract | None:
-        return in_force(stored.contracts.get(contract.account, ()), contract.effective_from)
-
-    return Reach(
-        place=lambda payer: (f"contract {days[payer].account}", str(days[payer].effective_from)),
-        stretches=reached(contracts),
-        counting=reached([each for each in contracts if counts(each) or counts(before(each))]),
-        recounted=reached([each for each in contracts if counts(each) != counts(before(each))]),
-        by_day=True,
-    )
 
 
 def _waits_for(
