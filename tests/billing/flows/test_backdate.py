@@ -228,6 +228,7 @@ def test_an_account_that_came_late_gets_its_contract_from_the_first_day(shop: Sh
 
 def test_a_second_version_from_an_instant_is_refused_and_told_what_works(gap: Shop) -> None:
     gap.post(call(5, occurred_at="2026-10-05T00:00:00Z", to=PARIS), call(6, to="+819012345678"))
+    gap.post(call(7, occurred_at="2026-10-01T00:00:00Z", to=PARIS))  # no version that comes later reaches it
     mended = card(f"{GB}\n{FR}")
     refused = "later instant, no later than 2026-10-04T10:00:00Z, when the first of 2 events that wait for it occurred$"
     with pytest.raises(PublicationConflictError, match=refused):
