@@ -33,14 +33,17 @@ class EventShare:
 class LineExplanation:
     """A line and the events on it, a page of them. `adds_up`: the units of all events on it are the line's.
 
-    `invoice` is the number of the invoice that the line is on, "" for a draft or a bill as of now. `later` counts the
-    events of the account and period that came after the invoice, or the draft, was drawn up: they are not on it.
+    `listed` counts the events that have part in the line, `events` those that start there and are counted there: of an
+    event that a tier's bound splits, the rest lies on the next line. `invoice` is the number of the invoice that the
+    line is on, "" for a draft or a bill as of now. `later` counts the events of the account and period that came after
+    the invoice, or the draft, was drawn up: they are not on it.
     """
 
     account: str
     period: str
     line: InvoiceLine
     arithmetic: str
+    listed: int
     events: int
     base_quantity: int
     page: tuple[EventShare, ...]
@@ -56,13 +59,14 @@ class LineExplanation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One of the lines that an event lies on. `line_no` is its number on the account's invoice or draft, 0 for none.
+    """One of the lines that an event lies on. `line_no` is its number on the account's invoice or draft.
 
-    `row` is where the rate stands in the card, as a person finds it: `line 417` of its CSV file, or `row 4`.
+    It is None where there is no such line, or the event is not on it. `row` is where the rate stands in the card, as a
+    person finds it: `line 417` of its CSV file, or `row 4`.
     """
 
     element: str
-    line_no: int
+    line_no: int | None
     card: str
     row: str
     matched: str
@@ -80,8 +84,9 @@ class Part:
 class EventExplanation:
     """An event and what became of it. Where nothing is due, `reason` says why, and `remedy` what would change it.
 
-    `invoice` is the number of the account's invoice of the period, "" before it is issued; `late`: the event came
-    after that invoice, or the draft, was drawn up, and is not on it.
+    `invoice` is the number of the invoice that bills it, "" before there is one. `late`: it came after the account's
+    invoice of the period, or the draft, was drawn up, and is not on it; `missed` is the number of that invoice, ""
+    of a draft.
     """
 
     source: str
@@ -103,6 +108,7 @@ class EventExplanation:
     parts: tuple[Part, ...]
     invoice: str = ""
     late: bool = False
+    missed: str = ""
 
 
 def line_arithmetic(line: InvoiceLine, currency: Currency) -> str:
@@ -153,9 +159,9 @@ def matched_prefix(prefixes: Sequence[str], number: str, *, exact: bool) -> str:
     return max(fitting, key=len, default="")
 
 
-def line_number(lines: Sequence[InvoiceLine], key: LineKey) -> int:
-    """The number, from 1, of the line of a key; 0 where there is none."""
-    return next((number for number, line in enumerate(lines, start=1) if key_of_line(line) == key), 0)
+def line_number(lines: Sequence[InvoiceLine], key: LineKey) -> int | None:
+    """The number, from 1, of the line of a key; None where there is none."""
+    return next((number for number, line in enumerate(lines, start=1) if key_of_line(line) == key), None)
 
 
 def key_of_line(line: InvoiceLine) -> LineKey:
@@ -198,9 +204,7 @@ REMEDIES: Mapping[str, str] = {
     "no_increments": "give the rate its increments",
     "max_quantity": "it is longer than the rate allows: have the source looked at",
     "currency_mismatch": "use a card in the account's currency",
-    "too_old": (
-        "older than what is billed, so that a person decides: tollbook usage quarantine --release --too-old --as NAME"
-    ),
-    "pending": "its outcome is still to be reported",
+    "too_old": "older than what is billed, so that a person decides, by name",
+    "pending": "its outcome was still open, and reports cannot be amended yet: it is not billed",
 }
-"""Reason -> what would have it billed."""
+"""Reason -> what would have it billed, or why nothing would."""

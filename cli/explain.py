@@ -6,7 +6,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.exits import Exit
-from cli.output import Format, FormatOption, emit, emit_csv, emit_json, emit_record, number, readable, say, text
+from cli.output import (
+    Format,
+    FormatOption,
+    address_cells,
+    address_columns,
+    emit,
+    emit_csv,
+    emit_json,
+    emit_record,
+    number,
+    readable,
+    say,
+    text,
+)
+from cli.remedies import command_of
+from cli.words import counted, of_number
 
 if TYPE_CHECKING:
     from billing.explanations import EventExplanation, EventShare, LineExplanation
@@ -15,7 +30,7 @@ app = typer.Typer(no_args_is_help=True, help="Explain a line by its events, or a
 
 _EVENTS = (
     text("when"),
-    text("source", spare=2),
+    text("source"),
     text("id"),
     text("from", spare=1),
     text("to"),
@@ -28,10 +43,8 @@ _EVENTS_CSV = (
     text("occurred_at"),
     text("source"),
     text("id"),
-    number("from_e164"),
-    text("from_address"),
-    number("to_e164"),
-    text("to_address"),
+    *address_columns("from"),
+    *address_columns("to"),
     number("events"),
     number("base_quantity"),
     number("exact_amount"),
@@ -72,7 +85,7 @@ def line(
     show_line(found, wanted, form, first=first)
     if found.later:
         of = f"invoice {found.invoice}" if found.invoice else "this draft"
-        say(f"{found.later:,} later {'event is' if found.later == 1 else 'events are'} not on {of}.")
+        say(f"{counted(found.later, 'later event')} {of_number(found.later, 'is', 'are')} not on {of}.")
     if not found.adds_up:
         raise typer.Exit(Exit.ERROR)
 
@@ -97,7 +110,8 @@ def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int
     """Print the explanation of a line."""
     rows = [_event_row(each) for each in found.page]
     if form is Format.CSV:
-        emit_csv([{**row, **_addressed("from", row), **_addressed("to", row)} for row in rows], _EVENTS_CSV)
+        addressed = [{**row, **address_cells("from", row["from"]), **address_cells("to", row["to"])} for row in rows]
+        emit_csv(addressed, _EVENTS_CSV)
         return
     head = {
         "account": found.account,
@@ -111,6 +125,7 @@ def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int
         "cards": list(found.line.cards),
         "arithmetic": found.arithmetic,
         "events": found.events,
+        "events_listed": found.listed,
         "base_quantity": found.base_quantity,
         "adds_up": found.adds_up,
         "later_events": found.later,
@@ -118,15 +133,13 @@ def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int
     if form is Format.JSON:
         emit_json({**head, "page": rows})
         return
-    base = found.line.base_unit
-    sums = f"{found.events:,} events with {found.base_quantity:,} {base}s"
     emit_record(
         {
             "line": " ".join(filter(None, (found.line.product, found.line.element, found.line.destination))),
             "tier": found.line.tier,
             "card": list(found.line.cards),
             "arithmetic": found.arithmetic,
-            "its events": f"{sums}: {'they add up to the line' if found.adds_up else 'THEY DO NOT ADD UP TO THE LINE'}",
+            "its events": _sums(found),
         },
         form,
         title=f"Line {wanted} of {found.account}, {found.period}",
@@ -137,7 +150,10 @@ def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int
             for row in rows
         ]
         last = first + len(rows)
-        emit(shown, _EVENTS, form, title=f"Events {first + 1:,} to {last:,} of {found.events:,}, in order")
+        which = f"Event {last:,}" if len(rows) == 1 else f"Events {first + 1:,} to {last:,}"
+        emit(shown, _EVENTS, form, title=f"{which} of {found.listed:,}, in order")
+    elif found.listed:
+        say(f"{counted(found.listed, 'event')} {of_number(found.listed, 'has', 'have')} part in it: skip fewer.")
 
 
 def show_event(found: "EventExplanation", form: Format) -> None:
@@ -161,8 +177,9 @@ def show_event(found: "EventExplanation", form: Format) -> None:
         "billed": found.billed,
         "reason": found.reason,
         "remedy": found.remedy,
+        "command": command_of(found.reason),
         "invoice": found.invoice,
-        "late": found.late,
+        "late": {"invoice": found.missed} if found.late else None,
     }
     parts = [asdict(part) for part in found.parts]
     if form is Format.JSON:
@@ -170,24 +187,41 @@ def show_event(found: "EventExplanation", form: Format) -> None:
     elif form is Format.CSV:
         emit_csv(parts, _PARTS)
     else:
-        of = f"invoice {found.invoice}" if found.invoice else "the draft"
-        said = {**head, "late": f"not billed yet: it came after {of} was drawn up" if found.late else ""}
-        emit_record(said, form, title=f"Event {found.id} of {found.source}")
+        emit_record({**head, "late": _lateness(found)}, form, title=f"Event {found.id} of {found.source}")
         if parts:
-            emit([{**part, "line_no": part["line_no"] or ""} for part in parts], _PARTS, form, title="Its lines")
+            emit(parts, _PARTS, form, title="Its lines")
 
 
 def _event_row(share: "EventShare") -> dict[str, Any]:
     from rates.cards import instant
 
     row = asdict(share)
-    return {**row, "occurred_at": instant(share.occurred_at), "from": row.pop("from_")}
+    caller = row.pop("from_")
+    return {**row, "occurred_at": instant(share.occurred_at), "from": caller}
 
 
-def _addressed(side: str, row: dict[str, Any]) -> dict[str, str]:
-    plain = str(row[side])
-    is_number = plain.startswith("+")
-    return {f"{side}_e164": plain[1:] if is_number else "", f"{side}_address": "" if is_number else plain}
+def _sums(found: "LineExplanation") -> str:
+    """How many events a line has, and whether they are all of it."""
+    from rates.lines import FLAT
+
+    if found.line.element == FLAT:
+        return "none: it is due by the tier that was reached, whichever events reached it"
+    count = counted(found.listed, "event")
+    if found.listed != found.events:
+        has = of_number(found.listed, "has", "have")
+        count = f"{count} {has} part in it, {found.events:,} {of_number(found.events, 'starts', 'start')} here"
+    they = of_number(found.listed, "it adds up to the line", "they add up to the line")
+    verdict = they if found.adds_up else "THEY DO NOT ADD UP TO THE LINE"
+    return f"{count}, with {counted(found.base_quantity, found.line.base_unit)}: {verdict}"
+
+
+def _lateness(found: "EventExplanation") -> str:
+    """What a person is told of an event that came after the bill."""
+    if not found.late:
+        return ""
+    if found.missed:
+        return f"it came after invoice {found.missed} was drawn up, and no command bills it yet"
+    return "it came after the draft was drawn up: the next run takes it in"
 
 
 def _asked(words: list[str]) -> tuple[str, str, int]:

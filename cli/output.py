@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 __all__ = [
-    "LINE", "LINES", "Column", "Counter", "Format", "FormatOption", "Row", "emit", "emit_csv", "emit_json",
-    "emit_lines", "emit_record", "grouped", "money", "number", "printable", "progress", "readable", "say", "shape",
-    "show", "table", "text",
+    "LINE", "LINES", "Column", "Counter", "Format", "FormatOption", "Row", "address_cells", "address_columns",
+    "emit", "emit_csv", "emit_json", "emit_lines", "emit_record", "grouped", "money", "number", "printable",
+    "progress", "readable", "say", "shape", "show", "table", "text",
 ]  # fmt: skip
 
 _WIDE = 1000  # a pipe has no width: nothing is folded
@@ -68,6 +68,17 @@ LINES = (number("line"), *LINE[:10])
 def emit_lines(rows: Iterable[Row], *about: Column) -> None:
     """Print lines of bills as CSV: `about` whose they are, and then all that a line says."""
     emit_csv(rows, (*about, *LINE))
+
+
+def address_columns(side: str) -> tuple[Column, Column]:
+    """The columns of a party of a call as CSV (FORMATS 6): a number's digits, and apart what is no number."""
+    return number(f"{side}_e164"), text(f"{side}_address")
+
+
+def address_cells(side: str, plain: str) -> dict[str, str]:
+    """What stands in the two columns of a party that is written as `+442079460000` or `sip:alice`."""
+    is_number = plain.startswith("+")
+    return {f"{side}_e164": plain[1:] if is_number else "", f"{side}_address": "" if is_number else plain}
 
 
 def emit(

@@ -12,6 +12,8 @@ from cli.exits import Exit
 from cli.imports import Summary, exit_of, notice_of, show_summary
 from cli.outfiles import check_target, writing_whole
 from cli.output import Format, FormatOption, emit, number, progress, say, text
+from cli.remedies import command_of
+from cli.words import counted
 
 if TYPE_CHECKING:
     from billing.receipts import Taken
@@ -32,17 +34,6 @@ _WAITING = (
     text("remedy", "what releases it"),
     text("command", "as a command"),
 )
-_RELEASE = "tollbook usage quarantine --release"
-_COMMANDS = {  # what adds an account, a contract or a card also releases what waited for it
-    "unknown_account": "tollbook accounts add FILE",
-    "no_payer": "tollbook accounts add FILE",
-    "unknown_product": _RELEASE,
-    "no_product_rule": _RELEASE,
-    "no_contract": "tollbook contracts add FILE",
-    "currency_mismatch": "tollbook contracts add FILE",
-    "too_old": f"{_RELEASE} --too-old --as NAME",
-}
-_PRICED_BY_A_CARD = "tollbook cards import CARD"
 
 
 @app.command("import")
@@ -132,7 +123,7 @@ def quarantine(
             "last_at": instant(each.last_at),
             "example": f"{each.source}/{each.id}",
             "remedy": REMEDIES.get(str(each.reason), ""),
-            "command": _COMMANDS.get(str(each.reason), _PRICED_BY_A_CARD),
+            "command": command_of(str(each.reason)),
         }
         for each in found
     ]
@@ -154,7 +145,7 @@ def fold() -> None:
 
     with writing() as engine:
         folded = fold_all(engine)
-    say(f"{folded.changes:,} changes folded.")
+    say(f"{counted(folded.changes, 'change')} folded.")
     if not folded.changes:
         raise typer.Exit(Exit.NOTHING_TO_DO)
 
@@ -250,5 +241,5 @@ def _release(*, too_old: bool, name: str) -> bool:
         released = release(engine, products(), at=now(), actor=name or actor(), too_old=too_old, kept=compiled_cards())
         fold_all(engine)
     for reason, count in sorted(released.released.items()):
-        say(f"{count:,} events released that waited for: {reason}")
+        say(f"{counted(count, 'event')} released that waited for: {reason}")
     return bool(released.released)

@@ -76,6 +76,7 @@ def explain_line(
             period=str(period),
             line=line,
             arithmetic=line_arithmetic(line, month.pricer.payers[month.payer].party.currency),
+            listed=len(shares),
             events=sum(counted for _, counted, _ in shares),
             base_quantity=sum(quantity for *_, quantity in shares),
             page=month.page(line, source, shares[first : first + size]) if source else (),
@@ -96,6 +97,8 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
         month: _Month | None = None
         if payer is not None and (event.price_id or event.elements):
             month = _Month.read(connection, products, Period.at(event.occurred_at), payer.id, of=event)
+        invoice = "" if month is None else month.invoice
+        late = month is not None and month.is_late(event)
         increments = _increments(event, products)
         return EventExplanation(
             source=source,
@@ -115,8 +118,9 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
             reason=event.reason,
             remedy=REMEDIES.get(event.reason, ""),
             parts=() if month is None else tuple(month.parts(event)),
-            invoice="" if month is None else month.invoice,
-            late=month is not None and month.is_late(event),
+            invoice="" if late else invoice,
+            late=late,
+            missed=invoice if late else "",
         )
 
 
@@ -288,7 +292,7 @@ class _Month:
         prefixes = rate.cells.get("prefixes", "").split()
         return Part(
             element=key.element,
-            line_no=0 if self.is_late(event) else line_number(self.lines, key),
+            line_no=None if self.is_late(event) else line_number(self.lines, key),
             card=rate.card,
             row=rate.row,
             matched=matched_prefix(prefixes, event.to, exact=rate.cells.get("exact") == "true"),

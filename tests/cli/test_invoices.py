@@ -198,8 +198,12 @@ def test_usage_after_the_invoice_is_said(issued: Path, tollbook: Tollbook) -> No
     found = json.loads(tollbook("explain", "line", "INV-000001", "1", "--format", "json").out)
     assert ("INV-000001", True, 3, 1) == tuple(found[key] for key in ("invoice", "adds_up", "events", "later_events"))
     late = json.loads(tollbook("explain", "event", "switch-1", "late", "--format", "json").out)
-    assert ("INV-000001", True, 0) == (late["invoice"], late["late"], late["parts"][0]["line_no"])
-    assert "it came after invoice INV-000001 was drawn up" in tollbook("explain", "event", "switch-1", "late").out
+    assert ("", {"invoice": "INV-000001"}, None) == (late["invoice"], late["late"], late["parts"][0]["line_no"])
+    shown = tollbook("explain", "event", "switch-1", "late").out
+    assert "it came after invoice INV-000001 was drawn up, and no command bills it yet" in shown
+    assert 1 == shown.count("INV-000001"), "the invoice did not bill it"
+    (row,) = csv.DictReader(io.StringIO(tollbook("explain", "event", "switch-1", "late", "-f", "csv").out))
+    assert "" == row["line_no"]
 
 
 @pytest.mark.usefixtures("issued")
