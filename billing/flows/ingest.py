@@ -19,7 +19,7 @@ from billing.rated import rate_usage
 from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, transaction
-from billing.store.identity import next_batch, source_ids
+from billing.store.identity import WORTH_A_TRY, next_batch, source_ids
 from billing.store.partitions import make_partitions
 from billing.store.ratebooks import Ratebooks, load_books, lock_books, product_ids
 from billing.store.usage import Batch, Written, make_batch, write_batch
@@ -28,8 +28,38 @@ from rates.products import Product
 from rates.rating import REASONS
 
 MONTHS_AHEAD = 3
+LONGEST_PATIENCE = 64
+"""Chunks without a known event that are waited for, at most, before one is tried as if all of it were new."""
+
 _TURN_SECONDS = 0.0002
 _CONFLICT = "was reported before with other content; the first report stays"
+
+
+@dataclass(slots=True)
+class Hope:
+    """Whether the next chunk is worth a try as if all of it were new. A try that fails leaves as many dead rows.
+
+    Repetitions come in rows: of a file, of a source's habit, or of another writer at work on the same. So `patience`
+    chunks in a row without a known event come before a try, twice as many after each that failed. `clean` counts them.
+    """
+
+    patience: int = 0
+    clean: int = 0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether to try."""
+        return self.clean >= self.patience
+
+    def learn(self, events: int, known: int) -> None:
+        """What became of the next chunk: how many events it had, and how many of them were known."""
+        if not known:
+            self.clean += bool(events)
+            self.patience = 0 if self.clean > LONGEST_PATIENCE else self.patience
+            return
+        if self.is_new and events >= WORTH_A_TRY:
+            self.patience = min(self.patience * 2 or 1, LONGEST_PATIENCE)
+        self.clean = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,7 +77,7 @@ class Intake:
     _product_ids: dict[str, int] = field(default_factory=dict)
     _sources: dict[str, int] = field(default_factory=dict)
     _months: set[date] = field(default_factory=set)
-    _likely_new: bool = True
+    _hope: Hope = field(default_factory=Hope)
 
     def ingest(self, payloads: Sequence[bytes], at: datetime) -> Receipt:
         """Store what is new of some payloads, received `at`; when this returns, it is committed."""
@@ -75,8 +105,8 @@ class Intake:
             if lock_books(connection, exclusive=False) != batch.book_version:
                 books = load_books(connection, self.products, self._books, self.kept)
                 batch = self._batch(prepared.parsed, batch.number, at, books)
-            written = write_batch(connection, batch, likely_new=self._likely_new)
-        self._likely_new = not len(written.known)  # repetitions come in rows: of a file, or of a source's habit
+            written = write_batch(connection, batch, likely_new=self._hope.is_new)
+        self._hope.learn(len(batch), len(written.known))
         if books is not None:
             self._books = books
         return receipt_of(prepared, batch, written)

@@ -13,7 +13,7 @@ from billing.flows.ingest import Intake, Numbers, Prepared, receipt_of, sources_
 from billing.payloads import Chunk
 from billing.receipts import Outcome, Receipt, Taken
 from billing.store.compiled import CompiledCards
-from billing.store.engine import Connection, Engine, rehearsal
+from billing.store.engine import Connection, Engine, rehearsal, snapshot
 from billing.store.identity import foresee, known_source_ids
 from billing.store.ratebooks import book_version, load_books
 from billing.store.usage import Written
@@ -34,9 +34,11 @@ class Rehearsal(Intake):
     def write(self, prepared: Prepared, at: datetime) -> Receipt:
         """What would become of prepared payloads, after all that was prepared before them."""
         batch = prepared.batch
-        # Not locked: whoever publishes meanwhile is not to wait for somebody who only looks.
+        # Not locked: whoever publishes meanwhile is not to wait for somebody who only looks. So it is a snapshot that
+        # has all of the books as of one version.
         if book_version(self.connection) != batch.book_version:
-            self._books = load_books(self.connection, self.products, self._books, self.kept)
+            with snapshot(self.engine) as connection:
+                self._books = load_books(connection, self.products, self._books, self.kept)
             batch = self._batch(prepared.parsed, batch.number, at, self._books)
         known, same = foresee(self.connection, batch.number, batch.claims)
         return receipt_of(prepared, batch, Written(known=known, same=same))

@@ -126,10 +126,11 @@ def write_batch(connection: Connection, batch: Batch, *, likely_new: bool = Fals
 
 def write_rows(connection: Connection, batch: Batch, is_fresh: Flags) -> None:
     """Write the fresh events of a batch whose identities are taken, and the changes of the totals."""
+    # A number that has written before is refused here: what a snapshot sees of a batch is all of it or nothing. Also
+    # where nothing is fresh: numbers without a gap are few ranges for each run that keeps what it saw.
+    connection.execute("INSERT INTO written_batches (batch) VALUES (%s)", [batch.number])
     if not is_fresh.any():
         return
-    # A number that has written before is refused here: what a snapshot sees of a batch is all of it or nothing.
-    connection.execute("INSERT INTO written_batches (batch) VALUES (%s)", [batch.number])
     all_fresh = bool(is_fresh.all())
     written = [("events", batch.events), ("event_elements", batch.elements), ("quarantine", batch.quarantine)]
     for name, rows in written:

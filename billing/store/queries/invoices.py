@@ -75,7 +75,7 @@ def newest_run(connection: Connection, period: Period) -> DrawnRun | None:
 
 
 def written_since(connection: Connection, snapshot_id: int) -> bool:
-    """Whether usage has been written that a run's snapshot did not see."""
+    """Whether usage may have been written that a run's snapshot did not see: a batch of repetitions has nothing new."""
     row = connection.execute(
         "SELECT EXISTS (SELECT FROM written_batches WHERE NOT batch <@"
         " (SELECT batches + '{}'::int8multirange FROM billed_batches WHERE snapshot_id = %s))",

@@ -7,8 +7,8 @@ CREATE TABLE sources (
 
 CREATE SEQUENCE batches; -- one number for each transaction that writes usage
 
--- The batches that have written usage. A batch is written by one transaction, and its row with it: whoever sees the one
--- sees the other, whatever committed in which order. Unlike transaction ids the numbers are the same after a restore.
+-- The batches that have been written, also those of which nothing was new. One transaction writes a batch and its row:
+-- whoever sees the one sees the other, whatever committed in which order. Unlike transaction ids the numbers are the same after a restore.
 CREATE TABLE written_batches (
     batch bigint PRIMARY KEY
 );

@@ -1,17 +1,22 @@
 """A rehearsal: what an import would come to, foreseen to the letter, and nothing of it stored."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from billing.flows.ingest import import_usage
 from billing.flows.publish import publish
-from billing.flows.rehearse import rehearse_usage
+from billing.flows.rehearse import Rehearsal, rehearse_usage
 from billing.payloads import Chunk
 from billing.receipts import Outcome, Taken
-from billing.store.engine import transaction
+from billing.store.compiled import CompiledCards
+from billing.store.engine import rehearsal, transaction
+from rates.compiled.cards import CardTable
+from rates.products import Product
 from tests.shop import AT, SOURCE, Shop, call, card, payloads, products
 
 STORED = """
@@ -126,3 +131,35 @@ def test_what_breaks_off_leaves_nothing_either(shop: Shop) -> None:
     assert (1, before) == (len(heard), shop.rows(STORED))
     with transaction(shop.engine) as connection:
         assert [(None,)] == connection.execute("SELECT to_regclass('pg_temp.foreseen')").fetchall()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted(CompiledCards):
+    """Kept cards; while somebody looks there for those that a publication brought, `meanwhile` happens, once."""
+
+    meanwhile: list[Callable[[], None]]
+
+    def load(self, wanted: Mapping[str, int], products: Mapping[str, Product]) -> dict[str, CardTable]:
+        """Those that were kept before it happened."""
+        while self.meanwhile:
+            self.meanwhile.pop()()
+        return CompiledCards.load(self, wanted, products)
+
+
+def test_books_that_change_while_they_are_read_again_are_those_of_one_version(shop: Shop, tmp_path: Path) -> None:
+    """A contract is not seen without the card that was published before it."""
+
+    def publish_more() -> None:
+        publish(shop.engine, card("voice.outbound,33,minute,60/60,0.02", id_="france"), products(), at=AT, actor="x")
+        shop.admit("beta", cards=("france",))
+
+    meanwhile: list[Callable[[], None]] = []
+    kept = Interrupted(folder=tmp_path, meanwhile=meanwhile)
+    with rehearsal(shop.engine) as connection:
+        foreseeing = Rehearsal(engine=shop.engine, products=products(), source=SOURCE, kept=kept, connection=connection)
+        prepared = foreseeing.prepare(payloads([call(1, account="beta", to="+33123456789")]), AT)
+        shop.admit("gamma")
+        meanwhile.append(publish_more)
+        receipt = foreseeing.write(prepared, AT)
+    assert [] == meanwhile
+    assert ("quarantined", "unknown_account") == (str(receipt.outcome(0)), receipt.reason(0))
