@@ -37,8 +37,9 @@ class Statement:
     """A billing account's period as of an instant. `total_minor` is the spend to date; sums are by the lines' words.
 
     `estimate`: the period is open, or its usage of a crossing day was priced without the order of its events.
-    `waiting` counts the events in quarantine, by reason: they have no price, and are in no amount. `invoices` are
-    issued for the period already; `later` events came after them, and `unbilled` is what the lines differ by.
+    `waiting` counts the events in quarantine, by reason: they have no price, and are in no amount. `pending` counts
+    those that were reported while their outcome was open: they cost nothing. `invoices` are issued for the period
+    already; `later` events came after them, and `unbilled` is what the lines differ by.
     """
 
     party: Party
@@ -51,6 +52,7 @@ class Statement:
     by_product: Mapping[str, int]
     by_country: Mapping[str, int]
     waiting: Mapping[str, int]
+    pending: int
     invoices: tuple[Invoice, ...]
     later: int
     unbilled: tuple[InvoiceLine, ...]
@@ -71,6 +73,7 @@ def compose(  # noqa: PLR0913 (each is another part of the statement)
     at: datetime,
     estimate: bool,
     waiting: Mapping[str, int] | None = None,
+    pending: int = 0,
     invoices: Sequence[Invoice] = (),
     later: int = 0,
 ) -> Statement:
@@ -87,6 +90,7 @@ def compose(  # noqa: PLR0913 (each is another part of the statement)
         by_product=_sums(lines, lambda line: line.product or line.element),
         by_country=_sums(lines, lambda line: line.country),
         waiting=waiting or {},
+        pending=pending,
         invoices=tuple(invoices),
         later=later,
         unbilled=tuple(unbilled(lines, [line for invoice in invoices for line in invoice.lines])) if invoices else (),

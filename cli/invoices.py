@@ -1,16 +1,16 @@
 """`tollbook invoices`: preview a period, draw its invoices up, issue them, look at them, hand them on."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.exits import Exit
 from cli.options import DryRunOption, PeriodArgument
+from cli.outfiles import check_target, writing_whole
 from cli.output import (
     LINES,
     Format,
@@ -18,11 +18,13 @@ from cli.output import (
     emit,
     emit_json,
     number,
+    say,
     show,
     table,
     text,
 )
 from cli.reports import say_waiting, show_issued, show_run
+from cli.words import counted
 from rates.errors import TollbookError
 
 if TYPE_CHECKING:
@@ -148,15 +150,30 @@ def export(
         ExportFormat, typer.Option("--format", "-f", help="json: one object a line; csv: one row a line.")
     ] = (ExportFormat.CSV),
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file instead of standard output.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Let --output replace a file.")] = False,
 ) -> None:
-    """Hand invoices on, whole: JSON (one object a line) or CSV (one row for each line)."""
-    from billing.documents import csv_document, json_document
+    """Hand invoices on, whole: JSON (one object a line) or CSV (one row for each line); drafts too, and says so."""
+    from collections import Counter
 
+    from billing.documents import csv_document, json_document
+    from billing.invoices import State
+
+    if output is not None:
+        check_target("--output", output, overwrite=overwrite)
     render = json_document.render if form is ExportFormat.JSON else csv_document.render
     found = invoices_of(what, account)
     first = next(found)  # before a header is written of what there is not
-    with _written(output) as file:
-        file.writelines(render(chain([first], found)))
+    states: Counter[bool] = Counter()
+
+    def passing() -> Iterator["Invoice"]:
+        for invoice in chain([first], found):
+            states[invoice.state is State.FINAL] += 1
+            yield invoice
+
+    _write(output, render(passing()))
+    if states[False]:
+        among = f" (and {counted(states[True], 'issued invoice')})" if states[True] else ""
+        say(f"{counted(states[False], 'draft')}{among}: a draft has no number, and may still change.")
 
 
 def show_invoice(invoice: "Invoice") -> None:
@@ -165,9 +182,8 @@ def show_invoice(invoice: "Invoice") -> None:
     head = f"Invoice {invoice.number}" if invoice.number else f"Draft of {invoice.period}"
     who = f"{document['name']} ({document['account']})" if document["name"] else document["account"]
     dates = f", issued {document['issued_on']}, due {document['due_on']}" if invoice.issued_on else ""
-    rows = [{**line, "line": n} for n, line in enumerate(document["lines"], start=1)]
     total = {"destination": "total", "amount": document["total"], "unit_price": document["currency"]}
-    show(table(rows, LINES, title=f"{head}: {who}, {invoice.period}{dates}", total=total))
+    show(table(document["lines"], LINES, title=f"{head}: {who}, {invoice.period}{dates}", total=total))
 
 
 def _draw_up(period: str, form: Format, *, write: bool, early: bool) -> None:
@@ -274,15 +290,12 @@ def _write_csv(invoices: Iterable["Invoice"]) -> None:
     sys.stdout.writelines(csv_document.render(invoices))
 
 
-@contextmanager
-def _written(path: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that is there only when it is whole."""
+def _write(path: Path | None, texts: Iterable[str]) -> None:
+    """Write texts to standard output, or to a file that is there only when it is whole."""
     import sys
 
     if path is None:
-        yield sys.stdout
+        sys.stdout.writelines(texts)
         return
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    with unfinished.open("w", encoding="utf-8", newline="") as file:
-        yield file
-    unfinished.replace(path)
+    with writing_whole(path, or_nothing=True) as stream:
+        stream.writelines(each.encode() for each in texts)

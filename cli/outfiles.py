@@ -20,10 +20,11 @@ def check_target(option: str, path: Path, *, overwrite: bool) -> None:
 
 
 @contextmanager
-def writing_whole(path: Path) -> Iterator[BinaryIO]:
+def writing_whole(path: Path, *, or_nothing: bool = False) -> Iterator[BinaryIO]:
     """A file to write, which has its name when the block ends; until then what had the name before stays.
 
-    Also where the block ends with an error: what was written till then is true. Raises OSError before the block begins
+    Also where the block ends with an error: what was written till then is true. With `or_nothing` it is not, and what
+    had the name before stays. Raises OSError before the block begins
     where it cannot be written there.
     """
     if path.exists() and not path.is_file():  # a device or a pipe
@@ -39,7 +40,16 @@ def writing_whole(path: Path) -> Iterator[BinaryIO]:
     with file:
         try:
             yield file
-        finally:
-            file.flush()
-            os.fsync(file.fileno())
-            part.replace(target)
+        except BaseException:
+            if or_nothing:
+                part.unlink()
+            else:
+                _give_name(file, part, target)
+            raise
+        _give_name(file, part, target)
+
+
+def _give_name(file: BinaryIO, part: Path, target: Path) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+    part.replace(target)

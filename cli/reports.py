@@ -1,12 +1,17 @@
 """What a run and a finalization came to, for people and for programs."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from cli.output import Format, emit_csv, emit_json, emit_record, money, number, say, show, table, text
+from cli.words import counted, numbers_in_words
 
 if TYPE_CHECKING:
     from billing.runs import IssueReport, Run, RunReport
+
+LATE_USAGE = "A run takes it into a draft; of an invoice that is issued, no command bills it yet."
+"""What becomes of usage that came after what was billed."""
 
 _NAMED = 10  # accounts that a sentence names one by one
 
@@ -60,6 +65,7 @@ def _reported(report: "RunReport") -> dict[str, Any]:
         "totals": {code: format_minor(minor, code) for code, minor in report.totals_minor.items()},
         "late": list(report.late),
         "quarantined": dict(report.quarantined),
+        "pending": report.pending,
     }
 
 
@@ -73,7 +79,8 @@ def _show_report(report: "RunReport", rows: list[dict[str, Any]]) -> None:
             "lines": f"{report.lines:,}",
             "total": ", ".join(money(total, code) for code, total in said["totals"].items()) or "nothing",
             "late": f"usage has changed since the invoices of {_some(report.late)}" if report.late else None,
-            "quarantined": _counted(report.quarantined),
+            "quarantined": _reasons(report.quarantined),
+            "pending": pending(report.pending),
         },
         Format.TABLE,
         title=f"{'Run' if report.written else 'Preview'} of {said['period']}{' (provisional)' * report.provisional}",
@@ -88,20 +95,25 @@ def show_issued(report: "IssueReport", form: Format) -> None:
     from rates.money import format_minor
 
     totals = {code: format_minor(minor, code) for code, minor in report.totals_minor.items()}
-    numbers = {entity: f"{first} to {last}" for entity, (first, last) in report.numbers.items()}
-    emit_record(
-        {
-            "period": str(report.period),
-            "issued": report.issued,
-            "numbers": list(numbers.values()),
-            "totals": [f"{total} {code}" for code, total in totals.items()],
-            "refused": list(report.refused),
-            "stopped": list(report.stopped),
-            "late": _some(report.late) if form is Format.TABLE else list(report.late),
-            "quarantined": dict(report.quarantined) if form is Format.JSON else _counted(report.quarantined),
-        },
-        form,
-    )
+    facts: dict[str, Any] = {
+        "period": str(report.period),
+        "issued": report.issued,
+        "numbers": list(chain.from_iterable(report.numbers.values())),
+        "totals": totals,
+        "refused": list(report.refused),
+        "stopped": list(report.stopped),
+        "late": list(report.late),
+        "quarantined": dict(report.quarantined),
+    }
+    if form is not Format.JSON:
+        runs = (run for numbers in report.numbers.values() for run in numbers_in_words(numbers))
+        facts |= {
+            "numbers": ", ".join(runs),
+            "totals": ", ".join(money(total, code) for code, total in totals.items()),
+            "late": _some(report.late),
+            "quarantined": _reasons(report.quarantined),
+        }
+    emit_record(facts, form)
     for account in report.refused:
         say(f"{account}: its draft is not what was signed any more; draw it up again")
     for account in report.stopped:
@@ -113,8 +125,14 @@ def say_waiting(late: Sequence[str], quarantined: Mapping[str, int]) -> None:
     """Say what is on no invoice, and where to look at it."""
     if late:
         say(f"Usage came after what was billed, of {_some(late)}: see `tollbook statement ACCOUNT`.")
+        say(LATE_USAGE)
     if quarantined:
-        say(f"Some usage is not priced ({_counted(quarantined)}): see `tollbook usage quarantine`.")
+        say(f"Some usage is not priced ({_reasons(quarantined)}): see `tollbook usage quarantine`.")
+
+
+def pending(events: int) -> str:
+    """What is told of events whose outcome was open; "" where there are none."""
+    return f"{counted(events, 'event')} at no charge, reported while the outcome was open" if events else ""
 
 
 def _some(accounts: Sequence[str]) -> str:
@@ -123,5 +141,5 @@ def _some(accounts: Sequence[str]) -> str:
     return ", ".join(accounts[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _counted(events: Mapping[str, int]) -> str:
+def _reasons(events: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {reason}" for reason, count in events.items())

@@ -22,6 +22,8 @@ from cli.output import (
     show,
     text,
 )
+from cli.reports import pending
+from cli.words import counted, of_number
 
 if TYPE_CHECKING:
     from billing.statements import Statement
@@ -93,6 +95,7 @@ def document(found: "Statement") -> dict[str, Any]:
         "total": format_minor(found.total_minor, money_of),
         **{name: {key: format_minor(minor, money_of) for key, minor in by.items()} for name, by in sums.items()},
         "waiting": dict(found.waiting),
+        "pending": found.pending,
         "invoices": [
             {
                 "number": invoice.number,
@@ -109,7 +112,7 @@ def document(found: "Statement") -> dict[str, Any]:
             "lines": [record(line, money_of) for line in found.unbilled],
         },
         "progress": [asdict(each) for each in found.progress],
-        "lines": [record(line, money_of) for line in found.lines],
+        "lines": _numbered(found),
     }
 
 
@@ -124,6 +127,8 @@ def show_statement(found: "Statement", *, every_line: bool = False) -> None:
         issued["after it" if len(issued) == 1 else "after them"] = _after(found)
     if issued:
         emit_record(issued, Format.TABLE)
+    if found.pending:
+        emit_record({"pending": pending(found.pending)}, Format.TABLE)
     products = [{"product": name, "amount": amount} for name, amount in said["by_product"].items()]
     emit(products, (text("product"), number("amount")), Format.TABLE)
     countries = [{"country": name or "none", "amount": amount} for name, amount in said["by_country"].items()]
@@ -150,8 +155,9 @@ def _after(found: "Statement") -> str:
     from rates.money import format_minor
 
     amount = money(format_minor(found.unbilled_minor, found.party.currency), found.party.currency)
-    events = f"{found.later:,} {'event' if found.later == 1 else 'events'}"
-    return f"{events}, {amount}, not billed yet{' (estimate: the month is open)' * found.estimate}"
+    return (
+        f"{counted(found.later, 'event')}, {amount}, not billed yet{' (estimate: the month is open)' * found.estimate}"
+    )
 
 
 def _outside(found: "Statement") -> Iterator[str]:
@@ -159,12 +165,12 @@ def _outside(found: "Statement") -> Iterator[str]:
     if found.waiting:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in found.waiting.items())
         count = sum(found.waiting.values())
-        said = f"1 event of {found.period} waits" if count == 1 else f"{count:,} events of {found.period} wait"
-        yield f"{said} in quarantine and {'is' if count == 1 else 'are'} in no amount: {reasons}."
+        said = f"{counted(count, 'event')} of {found.period} {of_number(count, 'waits', 'wait')} in quarantine"
+        yield f"{said} and {of_number(count, 'is', 'are')} in no amount: {reasons}."
         yield "`tollbook usage quarantine` says what would release them."
     if found.later:
         numbers = ", ".join(invoice.number for invoice in found.invoices)
-        yield f"After {numbers} came {_after(found)}."
+        yield f"After {numbers} came {_after(found)}: no command bills it yet."
 
 
 def _numbered(found: "Statement") -> list[dict[str, Any]]:

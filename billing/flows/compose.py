@@ -15,7 +15,7 @@ from billing.store.accounts import read_accounts
 from billing.store.engine import Connection, Engine, snapshot
 from billing.store.queries.explain import later_events
 from billing.store.queries.invoices import read_invoices, snapshot_of
-from billing.store.queries.pricing import quarantined_events
+from billing.store.queries.pricing import pending_events, quarantined_events
 from rates.pricing import standings
 from rates.products import Product
 from rates.usage import Totals
@@ -51,6 +51,7 @@ def compose_statement(
             at=at,
             estimate=at < period.closes + grace,
             waiting=quarantined_events(connection, period, _paid_by(account, accounts.accounts)),
+            pending=pending_events(connection, period, number),
             invoices=invoices,
             later=_later(connection, period, number, totals, invoices),
         )

@@ -34,7 +34,7 @@ from billing.store.drafts import (
 )
 from billing.store.engine import Connection, Engine, snapshot, transaction
 from billing.store.queries.invoices import FinalInvoice, final_invoices
-from billing.store.queries.pricing import payers_with_usage, quarantined_events
+from billing.store.queries.pricing import payers_with_usage, pending_events, quarantined_events
 from rates.money import Currency
 from rates.products import Product
 from rates.usage import Totals
@@ -176,6 +176,7 @@ class _Drawing:
             grace=grace,
             late=self.late,
             quarantined=quarantined_events(self.reading, self.period),
+            pending=pending_events(self.reading, self.period),
         )
         if self.writing is not None:
             self._delete_stale(self.writing)

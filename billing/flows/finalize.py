@@ -60,23 +60,21 @@ def finalize(
     terms = Issue(series=rules.series, issued_on=day, due_on=due, at=at, actor=actor)
     states = states_before(Step.FINALIZE, approval_demanded=rules.approval_demanded)
     totals: Counter[Currency] = Counter()
-    numbers: dict[str, tuple[int, int]] = {}
+    numbers: dict[str, list[str]] = {}
     refused: dict[int, str] = {}
     count = 0
     for issued in _batches(engine, period, states, terms, batch, refused):
         count += issued.count
         totals.update(issued.totals_minor)
         for entity, (first, last) in issued.numbers.items():
-            numbers[entity] = (numbers.get(entity, (first, last))[0], last)
+            taken = (number_text(rules.series, number) for number in range(first, last + 1))
+            numbers.setdefault(entity, []).extend(taken)
     waiting = still_waiting(engine, period)
     return IssueReport(
         period=period,
         issued=count,
         totals_minor=dict(sorted(totals.items())),
-        numbers={
-            entity: (number_text(rules.series, first), number_text(rules.series, last))
-            for entity, (first, last) in sorted(numbers.items())
-        },
+        numbers={entity: tuple(taken) for entity, taken in sorted(numbers.items())},
         refused=tuple(sorted(refused.values())),
         stopped=run.stopped,
         late=tuple(sorted({*waiting.late} - {*refused.values()})),

@@ -56,7 +56,8 @@ def test_drafts_are_issued_once(tollbook: Tollbook) -> None:
     assert ["draft"] == [each["state"] for each in json.loads(dry.out)]
     ran = tollbook("invoices", "finalize", "2026-10", "--early", "--format", "json")
     assert 0 == ran.code
-    assert (1, ["INV-000001 to INV-000001"]) == tuple(json.loads(ran.out)[key] for key in ("issued", "numbers"))
+    found = json.loads(ran.out)
+    assert (1, ["INV-000001"], {"USD": "0.12"}) == tuple(found[key] for key in ("issued", "numbers", "totals"))
     assert 3 == tollbook("invoices", "finalize", "2026-10", "--early").code
 
 
@@ -124,7 +125,82 @@ def test_invoices_are_exported_whole_in_either_form(issued: Path, tollbook: Toll
     ran = tollbook("invoices", "export", "INV-000001", "-o", issued / "out.csv")
     assert (0, "") == (ran.code, ran.out)
     assert rows == list(csv.DictReader((issued / "out.csv").open(newline="")))
-    assert [] == list(issued.glob("*.unfinished"))
+    assert [] == [*issued.glob("*.part"), *issued.glob(".*.part")]
+
+
+def test_an_export_replaces_no_file_unless_it_is_told_to(issued: Path, tollbook: Tollbook) -> None:
+    out = issued / "out.csv"
+    out.write_text("what somebody needs")
+    ran = tollbook("invoices", "export", "2026-10", "-o", out)
+    assert 2 == ran.code
+    assert "--overwrite" in ran.err
+    assert "what somebody needs" == out.read_text()
+    assert 1 == tollbook("invoices", "export", "2020-10", "-o", out, "--overwrite").code
+    assert "what somebody needs" == out.read_text(), "there was nothing to replace it by"
+    assert 0 == tollbook("invoices", "export", "2026-10", "-o", out, "--overwrite").code
+    assert out.read_text().startswith("number,")
+    assert 2 == tollbook("invoices", "export", "2026-10", "-o", issued).code
+
+
+@pytest.mark.usefixtures("issued")
+def test_an_exported_line_has_its_number_its_state_and_when_it_is_due(tollbook: Tollbook) -> None:
+    (row,) = csv.DictReader(io.StringIO(tollbook("invoices", "export", "2026-10").out))
+    assert ("1", "final", "2026-12-21") == (row["line"], row["state"], row["due_on"])
+    shown = tollbook("invoices", "show", "INV-000001", "--format", "csv").out
+    assert [row] == list(csv.DictReader(io.StringIO(shown)))
+    (document,) = map(json.loads, tollbook("invoices", "export", "2026-10", "-f", "json").out.splitlines())
+    assert [1] == [line["line"] for line in document["lines"]]
+    statement = json.loads(tollbook("statement", "acme", "--period", "2026-10", "-f", "json").out)
+    assert [1] == [line["line"] for line in statement["lines"]]
+
+
+def test_an_export_of_a_month_says_that_drafts_are_among_the_invoices(issued: Path, tollbook: Tollbook) -> None:
+    assert "" == tollbook("invoices", "export", "2026-10").err
+    (issued / "more.toml").write_text('id = "bolt"\ncurrency = "USD"')
+    (issued / "deal.toml").write_text('account = "bolt"\neffective_from = 2026-10-01\ncards = ["list"]')
+    tollbook("accounts", "add", issued / "more.toml")
+    tollbook("contracts", "add", issued / "deal.toml")
+    (issued / "usage.ndjson").write_text(with_changes(id="b1", account="bolt"))
+    tollbook("usage", "import", issued / "usage.ndjson", "--source", "switch-1")
+    tollbook("invoices", "run", "2026-10", "--early")
+    for form in ("csv", "json"):
+        ran = tollbook("invoices", "export", "2026-10", "--format", form)
+        assert "1 draft (and 1 issued invoice): a draft has no number, and may still change.\n" == ran.err
+    rows = list(csv.DictReader(io.StringIO(tollbook("invoices", "export", "2026-10").out)))
+    assert [("final", "2026-12-21"), ("draft", "")] == [(row["state"], row["due_on"]) for row in rows]
+
+
+def test_finalizing_says_numbers_and_sums_for_people_as_people_do(month: Path, tollbook: Tollbook) -> None:
+    for account in ("bolt", "core"):
+        (month / "more.toml").write_text(f'id = "{account}"\ncurrency = "USD"')
+        (month / "deal.toml").write_text(f'account = "{account}"\neffective_from = 2026-10-01\ncards = ["list"]')
+        tollbook("accounts", "add", month / "more.toml")
+        tollbook("contracts", "add", month / "deal.toml")
+        (month / "usage.ndjson").write_text(with_changes(id=f"{account}1", account=account))
+        tollbook("usage", "import", month / "usage.ndjson", "--source", "switch-1")
+        tollbook("invoices", "run", "2026-10", "--early")
+        if account == "bolt":
+            shown = tollbook("invoices", "finalize", "2026-10", "--early").out
+            assert "INV-000001 to INV-000002" in shown
+            assert "0.16 USD" in shown
+    shown = tollbook("invoices", "finalize", "2026-10", "--early").out
+    assert "INV-000003" in shown
+    assert " to " not in shown
+
+
+def test_what_was_reported_while_its_outcome_was_open_is_a_line_of_its_own(month: Path, tollbook: Tollbook) -> None:
+    statement = ("statement", "acme", "--period", "2026-10")
+    for question in (statement, ("invoices", "preview", "2026-10")):
+        assert "pending" not in tollbook(*question).out
+    (month / "usage.ndjson").write_text(with_changes(id="ringing", status="ringing"))
+    tollbook("usage", "import", month / "usage.ndjson", "--source", "switch-1")
+    for question in (statement, ("invoices", "preview", "2026-10")):
+        ran = tollbook(*question)
+        assert 0 == ran.code, "nobody can do anything about it"
+        assert "1 event at no charge, reported while the outcome was open" in ran.out
+        assert 1 == json.loads(tollbook(*question, "--format", "json").out)["pending"]
+    elsewhere = json.loads(tollbook("statement", "acme", "--period", "2026-11", "--format", "json").out)
+    assert 0 == elsewhere["pending"]
 
 
 @pytest.mark.usefixtures("issued")

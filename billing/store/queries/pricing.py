@@ -19,7 +19,7 @@ from rates.cards import Card, decimals
 from rates.prices import Price
 from rates.pricing import Wanted
 from rates.products import Product
-from rates.rating import REASONS
+from rates.rating import CODES, REASONS, Reason
 from rates.usage import TOTALS, Totals
 
 _EPOCH = date(1970, 1, 1)
@@ -88,3 +88,15 @@ def quarantined_events(connection: Connection, period: Period, accounts: Sequenc
         [period.opens, period.closes, accounts, accounts],
     )
     return dict(sorted((str(REASONS[code]), count) for code, count in rows))
+
+
+def pending_events(connection: Connection, period: Period, payer: int | None = None) -> int:
+    """How many events of a period were reported while their outcome was open; of one payer or all."""
+    # The reason stands in the statement itself: only so is the index used that holds nothing but these.
+    of_payer = sql.SQL("") if payer is None else sql.SQL("AND payer_id = %(payer)s")
+    query = sql.SQL(
+        "SELECT count(*) FROM events WHERE reason = {} AND occurred_at >= %(opens)s AND occurred_at < %(closes)s {}"
+    ).format(sql.Literal(CODES[Reason.PENDING]), of_payer)
+    values = {"payer": payer, "opens": period.opens, "closes": period.closes}
+    row = connection.execute(query, values).fetchone()
+    return int(row[0]) if row else 0

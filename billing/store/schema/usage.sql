@@ -58,6 +58,8 @@ CREATE TABLE events (
     attributes text
 ) PARTITION BY RANGE (occurred_at);
 CREATE INDEX ON events (payer_id, occurred_at);
+-- Those whose outcome was still open: few, and counted by each run, which reads no other event of the month for it.
+CREATE INDEX ON events (occurred_at) WHERE reason = 1;
 
 CREATE TABLE event_elements (
     occurred_at timestamptz NOT NULL,

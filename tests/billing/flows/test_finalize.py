@@ -54,7 +54,7 @@ def test_drafts_become_invoices_with_numbers_from_one_on(shop: Shop) -> None:
     with snapshot(shop.engine) as connection:
         drafts = list(all_invoices(connection, OCTOBER, final=False))
     report = issue(shop)
-    assert (3, {"USD": 16}, {"": ("INV-000001", "INV-000003")}) == (
+    assert (3, {"USD": 16}, {"": ("INV-000001", "INV-000002", "INV-000003")}) == (
         report.issued,
         report.totals_minor,
         report.numbers,
@@ -91,12 +91,12 @@ def test_finalizing_again_issues_nothing_more(shop: Shop) -> None:
 
 def test_numbers_run_on_over_batches_and_periods(shop: Shop) -> None:
     run(shop)
-    assert {"": ("INV-000001", "INV-000003")} == issue(shop, batch=1).numbers
+    assert {"": ("INV-000001", "INV-000002", "INV-000003")} == issue(shop, batch=1).numbers
     november = OCTOBER.next()
     shop.post(call(9, occurred_at="2026-11-03T00:00:00Z"), at=november.closes)
     at = november.closes + GRACE
     draw_up(shop.engine, products(), november, at, write=True)
-    assert {"": ("INV-000004", "INV-000004")} == finalize(shop.engine, november, at).numbers
+    assert {"": ("INV-000004",)} == finalize(shop.engine, november, at).numbers
 
 
 def test_each_legal_entity_has_its_own_numbers(shop: Shop) -> None:
@@ -106,7 +106,7 @@ def test_each_legal_entity_has_its_own_numbers(shop: Shop) -> None:
     shop.post(call(9, account="dino"))
     run(shop)
     report = issue(shop)
-    assert {"": ("INV-000001", "INV-000003"), "Toll BV": ("INV-000001", "INV-000001")} == report.numbers
+    assert {"": ("INV-000001", "INV-000002", "INV-000003"), "Toll BV": ("INV-000001",)} == report.numbers
 
 
 def test_an_invoice_is_found_by_its_number(shop: Shop) -> None:
@@ -248,7 +248,7 @@ def test_a_number_whose_invoice_could_not_be_stored_is_given_to_the_next(shop: S
             issue(shop)
     with transaction(shop.engine) as connection:
         connection.execute("DROP TRIGGER refuse ON invoice_events")
-    assert {"": ("INV-000001", "INV-000003")} == issue(shop).numbers
+    assert {"": ("INV-000001", "INV-000002", "INV-000003")} == issue(shop).numbers
 
 
 def test_what_came_after_the_run_and_what_nothing_prices_needs_a_person(shop: Shop) -> None:
