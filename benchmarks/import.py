@@ -23,6 +23,7 @@ from billing.receipts import Outcome
 from billing.sources.ndjson import read_chunks
 from billing.store.embedded import Cluster
 from billing.store.engine import Engine, open_engine
+from billing.store.identity import IDENTITY
 from billing.store.usage import CHANGES, Batch
 from cli.world import products
 from rates.cardfile import read_card
@@ -81,7 +82,7 @@ def opened(cluster: Cluster, name: str, rates: bytes) -> Engine:
     names = [f"acct-{number}" for number in range(ACCOUNTS)]
     add_accounts(engine, [Account(id=AccountId(n), currency="USD") for n in names], at=AT, actor="benchmark")
     contracts = [Contract(account=n, effective_from=date(2026, 10, 1), cards=("list-usd",)) for n in names]
-    add_contracts(engine, contracts, at=AT, actor="benchmark")
+    add_contracts(engine, contracts, products(), at=AT, actor="benchmark")
     return engine
 
 
@@ -109,20 +110,20 @@ class Finished:
     """The rows of one transaction, as COPY reads them."""
 
     number: int
-    incoming: bytes
+    identities: bytes
     events: bytes
     changes: bytes
-    columns: str
+    event_columns: str
 
 
 def finished(batch: Batch) -> Finished:
     """Everything that our import writes for a batch of which all is new."""
     return Finished(
         number=batch.number,
-        incoming=batch.claims.text.to_pybytes(),
-        events=batch.events.text.to_pybytes(),
-        changes=batch.changes.text.to_pybytes(),
-        columns=", ".join(batch.events.table.column_names),
+        identities=batch.identities.to_pybytes(),
+        events=batch.events.octets.to_pybytes(),
+        changes=batch.changes.octets.to_pybytes(),
+        event_columns=", ".join(batch.events.table.column_names),
     )
 
 
@@ -161,27 +162,20 @@ def write(connection: psycopg.Connection, batch: Finished) -> None:
     """One transaction's statements."""
     connection.execute("SELECT pg_advisory_xact_lock_shared(1)")
     connection.execute("SELECT version FROM book_version").fetchone()
-    connection.execute(
-        "CREATE TEMPORARY TABLE IF NOT EXISTS incoming (occurred_at timestamptz NOT NULL, fingerprint uuid NOT NULL,"
-        " n integer NOT NULL, source_id integer NOT NULL, payer_id integer, later boolean NOT NULL,"
-        ' id text COLLATE "C" NOT NULL) ON COMMIT DELETE ROWS'
-    )
-    copy(connection, "incoming (n, occurred_at, fingerprint, source_id, payer_id, later, id)", batch.incoming)
-    connection.execute(
-        "INSERT INTO event_identity (batch, occurred_at, fingerprint, source_id, revision, payer_id, id)"
-        " SELECT %s, occurred_at, fingerprint, source_id, 1, payer_id, id FROM incoming ORDER BY n"
-        " ON CONFLICT (source_id, id) DO NOTHING",
-        [batch.number],
-    )
-    copy(connection, f"events ({batch.columns})", batch.events)
+    with connection.transaction():
+        copy(connection, f"event_identity ({', '.join(IDENTITY)})", batch.identities)
+    connection.execute("INSERT INTO written_batches (batch) VALUES (%s)", [batch.number])
+    copy(connection, f"events ({batch.event_columns})", batch.events)
     copy(connection, f"unfolded ({', '.join(CHANGES)})", batch.changes)
 
 
-def copy(connection: psycopg.Connection, target: str, text: bytes) -> None:
+def copy(connection: psycopg.Connection, target: str, octets: bytes) -> None:
     """COPY finished rows into a table."""
-    with connection.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN (FORMAT csv)".encode()) as stream:
-        for start in range(0, len(text), 1 << 20):
-            stream.write(text[start : start + (1 << 20)])
+    with connection.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN (FORMAT binary)".encode()) as stream:
+        stream.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
+        for start in range(0, len(octets), 1 << 20):
+            stream.write(octets[start : start + (1 << 20)])
+        stream.write(b"\xff\xff")
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ from rates.prices import USAGE, Price, price_list
 from rates.pricing import crossing_days, price
 from rates.products import Product
 from rates.rating import REASONS, ZERO_RATED, Reason
-from rates.terms import Terms, card_terms
+from rates.terms import Priority, Terms, card_terms
 from rates.totals import elements, summed
 from rates.usage import Int32s, Int64s, Totals, no_totals
 
@@ -199,18 +199,18 @@ def _unrated(rated: Rated) -> Iterator[Unrated]:
 def _bills(rated: Rated, prices: _Prices, deal: Arrangement, period: Period) -> Iterator[Bill]:
     """The bills, in the order of the accounts; payers that share their cards and currency are priced at once."""
     payers = payers_of(deal.accounts or {}, deal.contracts or {}, _numbers(deal), period)
-    groups: dict[tuple[frozenset[str], Currency], list[int]] = {}
+    groups: dict[tuple[tuple[Priority, ...], Currency], list[int]] = {}
     for number, payer in payers.items():
-        if payer.cards:
-            groups.setdefault((payer.cards, payer.party.currency), []).append(number)
+        if payer.priorities:
+            groups.setdefault((payer.priorities, payer.party.currency), []).append(number)
     rows, found = _elements(rated), dict[int, list[InvoiceLine]]()
     usage = np.array([number for number, each in prices.items() if each.element == USAGE], dtype=np.int64)
     totals, ordered = summed(rows), _ordered(rated, rows, usage)
     of_version: dict[str, dict[int, Price]] = {}
     for number, each in prices.items():
         of_version.setdefault(each.card, {})[number] = each
-    for (cards, money), members in groups.items():
-        terms = _terms(deal, of_version, cards, money, period)
+    for (priorities, money), members in groups.items():
+        terms = _terms(deal, of_version, priorities, money, period)
         own = _of_payers(totals, members)
         crossings = _crossings(own, _of_payers(ordered, members), terms)
         found |= {number: [] for number in members}
@@ -221,13 +221,18 @@ def _bills(rated: Rated, prices: _Prices, deal: Arrangement, period: Period) -> 
 
 
 def _terms(
-    deal: Arrangement, prices: Mapping[str, _Prices], cards: frozenset[str], money: Currency, period: Period
+    deal: Arrangement,
+    prices: Mapping[str, _Prices],
+    priorities: tuple[Priority, ...],
+    money: Currency,
+    period: Period,
 ) -> Terms:
     """The terms of the card versions that are in force in some of the period."""
-    own = [card for card in deal.cards if card.id in cards and card.currency == money]
+    names = {card for priority in priorities for card in priority.cards}
+    own = [card for card in deal.cards if card.id in names and card.currency == money]
     versions = {card.version: card_terms(card) for card in versions_in(period, own)}
     own_prices = {number: each for version in versions for number, each in prices.get(version, {}).items()}
-    return Terms(currency=money, prices=own_prices, products=deal.products, cards=versions)
+    return Terms(currency=money, prices=own_prices, products=deal.products, cards=versions, priorities=priorities)
 
 
 def _crossings(own: Totals, ordered: Totals, terms: Terms) -> Totals:

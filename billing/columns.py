@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from billing.payloads import E164, FORMS, INSTANT, LONGEST_TEXT, MAX_QUANTITY, REQUIRED, Flat
+from billing.payloads import E164, FORMS, INSTANT, LONGEST_TEXT, REQUIRED, Flat, most_of
 from rates.products import Product
-from rates.quantities import MAX_SECONDS
 from rates.usage import Int64s, Texts
 
 Bools = NDArray[np.bool_]
@@ -21,9 +20,11 @@ Column = Any  # an Arrow string array: Arrow publishes no types
 
 # Field by field, and not payload by payload: other threads get their turn between the fields.
 _FIELDS = {name: attrgetter(name) for name in Flat.__struct_fields__}
-_MEASURES = ("quantity", "duration_seconds", "segments", "bytes_sent", "bytes_received")
-_NO_COLON = frozenset((*_MEASURES, "package", "attributes"))
-_ALWAYS = (*REQUIRED, "source")
+MEASURES = ("quantity", "duration_seconds", "segments", "bytes_sent", "bytes_received")
+"""Fields that are a string or a whole number."""
+
+_NO_COLON = frozenset((*MEASURES, "package", "attributes"))
+ALWAYS = (*REQUIRED, "source")
 _QUANTITY, _DURATION, _SEGMENTS, _BYTES = 1, 2, 4, 8
 _OWN = {"duration_seconds": _DURATION, "segments": _SEGMENTS, "bytes": _BYTES}
 _UNKNOWN_PRODUCT = -1
@@ -52,20 +53,25 @@ class Columns:
 
 
 def understand(
-    flats: Sequence[Flat], row: Int64s, colons: Int64s, source: str | None, products: Mapping[str, Product]
+    stated: Mapping[str, Column], row: Int64s, colons: Int64s, source: str | None, products: Mapping[str, Product]
 ) -> tuple[Columns, Bools]:
-    """The columns of n decoded payloads, and which of them are out of the ordinary and must be read with care.
+    """The columns of n payloads, and which of them are out of the ordinary and must be read with care.
 
-    `colons` is int64[n]: how many the raw payload holds, -1 where that is not to be checked.
+    `stated` is what they state, as `stated_by` gives it; `colons` is int64[n]: how many the raw payload holds, -1
+    where that is not to be checked.
     """
-    stated = _stated(flats)
+    n = len(row)
     odd = _given_twice(stated, colons) | _misshapen(stated) | _from_elsewhere(stated, source)
     occurred_at, wrong = _instants(stated["occurred_at"])
     odd |= wrong
-    numbers = {name: _e164(stated.get(name), len(flats)) for name in ("to", "from_", "rated_to")}
-    measured, wrong = _measured(stated, products, len(flats))
+    numbers = {name: _e164(stated.get(name), n) for name in ("to", "from_", "rated_to")}
+    for name, begins in (("to", "+"), ("rated_to", "")):
+        if name in stated:
+            meant = pc.and_(pc.not_equal(stated[name], ""), pc.starts_with(stated[name], begins))
+            odd |= _numpy(meant) & (numbers[name] == 0)
+    measured, wrong = _measured(stated, products, n)
     odd |= wrong
-    texts = {name: text for name, text in stated.items() if name not in _MEASURES}
+    texts = {name: text for name, text in stated.items() if name not in MEASURES}
     for name, address in (("to", "to_address"), ("from_", "from_address")):
         text = texts.pop(name, None)
         if text is not None:
@@ -89,17 +95,27 @@ def encoded(text: Column) -> Texts:
     return Texts(place[codes], tuple([""] * shift + [values[code] for code in order]))
 
 
-def _stated(flats: Sequence[Flat]) -> dict[str, Column]:
+def stated_by(flats: Sequence[Flat]) -> dict[str, Column]:
     """The fields that any payload states, as Arrow strings; those that every event has, always."""
     stated = {}
     for name, value_of in _FIELDS.items():
-        if name in _MEASURES:
+        if name in MEASURES:
             column = list(map(value_of, flats))
             if column.count("") != len(column):
                 stated[name] = _strings(column)
-        elif name in _ALWAYS or any(map(value_of, flats)):
+        elif name in ALWAYS or any(map(value_of, flats)):
             stated[name] = pa.array(list(map(value_of, flats)), pa.string())
     return stated
+
+
+def together(first: Mapping[str, Column], second: Mapping[str, Column], order: Int64s) -> dict[str, Column]:
+    """What the payloads of both state, as `stated_by` gives it; `order` is of those of `first`, then of `second`."""
+    blank = [pa.repeat(pa.scalar("", pa.string()), len(stated["id"])) for stated in (first, second)]
+    found = {}
+    for name in {**first, **second}:
+        both = pa.concat_arrays([first.get(name, blank[0]), second.get(name, blank[1])])
+        found[name] = both.take(pa.array(order))
+    return found
 
 
 def _strings(column: Sequence[str | int]) -> Column:
@@ -116,6 +132,8 @@ def _given_twice(stated: Mapping[str, Column], colons: Int64s) -> Bools:
     many as its fields and the colons in their texts, unless a key stands there twice.
     """
     expected = np.zeros(len(colons), dtype=np.int64)
+    if (colons < 0).all():
+        return np.zeros(len(colons), dtype=np.bool_)
     for name, text in stated.items():
         expected += _numpy(pc.not_equal(text, ""))
         if name not in _NO_COLON:
@@ -134,10 +152,6 @@ def _misshapen(stated: Mapping[str, Column]) -> Bools:
     for name, form in FORMS.items():
         if name in stated:
             odd |= ~_matches(stated[name], f"^({form})?$")
-    if "to" in stated:
-        odd |= ~_matches(stated["to"], f"^({E164}|[^+].*)?$")
-    if "rated_to" in stated:
-        odd |= ~_matches(stated["rated_to"], f"^({E164})?$")
     return odd
 
 
@@ -187,14 +201,14 @@ def _e164(text: Column | None, n: int) -> Int64s:
 
 def _measured(stated: Mapping[str, Column], products: Mapping[str, Product], n: int) -> tuple[Int64s, Bools]:
     """Base units, and which rows state none, more than one way, or in a field that is not their product's."""
-    given = {name: _numpy(pc.not_equal(stated[name], "")) for name in _MEASURES if name in stated}
+    given = {name: _numpy(pc.not_equal(stated[name], "")) for name in MEASURES if name in stated}
     nowhere = np.zeros(n, dtype=bool)
     sent, received = given.get("bytes_sent", nowhere), given.get("bytes_received", nowhere)
     ways = _QUANTITY * given.get("quantity", nowhere)
     ways += _DURATION * given.get("duration_seconds", nowhere)
     ways += _SEGMENTS * given.get("segments", nowhere)
     ways += _BYTES * (sent | received)
-    own, most = _by_product(encoded(stated["product"]), products)
+    own, most, most_in_own = _by_product(encoded(stated["product"]), products)
     alone = (ways == _QUANTITY) | (ways == _DURATION) | (ways == _SEGMENTS) | (ways == _BYTES)
     odd = ~((ways == _QUANTITY) | (ways == own) | ((own == _UNKNOWN_PRODUCT) & alone)) | (sent != received)
     measured = np.zeros(n, dtype=np.int64)
@@ -202,15 +216,17 @@ def _measured(stated: Mapping[str, Column], products: Mapping[str, Product], n: 
         amount, wrong = _seconds(stated[name]) if name == "duration_seconds" else _whole(stated[name])
         measured += amount
         odd |= wrong & here
-    return measured, odd | (measured > most)
+    return measured, odd | (measured > np.where(ways == _QUANTITY, most, most_in_own))
 
 
-def _by_product(product: Texts, products: Mapping[str, Product]) -> tuple[Int64s, Int64s]:
-    """For each row the way that is its product's own, and the most that one event can be."""
+def _by_product(product: Texts, products: Mapping[str, Product]) -> tuple[Int64s, Int64s, Int64s]:
+    """For each row the way that is its product's own, and the most of one event: in `quantity`, and in that way."""
     known = [products.get(name) for name in product.values]
     own = [_OWN.get(p.measure, _NO_FIELD) if p else _UNKNOWN_PRODUCT for p in known]
-    most = [MAX_SECONDS if p is not None and p.timed else MAX_QUANTITY for p in known]
-    return np.array(own, dtype=np.int64)[product.codes], np.array(most, dtype=np.int64)[product.codes]
+    most = [[most_of(p, own=in_own) for p in known] for in_own in (False, True)]
+    of_value = np.array([own, *most], dtype=np.int64)
+    of_row = of_value[:, product.codes]
+    return of_row[0], of_row[1], of_row[2]
 
 
 def _whole(text: Column) -> tuple[Int64s, Bools]:

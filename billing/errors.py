@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from rates.errors import Fault, TollbookError
+from rates.errors import Fault, TollbookError, lines_of
 
 
 class InputFaultyError(TollbookError):
@@ -11,12 +11,12 @@ class InputFaultyError(TollbookError):
     def __init__(self, faults: Iterable[Fault], *, place: str = "") -> None:
         self.faults = tuple(faults)
         count = len(self.faults)
-        problem = f"{count} {'fault' if count == 1 else 'faults'}"
+        problem = f"{count:,} {'fault' if count == 1 else 'faults'}"
         super().__init__(problem, place=place, remedy="mend them and try again")
         self.args = (self.faults,)  # pickling calls the class again with `args`
 
     def __str__(self) -> str:
-        return "\n".join((super().__str__(), *map(str, self.faults)))
+        return "\n".join((super().__str__(), *lines_of(self.faults)))
 
 
 class PeriodInvalidError(TollbookError):

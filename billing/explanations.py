@@ -15,10 +15,16 @@ from rates.usage import Int64s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventShare:
-    """What one event adds to a line: whether it is counted there, its base units, and the exact amount."""
+    """What one event adds to a line: whether it is counted there, its base units, and the exact amount.
+
+    `to` and `from_` are the called and the calling number (with `+`) or address, "" where the event has none.
+    """
 
     source: str
     id: str
+    occurred_at: datetime
+    to: str
+    from_: str
     events: int
     base_quantity: int
     exact_amount: str
@@ -28,17 +34,22 @@ class EventShare:
 class LineExplanation:
     """A line and the events on it, a page of them. `adds_up`: the units of all events on it are the line's.
 
-    `outdated`: usage has changed since the invoice, so that what is shown is not what was billed.
+    `listed` counts the events that have part in the line, `events` those that start there and are counted there: of an
+    event that a tier's bound splits, the rest lies on the next line. `invoice` is the number of the invoice that the
+    line is on, "" for a draft or a bill as of now. `later` counts the events of the account and period that came after
+    the invoice, or the draft, was drawn up: they are not on it.
     """
 
     account: str
     period: str
     line: InvoiceLine
     arithmetic: str
+    listed: int
     events: int
     base_quantity: int
     page: tuple[EventShare, ...]
-    outdated: bool
+    invoice: str
+    later: int
 
     @property
     def adds_up(self) -> bool:
@@ -49,16 +60,17 @@ class LineExplanation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One of the lines that an event lies on. `line_no` is its number on the account's invoice or draft, 0 for none.
+    """One of the lines that an event lies on. `line_no` is its number on the account's invoice or draft.
 
-    `window` is the one whose price it has, `note` says what of its amount is not quantity times price: steps, rounding
-    by the event, a minimum or a maximum in place of the rest.
+    It is None where there is no such line, or the event is not on it. `row` is where the rate stands in the card, as a
+    person finds it: `line 417` of its CSV file, or `row 4`. `window` is the one whose price it has, `note` says what of
+    its amount is not quantity times price: steps, rounding by the event, a minimum or a maximum in place of the rest.
     """
 
     element: str
-    line_no: int
+    line_no: int | None
     card: str
-    row: int
+    row: str
     matched: str
     destination: str
     tier: str
@@ -74,7 +86,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventExplanation:
-    """An event and what became of it. Where nothing is due, `reason` says why, and `remedy` what would change it."""
+    """An event and what became of it. Where nothing is due, `reason` says why, and `remedy` what would change it.
+
+    `invoice` is the number of the invoice that bills it, "" before there is one. `late`: it came after the account's
+    invoice of the period, or the draft, was drawn up, and is not on it; `missed` is the number of that invoice, ""
+    of a draft.
+    """
 
     source: str
     id: str
@@ -93,6 +110,9 @@ class EventExplanation:
     reason: str
     remedy: str
     parts: tuple[Part, ...]
+    invoice: str = ""
+    late: bool = False
+    missed: str = ""
 
 
 def line_arithmetic(line: InvoiceLine, currency: Currency) -> str:
@@ -149,9 +169,9 @@ def matched_prefix(prefixes: Sequence[str], number: str, *, exact: bool) -> str:
     return max(fitting, key=len, default="")
 
 
-def line_number(lines: Sequence[InvoiceLine], key: LineKey) -> int:
-    """The number, from 1, of the line of a key; 0 where there is none."""
-    return next((number for number, line in enumerate(lines, start=1) if key_of_line(line) == key), 0)
+def line_number(lines: Sequence[InvoiceLine], key: LineKey) -> int | None:
+    """The number, from 1, of the line of a key; None where there is none."""
+    return next((number for number, line in enumerate(lines, start=1) if key_of_line(line) == key), None)
 
 
 def key_of_line(line: InvoiceLine) -> LineKey:
@@ -198,7 +218,7 @@ REMEDIES: Mapping[str, str] = {
     "no_increments": "give the rate its increments",
     "max_quantity": "it is longer than the rate allows: have the source looked at",
     "currency_mismatch": "use a card in the account's currency",
-    "too_old": "a person decides: it is older than what is billed",
-    "pending": "its outcome is still to be reported",
+    "too_old": "older than what is billed, so that a person decides, by name",
+    "pending": "its outcome was still open, and reports cannot be amended yet: it is not billed",
 }
-"""Reason -> what would have it billed."""
+"""Reason -> what would have it billed, or why nothing would."""

@@ -12,6 +12,7 @@ from billing.periods import Period
 from rates.cards import Card
 from rates.errors import TollbookError
 from rates.money import Currency
+from rates.terms import Priority
 
 _ALWAYS = datetime.max.replace(tzinfo=UTC)
 
@@ -22,10 +23,15 @@ class SubjectMissingError(TollbookError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payer:
-    """A billing account, and the ids of all cards by which it and those it pays for may be rated in the period."""
+    """A billing account, and the cards by which it and those it pays for are rated on which days of the period."""
 
     party: Party
-    cards: frozenset[str]
+    priorities: tuple[Priority, ...]
+
+    @property
+    def cards(self) -> frozenset[str]:
+        """The ids of all of them."""
+        return frozenset(card for priority in self.priorities for card in priority.cards)
 
 
 def payers_of(
@@ -39,8 +45,8 @@ def payers_of(
     for name, account in accounts.items():
         if account.pays:
             covering = _covering(contracts.get(name, ()), period)
-            cards = frozenset(card for contract in covering for card in contract.cards)
-            found[numbers[name]] = Payer(party=party_of(account), cards=cards)
+            priorities = (Priority(max(each.effective_from, period.start), each.cards) for each in covering)
+            found[numbers[name]] = Payer(party=party_of(account), priorities=tuple(priorities))
     return found
 
 

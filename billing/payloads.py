@@ -25,7 +25,7 @@ MAX_QUANTITY = 10**12
 """The most base units of one event, such as a terabyte in bytes; 9,000,000 such events still add up in 64 bits.
 
 The bound stands here, at the door, because sums beyond 64 bits can be neither folded nor billed. What is measured in
-seconds has a lower one, `rates.quantities.MAX_SECONDS`.
+seconds has a lower one, `rates.quantities.MAX_SECONDS`, and of a product's own field its file may state the `most`.
 """
 
 INSTANT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
@@ -277,10 +277,29 @@ def _quantity(given: Mapping[str, object], product: Product | None) -> int:
         stated = ", ".join(f"{key} says {value}" for key, value in found.items())
         raise _FaultError("quantity", f"is stated in two ways that differ: {stated}")
     quantity = next(iter(found.values()))
-    most = MAX_SECONDS if product is not None and product.timed else MAX_QUANTITY
+    place = next((key for key in found if key != "quantity"), "quantity")
+    most = most_of(product, own=place != "quantity")
     if quantity > most:
-        raise _FaultError(next(iter(found)), f"is absurd: {quantity} {product.base if product else 'units'}")
+        raise _FaultError(place, _absurd(quantity, most, product))
     return quantity
+
+
+def _absurd(quantity: int, most: int, product: Product | None) -> str:
+    said = f"is absurd: {quantity} {product.base if product else 'unit'}s"
+    if product is None or most != product.most:
+        return said
+    return (
+        f"{said}, and one event of {product.id} has at most {most}; look at the source (another unit? a clock? a leg "
+        f"that never ended?), or raise `most` in the product's file"
+    )
+
+
+def most_of(product: Product | None, *, own: bool) -> int:
+    """The most base units that one event may state: in the product's `own` field, or else in `quantity`."""
+    most = MAX_SECONDS if product is not None and product.timed else MAX_QUANTITY
+    if product is not None and product.most is not None and (own or product.measure == "quantity"):
+        return min(product.most, most)
+    return most
 
 
 def _own(key: str, product: Product | None) -> bool:

@@ -1,7 +1,7 @@
 """What became of each payload that was handed in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from billing.payloads import Chunk, Refused
+from rates.rating import REASONS, Reason
 
 
 class Outcome(StrEnum):
@@ -37,19 +38,34 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """The outcomes of n payloads (int8[n], codes of `OUTCOMES`), and the findings of those that have one."""
+    """The outcomes of n payloads (int8[n], codes of `OUTCOMES`), and the findings of those that have one.
+
+    `zero_rated` is int8[n]: why an accepted one costs nothing, a code of `rates.rating.REASONS`; 0 where it is priced.
+    """
 
     outcomes: NDArray[np.int8]
-    findings: Mapping[int, Finding] = field(default_factory=dict)
+    findings: Mapping[int, Finding]
+    zero_rated: NDArray[np.int8]
 
     def outcome(self, row: int) -> Outcome:
         """What became of one payload."""
         return OUTCOMES[int(self.outcomes[row])]
 
+    def reason(self, row: int) -> str:
+        """Why one payload was not accepted, or costs nothing; "" where there is nothing to say."""
+        finding = self.findings.get(row)
+        return finding.reason if finding is not None else str(REASONS[self.zero_rated[row]] or "")
+
     def counts(self) -> dict[Outcome, int]:
         """How many payloads came to each outcome."""
         found = np.bincount(self.outcomes, minlength=len(OUTCOMES)).tolist()
         return dict(zip(OUTCOMES, found, strict=True))
+
+    def zero_counts(self) -> dict[Reason, tuple[int, int]]:
+        """For each reason why accepted payloads cost nothing: how many do, and the first of them."""
+        codes, first, counts = np.unique(self.zero_rated, return_index=True, return_counts=True)
+        facts = zip(codes.tolist(), counts.tolist(), first.tolist(), strict=True)
+        return {reason: (count, row) for code, count, row in facts if (reason := REASONS[code]) is not None}
 
     def refused(self) -> list[int]:
         """The payloads that were not stored and are no duplicates: somebody must look at them."""
@@ -78,7 +94,9 @@ def taken(chunk: Chunk, receipt: Receipt) -> Taken:
         lines=[*chunk.lines, *(record.line for record in refused)],
     )
     outcomes = np.concatenate([receipt.outcomes, rejected])
-    return Taken(whole, replace(receipt, outcomes=outcomes, findings={**receipt.findings, **found}))
+    zero_rated = np.concatenate([receipt.zero_rated, np.zeros(len(refused), dtype=np.int8)])
+    findings = {**receipt.findings, **found}
+    return Taken(whole, replace(receipt, outcomes=outcomes, findings=findings, zero_rated=zero_rated))
 
 
 def _finding(record: Refused) -> Finding:

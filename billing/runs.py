@@ -62,8 +62,9 @@ class RunReport:
     whose invoice was issued before.
 
     `late` names the accounts whose invoice is final while their usage of the period has changed since; `quarantined`
-    counts events of the period that nothing prices yet, by reason: they bill nobody. `provisional`: drawn before the
-    grace was over. `totals_minor` sums the invoices by currency.
+    counts events of the period that nothing prices yet, by reason: they bill nobody. `pending` counts those that were
+    reported while their outcome was open: they cost nothing. `provisional`: drawn before the grace was over.
+    `totals_minor` sums the invoices by currency.
     """
 
     period: Period
@@ -81,6 +82,7 @@ class RunReport:
     stopped: tuple[AccountOutcome, ...] = ()
     late: tuple[str, ...] = ()
     quarantined: Mapping[str, int] = field(default_factory=dict)
+    pending: int = 0
 
     @property
     def needs_a_person(self) -> bool:
@@ -111,25 +113,29 @@ DEFAULT_RULES = IssueRules()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueReport:
-    """What finalizing a period did. `numbers` are the first and the last number by legal entity.
+    """What finalizing a period did. `numbers` are those of its invoices, in order, by legal entity.
 
     `refused` names accounts whose draft is not what was signed any more; `stopped` those that the run stopped at.
+    `late` are those with usage that came after the run, and `quarantined` counts the period's events that nothing
+    prices, by reason: neither is on an invoice.
     """
 
     period: Period
     issued: int
     totals_minor: Mapping[Currency, int]
-    numbers: Mapping[str, tuple[str, str]]
+    numbers: Mapping[str, tuple[str, ...]]
     refused: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
+    quarantined: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def needs_a_person(self) -> bool:
         """Whether something waits for somebody to look at it."""
-        return bool(self.refused or self.stopped)
+        return bool(self.refused or self.stopped or self.late or self.quarantined)
 
 
-def report(
+def report(  # noqa: PLR0913 (each is another part of the report)
     outcomes: Iterable[AccountOutcome],
     *,
     active: int,
@@ -139,6 +145,7 @@ def report(
     grace: timedelta = GRACE,
     late: Iterable[str] = (),
     quarantined: Mapping[str, int] | None = None,
+    pending: int = 0,
 ) -> RunReport:
     """The report of a run. Raises RunUnbalancedError unless each of the `active` accounts has one outcome."""
     counts: Counter[Outcome] = Counter()
@@ -174,6 +181,7 @@ def report(
         stopped=tuple(sorted(stopped, key=lambda each: (each.outcome, each.account))),
         late=tuple(sorted(late)),
         quarantined=dict(sorted((quarantined or {}).items())),
+        pending=pending,
     )
 
 

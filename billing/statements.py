@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 
-from billing.invoices import InvoiceLine, Party, lines_by_payer, peoples_quantity, total_minor
+from billing.invoices import Invoice, InvoiceLine, Party, lines_by_payer, peoples_quantity, total_minor
 from billing.periods import Period
 from rates.lines import PricedLines
 from rates.money import format_fraction
@@ -37,6 +37,9 @@ class Statement:
     """A billing account's period as of an instant. `total_minor` is the spend to date; sums are by the lines' words.
 
     `estimate`: the period is open, or its usage of a crossing day was priced without the order of its events.
+    `waiting` counts the events in quarantine, by reason: they have no price, and are in no amount. `pending` counts
+    those that were reported while their outcome was open: they cost nothing. `invoices` are issued for the period
+    already; `later` events came after them, and `unbilled` is what the lines differ by.
     """
 
     party: Party
@@ -48,9 +51,19 @@ class Statement:
     progress: tuple[TierProgress, ...]
     by_product: Mapping[str, int]
     by_country: Mapping[str, int]
+    waiting: Mapping[str, int]
+    pending: int
+    invoices: tuple[Invoice, ...]
+    later: int
+    unbilled: tuple[InvoiceLine, ...]
+
+    @property
+    def unbilled_minor(self) -> int:
+        """What came after the invoices changes the total by."""
+        return total_minor(self.unbilled)
 
 
-def compose(
+def compose(  # noqa: PLR0913 (each is another part of the statement)
     priced: PricedLines,
     standings: Sequence[Standing],
     party: Party,
@@ -59,6 +72,10 @@ def compose(
     period: Period,
     at: datetime,
     estimate: bool,
+    waiting: Mapping[str, int] | None = None,
+    pending: int = 0,
+    invoices: Sequence[Invoice] = (),
+    later: int = 0,
 ) -> Statement:
     """The statement of the one payer in `priced`. `names` are the accounts by the ids that `standings` use."""
     lines = tuple(line for found in lines_by_payer(priced, str(period)).values() for line in found)
@@ -72,7 +89,35 @@ def compose(
         progress=tuple(progress(standing, names[standing.owner]) for standing in standings),
         by_product=_sums(lines, lambda line: line.product or line.element),
         by_country=_sums(lines, lambda line: line.country),
+        waiting=waiting or {},
+        pending=pending,
+        invoices=tuple(invoices),
+        later=later,
+        unbilled=tuple(unbilled(lines, [line for invoice in invoices for line in invoice.lines])) if invoices else (),
     )
+
+
+def unbilled(lines: Sequence[InvoiceLine], issued: Sequence[InvoiceLine]) -> list[InvoiceLine]:
+    """What lines differ by from those that are issued, line key by line key: rounded minus rounded (DESIGN 8).
+
+    What moved to another line, as a tier, is negative on the one and positive on the other.
+    """
+    left = {_key(line): line for line in lines}
+    for line in issued:
+        now = left.get(_key(line), replace(line, events=0, base_quantity=0, amount_minor=0, residual=Fraction(0)))
+        left[_key(line)] = replace(
+            now,
+            events=now.events - line.events,
+            base_quantity=now.base_quantity - line.base_quantity,
+            amount_minor=now.amount_minor - line.amount_minor,
+            residual=now.residual - line.residual,
+        )
+    return [line for line in left.values() if line.events or line.base_quantity or line.amount_minor]
+
+
+def _key(line: InvoiceLine) -> tuple[object, ...]:
+    named = (line.origin_period, line.product, line.element, line.country, line.destination, line.tier)
+    return (*named, line.unit_price, line.unit)
 
 
 def progress(standing: Standing, account: str) -> TierProgress:

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from billing.columns import Column, Columns, understand
+from billing.columns import Column, Columns, stated_by, together, understand
+from billing.glance import is_plain, read_at_once
 from billing.payloads import LONGEST_LINE, TEXTS, Fault, Flat, attributes_of, read_payload
 from billing.periods import months_before
 from rates.products import Product
@@ -51,8 +52,8 @@ class Usage:
 
     `row` is the position among the payloads (int64[n]). `to`, `from_` and `rated_to` are E.164 digits (int64, 0 where
     there are none), `occurred_at` microseconds, `measured` base units. `texts` holds every stated dimension and the
-    addresses that are not E.164, `attributes` the declared dimensions once more, as JSON text. `id` and `fingerprint`
-    (32 hexadecimal digits) are Arrow strings. `too_old` marks what lies before the accepted months.
+    addresses that are not E.164, `attributes` the declared dimensions once more, as JSON text. `id` is an Arrow
+    string array and `fingerprint` one of 16 bytes each. `too_old` marks what lies before the accepted months.
     """
 
     row: Int64s
@@ -132,51 +133,72 @@ def parse(payloads: Sequence[bytes], *, source: str | None, products: Mapping[st
 
 @dataclass(slots=True, kw_only=True)
 class _Reading:
-    """Payloads on their way to columns: what each was decoded to, or what is wrong with it."""
+    """Payloads on their way to columns: what was taken at a glance, what was read with care, and the faults.
+
+    `stated`, `row` and `colons` are of what was taken at a glance, as `billing.columns.understand` wants them.
+    """
 
     payloads: Sequence[bytes]
     source: str | None
     products: Mapping[str, Product]
-    flats: list[Flat | None] = field(default_factory=list)
+    stated: Mapping[str, Column] = field(default_factory=dict)
+    row: Int64s = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    colons: Int64s = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    careful: dict[int, Flat | None] = field(default_factory=dict)
     faults: dict[int, Fault] = field(default_factory=dict)
-    careful: set[int] = field(default_factory=set)
 
     def decode(self) -> None:
-        """Each payload at a glance; those that do not fit the plain shape, with care."""
+        """All payloads at once if they are plain, else each at a glance; those that do not fit, with care."""
+        at_once = read_at_once(self.payloads)
+        if at_once is None:
+            self._decode_one_by_one()
+            return
+        self.stated = at_once
+        self.row = np.arange(len(self.payloads))
+        self.colons = np.full(len(self.payloads), -1)  # a key that is given twice is found already
+
+    def _decode_one_by_one(self) -> None:
         decode = msgspec.json.Decoder(Flat).decode
         plain = _plain(self.payloads)
+        flats, rows = [], []
         for row, payload in enumerate(self.payloads):
             try:
                 if plain is None or plain[row]:
-                    self.flats.append(decode(payload))
+                    flats.append(decode(payload))
+                    rows.append(row)
                     continue
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 pass  # read with care, below, which says what is wrong
-            self.flats.append(None)
             self.read_again(row)
+        self.stated = stated_by(flats)
+        self.row = np.array(rows, dtype=np.int64)
+        self.colons = np.array([self.payloads[row].count(b":") for row in rows], dtype=np.int64)
 
     def read_again(self, row: int) -> None:
         """Read a payload with care. One that is odd even so is refused, lest it pass unread."""
         again = row in self.careful
-        self.careful.add(row)
         read = read_payload(self.payloads[row], self.source, self.products)
         if isinstance(read, Flat) and not again:
-            self.flats[row] = read
+            self.careful[row] = read
         else:
-            self.flats[row] = None
+            self.careful[row] = None
             self.faults[row] = read if isinstance(read, Fault) else Fault("", "is not understood")
 
     def understand(self) -> tuple[Columns, list[int]]:
         """The columns of all that was decoded, and the positions of payloads that must be read with care."""
-        flats = [flat for flat in self.flats if flat is not None]
-        rows = np.arange(len(self.flats))
-        colons = np.array([payload.count(b":") for payload in self.payloads], dtype=np.int64)
-        # Where payloads were read with care, a key that is given twice has been refused already.
-        colons[list(self.careful)] = -1
-        if len(flats) < len(rows):
-            rows = np.array([row for row, flat in enumerate(self.flats) if flat is not None], dtype=np.int64)
-        columns, odd = understand(flats, rows, colons[rows], self.source, self.products)
-        return columns, rows[odd].tolist()
+        stated, row, colons = self.stated, self.row, self.colons
+        if self.careful:
+            is_plain = ~np.isin(row, list(self.careful))
+            flats = {place: flat for place, flat in self.careful.items() if flat is not None}
+            row = np.concatenate([row[is_plain], np.array(list(flats), dtype=np.int64)])
+            # Where payloads were read with care, a key that is given twice has been refused already.
+            colons = np.concatenate([colons[is_plain], np.full(len(flats), -1)])
+            order = np.argsort(row)
+            row, colons = row[order], colons[order]
+            plain = {name: text.filter(pa.array(is_plain)) for name, text in stated.items()}
+            stated = together(plain, stated_by(list(flats.values())), order)
+        columns, odd = understand(stated, row, colons, self.source, self.products)
+        return columns, row[odd].tolist()
 
 
 def months_of(occurred_at: Int64s) -> set[date]:
@@ -190,13 +212,9 @@ def _plain(payloads: Sequence[bytes]) -> list[bool] | None:
 
     Without escapes, the texts that are decoded are the bytes that were sent, and the colons of both can be compared.
     """
-    if _is_plain(b"".join(payloads)) and max(map(len, payloads), default=0) <= LONGEST_LINE:
+    if is_plain(b"".join(payloads)) and max(map(len, payloads), default=0) <= LONGEST_LINE:
         return None
-    return [len(payload) <= LONGEST_LINE and _is_plain(payload) for payload in payloads]
-
-
-def _is_plain(payload: bytes) -> bool:
-    return payload.isascii() and b"\\" not in payload and b"\x7f" not in payload
+    return [len(payload) <= LONGEST_LINE and is_plain(payload) for payload in payloads]
 
 
 def _usage(columns: Columns, source: str | None, at: datetime) -> Usage:
@@ -242,8 +260,13 @@ def _fingerprints(columns: Columns) -> Column:
             named = pc.binary_join_element_wise(pa.scalar(name), text, "=")
             parts.append(pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), named))
     joined = pc.binary_join_element_wise(*parts, _SEPARATOR, null_handling="skip").cast(pa.binary())
-    digests = [blake2b(text, digest_size=_FINGERPRINT_BYTES).hexdigest() for text in joined.to_pylist()]
-    return pa.array(digests, pa.string())
+    digests = []
+    fresh = blake2b(digest_size=_FINGERPRINT_BYTES).copy
+    for text in joined.to_pylist():
+        state = fresh()  # sooner copied than made
+        state.update(text)
+        digests.append(state.digest())
+    return pa.array(digests, pa.binary(_FINGERPRINT_BYTES))
 
 
 def _constant(text: str, n: int) -> Texts:

@@ -332,8 +332,8 @@ def _fill(month: Month, event: RatedEvent, row: Row, paid: int) -> None:
 def _add_flats(month: Month, terms: Terms, start: datetime, end: datetime) -> None:
     """Lines for the flats that are due, once those due at zero usage are noted."""
     versions = (*terms.cards.values(), *terms.accounts.values(), *terms.contracts.values())
-    begins = {one.effective_from for dated in versions for one in dated if one.effective_from is not None}
-    for at in sorted({start, *(begin for begin in begins if start < begin < end)}):
+    changes = {at for dated in versions for one in dated for at in (one.effective_from, one.effective_to) if at}
+    for at in sorted({start, *(change for change in changes if start < change < end)}):
         for account in sorted(terms.accounts):
             try:
                 payer = payer_of(terms, account, at)

@@ -1,13 +1,16 @@
 """`tollbook accounts` and `tollbook contracts`: who pays, and which cards rate whom."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.exits import Exit
 from cli.options import DryRunOption
 from cli.output import Format, FormatOption, emit, say, text
+
+if TYPE_CHECKING:
+    from billing.flows.publish import Changed
+    from billing.flows.release import Released
 
 app = typer.Typer(no_args_is_help=True, help="Accounts: who uses, and who pays.")
 contracts = typer.Typer(no_args_is_help=True, help="Contracts: which cards rate an account, and from when.")
@@ -19,20 +22,23 @@ _CONTRACTS = (text("account"), text("effective_from", "from"), text("cards"))
 
 
 @app.command("add")
-def add_accounts(files: _Files, dry_run: DryRunOption = False) -> None:
-    """Add accounts, or change what is said about them. The same again changes nothing."""
+def add_accounts(files: _Files, dry_run: DryRunOption = False, form: FormatOption = Format.TABLE) -> None:
+    """Add accounts, or change what is said about them, and let out of the quarantine what waited for them.
+
+    The same again changes nothing.
+    """
     from billing.flows import publish
     from cli.db import writing
     from cli.parties import accounts_in
-    from cli.world import actor, now
+    from cli.released import let_out
+    from cli.world import actor, now, products
 
     found = accounts_in(files)
-    if dry_run:
-        say(f"{len(found)} accounts would be added.")
-        return
     with writing() as engine:
-        status = publish.add_accounts(engine, found, at=now(), actor=actor())
-    _report(status, f"{len(found)} accounts")
+        rehearse_with = products() if dry_run else None
+        changed = publish.add_accounts(engine, found, at=now(), actor=actor(), rehearse_with=rehearse_with)
+        released = let_out(engine, changed)
+    _report(changed, released, form, {"accounts": len(found)}, dry_run=dry_run)
 
 
 @app.command("list")
@@ -49,20 +55,23 @@ def list_accounts(form: FormatOption = Format.TABLE) -> None:
 
 
 @contracts.command("add")
-def add_contracts(files: _Files, dry_run: DryRunOption = False) -> None:
-    """Add contracts. The same again changes nothing; a contract is never edited, the next one follows it."""
+def add_contracts(files: _Files, dry_run: DryRunOption = False, form: FormatOption = Format.TABLE) -> None:
+    """Add contracts, and let out of the quarantine what waited for them. The same again changes nothing.
+
+    A contract is never edited, the next one follows it.
+    """
     from billing.flows import publish
-    from cli.db import writing
+    from cli.db import compiled_cards, writing
     from cli.parties import contracts_in
-    from cli.world import actor, now
+    from cli.released import let_out
+    from cli.world import actor, now, products
 
     found = contracts_in(files)
-    if dry_run:
-        say(f"{len(found)} contracts would be added.")
-        return
     with writing() as engine:
-        status = publish.add_contracts(engine, found, at=now(), actor=actor())
-    _report(status, f"{len(found)} contracts")
+        kept = compiled_cards()
+        changed = publish.add_contracts(engine, found, products(), at=now(), actor=actor(), kept=kept, dry_run=dry_run)
+        released = let_out(engine, changed)
+    _report(changed, released, form, {"contracts": len(found)}, dry_run=dry_run)
 
 
 @contracts.command("list")
@@ -78,8 +87,10 @@ def list_contracts(form: FormatOption = Format.TABLE) -> None:
         say("There is no contract; `tollbook contracts add FILE` adds some.")
 
 
-def _report(status: str, what: str) -> None:
-    if status == "unchanged":
-        say(f"{what}: nothing has changed.")
-        raise typer.Exit(Exit.NOTHING_TO_DO)
-    say(f"{what}: done.")
+def _report(changed: "Changed", released: "Released", form: Format, counts: dict[str, int], *, dry_run: bool) -> None:
+    from cli.released import tell
+
+    ((noun, count),) = counts.items()
+    done = "would be added." if dry_run else "done."
+    outcome = ": nothing has changed." if changed.status == "unchanged" else f"{' ' if dry_run else ': '}{done}"
+    tell(changed, released, form, words=f"{count} {noun}{outcome}", facts=counts, dry_run=dry_run)

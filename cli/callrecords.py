@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import pairs_of
+from cli.options import pairs_of, product_of
 from cli.output import printable, say
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def call_records(  # noqa: PLR0913 (what options may state)
     if dialect not in DIALECTS:
         raise typer.BadParameter(f"{dialect} is not a dialect; known: {', '.join((NDJSON, *DIALECTS))}")
     if product:
-        _check_product(product)
+        product_of(product)
     try:
         stated = Stated(
             zone=parse_zone(zone) if zone else None,
@@ -152,10 +152,3 @@ def _plan(country: str, trunk: list[str] | None, international: list[str] | None
             "a dialling plan is --country-code, --trunk-prefix and --international-prefix: state all three"
         )
     return DialingPlan(country_code=country, trunk=tuple(trunk), international=tuple(international))
-
-
-def _check_product(product: str) -> None:
-    from cli.world import products
-
-    if product not in products():
-        raise typer.BadParameter(f"{product} is not a product; known: {', '.join(sorted(products()))}")

@@ -1,6 +1,7 @@
 """Cards from files: a TOML head, and the rows beside it where it names them."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from cli.world import products, read_bytes, read_text, read_toml
@@ -8,6 +9,26 @@ from rates.cardchanges import Rows
 from rates.cardfile import read_card
 from rates.cards import Card
 from rates.errors import CardFaultyError, Fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardRead:
+    """What files came to: a card, or every fault of it; where its rows are written.
+
+    `notices` are what a person should know of how they were read: rows that are not on the card, facts that were found.
+    """
+
+    place: str
+    written: Rows
+    card: Card | None
+    faults: list[Fault]
+    notices: list[Fault] = field(default_factory=list)
+
+    def whole(self) -> Card:
+        """The card. Raises CardFaultyError with every fault of it."""
+        if self.card is None:
+            raise CardFaultyError(self.faults, place=self.place)
+        return self.card
 
 
 class Beside(Mapping[str, bytes]):

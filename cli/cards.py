@@ -1,23 +1,27 @@
 """`tollbook cards`: check, publish, list and question rate cards."""
 
 import sys
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.decks import CDRTOOL, OWN, TWILIO_PRICING, Deck, Loaded, dialects, load, open_deck, takes_deck
+from cli.decks import CDRTOOL, OWN, TWILIO_PRICING, Deck, dialects, load, open_deck, takes_deck
 from cli.exits import Exit
-from cli.options import AtOption, DryRunOption, instant_of, pairs_of
+from cli.options import AtOption, DryRunOption, dimensions_of, instant_of, product_of
+from cli.outfiles import check_target, writing_whole
 from cli.output import Format, FormatOption, emit, number, printable, readable, say, text
 from rates.errors import TollbookError
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
+    from cli.cardfiles import CardRead
     from rates.cardchanges import Rows
     from rates.cards import Card
+    from rates.errors import Fault
 
 
 class CardMissingError(TollbookError):
@@ -26,7 +30,7 @@ class CardMissingError(TollbookError):
 
 app = typer.Typer(no_args_is_help=True, help="Rate cards: check, publish, list, question.")
 
-_FAULTS = (text("place"), text("value"), text("problem"), text("remedy"))
+_FAULTS = (text("severity"), text("place"), text("value"), text("problem"), text("remedy"))
 _LISTED = (
     text("id", "card"),
     text("currency"),
@@ -57,27 +61,29 @@ _SETTLED = (text("window"), text("arithmetic"))
 _GUESSED = (text("column"), text("key", "may be"), text("reason", "since it"), text("examples"))
 _DIALECTS = (text("dialect"), text("name", "what it is"), text("product", faint=True))
 
-FilesArgument = Annotated[list[Path], typer.Argument(help="The card's TOML file; or a deck's files, with --dialect.")]
+FilesArgument = Annotated[
+    list[Path], typer.Argument(metavar="FILE", help="The card's TOML file; with --dialect or --mapping a deck's files.")
+]
 
 
 @app.command()
 @takes_deck
 def check(files: FilesArgument, form: FormatOption = Format.TABLE, *, deck: Deck) -> None:
-    """Say everything that is wrong with a card or a deck, each fault with its place. Nothing is stored."""
-    from rates.cards import identity
-    from rates.errors import CardFaultyError
+    """Say everything that is wrong with a card or a deck, each fault with its place. Nothing is stored.
 
-    loaded = load(files, deck)
-    _tell(loaded)
-    card, faults = loaded.card, loaded.faults
-    if card is None and form is Format.TABLE:
-        raise CardFaultyError(faults, place=", ".join(map(str, files)))
+    Of many faults of one kind a table shows the first 20; JSON and CSV have them all, and warnings and notices too.
+    """
+    from rates.cards import identity
+
+    read = load(files, deck)
     if form is not Format.TABLE:
-        rows = [{key: getattr(fault, key) for key in ("place", "value", "problem", "remedy")} for fault in faults]
+        found = [("fault", read.faults), ("warning", _warnings(read)), ("notice", read.notices)]
+        rows = [{"severity": kind, **asdict(each)} for kind, faults in found for each in faults]
         emit(rows, _FAULTS, form)
-    if card is None:
-        raise typer.Exit(Exit.BAD_INPUT)
-    _warn(card, loaded.written)
+        if read.card is None:
+            raise typer.Exit(Exit.BAD_INPUT)
+    _tell(read)
+    card = read.whole()
     say(f"{card.version}: {card.rows.num_rows:,} rates, {card.currency}, no faults. Identity {identity(card).hex()}.")
 
 
@@ -85,48 +91,43 @@ def check(files: FilesArgument, form: FormatOption = Format.TABLE, *, deck: Deck
 @takes_deck
 def import_(
     files: FilesArgument,
-    jump_bound: Annotated[str, typer.Option(help="How many times dearer or cheaper a price may become.")] = "2",
+    jump_bound: Annotated[
+        str, typer.Option(metavar="TIMES", help="How many times dearer or cheaper a price may become.")
+    ] = "2",
     accept: Annotated[bool, typer.Option("--accept", help="Publish prices that jump beyond the bound.")] = False,
     dry_run: DryRunOption = False,
+    form: FormatOption = Format.TABLE,
     *,
     deck: Deck,
 ) -> None:
-    """Check a card or a deck and publish it. The same card again changes nothing.
+    """Check a card or a deck and publish it, and let out of the quarantine what waited for it.
 
-    Prices that jump, against the published version before it, are faults unless they are accepted.
+    The same card again changes nothing. Prices that jump, against the published version before it, are faults unless
+    they are accepted.
     """
-    from rates.errors import CardFaultyError
-
     bound = _bound(jump_bound)
-    loaded = load(files, deck)
-    _tell(loaded)
-    if loaded.card is None:
-        raise CardFaultyError(loaded.faults, place=", ".join(map(str, files)))
-    card, written = loaded.card, loaded.written
-    _warn(card, written)
+    read = load(files, deck)
+    _tell(read)
+    card = read.whole()
     if not accept:
-        _refuse_jumps(card, bound, written)
-    if dry_run:
-        say(f"{card.version}: {card.rows.num_rows:,} rates would be published.")
-    else:
-        _publish(card)
+        _refuse_jumps(card, bound, read.written)
+    _publish(card, form, dry_run=dry_run)
 
 
 @app.command()
 def sniff(
     file: Annotated[Path, typer.Argument(help="A deck's file: CSV or a spreadsheet.")],
-    out: Annotated[Path | None, typer.Option(help="Write the drafted mapping to this file.", dir_okay=False)] = None,
-    sheet: Annotated[str, typer.Option(help="The sheet, where a spreadsheet has several.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Write the drafted mapping to this file.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Let --out replace a file.")] = False,
+    sheet: Annotated[str, typer.Option(metavar="NAME", help="The sheet, where a spreadsheet has several.")] = "",
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Draft a mapping for a deck: what its columns may be and why, which dialect fits, and what must be told."""
-    from dataclasses import asdict
-
     from rates.dialects.sniffing import sniff as sniff_file
     from rates.errors import CardFaultyError
 
-    if out is not None and out.exists():
-        raise typer.BadParameter(f"{out} is there already: name another file, or remove it")
+    if out is not None:
+        check_target("--out", out, overwrite=overwrite)
     found, faults = sniff_file(open_deck(file, sheet=sheet), dialects())
     if found is None:
         raise CardFaultyError(faults, place=str(file))
@@ -143,7 +144,8 @@ def sniff(
     for fact in found.tell:
         say(printable(f"To be told: {fact}."))
     if out is not None:
-        out.write_text(found.mapping, encoding="utf-8")
+        with writing_whole(out, or_nothing=True) as target:
+            target.write(found.mapping.encode())
         say(f"The draft is in {out}: read it, mend it, then `tollbook cards check {file} --mapping {out} ...`.")
 
 
@@ -182,26 +184,29 @@ def list_(form: FormatOption = Format.TABLE) -> None:
 
 @app.command()
 def explain(
-    card: Annotated[str, typer.Argument(help="A published card's id, or a card's TOML file.")],
-    numbers: Annotated[list[str], typer.Argument(help="Numbers as in +442079460000, or short codes.")],
-    caller: Annotated[str, typer.Option("--from", help="The calling number.")] = "",
-    product: Annotated[str, typer.Option(help="The product; without it the card's first one.")] = "",
-    quantity: Annotated[int, typer.Option(min=1, max=10**12, help="Seconds, segments, … that were used.")] = 61,
-    where: Annotated[list[str] | None, typer.Option(help="A further dimension, as in mcc=248.")] = None,
+    card: Annotated[str, typer.Argument(metavar="CARD", help="A published card's id, or a card's TOML file.")],
+    numbers: Annotated[list[str], typer.Argument(metavar="NUMBER", help="As in +442079460000, or a short code.")],
+    caller: Annotated[str, typer.Option("--from", metavar="NUMBER", help="The calling number.")] = "",
+    product: Annotated[str, typer.Option(metavar="PRODUCT", help="Without it the card's first one.")] = "",
+    quantity: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10**12, help="Seconds, segments, … that were used.")
+    ] = 61,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A further dimension, as in mcc=248.")
+    ] = None,
     at: AtOption = "",
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Price any number: the prefix that matched, the price, the increments, and what a call of 61 s costs."""
-    from dataclasses import asdict
+    """Price any number: the prefix that matched, the price, the increments, and what a call of 61 s costs.
 
+    Ends with exit code 4 where the card has no price for one of the numbers.
+    """
     from cli.world import products
     from rates.quotes import quote
 
     moment = instant_of(at)
     chosen = _card(card, moment)
-    asked = product or _first_product(chosen)
-    if asked not in products():
-        raise typer.BadParameter(f"{asked} is not a product; known: {', '.join(sorted(products()))}")
+    asked = product_of(product or _first_product(chosen))
     quotes = quote(
         chosen,
         products(),
@@ -210,7 +215,7 @@ def explain(
         at=moment,
         measured=quantity,
         caller=caller,
-        dimensions=pairs_of(where or []),
+        dimensions=dimensions_of(where or [], asked),
     )
     rows = [asdict(one) for one in quotes]
     if form is not Format.JSON:
@@ -223,11 +228,8 @@ def explain(
     emit(rows, (*_QUOTED, *settled), form, title=title)
     if any(one.reason and one.number.isdecimal() for one in quotes):
         say("Prefixes match only numbers that are written with +, as in +442079460000.")
-
-
-def _tell(loaded: Loaded) -> None:
-    for note in loaded.notes:
-        say(printable(f"{loaded.written.place}: {note}"))
+    if any(one.reason for one in quotes):
+        raise typer.Exit(Exit.NEEDS_A_PERSON)
 
 
 def _bound(text: str) -> "Fraction":
@@ -242,12 +244,21 @@ def _bound(text: str) -> "Fraction":
     return bound
 
 
-def _warn(card: "Card", written: "Rows") -> None:
+def _warnings(read: "CardRead") -> "list[Fault]":
     from cli.world import products
     from rates.cardchanges import countries_denied
 
-    for fault in countries_denied(card, products(), written=written):
-        say(printable(f"warning: {fault}"))
+    return countries_denied(read.card, products(), written=read.written) if read.card is not None else []
+
+
+def _tell(read: "CardRead") -> None:
+    """Say how the files were read and what of them is not on the card, and what on it looks wrong."""
+    from rates.errors import lines_of
+
+    for line in lines_of(read.notices):
+        say(printable(f"notice: {line}"))
+    for line in lines_of(_warnings(read)):
+        say(printable(f"warning: {line}"))
 
 
 def _refuse_jumps(card: "Card", bound: "Fraction", written: "Rows") -> None:
@@ -267,17 +278,24 @@ def _refuse_jumps(card: "Card", bound: "Fraction", written: "Rows") -> None:
         raise CardFaultyError(faults, place=card.version)
 
 
-def _publish(card: "Card") -> None:
+def _publish(card: "Card", form: Format, *, dry_run: bool) -> None:
     from billing.flows.publish import Status, publish
     from cli.db import compiled_cards, writing
+    from cli.released import let_out, tell
     from cli.world import actor, now, products
 
     with writing() as engine:
-        published = publish(engine, card, products(), at=now(), actor=actor(), kept=compiled_cards())
+        published = publish(engine, card, products(), at=now(), actor=actor(), kept=compiled_cards(), dry_run=dry_run)
+        released = let_out(engine, published)
+    version = published.version
     if published.status is Status.UNCHANGED:
-        say(f"{card.version} is published already: nothing to do.")
-        raise typer.Exit(Exit.NOTHING_TO_DO)
-    say(f"{card.version} is published: {published.version.rates:,} rates, {published.version.prices:,} prices.")
+        words = f"{card.version} is published already: nothing to do."
+    elif dry_run:
+        words = f"{card.version}: {card.rows.num_rows:,} rates would be published."
+    else:
+        words = f"{card.version} is published: {version.rates:,} rates, {version.prices:,} prices."
+    facts = {"card": card.version, "rates": version.rates, "prices": version.prices}
+    tell(published, released, form, words=words, facts=facts, dry_run=dry_run)
 
 
 def _card(name: str, at: datetime) -> "Card":

@@ -68,15 +68,16 @@ def migrate() -> None:
 def engine(*, check: bool = True) -> "Engine":
     """The database that the environment means: DATABASE_URL, else the embedded one, started and upgraded on demand.
 
-    Raises SchemaMismatchError for a server of DATABASE_URL whose schema is another version's.
+    Of a server of DATABASE_URL raises AddressInvalidError, ServerUnreachableError, and SchemaMismatchError where its
+    schema is another version's.
     """
-    from billing.store.engine import open_engine
+    from billing.store.addresses import open_server
     from billing.store.migrate import check_schema
 
     address = _address()
     if address is None:
         return _upgraded(_started())
-    opened = open_engine(address, connections=_CONNECTIONS)
+    opened = open_server(address, settings().address_place, connections=_CONNECTIONS)
     if check:
         check_schema(opened)
     return opened
@@ -102,12 +103,17 @@ def reading_from(opened: "Engine") -> "AbstractContextManager[Connection]":
 
 @contextmanager
 def looking() -> "Iterator[Connection]":
-    """The database as it is, to look at: nothing is started or upgraded. Raises SchemaMismatchError."""
+    """The database as it is, to look at: nothing is started or upgraded. Raises what `engine` raises."""
+    from billing.store.addresses import open_server
     from billing.store.embedded import address_of
     from billing.store.engine import open_engine, snapshot
     from billing.store.migrate import check_schema
 
-    opened = open_engine(_address() or address_of(_cluster()).sqlalchemy_url, connections=1)
+    address = _address()
+    if address is None:
+        opened = open_engine(address_of(_cluster()).sqlalchemy_url, connections=1)
+    else:
+        opened = open_server(address, settings().address_place, connections=1)
     try:
         check_schema(opened)
         with snapshot(opened) as connection:
@@ -178,12 +184,25 @@ def settings() -> "Settings":
     try:
         return Settings()
     except ValidationError as error:
-        problem = "; ".join(str(fault["msg"]) for fault in error.errors())
-        raise SettingsInvalidError(problem, place="environment") from error
+        faults = [(_variable(fault["loc"]), str(fault["msg"])) for fault in error.errors()]
+        problem = "; ".join(": ".join(filter(None, fault)) for fault in faults)
+        raise SettingsInvalidError(problem, place="environment", remedy="mend or unset it") from None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    """The variable of a setting that a fault is in: some have a name of their own, the others that of their field."""
+    name = str(location[0]) if location else ""
+    return f"TOLLBOOK_{name.upper()}" if name.islower() else name
 
 
 def _address() -> str | None:
-    return settings().address
+    said = settings()
+    try:
+        return said.address
+    except (OSError, UnicodeDecodeError) as error:
+        why = (getattr(error, "strerror", "") or "is not text").lower()
+        place = f"{said.address_place} {said.database_url_file}"
+        raise SettingsInvalidError(f"cannot be read: {why}", place=place, remedy="check the path") from None
 
 
 def _started() -> str:

@@ -1,19 +1,19 @@
 """Cards from files, however they are written: a card of our own, or a deck in a dialect. The options of decks."""
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import instant_of, pairs_of
+from cli.options import instant_of, pairs_of, product_of
 
 if TYPE_CHECKING:
-    from rates.cardchanges import Rows
-    from rates.cards import Card
+    from cli.cardfiles import CardRead
     from rates.dialects.decks import Told
     from rates.dialects.files import DeckFile
     from rates.dialects.mappings import Dialect
@@ -29,37 +29,36 @@ class Deck:
     """What the options of a deck say; nothing where the files are a card of our own."""
 
     dialect: Annotated[
-        str, typer.Option(help="How the files are written; `tollbook cards dialects` lists all.", metavar="NAME")
+        str, typer.Option(metavar="NAME", help="How the files are written; `tollbook cards dialects` lists all.")
     ] = OWN
     mapping: Annotated[
-        Path | None,
-        typer.Option(help="A deck's mapping of your own, instead of a dialect.", exists=True, dir_okay=False),
+        Path | None, typer.Option(metavar="FILE", help="A deck's mapping of your own, instead of a dialect.")
     ] = None
-    card_id: Annotated[str, typer.Option("--id", help="Of a deck: the name of the card.")] = ""
-    currency: Annotated[str, typer.Option(help="Of a deck: its currency, where it does not say it.")] = ""
-    since: Annotated[str, typer.Option("--from", help="Of a deck: from when it holds, as in 2026-10-01.")] = ""
-    product: Annotated[str, typer.Option(help="Of a deck: the product that it prices, if not the dialect's.")] = ""
-    increments: Annotated[str, typer.Option(help="Of a deck without a column of them: 60/60, 1/1, ...")] = ""
+    card_id: Annotated[str, typer.Option("--id", metavar="ID", help="Of a deck: the name of the card.")] = ""
+    currency: Annotated[
+        str, typer.Option(metavar="CODE", help="Of a deck: its currency, as in USD, where it does not say it.")
+    ] = ""
+    since: Annotated[
+        str, typer.Option("--from", metavar="DATE", help="Of a deck: from when it holds, as in 2026-10-01.")
+    ] = ""
+    product: Annotated[
+        str, typer.Option(metavar="PRODUCT", help="Of a deck: the product that it prices, if not the dialect's.")
+    ] = ""
+    increments: Annotated[
+        str, typer.Option(metavar="FIRST/NEXT", help="Of a deck without a column of them: 60/60, 1/1, ...")
+    ] = ""
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A further fact of the mapping, as in dates=D/M/YYYY.", metavar="KEY=VALUE"),
+        typer.Option("--set", metavar="KEY=VALUE", help="A further fact of the mapping, as in dates=D/M/YYYY."),
     ] = None
-    profile: Annotated[str, typer.Option(help="Of a CDRTool deck: the rate profile, where it has several.")] = ""
+    profile: Annotated[
+        str, typer.Option(metavar="NAME", help="Of a CDRTool deck: the rate profile, where it has several.")
+    ] = ""
 
     @property
     def given(self) -> bool:
         """Whether a deck is meant."""
         return self.mapping is not None or self.dialect != OWN
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
-    """A card from files, or every fault of them; where its rows are written; what a person should know of both."""
-
-    card: "Card | None"
-    faults: "list[Fault]"
-    written: "Rows"
-    notes: tuple[str, ...] = field(default=())
 
 
 def takes_deck(command: Callable[..., None]) -> Callable[..., None]:
@@ -85,7 +84,7 @@ def takes_deck(command: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
-def load(files: list[Path], deck: Deck) -> Loaded:
+def load(files: list[Path], deck: Deck) -> "CardRead":
     """The card of files. What does not go together is a wrong call."""
     _check_call(files, deck)
     if not deck.given:
@@ -131,7 +130,7 @@ def dialects() -> "dict[str, Dialect]":
 
 
 def _check_call(files: list[Path], deck: Deck) -> None:
-    from cli.world import mappings, products
+    from cli.world import mappings
 
     facts = (deck.card_id, deck.currency, deck.since, deck.product, deck.increments, deck.settings, deck.profile)
     if not deck.given:
@@ -147,8 +146,8 @@ def _check_call(files: list[Path], deck: Deck) -> None:
         raise typer.BadParameter(f"{deck.dialect} is not a dialect; known: {known}. --mapping takes one of your own")
     if not (deck.card_id and deck.since):
         raise typer.BadParameter("a deck does not say it: give --id, --currency and --from")
-    if deck.product and deck.product not in products():
-        raise typer.BadParameter(f"{deck.product} is not a product; known: {', '.join(sorted(products()))}")
+    if deck.product:
+        product_of(deck.product)
     if deck.mapping is None and deck.dialect == TWILIO_PRICING:
         return
     two = deck.mapping is None and deck.dialect == CDRTOOL
@@ -157,24 +156,29 @@ def _check_call(files: list[Path], deck: Deck) -> None:
         raise typer.BadParameter(said)
 
 
-def _own(path: Path) -> Loaded:
-    from cli.cardfiles import check_card, rows_of
+def _own(path: Path) -> "CardRead":
+    from cli.cardfiles import CardRead, check_card, rows_of
 
     card, faults = check_card(path)
-    return Loaded(card=card, faults=faults, written=rows_of(path))
+    return CardRead(place=str(path), written=rows_of(path), card=card, faults=faults)
 
 
-def _cdrtool(files: list[Path], deck: Deck) -> Loaded:
+def _cdrtool(files: list[Path], deck: Deck) -> "CardRead":
+    from cli.cardfiles import CardRead
     from cli.world import products, read_bytes
     from rates.cardchanges import Rows
-    from rates.dialects.cdrtool import read_cdrtool
+    from rates.dialects.cdrtool import File, are_swapped, read_cdrtool
 
     if not deck.currency:
         raise typer.BadParameter("a deck does not say it: give --id, --currency and --from")
     if deck.increments or deck.settings:
         raise typer.BadParameter("a CDRTool deck has increments and no mapping: leave --increments and --set out")
-    rates, destinations = map(read_bytes, files)
-    card, faults = read_cdrtool(
+    rates, destinations = (File(path.name, read_bytes(path)) for path in files)
+    if are_swapped(rates.data, destinations.data):
+        first, second = files
+        order = f"{first} holds the destinations and {second} the rates, which come first"
+        raise typer.BadParameter(f"{order}: end the command with {shlex.join((str(second), str(first)))}")
+    found = read_cdrtool(
         rates,
         destinations,
         products=products(),
@@ -184,10 +188,12 @@ def _cdrtool(files: list[Path], deck: Deck) -> Loaded:
         product=deck.product or "voice.outbound",
         profile=deck.profile or None,
     )
-    return Loaded(card=card, faults=faults, written=Rows(place=files[0].name))
+    written = Rows(place=rates.name)
+    return CardRead(place=_named(files), written=written, card=found.card, faults=found.faults, notices=found.left_out)
 
 
-def _twilio_pricing(files: list[Path], deck: Deck) -> Loaded:
+def _twilio_pricing(files: list[Path], deck: Deck) -> "CardRead":
+    from cli.cardfiles import CardRead
     from cli.world import products, read_bytes
     from rates.dialects.twilio_pricing import Settings, read_twilio_pricing
     from rates.errors import CardFaultyError
@@ -199,10 +205,12 @@ def _twilio_pricing(files: list[Path], deck: Deck) -> Loaded:
         raise CardFaultyError(faults, place="--set")
     bodies = [(file.name, read_bytes(file)) for file in files]
     reading, written = read_twilio_pricing(bodies, _told(deck), products(), settings)
-    return Loaded(card=reading.card, faults=reading.faults, written=written, notes=reading.notes)
+    notices = _notices(reading.notes, written.place)
+    return CardRead(place=_named(files), written=written, card=reading.card, faults=reading.faults, notices=notices)
 
 
-def _mapped(path: Path, deck: Deck) -> Loaded:
+def _mapped(path: Path, deck: Deck) -> "CardRead":
+    from cli.cardfiles import CardRead
     from cli.world import products
     from rates.cardchanges import Rows
     from rates.dialects.decks import read_deck
@@ -214,9 +222,18 @@ def _mapped(path: Path, deck: Deck) -> Loaded:
         raise typer.BadParameter("the mapping does not say which product it prices: give --product")
     file = open_deck(path, encoding=dialect.encoding, delimiter=dialect.delimiter, sheet=dialect.sheet)
     reading = read_deck(file, dialect, _told(deck), products())
-    return Loaded(
-        card=reading.card, faults=reading.faults, written=Rows(place=file.place), notes=reading.notes
-    )  # fmt: skip
+    written, notices = Rows(place=file.place), _notices(reading.notes, file.place)
+    return CardRead(place=str(path), written=written, card=reading.card, faults=reading.faults, notices=notices)
+
+
+def _named(files: list[Path]) -> str:
+    return ", ".join(map(str, files))
+
+
+def _notices(notes: Sequence[str], place: str) -> "list[Fault]":
+    from rates.errors import Fault
+
+    return [Fault(place=place, value="", problem=note) for note in notes]
 
 
 def _dialect(deck: Deck) -> "Dialect":

@@ -116,15 +116,15 @@ def _nearest(path: Path) -> Path:
 
 
 def _server() -> Iterator[Check]:
+    from billing.errors import SchemaMismatchError
     from billing.store.queries.health import health
     from cli.db import looking
     from cli.world import now
-    from rates.errors import TollbookError
 
     try:
         with looking() as connection:
             found, here = health(connection), now()
-    except TollbookError as error:
+    except SchemaMismatchError as error:
         yield Check("schema", State.WARN, str(error), "run `tollbook migrate`")
     except Exception as error:  # noqa: BLE001 (whatever it is, it is what the doctor is asked about)
         yield Check("server", State.WARN, " ".join(words_of(error)), "start it, or mend DATABASE_URL")

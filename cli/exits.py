@@ -18,6 +18,8 @@ class Exit(IntEnum):
     LOCKED = 7
     INTERRUPTED = 130
     """By Ctrl-C, as shells count it: 128 and the signal's number."""
+    READER_LEFT = 141
+    """Whoever read the output has left, as `head` does: that of SIGPIPE, as of other programs. Nothing is said."""
 
 
 # By name, so that no command waits for imports that only its failure needs. The first base class that is named here
@@ -35,14 +37,17 @@ EXITS = {
     "billing.errors.StreamUnreadableError": Exit.BAD_INPUT,
     "billing.runs.PeriodLockedError": Exit.LOCKED,
     "billing.runs.PeriodNotDrawnError": Exit.NOTHING_TO_DO,
+    "cli.invoices.InvoiceMismatchError": Exit.USAGE,
     "billing.verifier_usage.FaultError": Exit.BAD_INPUT,
     "billing.store.cluster.errors.ClusterError": Exit.ERROR,
     "billing.store.cluster.errors.ClusterNotStartedError": Exit.OUTSIDE_FAILED,
+    "billing.store.addresses.AddressInvalidError": Exit.USAGE,
+    "billing.store.addresses.ServerUnreachableError": Exit.OUTSIDE_FAILED,
+    "cli.db.SettingsInvalidError": Exit.USAGE,
     "cli.world.FileUnreadableError": Exit.BAD_INPUT,
     "psycopg.OperationalError": Exit.OUTSIDE_FAILED,
     "psycopg.errors.LockNotAvailable": Exit.LOCKED,
     "sqlalchemy.exc.OperationalError": Exit.OUTSIDE_FAILED,
-    "sqlalchemy.exc.ArgumentError": Exit.BAD_INPUT,
     "builtins.OSError": Exit.ERROR,
 }
 """The qualified name of a class of errors -> the exit code of a command that ends with one."""

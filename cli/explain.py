@@ -6,25 +6,55 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.exits import Exit
-from cli.output import Format, FormatOption, emit, emit_csv, emit_json, emit_record, number, readable, say, text
+from cli.output import (
+    Format,
+    FormatOption,
+    address_cells,
+    address_columns,
+    emit,
+    emit_csv,
+    emit_json,
+    emit_record,
+    number,
+    readable,
+    say,
+    text,
+)
+from cli.remedies import command_of
+from cli.words import counted, of_number
 
 if TYPE_CHECKING:
-    from billing.explanations import EventExplanation, LineExplanation
+    from billing.explanations import EventExplanation, EventShare, LineExplanation
 
 app = typer.Typer(no_args_is_help=True, help="Explain a line by its events, or an event by its card and arithmetic.")
 
 _EVENTS = (
+    text("when"),
     text("source"),
     text("id"),
-    number("events"),
+    text("from", spare=1),
+    text("to"),
+    number("events", spare=3),
     number("base_quantity", "quantity"),
     number("exact_amount", "exact amount"),
 )
+# Numbers are digits where a spreadsheet reads them (FORMATS 6); what is no number is an address.
+_EVENTS_CSV = (
+    text("occurred_at"),
+    text("source"),
+    text("id"),
+    *address_columns("from"),
+    *address_columns("to"),
+    number("events"),
+    number("base_quantity"),
+    number("exact_amount"),
+)
+_SECONDS = len("2026-10-01T00:00:00")  # what follows is for programs
 _PARTS = (
     text("line_no", "line"),
     text("element"),
     text("card"),
-    text("row", "rate row"),
+    text("row", "rate"),
     text("matched"),
     text("destination"),
     text("window"),
@@ -37,7 +67,10 @@ _PARTS = (
 
 @app.command()
 def line(
-    words: Annotated[list[str], typer.Argument(metavar="INVOICE LINE | PERIOD ACCOUNT LINE")],
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="INVOICE LINE | MONTH ACCOUNT LINE", help="As in INV-000001 2, or 2026-10 acme 2."),
+    ],
     first: Annotated[int, typer.Option(min=0, help="Events to skip.")] = 0,
     size: Annotated[int, typer.Option(min=1, max=100_000, help="Events to show.")] = 20,
     form: FormatOption = Format.TABLE,
@@ -52,11 +85,11 @@ def line(
     with writing() as engine:
         found = explain_line(engine, products(), period_of(period), account, wanted, first=first, size=size)
     show_line(found, wanted, form, first=first)
-    if not found.adds_up and not found.outdated:
+    if found.later:
+        of = f"invoice {found.invoice}" if found.invoice else "this draft"
+        say(f"{counted(found.later, 'later event')} {of_number(found.later, 'is', 'are')} not on {of}.")
+    if not found.adds_up:
         raise typer.Exit(Exit.ERROR)
-    if found.outdated:
-        say("Usage has changed since this invoice: what is shown is as of now, not as it was billed.")
-        raise typer.Exit(Exit.NEEDS_A_PERSON)
 
 
 @app.command()
@@ -77,12 +110,14 @@ def event(
 
 def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int = 0) -> None:
     """Print the explanation of a line."""
-    rows = [asdict(each) for each in found.page]
+    rows = [_event_row(each) for each in found.page]
     if form is Format.CSV:
-        emit_csv(rows, _EVENTS)
+        addressed = [{**row, **address_cells("from", row["from"]), **address_cells("to", row["to"])} for row in rows]
+        emit_csv(addressed, _EVENTS_CSV)
         return
     head = {
         "account": found.account,
+        "invoice": found.invoice,
         "period": found.period,
         "line": wanted,
         "product": found.line.product,
@@ -92,30 +127,35 @@ def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int
         "cards": list(found.line.cards),
         "arithmetic": found.arithmetic,
         "events": found.events,
+        "events_listed": found.listed,
         "base_quantity": found.base_quantity,
         "adds_up": found.adds_up,
-        "outdated": found.outdated,
+        "later_events": found.later,
     }
     if form is Format.JSON:
         emit_json({**head, "page": rows})
         return
-    base = found.line.base_unit
-    sums = f"{found.events:,} events with {found.base_quantity:,} {base}s"
     emit_record(
         {
             "line": " ".join(filter(None, (found.line.product, found.line.element, found.line.destination))),
             "tier": found.line.tier,
             "card": list(found.line.cards),
             "arithmetic": found.arithmetic,
-            "its events": f"{sums}: {'they add up to the line' if found.adds_up else 'THEY DO NOT ADD UP TO THE LINE'}",
+            "its events": _sums(found),
         },
         form,
         title=f"Line {wanted} of {found.account}, {found.period}",
     )
     if rows:
-        shown = [{**row, "exact_amount": readable(str(row["exact_amount"]))} for row in rows]
+        shown = [
+            {**row, "when": f"{row['occurred_at'][:_SECONDS]}Z", "exact_amount": readable(row["exact_amount"])}
+            for row in rows
+        ]
         last = first + len(rows)
-        emit(shown, _EVENTS, form, title=f"Events {first + 1:,} to {last:,} of {found.events:,}, in order")
+        which = f"Event {last:,}" if len(rows) == 1 else f"Events {first + 1:,} to {last:,}"
+        emit(shown, _EVENTS, form, title=f"{which} of {found.listed:,}, in order")
+    elif found.listed:
+        say(f"{counted(found.listed, 'event')} {of_number(found.listed, 'has', 'have')} part in it: skip fewer.")
 
 
 def show_event(found: "EventExplanation", form: Format) -> None:
@@ -139,6 +179,9 @@ def show_event(found: "EventExplanation", form: Format) -> None:
         "billed": found.billed,
         "reason": found.reason,
         "remedy": found.remedy,
+        "command": command_of(found.reason),
+        "invoice": found.invoice,
+        "late": {"invoice": found.missed} if found.late else None,
     }
     parts = [asdict(part) for part in found.parts]
     if form is Format.JSON:
@@ -146,18 +189,58 @@ def show_event(found: "EventExplanation", form: Format) -> None:
     elif form is Format.CSV:
         emit_csv(parts, _PARTS)
     else:
-        emit_record(head, form, title=f"Event {found.id} of {found.source}")
+        emit_record({**head, "late": _lateness(found)}, form, title=f"Event {found.id} of {found.source}")
         if parts:
             emit(parts, _PARTS, form, title="Its lines")
 
 
+def _event_row(share: "EventShare") -> dict[str, Any]:
+    from rates.cards import instant
+
+    row = asdict(share)
+    caller = row.pop("from_")
+    return {**row, "occurred_at": instant(share.occurred_at), "from": caller}
+
+
+def _sums(found: "LineExplanation") -> str:
+    """How many events a line has, and whether they are all of it."""
+    from rates.lines import FLAT
+
+    if found.line.element == FLAT:
+        return "none: it is due by the tier that was reached, whichever events reached it"
+    count = counted(found.listed, "event")
+    if found.listed != found.events:
+        has = of_number(found.listed, "has", "have")
+        count = f"{count} {has} part in it, {found.events:,} {of_number(found.events, 'starts', 'start')} here"
+    they = of_number(found.listed, "it adds up to the line", "they add up to the line")
+    verdict = they if found.adds_up else "THEY DO NOT ADD UP TO THE LINE"
+    return f"{count}, with {counted(found.base_quantity, found.line.base_unit)}: {verdict}"
+
+
+def _lateness(found: "EventExplanation") -> str:
+    """What a person is told of an event that came after the bill."""
+    if not found.late:
+        return ""
+    if found.missed:
+        return f"it came after invoice {found.missed} was drawn up, and no command bills it yet"
+    return "it came after the draft was drawn up: the next run takes it in"
+
+
 def _asked(words: list[str]) -> tuple[str, str, int]:
     """The period, the account and the number of a line."""
-    from cli.invoices import invoices_of
+    from cli.invoices import is_period, one_invoice
 
-    if len(words) not in {2, 3} or not words[-1].isdecimal():
-        raise typer.BadParameter("write INVOICE LINE, as in INV-000001 2, or PERIOD ACCOUNT LINE, as in 2026-10 acme 2")
-    if len(words) == 2:  # noqa: PLR2004 (an invoice's number and a line's)
-        (invoice,) = invoices_of(words[0])
-        return invoice.period, invoice.party.account, int(words[1])
-    return words[0], words[1], int(words[2])
+    wanted = words[-1]
+    if (
+        len(words) not in {2, 3}
+        or not (wanted.isascii() and wanted.isdecimal())
+        or is_period(words[0])
+        == (
+            len(words) == 2  # noqa: PLR2004 (an invoice's number and a line's)
+        )
+    ):
+        raise typer.BadParameter("write INVOICE LINE, as in INV-000001 2, or MONTH ACCOUNT LINE, as in 2026-10 acme 2")
+    if is_period(words[0]):
+        return words[0], words[1], int(wanted)
+    invoice = one_invoice(words[0])
+    return invoice.period, invoice.party.account, int(wanted)

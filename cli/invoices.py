@@ -1,76 +1,60 @@
 """`tollbook invoices`: preview a period, draw its invoices up, issue them, look at them, hand them on."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.exits import Exit
 from cli.options import DryRunOption, PeriodArgument
+from cli.outfiles import check_target, writing_whole
 from cli.output import (
+    LINES,
     Format,
     FormatOption,
     emit,
-    emit_csv,
     emit_json,
-    emit_record,
-    money,
     number,
     say,
     show,
     table,
     text,
 )
+from cli.reports import say_waiting, show_issued, show_run
+from cli.words import counted
 from rates.errors import TollbookError
 
 if TYPE_CHECKING:
     from billing.invoices import Invoice
     from billing.periods import Period
-    from billing.runs import IssueReport, Run, RunReport
 
 app = typer.Typer(no_args_is_help=True, help="Invoices: preview, draw up, issue, show, export.")
 
-EarlyOption = Annotated[bool, typer.Option("--early", help="Although usage of the period may still arrive.")]
+_LONGEST_NUMBER = 18  # digits: what the database counts with
 
-_ACCOUNTS = (
-    text("account"),
-    text("outcome"),
-    number("lines"),
-    number("total"),
-    text("currency"),
-    text("reason"),
-)
+EarlyOption = Annotated[bool, typer.Option("--early", help="Now, although usage of the month may still arrive.")]
+
 _LISTED = (
     text("number"),
     text("account"),
-    text("state"),
+    text("state", spare=1),
     text("issued_on", "issued"),
-    text("due_on", "due"),
+    text("due_on", "due", spare=2),
     number("lines"),
     number("total"),
     text("currency"),
 )
-LINES = (
-    number("line"),
-    text("product"),
-    text("element"),
-    text("country"),
-    text("destination"),
-    text("tier"),
-    number("events"),
-    number("quantity"),
-    text("unit"),
-    number("unit_price", "unit price"),
-    number("amount"),
-)
-"""The columns of an invoice as a person reads it."""
 
 
 class InvoiceMissingError(TollbookError):
     """There is no invoice, nor a draft, of what was asked for."""
+
+
+class InvoiceMismatchError(TollbookError):
+    """An invoice was asked for by a number and an account that do not belong together; `value` is the number."""
 
 
 class ExportFormat(StrEnum):
@@ -82,7 +66,10 @@ class ExportFormat(StrEnum):
 
 @app.command()
 def preview(period: PeriodArgument, form: FormatOption = Format.TABLE) -> None:
-    """What `run` would write now. Stores nothing."""
+    """What `run` would write now. Stores nothing.
+
+    Exit codes as of `run`.
+    """
     _draw_up(period, form, write=False, early=True)
 
 
@@ -90,7 +77,11 @@ def preview(period: PeriodArgument, form: FormatOption = Format.TABLE) -> None:
 def run(
     period: PeriodArgument, early: EarlyOption = False, dry_run: DryRunOption = False, form: FormatOption = Format.TABLE
 ) -> None:
-    """Draw up a draft for each active account. Safe to repeat: drafts are replaced where usage has changed."""
+    """Draw up a draft for each active account. Safe to repeat: drafts are replaced where usage has changed.
+
+    Exit code 4: done, but something waits for a person: an account that the run stopped at, usage in quarantine, or
+    usage that came after an invoice was issued. 3: no account is active.
+    """
     _draw_up(period, form, write=not dry_run, early=early)
 
 
@@ -98,8 +89,13 @@ def run(
 def finalize(
     period: PeriodArgument, early: EarlyOption = False, dry_run: DryRunOption = False, form: FormatOption = Format.TABLE
 ) -> None:
-    """Issue the drafts of a period: numbers without a gap, and invoices that never change. Safe to repeat."""
+    """Issue the drafts of a period: numbers without a gap, and invoices that never change. Safe to repeat.
+
+    Exit code 4: done, but something waits for a person: an account that the run stopped at, a draft that is not what
+    was drawn up, usage in quarantine, or usage that came after the run. 3: there was nothing to issue.
+    """
     from billing.flows.finalize import finalize as issue
+    from billing.flows.finalize import still_waiting
     from billing.periods import Period
     from billing.runs import IssueRules
     from cli.db import settings, writing
@@ -107,13 +103,20 @@ def finalize(
 
     month = Period.parse(period)
     if dry_run:
-        _list(month, final=False, form=form)
+        listed = _list(month, form)
+        with writing() as engine:
+            waiting = still_waiting(engine, month)
+        say_waiting(waiting.late, waiting.quarantined)
+        if any(waiting):
+            raise typer.Exit(Exit.NEEDS_A_PERSON)
+        if not listed:
+            raise typer.Exit(Exit.NOTHING_TO_DO)
         return
     said = settings()
     rules = IssueRules(series=said.series, payment_days=said.payment_days)
     with writing() as engine:
         report = issue(engine, month, now(), actor=actor(), early=early, rules=rules)
-    _show_issued(report, form)
+    show_issued(report, form)
     if report.needs_a_person:
         raise typer.Exit(Exit.NEEDS_A_PERSON)
     if not report.issued:
@@ -123,12 +126,12 @@ def finalize(
 @app.command("show")
 def show_(
     what: Annotated[str, typer.Argument(help="An invoice's number, or a month for all of its invoices.")],
-    account: Annotated[str, typer.Argument(help="With a month: the account.")] = "",
+    account: Annotated[str, typer.Argument(help="With a month: the account. With a number: whose it must be.")] = "",
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Show an invoice with its lines, or the invoices of a month (the drafts, before they are issued)."""
     found = list(invoices_of(what, account))
-    if not account and _is_period(what):
+    if not account and is_period(what):
         emit([_listed(invoice) for invoice in found], _LISTED, form, title=f"Invoices of {what}")
     elif form is Format.JSON:
         emit_json([_document(invoice) for invoice in found] if len(found) > 1 else _document(found[0]))
@@ -142,18 +145,35 @@ def show_(
 @app.command()
 def export(
     what: Annotated[str, typer.Argument(help="An invoice's number, or a month for all of its invoices.")],
-    account: Annotated[str, typer.Argument(help="With a month: the account.")] = "",
+    account: Annotated[str, typer.Argument(help="With a month: the account. With a number: whose it must be.")] = "",
     form: Annotated[
         ExportFormat, typer.Option("--format", "-f", help="json: one object a line; csv: one row a line.")
     ] = (ExportFormat.CSV),
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file instead of standard output.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Let --output replace a file.")] = False,
 ) -> None:
-    """Hand invoices on, whole: JSON (one object a line) or CSV (one row for each line)."""
-    from billing.documents import csv_document, json_document
+    """Hand invoices on, whole: JSON (one object a line) or CSV (one row for each line); drafts too, and says so."""
+    from collections import Counter
 
+    from billing.documents import csv_document, json_document
+    from billing.invoices import State
+
+    if output is not None:
+        check_target("--output", output, overwrite=overwrite)
     render = json_document.render if form is ExportFormat.JSON else csv_document.render
-    with _written(output) as file:
-        file.writelines(render(invoices_of(what, account)))
+    found = invoices_of(what, account)
+    first = next(found)  # before a header is written of what there is not
+    states: Counter[bool] = Counter()
+
+    def passing() -> Iterator["Invoice"]:
+        for invoice in chain([first], found):
+            states[invoice.state is State.FINAL] += 1
+            yield invoice
+
+    _write(output, render(passing()))
+    if states[False]:
+        among = f" (and {counted(states[True], 'issued invoice')})" if states[True] else ""
+        say(f"{counted(states[False], 'draft')}{among}: a draft has no number, and may still change.")
 
 
 def show_invoice(invoice: "Invoice") -> None:
@@ -162,9 +182,8 @@ def show_invoice(invoice: "Invoice") -> None:
     head = f"Invoice {invoice.number}" if invoice.number else f"Draft of {invoice.period}"
     who = f"{document['name']} ({document['account']})" if document["name"] else document["account"]
     dates = f", issued {document['issued_on']}, due {document['due_on']}" if invoice.issued_on else ""
-    rows = [{**line, "line": n} for n, line in enumerate(document["lines"], start=1)]
     total = {"destination": "total", "amount": document["total"], "unit_price": document["currency"]}
-    show(table(rows, LINES, title=f"{head}: {who}, {invoice.period}{dates}", total=total))
+    show(table(document["lines"], LINES, title=f"{head}: {who}, {invoice.period}{dates}", total=total))
 
 
 def _draw_up(period: str, form: Format, *, write: bool, early: bool) -> None:
@@ -182,135 +201,74 @@ def _draw_up(period: str, form: Format, *, write: bool, early: bool) -> None:
         raise typer.Exit(Exit.NOTHING_TO_DO)
 
 
-def show_run(drawn: "Run", form: Format, *, each_account: bool) -> None:
-    """Print what a run did. For a person, accounts one by one only if asked for; those that it stopped at, always."""
-    from rates.money import format_minor
-
-    rows = [
-        {
-            "account": each.account,
-            "outcome": "final" if each.final else str(each.outcome),
-            "lines": each.lines,
-            "total": format_minor(each.total_minor, each.currency) if each.currency else "",
-            "currency": each.currency,
-            "reason": each.reason,
-        }
-        for each in drawn.outcomes
-    ]
-    if form is Format.JSON:
-        emit_json({**_reported(drawn.report), "accounts": rows})
-    elif form is Format.CSV:
-        emit_csv(rows, _ACCOUNTS)
-    else:
-        _show_report(drawn.report, [row for row in rows if each_account or row["reason"]])
-
-
-def _reported(report: "RunReport") -> dict[str, Any]:
-    from rates.money import format_minor
-
-    return {
-        "period": str(report.period),
-        "written": report.written,
-        "provisional": report.provisional,
-        "active": report.active,
-        "billed": report.billed,
-        "zero": report.zero,
-        "parked": report.parked,
-        "failed": report.failed,
-        "final": report.final,
-        "lines": report.lines,
-        "totals": {code: format_minor(minor, code) for code, minor in report.totals_minor.items()},
-        "late": list(report.late),
-        "quarantined": dict(report.quarantined),
-    }
-
-
-def _show_report(report: "RunReport", rows: list[dict[str, Any]]) -> None:
-    said = _reported(report)
-    balance = f"{report.billed:,} billed + {report.zero:,} zero + {report.parked:,} parked + {report.failed:,} failed"
-    emit_record(
-        {
-            "accounts": f"{balance} = {report.active:,} active",
-            "already final": report.final or None,
-            "lines": f"{report.lines:,}",
-            "total": ", ".join(money(total, code) for code, total in said["totals"].items()) or "nothing",
-            "late": f"usage has changed since the invoices of {', '.join(report.late)}" if report.late else None,
-            "quarantined": ", ".join(f"{n:,} {reason}" for reason, n in report.quarantined.items()) or None,
-        },
-        Format.TABLE,
-        title=f"{'Run' if report.written else 'Preview'} of {said['period']}{' (provisional)' * report.provisional}",
-    )
-    if rows:
-        show(table(rows, _ACCOUNTS))
-    if report.quarantined:
-        say("Some usage is not priced: see `tollbook usage quarantine`.")
-
-
-def _show_issued(report: "IssueReport", form: Format) -> None:
-    from rates.money import format_minor
-
-    totals = {code: format_minor(minor, code) for code, minor in report.totals_minor.items()}
-    numbers = {entity: f"{first} to {last}" for entity, (first, last) in report.numbers.items()}
-    emit_record(
-        {
-            "period": str(report.period),
-            "issued": report.issued,
-            "numbers": list(numbers.values()),
-            "totals": [f"{total} {code}" for code, total in totals.items()],
-            "refused": list(report.refused),
-            "stopped": list(report.stopped),
-        },
-        form,
-    )
-    for account in report.refused:
-        say(f"{account}: its draft is not what was signed any more; draw it up again")
-    for account in report.stopped:
-        say(f"{account}: the run stopped at it; see `tollbook invoices preview {report.period}`")
-
-
-def _is_period(what: str) -> bool:
+def is_period(what: str) -> bool:
+    """Whether a text names a month rather than an invoice."""
     import re
 
     return re.fullmatch(r"[0-9]{4}-[0-9]{2}", what) is not None
 
 
 def invoices_of(what: str, account: str = "") -> Iterator["Invoice"]:
-    """The invoices asked for: issued ones, else drafts. Raises InvoiceMissingError where there are none."""
+    """The invoices asked for: issued ones, else drafts.
+
+    Raises InvoiceMissingError where there are none, InvoiceMismatchError where the number is another account's.
+    """
     from billing.periods import Period
-    from billing.store.queries.invoices import all_invoices, invoice_by_number
+    from billing.store.queries.invoices import all_invoices
     from cli.db import reading
 
+    if not is_period(what):
+        yield one_invoice(what, account)
+        return
     found = 0
+    month = Period.parse(what)
     with reading() as connection:
-        if _is_period(what):
-            month = Period.parse(what)
-            for final in (True, False):
-                for invoice in all_invoices(connection, month, final=final, account=account):
-                    found += 1
-                    yield invoice
-        else:
-            series, _, digits = what.rpartition("-")
-            one = invoice_by_number(connection, series, int(digits)) if digits.isdecimal() else None
-            if one is not None:
+        for final in (True, False):
+            for invoice in all_invoices(connection, month, final=final, account=account):
                 found += 1
-                yield one
+                yield invoice
     if not found:
-        raise InvoiceMissingError(
-            "there is no invoice, nor a draft",
-            value=f"{what} {account}".strip(),
-            remedy="draw it up with `invoices run`",
+        raise _missing(f"{what} {account}".strip())
+
+
+def one_invoice(number: str, account: str = "") -> "Invoice":
+    """The issued invoice with a number, which must be `account`'s where one is named."""
+    from billing.store.queries.invoices import invoices_by_number
+    from cli.db import reading
+
+    series, _, digits = number.rpartition("-")
+    with reading() as connection:
+        is_number = digits.isascii() and digits.isdecimal() and len(digits) <= _LONGEST_NUMBER
+        found = invoices_by_number(connection, series, int(digits)) if is_number else []
+    if not found:
+        raise _missing(number)
+    accounts = [invoice.party.account for invoice in found]
+    wanted = [invoice for invoice in found if account in {"", invoice.party.account}]
+    if not wanted:
+        problem, remedy = (
+            f"is an invoice of {', '.join(accounts)}, not of {account}",
+            "leave the account out, or mend it",
         )
+        raise InvoiceMismatchError(problem, value=number, remedy=remedy)
+    if len(wanted) > 1:
+        problem = f"is the number of several legal entities' invoices: of {', '.join(accounts)}"
+        raise InvoiceMismatchError(problem, value=number, remedy="name the account after it")
+    return wanted[0]
 
 
-def _list(month: "Period", *, final: bool, form: Format) -> None:
+def _missing(what: str) -> InvoiceMissingError:
+    return InvoiceMissingError("there is no invoice, nor a draft", value=what, remedy="draw it up with `invoices run`")
+
+
+def _list(month: "Period", form: Format) -> int:
+    """Print the drafts of a month, and give how many there are."""
     from billing.store.queries.invoices import all_invoices
     from cli.db import reading
 
     with reading() as connection:
-        rows = [_listed(invoice) for invoice in all_invoices(connection, month, final=final)]
+        rows = [_listed(invoice) for invoice in all_invoices(connection, month, final=False)]
     emit(rows, _LISTED, form, title=f"Drafts of {month} that would be issued")
-    if not rows:
-        raise typer.Exit(Exit.NOTHING_TO_DO)
+    return len(rows)
 
 
 def _listed(invoice: "Invoice") -> dict[str, Any]:
@@ -332,15 +290,12 @@ def _write_csv(invoices: Iterable["Invoice"]) -> None:
     sys.stdout.writelines(csv_document.render(invoices))
 
 
-@contextmanager
-def _written(path: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that is there only when it is whole."""
+def _write(path: Path | None, texts: Iterable[str]) -> None:
+    """Write texts to standard output, or to a file that is there only when it is whole."""
     import sys
 
     if path is None:
-        yield sys.stdout
+        sys.stdout.writelines(texts)
         return
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    with unfinished.open("w", encoding="utf-8", newline="") as file:
-        yield file
-    unfinished.replace(path)
+    with writing_whole(path, or_nothing=True) as stream:
+        stream.writelines(each.encode() for each in texts)

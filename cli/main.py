@@ -6,20 +6,42 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import typer
+from typer.core import TyperGroup
 
 from cli import accounts, cards, db, doctor, explain, invoices, rate, scenarios, statement, usage, verify
 from cli.demo import command as demo
 from cli.exits import Exit, exit_of, words_of
+from cli.metavars import name_values
 from cli.output import printable, say
+from cli.pipes import watched
+
+_ORDER = (
+    *("cards", "accounts", "contracts", "usage", "statement", "invoices", "explain", "verify"),
+    *("rate", "scenarios", "demo", "doctor", "db", "migrate"),
+)
+"""The commands as `--help` lists them: as the work goes. Others come last."""
 
 BILLING, BOOKS, CHECKS, MACHINE = "Billing", "Books", "Checks, without a database", "The machine"
 
+
+class _InOrder(TyperGroup):
+    """The commands in their order; Typer would list groups behind all others."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # a Context of Typer's own
+        """The names of the commands."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+
+
 app = typer.Typer(
     name="tollbook",
+    cls=_InOrder,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Bills communications platforms for what their customers used: usage in, exact and explained invoices out.",
+    epilog="Exit codes: 0 done, 1 error, 2 wrong call, 3 nothing to do, 4 done but something needs a person,"
+    " 5 bad input, 6 a service failed and running it again is safe, 7 locked, 141 the reader of the output left.",
 )
 app.add_typer(cards.app, name="cards", rich_help_panel=BOOKS)
 app.add_typer(accounts.app, name="accounts", rich_help_panel=BOOKS)
@@ -54,7 +76,7 @@ def run() -> None:
     """The entry of the installed command."""
     # A stream that the shell closed (`>&-`) is None here; what is said to nobody goes nowhere.
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+        sys.stdout, sys.stderr = watched(sys.stdout) or nowhere, watched(sys.stderr) or nowhere
         sys.exit(main(sys.argv[1:]))
 
 
@@ -62,15 +84,13 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command and give its exit code. An expected error is a line on stderr, never a traceback."""
     try:
         try:
-            typer.main.get_command(app)(list(arguments), prog_name="tollbook")
+            command = typer.main.get_command(app)
+            name_values(typer.Context(command), arguments)
+            command(list(arguments), prog_name="tollbook")
         finally:
             sys.stdout.flush()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else Exit.ERROR
-    except BrokenPipeError:
-        # Whoever read the output has left. Nothing more can be said, not even at the interpreter's end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.ERROR
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except Exception as error:  # noqa: BLE001 (the edge of the program)

@@ -10,25 +10,28 @@ if TYPE_CHECKING:
     from billing.periods import Period
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything, store nothing.")]
-AtOption = Annotated[str, typer.Option("--at", help="The instant, as in 2026-10-01T00:00:00Z; now without it.")]
-PeriodArgument = Annotated[str, typer.Argument(metavar="PERIOD", help="A month, as in 2026-10.")]
-PeriodOption = Annotated[str, typer.Option("--period", help="A month, as in 2026-10; without it the current one.")]
+AtOption = Annotated[
+    str, typer.Option("--at", metavar="INSTANT", help="The instant, as in 2026-10-01T00:00:00Z; now without it.")
+]
+PeriodArgument = Annotated[str, typer.Argument(metavar="MONTH", help="A month, as in 2026-10.")]
+PeriodOption = Annotated[
+    str, typer.Option("--period", metavar="MONTH", help="A month, as in 2026-10; without it the current one.")
+]
 
 
 def instant_of(text: str) -> datetime:
     """The instant that a text names; a date is its 00:00 UTC, nothing is now."""
     from cli.world import now
+    from rates.reading import parse_instant
 
     if not text:
         return now()
     try:
-        instant = datetime.fromisoformat(text)
+        instant = parse_instant(text)
     except ValueError:
         raise typer.BadParameter(f"{text} is not an instant; write it as 2026-10-01T00:00:00Z") from None
     if instant.tzinfo is None:
-        if len(text) > len("2026-10-01"):
-            raise typer.BadParameter(f"{text} has no time zone; end it with Z or an offset")
-        return instant.replace(tzinfo=UTC)
+        raise typer.BadParameter(f"{text} has no time zone; end it with Z or an offset")
     return instant.astimezone(UTC)
 
 
@@ -38,6 +41,27 @@ def period_of(text: str) -> "Period":
     from cli.world import now
 
     return Period.parse(text) if text else Period.at(now())
+
+
+def product_of(name: str) -> str:
+    """The product of that name, which has to be one that is known."""
+    from cli.world import products
+
+    if name not in products():
+        raise typer.BadParameter(f"{name} is not a product; use one of {', '.join(sorted(products()))}")
+    return name
+
+
+def dimensions_of(texts: Sequence[str], product: str) -> dict[str, str]:
+    """What `KEY=VALUE` options say of the dimensions that a product is matched on."""
+    from cli.world import products
+    from rates.compiled.patterns import dimensions_of as declared_by
+
+    pairs, declared = pairs_of(texts), declared_by(products()[product])
+    for name in pairs:
+        if name not in declared:
+            raise typer.BadParameter(f"{name} is not a dimension of {product}; it has {', '.join(declared)}")
+    return pairs
 
 
 def pairs_of(texts: Sequence[str]) -> dict[str, str]:

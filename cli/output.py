@@ -1,26 +1,30 @@
 """What commands print: tables for people, JSON and CSV for programs. Data on stdout, everything else on stderr.
 
-Off a terminal there is no colour and no line is cut to a width.
+Off a terminal there is no colour, and a table is as wide as it needs to be, unless COLUMNS says how wide it may be.
 """
 
-import csv
 import json
+import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.tables import Column, Row, Table, number, text
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-Row = Mapping[str, object]
+__all__ = [
+    "LINE", "LINES", "Column", "Counter", "Format", "FormatOption", "Row", "address_cells", "address_columns",
+    "emit", "emit_csv", "emit_json", "emit_lines", "emit_record", "grouped", "money", "number", "printable",
+    "progress", "readable", "say", "shape", "show", "table", "text",
+]  # fmt: skip
 
-_WIDE = 1000  # a pipe has no width: nothing is wrapped or cut
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_WIDE = 1000  # a pipe has no width: nothing is folded
 
 
 class Format(StrEnum):
@@ -32,34 +36,49 @@ class Format(StrEnum):
 
 
 FormatOption = Annotated[
-    Format, typer.Option("--format", "-f", help="A table for people, JSON or CSV for programs.", metavar="FORMAT")
+    Format,
+    typer.Option("--format", "-f", help="A table for people, JSON or CSV for programs.", metavar="table|json|csv"),
 ]
 """`--format table|json|csv`, the same on every command that prints data."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """One column: the key of each row, its heading, and whether it holds numbers (right-aligned, digits grouped)."""
+LINE = (
+    text("product"),
+    text("element", spare=2),
+    text("country", spare=4),
+    text("destination"),
+    text("tier", spare=1),
+    number("events", spare=3),
+    number("quantity"),
+    text("unit"),
+    number("unit_price", "unit price"),
+    number("amount"),
+    number("residual"),
+    number("base_quantity", "base quantity"),
+    text("base_unit", "base unit"),
+    text("origin_period", "origin period"),
+    text("cards"),
+)
+"""All that a line of a bill says, in the order in which it says it everywhere (FORMATS 6)."""
 
-    key: str
-    heading: str = ""
-    number: bool = False
-    faint: bool = False
-
-    @property
-    def title(self) -> str:
-        """The heading; without one, the key in words."""
-        return self.heading or self.key.replace("_", " ")
+LINES = (number("line"), *LINE[:10])
+"""The columns of a bill's lines as a person reads them. Where room is short, country goes first, the tier last."""
 
 
-def text(key: str, heading: str = "", *, faint: bool = False) -> Column:
-    """A column of words."""
-    return Column(key=key, heading=heading, faint=faint)
+def emit_lines(rows: Iterable[Row], *about: Column) -> None:
+    """Print lines of bills as CSV: `about` whose they are, and then all that a line says."""
+    emit_csv(rows, (*about, *LINE))
 
 
-def number(key: str, heading: str = "") -> Column:
-    """A column of numbers, written as plain decimals."""
-    return Column(key=key, heading=heading, number=True)
+def address_columns(side: str) -> tuple[Column, Column]:
+    """The columns of a party of a call as CSV (FORMATS 6): a number's digits, and apart what is no number."""
+    return number(f"{side}_e164"), text(f"{side}_address")
+
+
+def address_cells(side: str, plain: str) -> dict[str, str]:
+    """What stands in the two columns of a party that is written as `+442079460000` or `sip:alice`."""
+    is_number = plain.startswith("+")
+    return {f"{side}_e164": plain[1:] if is_number else "", f"{side}_address": "" if is_number else plain}
 
 
 def emit(
@@ -86,7 +105,7 @@ def emit_record(record: Row, form: Format, *, title: str = "") -> None:
             for key, value in record.items()
             if value not in (None, "", [])
         ]
-        show(table(rows, [text("fact", faint=True), text("value")], title=title, header=False), "")
+        show(table(rows, [text("fact", faint=True, whole=True), text("value")], title=title, header=False), "")
 
 
 def emit_json(document: object) -> None:
@@ -96,10 +115,12 @@ def emit_json(document: object) -> None:
 
 def emit_csv(rows: Iterable[Row], columns: Sequence[Column]) -> None:
     """Print rows as CSV (FORMATS 6): a header, fixed columns, no text cell that a spreadsheet would calculate."""
-    write = csv.writer(sys.stdout, lineterminator="\n").writerow
-    write([column.key for column in columns])
+    from billing.documents.csv_document import cell, row_text
+
+    write = sys.stdout.write
+    write(row_text([column.key for column in columns]))
     for row in rows:
-        write([_cell(row.get(column.key), column) for column in columns])
+        write(row_text([cell(_plain(row.get(column.key)), number=column.number) for column in columns]))
 
 
 def table(
@@ -109,31 +130,15 @@ def table(
     title: str = "",
     total: Row | None = None,
     header: bool = True,
-) -> "RenderableType":
+) -> Table:
     """A table for people."""
-    from rich import box
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = Table(
-        box=box.SIMPLE_HEAD if header else None,
-        show_header=header,
-        show_footer=total is not None,
+    return Table(
+        columns=columns,
+        cells=[[shape(row.get(column.key), column) for column in columns] for row in rows],
+        title=title,
+        total=[shape(total.get(column.key), column) for column in columns] if total is not None else (),
+        header=header,
     )
-    for column in columns:
-        shown.add_column(
-            Text(column.title),
-            Text(shape(total.get(column.key, ""), column)) if total is not None else "",
-            justify="right" if column.number else "left",
-            style="dim" if column.faint else "",
-            overflow="fold",
-            no_wrap=column.number,
-        )
-    for row in rows:
-        shown.add_row(*(Text(shape(row.get(column.key), column)) for column in columns))
-    # Not the table's own title: that is wrapped to the width of the table.
-    return Group(Text(title, style="bold"), shown) if title else shown
 
 
 def shape(value: object, column: Column) -> str:
@@ -176,7 +181,7 @@ def money(amount: str, currency: str) -> str:
 
 def show(*renderables: "RenderableType", style: str | None = None) -> None:
     """Print for people, on stdout."""
-    _console(sys.stdout).print(*renderables, sep="\n", style=style)
+    _console(sys.stdout).print(*renderables, sep="\n", style=style, crop=False)
 
 
 def say(message: str) -> None:
@@ -203,15 +208,13 @@ def progress(label: str, size: int | None = None) -> Iterator[Counter]:
 def _console(file: IO[str]) -> "Console":
     from rich.console import Console
 
-    # Rich asks the environment for a width (COLUMNS) only on a terminal's behalf; a pipe gets lines as long as needed.
-    return Console(file=file, width=None if file.isatty() else _WIDE, highlight=False, soft_wrap=False)
+    stated = os.environ.get("COLUMNS", "")
+    width = int(stated) if stated.isascii() and stated.isdecimal() and int(stated) else None
+    return Console(file=file, width=width or (None if file.isatty() else _WIDE), highlight=False, soft_wrap=False)
 
 
-def _cell(value: object, column: Column) -> str:
-    if value is None:
-        return ""
-    plain = _flat(value)
-    return f"'{plain}" if not column.number and plain.startswith(_FORMULA) else plain
+def _plain(value: object) -> str:
+    return "" if value is None else _flat(value)
 
 
 def _flat(value: object) -> str:

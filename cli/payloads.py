@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from cli.world import FileUnreadableError
+from cli.world import unreadable
 
 DEFAULT_SOURCE = "usage"
 """The source of events that name none, where they are only rated and not stored."""
@@ -21,8 +21,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     try:
         stream = path.open("rb")
     except OSError as error:
-        problem = f"cannot be read: {(error.strerror or str(error)).lower()}"
-        raise FileUnreadableError(problem, place=str(path), remedy="check the path") from error
+        raise unreadable(path, error) from error
     with stream:
         yield stream
 

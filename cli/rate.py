@@ -1,39 +1,25 @@
 """`tollbook rate`: price a file of usage with files of cards. Nothing is stored, no database is needed."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.exits import Exit
-from cli.output import Format, FormatOption, emit_csv, emit_json, number, say, show, table, text
+from cli.output import LINES, Format, FormatOption, emit_json, emit_lines, say, show, table, text
 
 if TYPE_CHECKING:
     from billing.accounts import Account
     from billing.bills import Bills
     from billing.contracts import Contract
 
-_LINE = (
-    text("product"),
-    text("element"),
-    text("country"),
-    text("destination"),
-    text("tier"),
-    number("events"),
-    number("quantity"),
-    text("unit"),
-    number("unit_price", "unit price"),
-    number("amount"),
-)
-
 
 def rate(
     card: Annotated[list[Path], typer.Option("--card", help="A card's TOML file, in order of priority.")],
     usage: Annotated[Path, typer.Option(help="NDJSON or a JSON array, also gzipped; - is standard input.")],
     period: Annotated[str, typer.Option(help="A month, as in 2026-10.")],
-    more: Annotated[
-        list[Path] | None, typer.Argument(metavar="[CARD]...", help="Further cards after the first.")
-    ] = None,
+    more: Annotated[list[Path] | None, typer.Argument(metavar="CARD", help="Further cards after the first.")] = None,
     contract: Annotated[
         list[Path] | None, typer.Option(help="Contracts; without them everyone has all the cards.")
     ] = None,
@@ -56,15 +42,25 @@ def rate(
         accounts=_accounts(accounts) if accounts else None,
         contracts=_contracts(contract) if contract else None,
     )
-    bills = bill(payloads_in(usage), deal, month)
+    payloads = payloads_in(usage)
+    bills = bill(payloads, deal, month)
     if form is Format.TABLE:
         _show(bills)
     elif form is Format.CSV:
-        lines = [{"account": a["account"], **line} for a in document(bills)["accounts"] for line in a["lines"]]
-        emit_csv(lines, [text("account"), *_LINE])
+        about = ("account", "currency")
+        found = document(bills)
+        lines = [
+            {"period": found["period"], **{key: each[key] for key in about}, **line}
+            for each in found["accounts"]
+            for line in each["lines"]
+        ]
+        emit_lines(lines, text("account"), text("period"), text("currency"))
     else:
         emit_json(document(bills))
     _report(bills)
+    if not _has_usage(bills):
+        say(f"There is no usage{f' of {month}' if payloads else ''} in {usage}: nothing to do.")
+        raise typer.Exit(Exit.NOTHING_TO_DO)
 
 
 def document(bills: "Bills") -> dict[str, Any]:
@@ -115,9 +111,13 @@ def _show(bills: "Bills") -> None:
     for account in found["accounts"]:
         total = {"destination": "total", "amount": account["total"]}
         title = f"{account['account']}, {found['period']}, {account['currency']}"
-        show(table(account["lines"], _LINE, title=title, total=total))
-    if not found["accounts"]:
-        say(f"There is no usage of {found['period']} to bill.")
+        show(table(account["lines"], LINES[1:], title=title, total=total))
+
+
+def _has_usage(bills: "Bills") -> bool:
+    """Whether any usage is of the period: priced, waiting, or at zero."""
+    lines = any(each.lines for each in bills.bills)
+    return bool(lines or bills.quarantined or bills.zero_rated)
 
 
 def _report(bills: "Bills") -> None:
@@ -126,11 +126,12 @@ def _report(bills: "Bills") -> None:
         say(f"event {each.row + 1} {each.pointer}: {each.reason}; it is left out")
     for row in bills.conflicts:
         say(f"event {row + 1}: was reported before with other content; the first report stands")
-    reasons: dict[str, int] = {}
-    for unrated in bills.quarantined:
-        reasons[unrated.reason] = reasons.get(unrated.reason, 0) + 1
-    for reason, count in sorted(reasons.items()):
+    for reason, count in sorted(Counter(each.reason for each in bills.quarantined).items()):
         say(f"{count:,} events are not priced: {reason}")
+    for reason, count in sorted(Counter(each.reason for each in bills.zero_rated).items()):
+        say(f"{count:,} events cost nothing: {reason}")
+    if bills.duplicates:
+        say(f"{len(bills.duplicates):,} events stand there twice, and count once")
     if bills.rejects:
         raise typer.Exit(Exit.BAD_INPUT)
     if bills.quarantined or bills.conflicts:

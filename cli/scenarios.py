@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="Scenarios: cards and usage, and th
 
 @app.command()
 def run(
-    paths: Annotated[list[Path], typer.Argument(help="Scenario files, or folders of them.", exists=True)],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Scenario files, or folders of them.")],
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Run scenarios and compare. No database is needed."""

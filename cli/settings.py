@@ -29,6 +29,11 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def address_place(self) -> str:
+        """The variable that says the address."""
+        return "DATABASE_URL" if self.database_url_file is None else "DATABASE_URL_FILE"
+
+    @property
     def address(self) -> str | None:
         """The database's URL, from the variable or the file that is named; None for the embedded one."""
         if self.database_url_file is not None:

@@ -1,14 +1,29 @@
 """`tollbook statement`: what a customer owes for a month so far, and where the volume discounts stand."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.exits import Exit
-from cli.invoices import LINES
 from cli.options import PeriodOption, period_of
-from cli.output import Format, FormatOption, emit, emit_csv, emit_json, money, number, say, show, text
+from cli.output import (
+    LINES,
+    Format,
+    FormatOption,
+    emit,
+    emit_json,
+    emit_lines,
+    emit_record,
+    money,
+    number,
+    say,
+    show,
+    text,
+)
+from cli.reports import pending
+from cli.words import counted, of_number
 
 if TYPE_CHECKING:
     from billing.statements import Statement
@@ -33,7 +48,11 @@ def statement(
     lines: Annotated[bool, typer.Option("--lines", help="Every line, not only the largest.")] = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """A billing account's month: spend to date, by product and country, its lines, where its discounts stand."""
+    """A billing account's month: spend to date, by product and country, its lines, where its discounts stand.
+
+    Says also what is on no line: usage in quarantine, and what came after an invoice of the month; then it ends with
+    exit code 4.
+    """
     from billing.flows.compose import compose_statement
     from cli.db import writing
     from cli.world import now, products
@@ -45,9 +64,16 @@ def statement(
     elif form is Format.JSON:
         emit_json(document(found))
     else:
-        emit_csv(_numbered(found), LINES)
+        about = {"account": found.party.account, "period": str(found.period), "currency": found.party.currency}
+        rows = [{**about, **row} for row in _numbered(found)]
+        emit_lines(rows, number("line"), text("account"), text("period"), text("currency"))
     if not found.lines:
-        say(f"{account} has no usage with a price in {found.period}; what waits is in `tollbook usage quarantine`.")
+        say(f"{account} has no usage with a price in {found.period}.")
+    for words in _outside(found):
+        say(words)
+    if found.waiting or found.later:
+        raise typer.Exit(Exit.NEEDS_A_PERSON)
+    if not found.lines:
         raise typer.Exit(Exit.NOTHING_TO_DO)
 
 
@@ -68,8 +94,25 @@ def document(found: "Statement") -> dict[str, Any]:
         "currency": money_of,
         "total": format_minor(found.total_minor, money_of),
         **{name: {key: format_minor(minor, money_of) for key, minor in by.items()} for name, by in sums.items()},
+        "waiting": dict(found.waiting),
+        "pending": found.pending,
+        "invoices": [
+            {
+                "number": invoice.number,
+                "issued_on": invoice.issued_on.isoformat() if invoice.issued_on else None,
+                "due_on": invoice.due_on.isoformat() if invoice.due_on else None,
+                "total": format_minor(invoice.total_minor, invoice.party.currency),
+                "currency": invoice.party.currency,
+            }
+            for invoice in found.invoices
+        ],
+        "unbilled": {
+            "events": found.later,
+            "amount": format_minor(found.unbilled_minor, money_of),
+            "lines": [record(line, money_of) for line in found.unbilled],
+        },
         "progress": [asdict(each) for each in found.progress],
-        "lines": [record(line, money_of) for line in found.lines],
+        "lines": _numbered(found),
     }
 
 
@@ -79,6 +122,13 @@ def show_statement(found: "Statement", *, every_line: bool = False) -> None:
     who = f"{said['name']} ({said['account']})" if said["name"] else said["account"]
     word = "estimate, the month is open" if found.estimate else "what has a price; the month is over"
     show(f"Statement of {who}, {said['period']}: {money(said['total'], said['currency'])} ({word})", style="bold")
+    issued = {f"invoice {each['number']}": _issued(each) for each in said["invoices"]}
+    if found.later:
+        issued["after it" if len(issued) == 1 else "after them"] = _after(found)
+    if issued:
+        emit_record(issued, Format.TABLE)
+    if found.pending:
+        emit_record({"pending": pending(found.pending)}, Format.TABLE)
     products = [{"product": name, "amount": amount} for name, amount in said["by_product"].items()]
     emit(products, (text("product"), number("amount")), Format.TABLE)
     countries = [{"country": name or "none", "amount": amount} for name, amount in said["by_country"].items()]
@@ -94,6 +144,33 @@ def show_statement(found: "Statement", *, every_line: bool = False) -> None:
         largest = sorted(sizes, key=lambda number: -sizes[number])[:LARGEST]
         rows, title = [rows[number - 1] for number in largest], f"The largest {LARGEST} of {len(rows):,} lines"
     emit(rows, LINES, Format.TABLE, title=title)
+
+
+def _issued(invoice: Mapping[str, str]) -> str:
+    return f"{money(invoice['total'], invoice['currency'])}, issued {invoice['issued_on']}, due {invoice['due_on']}"
+
+
+def _after(found: "Statement") -> str:
+    """What came after the invoices, and what the next run would make of it."""
+    from rates.money import format_minor
+
+    amount = money(format_minor(found.unbilled_minor, found.party.currency), found.party.currency)
+    return (
+        f"{counted(found.later, 'event')}, {amount}, not billed yet{' (estimate: the month is open)' * found.estimate}"
+    )
+
+
+def _outside(found: "Statement") -> Iterator[str]:
+    """What is on no line of the month, and on no invoice."""
+    if found.waiting:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in found.waiting.items())
+        count = sum(found.waiting.values())
+        said = f"{counted(count, 'event')} of {found.period} {of_number(count, 'waits', 'wait')} in quarantine"
+        yield f"{said} and {of_number(count, 'is', 'are')} in no amount: {reasons}."
+        yield "`tollbook usage quarantine` says what would release them."
+    if found.later:
+        numbers = ", ".join(invoice.number for invoice in found.invoices)
+        yield f"After {numbers} came {_after(found)}: no command bills it yet."
 
 
 def _numbered(found: "Statement") -> list[dict[str, Any]]:

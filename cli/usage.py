@@ -1,9 +1,7 @@
 """`tollbook usage`: take usage in, and look after what waits in quarantine."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -26,11 +24,13 @@ from cli.callrecords import (
     note_near_duplicates,
 )
 from cli.exits import Exit
-from cli.options import DryRunOption
-from cli.output import Format, FormatOption, emit, emit_json, number, progress, say, text
+from cli.imports import Summary, exit_of, notice_of, show_summary
+from cli.outfiles import check_target, writing_whole
+from cli.output import Format, FormatOption, emit, number, progress, say, text
+from cli.remedies import command_of
+from cli.words import counted
 
 if TYPE_CHECKING:
-    from billing.payloads import Chunk
     from billing.receipts import Taken
     from billing.sources.callrecords import CallRecords
     from cli.db import Engine
@@ -39,10 +39,6 @@ app = typer.Typer(no_args_is_help=True, help="Usage: import it, and look after w
 
 LONGEST_SOURCE = 200
 
-SHOWN = 10
-"""Lines that were not taken and are shown one by one; the rest is counted."""
-
-_RESULTS = (text("outcome", "result"), text("reason"), number("events"), number("first_line", "first line"))
 _WAITING = (
     text("reason"),
     text("account"),
@@ -52,45 +48,8 @@ _WAITING = (
     text("last_at", "last"),
     text("example", faint=True),
     text("remedy", "what releases it"),
+    text("command", "as a command"),
 )
-
-
-@dataclass(slots=True, kw_only=True)
-class Summary:
-    """What an import came to: how many lines by outcome and reason, and the first of each."""
-
-    events: Counter[tuple[str, str]] = field(default_factory=Counter)
-    first: dict[tuple[str, str], int] = field(default_factory=dict)
-    shown: list[tuple[int, str]] = field(default_factory=list)
-    near_duplicates: int | None = None
-
-    def add(self, taken: "Taken") -> None:
-        """Count a chunk that is committed."""
-        chunk, receipt = taken
-        told: Counter[str] = Counter()
-        for row, finding in receipt.findings.items():
-            outcome, line = str(receipt.outcome(row)), chunk.lines[row]
-            told[outcome] += 1
-            self.events[outcome, finding.reason] += 1
-            self.first.setdefault((outcome, finding.reason), line)
-            if len(self.shown) < SHOWN and outcome in {"rejected", "conflict"}:
-                self.shown.append(
-                    (line, f"{chunk.noun} {line}{finding.pointer and ' '}{finding.pointer}: {finding.reason}")
-                )
-        for each, count in receipt.counts().items():
-            if count > told[each]:
-                self.events[str(each), ""] += count - told[each]
-
-    def count(self, outcome: str) -> int:
-        """How many lines came to an outcome."""
-        return sum(count for (found, _), count in self.events.items() if found == outcome)
-
-    def rows(self) -> list[dict[str, object]]:
-        """A row for each outcome and reason."""
-        return [
-            {"outcome": key[0], "reason": key[1], "events": count, "first_line": self.first.get(key)}
-            for key, count in sorted(self.events.items())
-        ]
 
 
 @app.command("import")
@@ -104,7 +63,9 @@ def import_(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     ],
     source: Annotated[str, typer.Option(help="The source that the events come from.")],
     rejects: Annotated[Path | None, typer.Option(help="Where to write the lines that were not taken.")] = None,
-    dry_run: DryRunOption = False,
+    results: Annotated[Path | None, typer.Option(help="Where to write what became of each line.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Let --rejects and --results replace files.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Foresee what it would come to, store nothing.")] = False,
     form: FormatOption = Format.TABLE,
     dialect: DialectOption = NDJSON,
     zone: ZoneOption = "",
@@ -118,7 +79,7 @@ def import_(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     strict: StrictOption = False,
 ) -> None:
     """Take usage in. Safe to repeat: an event is counted once, for ever."""
-    _check_names(file, source, rejects)
+    _check_names(file, source, {"--rejects": rejects, "--results": results}, overwrite=overwrite)
     records = call_records(
         file,
         dialect=dialect,
@@ -132,26 +93,44 @@ def import_(  # noqa: PLR0913, PLR0917 (each is an option of the command)
     )
     summary = Summary()
     try:
-        with _refusals(rejects) as refuse:
-            _import(file, source, summary, refuse, dry_run=dry_run, records=records)
-    finally:
-        show_summary(summary, source, form)
-    if rejects is not None and summary.count("rejected") + summary.count("conflict"):
-        say(f"The lines that were not taken, with the reasons: {rejects}")
-    exit_ = _exit(summary)
+        with _told(rejects, results) as tell:
+            _import(file, source, summary, tell, dry_run=dry_run, records=records)
+    except BaseException:
+        if summary.events:  # this much is committed, whatever happened then
+            show_summary(summary, source, form, dry_run=dry_run)
+        raise
+    show_summary(summary, source, form, dry_run=dry_run)
+    _say_what_next(summary, file, rejects)
+    exit_ = exit_of(summary)
     raise typer.Exit(Exit.NEEDS_A_PERSON if strict and summary.near_duplicates and exit_ is Exit.OK else exit_)
 
 
-def _check_names(file: Path, source: str, rejects: Path | None) -> None:
+def _say_what_next(summary: Summary, file: Path, rejects: Path | None) -> None:
+    if rejects is not None and summary.count("rejected") + summary.count("conflict"):
+        say(f"The lines that were not taken, with the reasons: {rejects}")
+    if summary.count("quarantined"):
+        say("What waits, and what releases it: tollbook usage quarantine")
+    if not summary.events:
+        say(f"There is no usage in {file}: nothing to do.")
+    elif summary.count("duplicate") == summary.events.total():
+        say("All of it was taken before: nothing to do.")
+
+
+def _check_names(file: Path, source: str, targets: dict[str, Path | None], *, overwrite: bool) -> None:
     """Nothing is opened, and no source is made, before the call is right."""
     if not source.strip() or source != source.strip() or not source.isprintable() or len(source) > LONGEST_SOURCE:
         raise typer.BadParameter(
             "--source is the name of a switch or service, as in switch-1: not empty, no spaces around"
         )
-    if rejects is not None and rejects.exists() and file.exists() and rejects.samefile(file):
-        raise typer.BadParameter(
-            f"--rejects {rejects} is the file that is imported, and would overwrite it; name another"
-        )
+    named = {option: path for option, path in targets.items() if path is not None}
+    for option, path in named.items():
+        if path.exists() and file.exists() and path.samefile(file):
+            raise typer.BadParameter(
+                f"{option} {path} is the file that is imported, and would overwrite it; name another"
+            )
+        check_target(option, path, overwrite=overwrite)
+    if len({path.resolve() for path in named.values()}) < len(named):
+        raise typer.BadParameter("--rejects and --results are one file; name two")
 
 
 @app.command()
@@ -159,12 +138,16 @@ def quarantine(
     release: Annotated[
         bool, typer.Option("--release", help="Rate it again, and let out what has a price now.")
     ] = False,
-    too_old: Annotated[bool, typer.Option(help="With --release: also what came too late for its month.")] = False,
+    too_old: Annotated[
+        bool, typer.Option("--too-old", help="With --release: also what came too late for its month.")
+    ] = False,
+    name: Annotated[str, typer.Option("--as", help="Who answers for a release; without it, who runs this.")] = "",
     form: FormatOption = Format.TABLE,
 ) -> None:
     """What waits because nothing prices it or nobody owns it, and what would release it."""
-    if release:
-        _release(too_old=too_old)
+    if not release and (too_old or name):
+        raise typer.BadParameter("--too-old and --as say how to release: add --release")
+    released = release and _release(too_old=too_old, name=name.strip())
     from billing.explanations import REMEDIES
     from billing.store.queries.usage import waiting_usage
     from cli.db import reading
@@ -182,13 +165,18 @@ def quarantine(
             "last_at": instant(each.last_at),
             "example": f"{each.source}/{each.id}",
             "remedy": REMEDIES.get(str(each.reason), ""),
+            "command": command_of(str(each.reason)),
         }
         for each in found
     ]
     emit(rows, _WAITING, form, title="Quarantine")
     if rows:
+        if release and not released:
+            say("Nothing could be released.")
         raise typer.Exit(Exit.NEEDS_A_PERSON)
     say("Nothing waits.")
+    if release and not released:
+        raise typer.Exit(Exit.NOTHING_TO_DO)
 
 
 @app.command()
@@ -199,62 +187,66 @@ def fold() -> None:
 
     with writing() as engine:
         folded = fold_all(engine)
-    say(f"{folded.changes:,} changes folded.")
+    say(f"{counted(folded.changes, 'change')} folded.")
     if not folded.changes:
         raise typer.Exit(Exit.NOTHING_TO_DO)
 
 
-def import_file(
+def import_file(  # noqa: PLR0913 (what a caller may want of it)
     engine: "Engine",
     file: Path,
     source: str,
     summary: Summary,
     *,
     at: datetime,
-    refuse: "Refuse | None" = None,
+    tell: "Tell | None" = None,
+    dry_run: bool = False,
+    notice: str = "",
     records: "CallRecords | None" = None,
 ) -> None:
-    """Take a file in, with a progress bar; `summary` and `refuse` hear of each chunk when it is committed."""
+    """Take a file in, with a progress bar; `summary` and `tell` hear of each chunk when it is committed.
+
+    `notice` is said when the file is open, before any of it is taken.
+    """
     from billing.flows.ingest import import_usage
+    from billing.flows.rehearse import rehearse_usage
     from billing.sources.ndjson import read_chunks
     from cli.db import compiled_cards
     from cli.world import products
 
+    take_in = rehearse_usage if dry_run else import_usage
     with _read(file) as (stream, count):
+        if notice:
+            say(notice)
 
         def on_chunk(taken: "Taken") -> None:
             summary.add(taken)
-            if refuse is not None:
-                refuse(taken)
+            if tell is not None:
+                tell(taken)
             count()
 
         chunks = read_chunks(stream) if records is None else records.chunks(stream)
-        kept = compiled_cards()
-        import_usage(engine, source, chunks, products=products(), at=at, on_chunk=on_chunk, kept=kept)
+        take_in(engine, source, chunks, products=products(), at=at, on_chunk=on_chunk, kept=compiled_cards())
 
 
 def _import(
-    file: Path, source: str, summary: Summary, refuse: "Refuse", *, dry_run: bool, records: "CallRecords | None"
+    file: Path, source: str, summary: Summary, tell: "Tell", *, dry_run: bool, records: "CallRecords | None"
 ) -> None:
     from billing.flows.fold import fold as fold_all
-    from billing.sources.ndjson import read_chunks
-    from cli.db import writing
+    from billing.store.queries.usage import sources
+    from cli.db import reading_from, writing
     from cli.world import now
 
-    if dry_run:
-        with _read(file) as (stream, count):
-            for chunk in read_chunks(stream) if records is None else records.chunks(stream):
-                taken = _checked(chunk, source)
-                summary.add(taken)
-                refuse(taken)
-                count()
-        return
     with writing() as engine:
+        with reading_from(engine) as connection:
+            known = sources(connection)
+        notice = "" if source in known else notice_of(source, known)
         at = now()
-        import_file(engine, file, source, summary, at=at, refuse=refuse, records=records)
-        fold_all(engine)
-        if records is not None:
-            summary.near_duplicates = note_near_duplicates(engine, records, source, at)
+        import_file(engine, file, source, summary, at=at, tell=tell, dry_run=dry_run, notice=notice, records=records)
+        if not dry_run:
+            fold_all(engine)
+            if records is not None:
+                summary.near_duplicates = note_near_duplicates(engine, records, source, at)
 
 
 @contextmanager
@@ -267,78 +259,35 @@ def _read(file: Path) -> "Iterator[tuple[BinaryIO, Callable[[], None]]]":
         yield stream, lambda: count(stream.tell()) if size is not None else None
 
 
-def _checked(chunk: "Chunk", source: str) -> "Taken":
-    """What would become of a chunk, as far as its payloads alone can say."""
-    import numpy as np
-
-    from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, taken
-    from billing.usage import parse
-    from cli.world import now, products
-
-    parsed = parse(chunk.payloads, source=source, products=products(), at=now())
-    outcomes = np.full(len(chunk.payloads), OUTCOME_CODES[Outcome.ACCEPTED], dtype=np.int8)
-    outcomes[[reject.row for reject in parsed.rejects]] = OUTCOME_CODES[Outcome.REJECTED]
-    findings = {reject.row: Finding(pointer=reject.pointer, reason=reject.reason) for reject in parsed.rejects}
-    return taken(chunk, Receipt(outcomes=outcomes, findings=findings))
-
-
-Refuse = Callable[["Taken"], None]
+Tell = Callable[["Taken"], None]
 
 
 @contextmanager
-def _refusals(path: Path | None) -> Iterator[Refuse]:
-    """Where the lines of a chunk that were not taken go."""
-    from billing.sources.ndjson import refused_lines
+def _told(rejects: Path | None, results: Path | None) -> Iterator[Tell]:
+    """Who writes what became of the lines of a chunk, to the files that were asked for."""
+    from billing.sources.ndjson import refused_lines, result_lines
 
-    if path is None:
-        yield lambda _: None
-        return
-    with path.open("wb") as file:
-        yield lambda taken: _append(file, refused_lines(taken))
+    with ExitStack() as files:
+        asked = [(path, lines) for path, lines in ((rejects, refused_lines), (results, result_lines)) if path]
+        writers = [(files.enter_context(writing_whole(path)), lines) for path, lines in asked]
 
+        def tell(taken: "Taken") -> None:
+            for stream, lines in writers:
+                stream.write(lines(taken))
 
-def _append(file: BinaryIO, lines: bytes) -> None:
-    file.write(lines)
-    file.flush()  # told as soon as the chunk is committed
-
-
-def show_summary(summary: Summary, source: str, form: Format) -> None:
-    """Print what an import came to."""
-    for _, words in sorted(summary.shown):
-        say(words)
-    refused = summary.count("rejected") + summary.count("conflict")
-    if refused > len(summary.shown):
-        say(f"… and {refused - len(summary.shown):,} more lines were not taken")
-    if form is Format.JSON:
-        outcomes = ("accepted", "quarantined", "duplicate", "conflict", "rejected")
-        counts = {outcome: summary.count(outcome) for outcome in outcomes}
-        near = {} if summary.near_duplicates is None else {"near_duplicates": summary.near_duplicates}
-        emit_json({"source": source, "events": summary.events.total(), **counts, **near, "results": summary.rows()})
-    elif form is Format.CSV or summary.events:
-        total = {"outcome": "all lines", "events": summary.events.total()}
-        emit(summary.rows(), _RESULTS, form, title=f"Usage from {source}", total=total)
+        yield tell
 
 
-def _exit(summary: Summary) -> Exit:
-    if summary.count("rejected"):
-        return Exit.BAD_INPUT
-    if summary.count("quarantined") or summary.count("conflict"):
-        return Exit.NEEDS_A_PERSON
-    return Exit.OK if summary.events else Exit.NOTHING_TO_DO
-
-
-def _release(*, too_old: bool) -> None:
+def _release(*, too_old: bool, name: str) -> bool:
+    """Release what has a price now, and say what it was; whether there was any."""
     from billing.flows.fold import fold as fold_all
     from billing.flows.release import release
     from cli.db import compiled_cards, writing
     from cli.world import actor, now, products
 
     with writing() as engine:
-        released = release(engine, products(), at=now(), actor=actor(), too_old=too_old, kept=compiled_cards())
+        released = release(engine, products(), at=now(), actor=name or actor(), too_old=too_old, kept=compiled_cards())
         fold_all(engine)
     for reason, count in sorted(released.released.items()):
-        say(f"{count:,} events released that waited for: {reason}")
-    if not released.released:
-        say("Nothing could be released." if released.waiting else "Nothing waits.")
-        if not released.waiting:
-            raise typer.Exit(Exit.NOTHING_TO_DO)
+        say(f"{counted(count, 'event')} released that waited for: {reason}")
+    return bool(released.released)

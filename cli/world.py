@@ -71,7 +71,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as error:
-        raise FileUnreadableError(f"cannot be read: {_why(error)}", place=str(path), remedy="check the path") from error
+        raise unreadable(path, error) from error
 
 
 def read_text(path: Path) -> str:
@@ -91,5 +91,7 @@ def read_toml(path: Path) -> tuple[dict[str, object], list[Fault]]:
         return {}, [Fault(place=str(path), value="", problem=f"is not TOML: {error}", remedy="see https://toml.io")]
 
 
-def _why(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
+def unreadable(path: Path, error: OSError) -> FileUnreadableError:
+    """What a file that cannot be opened is told as, by every command that takes files."""
+    why = (error.strerror or str(error)).lower()
+    return FileUnreadableError(f"cannot be read: {why}", place=str(path), remedy="check the path")

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rates.cards import Card, codes_and_values, column, combined, decimals
-from rates.checking.sheet import SHOWN, capped
 from rates.checking.ties import Keys, exploded, lifetimes, match_keys, micros
 from rates.errors import Fault
 from rates.money import exact
@@ -61,16 +60,15 @@ def jumps(old: Card, new: Card, bound: Fraction, *, written: Rows = RATES_CSV) -
     found = [_jump(cells[a], cells[b], bound) for a, b in kinds.T.tolist()]
     bad = np.flatnonzero(np.array([bool(text) for text in found], dtype=bool)[inverse])
     lines = new.rows["row"].to_numpy()
-    shown = [
+    return [
         Fault(
             place=written.at(int(lines[keys.row[now[i]] - shift]), "prefixes"),
             value=keys.prefixes[int(keys.prefix[now[i]])].as_py(),
             problem=found[int(inverse[i])],
             remedy="mend the price, or accept it",
         )
-        for i in bad[:SHOWN].tolist()
+        for i in bad.tolist()
     ]
-    return capped(shown, len(bad), written.place, "prices that jump")
 
 
 def countries_denied(card: Card, products: Mapping[str, Product], *, written: Rows = RATES_CSV) -> list[Fault]:
@@ -95,16 +93,15 @@ def countries_denied(card: Card, products: Mapping[str, Product], *, written: Ro
     allowed = np.bincount(position[~denied[inverse]], minlength=len(which)) if len(pairs) else np.empty(0)
     bad = which[allowed == 0]
     lines = card.rows["row"].to_numpy()
-    shown = [
+    return [
         Fault(
             place=written.at(int(lines[row]), "country"),
             value=countries[codes[row]],
             problem="the numbering plan has none of this row's prefixes there",
             remedy="check the country: usage of another one does not match this row",
         )
-        for row in bad[:SHOWN].tolist()
+        for row in bad.tolist()
     ]
-    return capped(shown, len(bad), written.place, "countries that the prefixes deny")
 
 
 def _union(old: Card, new: Card) -> pa.Table:

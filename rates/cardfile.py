@@ -5,10 +5,11 @@ Nothing is half-loaded: a card with one fault is no card. Texts come in and go o
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
@@ -25,8 +26,10 @@ from rates.errors import CardFaultyError, Fault
 from rates.money import CurrencyUnknownError, RoundingMode, currency, plain
 from rates.products import Product
 from rates.reading import Reader
-from rates.tiers import Pool, Schedule, Selector, read_pool, read_schedule
+from rates.tiers import Schedule, Selector, read_pool, read_schedule
 from rates.windows import Window, clock, read_window
+
+T = TypeVar("T")
 
 _MOST_DECIMALS = 12
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -135,8 +138,8 @@ def _head(read: Reader, products: Mapping[str, Product]) -> Card:
         timezone=_timezone(read),
         overlay=read.flag("overlay"),
         rounding=_rounding(read.below("rounding"), given="rounding" in read.table),
-        schedules=_schedules(read.below("tiers"), products),
-        pools=_pools(read.below("pools"), products),
+        schedules=_named(read.below("tiers"), products, read_schedule, schedule_faults),
+        pools=_named(read.below("pools"), products, read_pool, pool_faults),
         windows=_windows(read.below("windows")),
         rows=pa.table({}),
     )
@@ -193,26 +196,21 @@ def _rounding(read: Reader, *, given: bool) -> Rounding:
     return Rounding(per=per, decimals=decimals, mode=mode)
 
 
-def _schedules(read: Reader, products: Mapping[str, Product]) -> dict[str, Schedule]:
-    schedules = {}
+def _named(
+    read: Reader,
+    products: Mapping[str, Product],
+    one: Callable[[Reader, str], T],
+    wrong: Callable[[T, Mapping[str, Product], str], list[Fault]],
+) -> dict[str, T]:
+    """The tables below a reader by their names; what is readable is held against the products that it counts."""
+    found = {}
     for name in read.table:
         below = read.below(name)
         known = len(read.faults)
-        schedules[name] = read_schedule(below, name)
+        found[name] = one(below, name)
         if len(read.faults) == known:
-            read.faults.extend(schedule_faults(schedules[name], products, below.place))
-    return schedules
-
-
-def _pools(read: Reader, products: Mapping[str, Product]) -> dict[str, Pool]:
-    pools = {}
-    for name in read.table:
-        below = read.below(name)
-        known = len(read.faults)
-        pools[name] = read_pool(below, name)
-        if len(read.faults) == known:
-            read.faults.extend(pool_faults(pools[name], products, below.place))
-    return pools
+            read.faults.extend(wrong(found[name], products, below.place))
+    return found
 
 
 def _windows(read: Reader) -> dict[str, Window]:

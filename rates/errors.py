@@ -4,15 +4,19 @@ Stages return `(result, faults)`: one bad row never hides the other 9,999. What 
 is raised as a `TollbookError` with the same parts.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-_SHOWN = 80
+SHOWN = 20
+"""Faults of one kind that a message says one by one; the rest is counted."""
+
+_LONGEST = 80
 
 
 def _sentence(place: str, value: str, problem: str, remedy: str) -> str:
     # Values come from strangers' files: they stay on one line, escaped and short, in terminals and logs.
-    shown = value if len(value) <= _SHOWN else value[:_SHOWN] + "…"
+    shown = value if len(value) <= _LONGEST else value[:_LONGEST] + "…"
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
     where = " ".join(part for part in (place, f'"{shown}"' if value else "") if part)
     return "".join((f"{where}: " if where else "", problem, f"; {remedy}" if remedy else ""))
@@ -35,6 +39,28 @@ class Fault:
         return _sentence(self.place, self.value, self.problem, self.remedy)
 
 
+Reasons = Sequence[tuple[str, str, str]]
+"""(pattern, problem, remedy): the first whose pattern a text has names its fault; the last one fits any text."""
+
+
+def reason_of(text: str, reasons: Reasons) -> tuple[str, str]:
+    """What is wrong with a text, and the remedy."""
+    return next((problem, remedy) for pattern, problem, remedy in reasons if re.search(pattern, text))
+
+
+def lines_of(faults: Iterable[Fault]) -> list[str]:
+    """What faults say, a line each; of those that differ only in rows, figures and values the first 20, and a count."""
+    kinds: dict[str, list[Fault]] = {}
+    for fault in faults:
+        kinds.setdefault(re.sub("[0-9]+", "", f"{fault.place}: {fault.problem}"), []).append(fault)
+    lines: list[str] = []
+    for alike in kinds.values():
+        lines += map(str, alike[:SHOWN])
+        if len(alike) > SHOWN:
+            lines.append(f"and {len(alike) - SHOWN:,} more of the same")
+    return lines
+
+
 class TollbookError(Exception):
     """The base of every named error: the same parts as a `Fault`, raised."""
 
@@ -54,13 +80,13 @@ class TollbookError(Exception):
 
 
 class CardFaultyError(TollbookError):
-    """A rate card cannot be used; `faults` holds every fault found, and the message one per line."""
+    """A rate card cannot be used; `faults` holds every fault found, and the message says them by `lines_of`."""
 
     def __init__(self, faults: Iterable[Fault], *, place: str = "") -> None:
         self.faults = tuple(faults)
         count = len(self.faults)
         super().__init__(
-            f"{count} {'fault' if count == 1 else 'faults'}",
+            f"{count:,} {'fault' if count == 1 else 'faults'}",
             place=place,
             remedy="mend them and check the card again",
         )
@@ -68,4 +94,4 @@ class CardFaultyError(TollbookError):
         self.args = (self.faults,)
 
     def __str__(self) -> str:
-        return "\n".join((super().__str__(), *map(str, self.faults)))
+        return "\n".join((super().__str__(), *lines_of(self.faults)))

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rates.compiled.cards import CardTable, Lineage, RowTerms
-from rates.compiled.tables import ElementTable, Matched, Part, plan_countries
+from rates.compiled.shapes import CardTooWideError
+from rates.compiled.tables import ElementTable, Matched, plan_countries
 from rates.numbering import COUNTRIES
 from rates.prefixes import NONE
 from rates.products import Product
@@ -113,7 +114,7 @@ class Books(Sequence[Book]):
         self._overlays = any(card.overlay for lineage in kept for card in lineage.versions)
         first = np.unique(self.order[:, 0]) if depth else self.order[:0, 0:]
         self._first = kept[first[0]] if len(first) == 1 and first[0] >= 0 and not self.shared[first[0]] else None
-        self._shared_sources: dict[tuple[str, str], Source | None] = {}
+        self._shared_tables: dict[tuple[str, str], tuple[Shared, ...]] = {}
         self._kinds = frozenset(kind for lineage in kept for card in lineage.versions for kind in card.parts)
         self._currencies = tuple({book.currency: None for book in self._books if book.currency})
         codes = {currency: code for code, currency in enumerate(self._currencies)}
@@ -204,9 +205,10 @@ class Books(Sequence[Book]):
         """The tables to ask at one depth, each with the events to ask it about and their part of the table."""
         left, is_shared = cascade.left, self.shared[lineage]
         if is_shared.any():
-            source = self._shared_source(product, element)
-            if source is not None:
-                yield source, left[is_shared], lineage[is_shared] + np.int32(1)
+            for shared in self._shared(product, element):
+                part = shared.part_of[lineage]
+                inside = part > 0
+                yield shared.source, left[inside], part[inside] if shared.several else None
             left, lineage = left[~is_shared], lineage[~is_shared]
         for code, some in _groups(lineage):
             place = left[some]
@@ -216,11 +218,17 @@ class Books(Sequence[Book]):
                 if table is not None:
                     yield Source.of(table, [card]), place[these], None
 
-    def _shared_source(self, product: str, element: str) -> Source | None:
+    def _shared(self, product: str, element: str) -> "tuple[Shared, ...]":
         key = (product, element)
-        if key not in self._shared_sources:
-            self._shared_sources[key] = _share(self.lineages, self.shared, key)
-        return self._shared_sources[key]
+        if key not in self._shared_tables:
+            versions = [
+                _Version(code, card, start, end)
+                for code in np.flatnonzero(self.shared).tolist()
+                for card, start, end in self.lineages[code].intervals()
+                if key in card.parts
+            ]
+            self._shared_tables[key] = tuple(_share(versions, len(self.lineages), key)) if versions else ()
+        return self._shared_tables[key]
 
 
 class _Cascade:
@@ -310,19 +318,53 @@ def _groups(codes: Int32s) -> Iterator[tuple[int, Int64s | slice]]:
         yield int(codes[some[0]]), some
 
 
-def _share(lineages: Sequence[Lineage], shared: Flags, key: tuple[str, str]) -> Source | None:
-    """One table of all small cards. A pattern's card is a condition, and its version's time is its own."""
-    parts: list[Part] = []
-    codes: list[int] = []
-    cards: list[CardTable] = []
-    first_row = 0
-    for code in np.flatnonzero(shared).tolist():
-        for card, start, end in lineages[code].intervals():
-            if key in card.parts:
-                parts.append(card.parts[key].within(start, end, first_row))
-                codes.append(code + 1)
-                cards.append(card)
-                first_row += len(card.terms)
-    if not cards:
-        return None
-    return Source.of(ElementTable.build(cards[0].products[key[0]], parts, codes), cards, codes)
+class Shared(NamedTuple):
+    """A table of many small cards. `part_of` int32[lineages] is the part of each card in it, from 1; 0 for none.
+
+    Without `several` the table has one version of one card, and no parts to tell apart.
+    """
+
+    source: Source
+    part_of: Int32s
+    several: bool
+
+
+class _Version(NamedTuple):
+    """A version of a small card, the place of its lineage, and the time in which it is in force."""
+
+    lineage: int
+    card: CardTable
+    start: int
+    end: int
+
+
+def _share(versions: Sequence[_Version], lineages: int, key: tuple[str, str]) -> Iterator[Shared]:
+    """Tables of all small cards: one, unless together they state more combinations than a table tells apart.
+
+    A pattern's card is a condition, and its version's time is its own. A version alone always has a table: it had
+    one when it was published.
+    """
+    try:
+        yield _together(versions, lineages, key)
+    except CardTooWideError:
+        if len(versions) == 1:
+            raise
+        half = len(versions) // 2
+        yield from _share(versions[:half], lineages, key)
+        yield from _share(versions[half:], lineages, key)
+
+
+def _together(versions: Sequence[_Version], lineages: int, key: tuple[str, str]) -> Shared:
+    cards = [version.card for version in versions]
+    first_rows = np.cumsum([0, *(len(card.terms) for card in cards)]).tolist()
+    parts = [
+        version.card.parts[key].within(version.start, version.end, first_row)
+        for version, first_row in zip(versions, first_rows, strict=False)
+    ]
+    found, code = np.unique([version.lineage for version in versions], return_inverse=True)
+    part_of = np.zeros(lineages, dtype=np.int32)
+    part_of[found] = np.arange(1, len(found) + 1)
+    several = len(versions) > 1
+    codes = (code + 1).tolist() if several else None
+    table = ElementTable.build(cards[0].products[key[0]], parts, codes or ())
+    return Shared(Source.of(table, cards, codes), part_of, several)

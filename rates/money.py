@@ -10,7 +10,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import NewType
 
-from rates.errors import TollbookError
+from rates.errors import Reasons, TollbookError, reason_of
 
 Currency = NewType("Currency", str)
 """An ISO 4217 alphabetic code that `currency()` has accepted."""
@@ -41,8 +41,7 @@ _PLAIN = re.compile(r"-?([0-9]+)(?:\.([0-9]+))?")
 _SIGNIFICANT = 24
 _LONGEST_FRACTION = 400
 _THREE_DECIMALS = 3
-# (pattern, problem, remedy): the first that is found names the fault, so they go from certain to general.
-_REASONS = (
+_REASONS: Reasons = (  # from certain to general
     (r"^$", "nothing stands here", "write a plain decimal"),
     (r"(?i)^[+-]?s?nan|^[+-]?inf", "not a finite number", "write a plain decimal"),
     (r"[^\x00-\x7f]", "a character outside ASCII", "write it with the digits 0 to 9 and a point"),
@@ -52,6 +51,7 @@ _REASONS = (
     (r"(?i)^-?[0-9.]+e[+-]?[0-9]+$", "an exponent", "write all its digits"),
     (r",", "a comma in a number", "write the decimals after a point, and no group signs"),
     (r"^-?\.[0-9]|^-?[0-9]+\.$", "no digit on one side of the decimal point", "write it, as in 0.5"),
+    ("", "not a plain decimal", "write digits and a point, as in 0.0140"),
 )
 
 
@@ -100,10 +100,8 @@ def parse_price(text: str) -> Decimal:
 
 
 def _not_plain(text: str) -> DecimalInvalidError:
-    for pattern, problem, remedy in _REASONS:
-        if re.search(pattern, text):
-            return DecimalInvalidError(problem, value=text, remedy=remedy)
-    return DecimalInvalidError("not a plain decimal", value=text, remedy="write digits and a point, as in 0.0140")
+    problem, remedy = reason_of(text, _REASONS)
+    return DecimalInvalidError(problem, value=text, remedy=remedy)
 
 
 def _out_of_bounds(text: str, problem: str) -> DecimalInvalidError:

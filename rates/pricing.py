@@ -150,6 +150,7 @@ def _counters(items: Items, terms: Terms, rest: Rest) -> Iterator[Counter]:
             moved=moved,
             course=run(moved, owner, items.rows.day),
             said=said,
+            at_zero=terms.due_at_zero(name),
         )
 
 

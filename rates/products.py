@@ -2,6 +2,12 @@
 
 A product is read from a table in the form of FORMATS section 1. Its rules are dated: the rule in force at
 `occurred_at` applies. Nothing here knows any product by name.
+
+Beside the keys of FORMATS 1 a product may have
+
+    most = 172800       # base units that one event may say in the product's own field; more is bad input. None without
+
+which the product's file gives the reason for.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,7 +54,12 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
-    """One kind of usage. `base` is the integer that is counted; `units` are integer multiples of it."""
+    """One kind of usage. `base` is the integer that is counted; `units` are integer multiples of it.
+
+    `most` is how many base units the product's own field (`duration_seconds`, `segments`, ...) may say of one event:
+    what is above is a fault of the source, and refused. None: no bound of the product's own. `quantity`, in which sums
+    are stated too, is bounded by it only where the product has no other field.
+    """
 
     id: str
     name: str
@@ -59,6 +70,7 @@ class Product:
     required: frozenset[str]
     measure: str
     rules: tuple[Rule, ...]
+    most: int | None = None
 
     @property
     def timed(self) -> bool:
@@ -94,6 +106,7 @@ def read_product(table: Mapping[str, object], place: str) -> tuple[Product | Non
         required=frozenset(read.texts("required")),
         measure=read.choice("measure", MEASURES, "quantity"),
         rules=tuple(sorted(map(_rule, read.each("rules")), key=lambda rule: rule.effective_from)),
+        most=_most(read),
     )
     read.finish()
     _check(product, read)
@@ -103,6 +116,11 @@ def read_product(table: Mapping[str, object], place: str) -> tuple[Product | Non
 def by_id(products: Sequence[Product]) -> dict[str, Product]:
     """Products by their id."""
     return {product.id: product for product in products}
+
+
+def _most(read: Reader) -> int | None:
+    read.seen.add("most")
+    return read.integer("most", least=1) if "most" in read.table else None
 
 
 def _units(read: Reader) -> dict[str, int]:

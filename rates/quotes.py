@@ -65,14 +65,15 @@ def quote(
     dimensions: Mapping[str, str] | None = None,
 ) -> list[Quote]:
     """The quotes for some numbers (E.164 with `+`, or addresses), as if `measured` base units were used `at`."""
-    table = compile_card(card, products)
+    prices = price_list(card, products)
+    table = compile_card(card, products, prices=prices)
     book = Book(lineages=tuple(lineages([table]).values()))
     usage = _usage(numbers, product, microseconds(at), measured, caller, dimensions or {})
     ratings = rate(usage, [book], products)
     unlimited = rate(usage, [Book(lineages=(_unlimited(table),))], products)
     rule = products[product].rule_at(at)
     default = rule.increments if rule is not None and products[product].timed else None
-    rows = _Rows(card=card, prices=price_list(card, products), increments=str(default or ""))
+    rows = _Rows(card=card, prices=prices, increments=str(default or ""))
     found = zip(numbers, ratings.rate.tolist(), ratings.country, ratings.reason, strict=True)
     return [
         Quote(

@@ -5,6 +5,7 @@ of the right kind; what is wrong becomes a `Fault` in the shared list and the me
 one reading reports all faults of a file and not only the first.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
@@ -17,7 +18,12 @@ from rates.money import DecimalInvalidError, parse_decimal
 
 T = TypeVar("T")
 
-_DATE = len("2026-10-01")
+
+def parse_instant(text: str) -> datetime:
+    """The instant of an RFC 3339 text, or of a date at 00:00 UTC. Raises ValueError."""
+    if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        return datetime.combine(date.fromisoformat(text), time(), UTC)
+    return datetime.fromisoformat(text)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -148,7 +154,7 @@ class Reader:
     def _instant(self, key: str, value: object) -> datetime | None:
         if isinstance(value, str):
             try:
-                value = date.fromisoformat(value) if len(value) == _DATE else datetime.fromisoformat(value)
+                value = parse_instant(value)
             except ValueError:
                 self.fault(key, "is not an instant", "write it as 2026-10-01T00:00:00Z")
                 return None

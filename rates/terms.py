@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, date, datetime, time
+from typing import NamedTuple
 
 from rates.cards import Card
 from rates.prices import Price
@@ -20,36 +21,80 @@ class CardTerms:
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     pools: Mapping[str, Pool] = field(default_factory=dict)
 
+    @property
+    def id(self) -> str:
+        """The id of the card of which this is a version."""
+        return self.version.rpartition("@")[0]
+
+
+BookTerms = tuple[CardTerms, ...]
+"""The card versions that are in force under a contract, in its order: of two that define a name, the first counts."""
+
+
+class Priority(NamedTuple):
+    """The ids of a contract's cards in its order, and the day from 00:00 UTC of which it holds, until the next one."""
+
+    since: date
+    cards: tuple[str, ...]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """The currency, the prices by their id, the products, and the terms of each card version of a book."""
+    """The currency, the prices by their id, the products, and the terms of each card version that has a word.
+
+    `priorities` are those of the contracts of a period, by their days. On a day without one, and for a card that is in
+    none, usage goes by the card version that rated it alone.
+    """
 
     currency: str
     prices: Mapping[int, Price]
     products: Mapping[str, Product]
     cards: Mapping[str, CardTerms]
+    priorities: tuple[Priority, ...] = ()
 
     def schedule_of(self, price: Price) -> Schedule | None:
         """The schedule that prices a price, as the card version that rated it states it."""
         return self.cards[price.card].schedules[price.schedule] if price.schedule else None
 
     def schedules(self) -> dict[str, Schedule]:
-        """Each schedule by name, as the last card version that defines it states it."""
-        newest_last = sorted(self.cards.values(), key=lambda card: card.effective_from)
-        return {name: schedule for card in newest_last for name, schedule in card.schedules.items()}
+        """Each schedule by name, as the last book of the period states it; else the last version that defines it."""
+        newest_last = sorted(self.cards.values(), key=lambda card: (card.effective_from, card.version))
+        in_force = (card for _, book in self.books() for card in reversed(book))
+        return {name: schedule for card in (*newest_last, *in_force) for name, schedule in card.schedules.items()}
 
-    def pools(self) -> dict[str, Pool]:
-        """Each pool by name, as the last card version that defines it states it."""
-        newest_last = sorted(self.cards.values(), key=lambda card: card.effective_from)
-        return {name: pool for card in newest_last for name, pool in card.pools.items()}
+    def book_at(self, at: datetime) -> BookTerms:
+        """The book of an instant; empty where no contract holds."""
+        held = [priority for priority in self.priorities if priority.since <= at.date()]
+        if not held:
+            return ()
+        in_force = self._in_force(at)
+        return tuple(in_force[card] for card in held[-1].cards if card in in_force)
 
-    def lineages(self) -> dict[str, list[CardTerms]]:
-        """The versions of each card, in the order in which they come into force."""
-        found: dict[str, list[CardTerms]] = {}
-        for card in sorted(self.cards.values(), key=lambda card: (card.effective_from, card.version)):
-            found.setdefault(card.version.rpartition("@")[0], []).append(card)
-        return found
+    def books(self) -> list[tuple[date, BookTerms]]:
+        """The books by the days from which they hold. Where one changes within a day, it is that of the day's end."""
+        days = sorted({at.date() for at in self._changes()})
+        return [(day, self.book_at(datetime.combine(day, time.max, UTC))) for day in days]
+
+    def due_at_zero(self, schedule: str) -> CardTerms | None:
+        """The version whose flat is due of a counter that nothing fills: the first to have the word that has one."""
+        for book in map(self.book_at, self._changes()):
+            first = next((card for card in book if schedule in card.schedules), None)
+            if first is not None and first.schedules[schedule].flat_at_zero:
+                return first
+        return None
+
+    def _changes(self) -> list[datetime]:
+        """The instants from which another book may hold, the first contract's beginning first."""
+        begins = [datetime.combine(priority.since, time(), UTC) for priority in self.priorities]
+        ends = (card.effective_to for card in self.cards.values() if card.effective_to is not None)
+        versions = (*(card.effective_from for card in self.cards.values()), *ends)
+        return sorted({*begins, *(at for at in versions if begins and at > begins[0])})
+
+    def _in_force(self, at: datetime) -> dict[str, CardTerms]:
+        """The version in force of each card: the last that has begun, unless it has ended."""
+        begun = (card for card in self.cards.values() if card.effective_from <= at)
+        latest = {card.id: card for card in sorted(begun, key=lambda card: card.effective_from)}
+        return {name: card for name, card in latest.items() if card.effective_to is None or at < card.effective_to}
 
     def unit_size(self, unit: str, fill: tuple[Selector, ...]) -> int:
         """Base units in a unit of a counter: the products that fill it agree on it."""

@@ -6,9 +6,8 @@ from billing.flows.draw_up import draw_up
 from billing.flows.finalize import finalize
 from billing.runs import GRACE
 from billing.store.engine import open_engine
-from rates.cardfile import read_card
 from rates.cards import Card
-from tests.shop import OCTOBER, Shop, call, products
+from tests.shop import OCTOBER, Shop, call, products, read
 
 CLOSED = OCTOBER.closes + GRACE
 
@@ -77,9 +76,7 @@ NUMBERS = ["+14155550100", "+447700900123", "+33123456789", "+81312345678"]
 
 def card() -> Card:
     """A card with tiers over two countries, flats, a pool, a setup fee and the fee of a failed message."""
-    found, faults = read_card(CARD, {}, products())
-    assert found is not None, faults
-    return found
+    return read(CARD)
 
 
 def traffic(accounts: int, events: int, seed: int = 1) -> list[dict[str, object]]:

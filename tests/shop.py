@@ -38,14 +38,35 @@ def products() -> dict[str, Product]:
     return by_id([product for product, _ in read if product is not None])
 
 
+def read(toml: str, rates: str = "") -> Card:
+    """The card of a TOML text, and of the rows that it calls rates.csv."""
+    found, faults = read_card(toml, {"rates.csv": rates.encode()}, products())
+    assert found is not None, faults
+    return found
+
+
+def tiered(*rows: tuple[str, str], id_: str = "list") -> Card:
+    """A card of rows of a prefix and two prices: the first is for the month's first minute to all of them together."""
+    head = f"""
+        id = "{id_}"
+        currency = "USD"
+        effective_from = 2026-10-01T00:00:00Z
+        rates = "rates.csv"
+        [tiers.all]
+        up_to = ["1"]
+        unit = "minute"
+        fill = [{{product = "voice.outbound"}}]
+    """
+    lines = [f"voice.outbound,{prefix},minute,1/1,all,{prices}" for prefix, prices in rows]
+    return read(head, "\n".join(["product,prefixes,unit,increments,tiers,prices", *lines, ""]))
+
+
 def card(rates: str = "voice.outbound,44,minute,60/60,0.02", *, since: str = "2026-10-01", id_: str = "list") -> Card:
     """A card in USD of lines of product, prefixes, unit, increments, price and, if given, setup fee."""
     head = f'id = "{id_}"\ncurrency = "USD"\neffective_from = {since}T00:00:00Z\nrates = "rates.csv"\n'
     columns = ["product", "prefixes", "unit", "increments", "price", "setup_fee"]
     header = ",".join(columns[: rates.partition("\n")[0].count(",") + 1])
-    found, faults = read_card(head, {"rates.csv": f"{header}\n{rates}\n".encode()}, products())
-    assert found is not None, faults
-    return found
+    return read(head, f"{header}\n{rates}\n")
 
 
 def account(id_: str, **facts: object) -> Account:
@@ -86,7 +107,7 @@ class Shop:
         """Add accounts that pay, each with a contract."""
         add_accounts(self.engine, [account(name) for name in names], at=AT, actor="finance")
         contracts = [Contract(account=name, effective_from=since, cards=cards) for name in names]
-        add_contracts(self.engine, contracts, at=AT, actor="finance")
+        add_contracts(self.engine, contracts, products(), at=AT, actor="finance")
 
     def post(self, *events: Mapping[str, object], at: datetime = AT) -> Receipt:
         """Take events in as one chunk."""

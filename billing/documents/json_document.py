@@ -1,4 +1,4 @@
-"""An invoice as JSON: one object, its lines as FORMATS 6 writes them. Many invoices are one object a line (NDJSON)."""
+"""An invoice as JSON: one object, its lines numbered, as FORMATS 6 has them. Many invoices are one object a line."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ def document(invoice: Invoice) -> dict[str, object]:
         "issued_on": invoice.issued_on.isoformat() if invoice.issued_on else None,
         "due_on": invoice.due_on.isoformat() if invoice.due_on else None,
         "currency": party.currency,
-        "lines": [record(line, party.currency) for line in invoice.lines],
+        "lines": [{"line": n, **record(line, party.currency)} for n, line in enumerate(invoice.lines, start=1)],
         "total": format_minor(invoice.total_minor, party.currency),
         "billed_sha256": invoice.billed_sha256,
         "sha256": invoice.sha256,

@@ -28,11 +28,13 @@ from billing.store.drafts import (
     lock_period,
     payers_with_drafts,
     record_run,
+    record_snapshot,
     sound_drafts,
+    written_batches,
 )
 from billing.store.engine import Connection, Engine, snapshot, transaction
 from billing.store.queries.invoices import FinalInvoice, final_invoices
-from billing.store.queries.pricing import payers_with_usage, quarantined_events
+from billing.store.queries.pricing import payers_with_usage, pending_events, quarantined_events
 from rates.money import Currency
 from rates.products import Product
 from rates.usage import Totals
@@ -92,6 +94,7 @@ class _Drawing:
     final: Mapping[int, FinalInvoice]
     active: list[int]
     pricer: Pricer
+    snapshot_id: int
     outcomes: dict[int, AccountOutcome] = field(default_factory=dict)
     late: set[str] = field(default_factory=set)
 
@@ -114,6 +117,7 @@ class _Drawing:
             final=final,
             active=sorted({*under_contract, *payers_with_usage(reading, period), *final}),
             pricer=Pricer.begin(reading, period, products, payers),
+            snapshot_id=0 if writing is None else record_snapshot(writing, written_batches(reading)),
         )
 
     def draw_all(self) -> None:
@@ -172,10 +176,11 @@ class _Drawing:
             grace=grace,
             late=self.late,
             quarantined=quarantined_events(self.reading, self.period),
+            pending=pending_events(self.reading, self.period),
         )
         if self.writing is not None:
             self._delete_stale(self.writing)
-            record_run(self.writing, found, self.accounts.numbers)
+            record_run(self.writing, found, self.accounts.numbers, self.snapshot_id)
             details = {"billed": found.billed, "zero": found.zero, "parked": found.parked, "failed": found.failed}
             action, subject = "invoices.run", str(self.period)
             record(self.writing, at=at, actor=actor, action=action, subject=subject, details=details)
@@ -262,7 +267,7 @@ class _Drawing:
             numbers = drawn.payer.tolist()
         delete_drafts(writing, self.period, numbers)
         billed = totals_of(chunk.billed, numbers)
-        insert_drafts(writing, self.period, drawn, self._parties(numbers), billed, chunk.digests)
+        insert_drafts(writing, self.period, drawn, self._parties(numbers), billed, chunk.digests, self.snapshot_id)
 
     def _delete_stale(self, writing: Connection) -> None:
         """Drafts of accounts that are not billed any more."""

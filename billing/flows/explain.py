@@ -7,7 +7,6 @@ from fractions import Fraction
 import numpy as np
 
 from billing.accounts import payer_of
-from billing.drafts import NO_TOTALS_SHA256, totals_sha256
 from billing.explanations import (
     REMEDIES,
     EventExplanation,
@@ -24,7 +23,7 @@ from billing.explanations import (
     parts_on,
 )
 from billing.flows.price import Pricer
-from billing.invoices import InvoiceLine, lines_by_payer, peoples_quantity
+from billing.invoices import Invoice, InvoiceLine, lines_by_payer, peoples_quantity
 from billing.payers import SubjectMissingError, payers_of, paying
 from billing.periods import Period
 from billing.store.accounts import read_accounts
@@ -34,11 +33,15 @@ from billing.store.queries.explain import (
     RateRow,
     StoredElement,
     StoredEvent,
+    element_prices,
+    is_seen,
+    later_events,
+    read_details,
     read_elements_in_order,
     read_event,
     read_usage_in_order,
 )
-from billing.store.queries.invoices import read_invoices
+from billing.store.queries.invoices import read_invoices, snapshot_of
 from rates.cards import Card
 from rates.lines import FLAT, LineKey, key_of
 from rates.money import exact, format_fraction, parse_fraction
@@ -47,8 +50,8 @@ from rates.prices import CHARGE, EVENT, MAXIMUM, MINIMUM, USAGE, Price
 from rates.pricing import Placements, place
 from rates.products import Product
 from rates.quantities import Increments
+from rates.terms import Terms
 from rates.tiers import Measure
-from rates.usage import Totals
 from rates.worded import (
     amount_of,
     cost_of_steps,
@@ -81,27 +84,17 @@ def explain_line(
             raise SubjectMissingError("no such line", place=f"{account} {period}", value=str(number), remedy=remedy)
         line = month.lines[number - 1]
         source, shares = month.shares(line)
-        page = shares[first : first + size]
-        identities = source.identities(np.array([event for event, *_ in page], dtype=np.int64)) if source else []
-        amounts = month.amounts(line, source, page)
         return LineExplanation(
             account=account,
             period=str(period),
             line=line,
             arithmetic=line_arithmetic(line, month.pricer.payers[month.payer].party.currency),
+            listed=len(shares),
             events=sum(counted for _, counted, _ in shares),
             base_quantity=sum(quantity for *_, quantity in shares),
-            page=tuple(
-                EventShare(
-                    source=name,
-                    id=identity,
-                    events=counted,
-                    base_quantity=quantity,
-                    exact_amount=amount,
-                )
-                for (name, identity), (_, counted, quantity), amount in zip(identities, page, amounts, strict=True)
-            ),
-            outdated=month.outdated,
+            page=month.page(line, source, shares[first : first + size]) if source else (),
+            invoice=month.invoice,
+            later=month.later(),
         )
 
 
@@ -114,12 +107,13 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
             raise SubjectMissingError(problem, place=source, value=identity, remedy=remedy)
         accounts = read_accounts(connection)
         payer = payer_of(event.account, accounts.accounts)
-        parts: tuple[Part, ...] = ()
+        month: _Month | None = None
         billed = event.billed
         if payer is not None and (event.price_id or event.elements):
-            month = _Month.read(connection, products, Period.at(event.occurred_at), payer.id)
-            parts = tuple(month.parts(event))
-            billed = sum((e.billed for e in event.elements if month.is_part(e)), event.billed)
+            month = _Month.read(connection, products, Period.at(event.occurred_at), payer.id, of=event)
+            billed += sum(each.billed for each in event.elements if month.is_part(each))
+        invoice = "" if month is None else month.invoice
+        late = month is not None and month.is_late(event)
         increments = _increments(event, products)
         return EventExplanation(
             source=source,
@@ -138,8 +132,20 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
             billed=billed,
             reason=event.reason,
             remedy=REMEDIES.get(event.reason, ""),
-            parts=parts,
+            parts=() if month is None else tuple(month.parts(event)),
+            invoice="" if late else invoice,
+            late=late,
+            missed=invoice if late else "",
         )
+
+
+def _stored(connection: Connection, payer: int, account: str, period: Period) -> tuple[Invoice | None, int | None]:
+    """The invoice of an account and period, else its draft, and the snapshot that it is of."""
+    for final in (True, False):
+        found = read_invoices(connection, period, final=final, account=account)
+        if found:
+            return found[0], snapshot_of(connection, payer, period, final=final)
+    return None, None
 
 
 def _increments(event: StoredEvent, products: Mapping[str, Product]) -> Increments | None:
@@ -153,49 +159,102 @@ def _increments(event: StoredEvent, products: Mapping[str, Product]) -> Incremen
 
 @dataclass(slots=True, kw_only=True)
 class _Month:
-    """A payer's period: its bill, and all of its usage in order."""
+    """A payer's period: its bill, and the usage that the bill is of, in order.
+
+    `billed` is the snapshot that the invoice, or the draft, is of, `seen` the one of which `usage` is; None is now.
+    `lines` are the lines of what is stored, else of the bill as of now.
+    """
 
     connection: Connection
     period: Period
     payer: int
     pricer: Pricer
-    totals: Totals
+    terms: Terms
+    billed: int | None
+    seen: int | None
+    invoice: str
     lines: Sequence[InvoiceLine]
-    outdated: bool
     usage: Ordered
     placed: Placements
 
     @classmethod
-    def read(cls, connection: Connection, products: Mapping[str, Product], period: Period, account: str) -> "_Month":
-        """Read an account's invoice of a period, else its draft, else price it as of now; and its usage."""
+    def read(
+        cls,
+        connection: Connection,
+        products: Mapping[str, Product],
+        period: Period,
+        account: str,
+        *,
+        of: StoredEvent | None = None,
+    ) -> "_Month":
+        """Read an account's invoice of a period, else its draft, else price it as of now; and the usage it is of.
+
+        An event that is not on the invoice (`of`) is placed among all usage so far, where it will be billed.
+        """
         accounts = read_accounts(connection)
         payer = accounts.numbers[paying(account, accounts.accounts).id]
         payers = payers_of(accounts.accounts, accounts.contracts, accounts.numbers, period)
         pricer = Pricer.begin(connection, period, products, payers)
         totals = pricer.read([payer])
-        stored = [
-            invoice
-            for final in (True, False)
-            for invoice in read_invoices(connection, period, final=final, account=account)
-        ]
-        if stored:
-            lines: Sequence[InvoiceLine] = stored[0].lines
-            outdated = stored[0].billed_sha256 != totals_sha256(totals).get(payer, NO_TOTALS_SHA256)
+        stored, billed = _stored(connection, payer, account, period)
+        is_late = billed is not None and of is not None and not is_seen(connection, billed, of.batch)
+        seen = None if is_late else billed
+        if stored is not None:
+            lines: Sequence[InvoiceLine] = stored.lines
         else:
             priced = list(pricer.price([payer], totals))
             lines = [line for each in priced for line in lines_by_payer(each, str(period)).get(payer, [])]
-            outdated = False
-        usage = read_usage_in_order(connection, payer, period)
+        usage = read_usage_in_order(connection, payer, period, seen)
+        if seen is not None:
+            # What came later may be rated by cards that had no word in what was billed.
+            prices = [*np.unique(usage.totals.price), *element_prices(connection, payer, period, seen)]
+            totals = totals.take(np.isin(totals.price, prices))
+        terms = pricer.terms(payer, totals)
         return cls(
             connection=connection,
             period=period,
             payer=payer,
             pricer=pricer,
-            totals=totals,
+            terms=terms,
+            billed=billed,
+            seen=seen,
+            invoice="" if stored is None else stored.number,
             lines=lines,
-            outdated=outdated,
             usage=usage,
-            placed=place(usage.totals, pricer.terms(payer, totals)),
+            placed=place(usage.totals, terms),
+        )
+
+    def later(self) -> int:
+        """How many events came after what is stored was drawn up."""
+        if self.billed is None:
+            return 0
+        return later_events(self.connection, self.payer, self.period, self.billed)
+
+    def is_late(self, event: StoredEvent) -> bool:
+        """Whether an event came after what is stored was drawn up."""
+        return self.billed is not None and not is_seen(self.connection, self.billed, event.batch)
+
+    def page(
+        self, line: InvoiceLine, source: Ordered, shares: Sequence[tuple[int, int, int]]
+    ) -> tuple[EventShare, ...]:
+        """Some of the events on a line, with what a person knows them by."""
+        identities = source.identities(np.array([event for event, *_ in shares], dtype=np.int64))
+        details = read_details(self.connection, self.payer, identities)
+        amounts = self._amounts(line, source, shares)
+        return tuple(
+            EventShare(
+                source=name,
+                id=identity,
+                occurred_at=known.occurred_at,
+                to=known.to,
+                from_=known.from_,
+                events=counted,
+                base_quantity=quantity,
+                exact_amount=amount,
+            )
+            for (name, identity), known, (_, counted, quantity), amount in zip(
+                identities, details, shares, amounts, strict=True
+            )
         )
 
     def shares(self, line: InvoiceLine) -> tuple[Ordered | None, list[tuple[int, int, int]]]:
@@ -205,7 +264,7 @@ class _Month:
             return None, []
         if line.element == USAGE:
             return self.usage, parts_on(self.placed, key, self.usage.head)
-        elements = read_elements_in_order(self.connection, self.payer, self.period)
+        elements = read_elements_in_order(self.connection, self.payer, self.period, self.seen)
         pairs = np.stack([elements.totals.price.astype(np.int64), elements.totals.country], axis=1)
         kinds, kind = np.unique(pairs, axis=0, return_inverse=True)
         alike = [self._element_key(price_id, COUNTRIES[country]) == key for price_id, country in kinds.tolist()]
@@ -213,10 +272,10 @@ class _Month:
         totals = elements.totals
         return elements, [(row, int(totals.events[row]), int(totals.quantity[row])) for row in rows]
 
-    def amounts(self, line: InvoiceLine, source: Ordered | None, page: Sequence[tuple[int, int, int]]) -> list[str]:
+    def _amounts(self, line: InvoiceLine, source: Ordered, page: Sequence[tuple[int, int, int]]) -> list[str]:
         """What some shares of a line come to exactly; of events rounded one by one, what they were rounded to."""
         whole = [exact_amount(quantity, line.unit_size, line.unit_price) for *_, quantity in page]
-        if source is None or line.element != USAGE:
+        if line.element != USAGE:
             return whole
         prices = [self.pricer.prices[number] for number in source.totals.price[[row for row, *_ in page]].tolist()]
         if not any(price.is_rounded for price in prices):
@@ -230,7 +289,7 @@ class _Month:
 
     def _charges(self, key: LineKey) -> dict[tuple[str, str], Fraction]:
         """What events that are rounded one by one come to on a line, by source and id."""
-        elements = read_elements_in_order(self.connection, self.payer, self.period)
+        elements = read_elements_in_order(self.connection, self.payer, self.period, self.seen)
         totals = elements.totals
         found = zip(totals.price.tolist(), totals.country.tolist(), totals.quantity.tolist(), strict=True)
         charges = {
@@ -276,11 +335,10 @@ class _Month:
     def _stood(self, row: int, price: Price) -> tuple[str, str]:
         """The counter that prices usage, and where it stood before it, in words."""
         position = int(self.placed.position[row])
-        terms = self.pricer.terms(self.payer, self.totals)
-        schedule = terms.schedule_of(price)
+        schedule = self.terms.schedule_of(price)
         if schedule is None or position < 0:
             return price.schedule, ""
-        size = 1 if schedule.measure is Measure.EVENTS else terms.unit_size(schedule.unit, schedule.fill)
+        size = 1 if schedule.measure is Measure.EVENTS else self.terms.unit_size(schedule.unit, schedule.fill)
         return price.schedule, f"{peoples_quantity(position, size)} {schedule.unit}"
 
     def _rounded(self, event: StoredEvent, parts: list[Part]) -> list[Part]:
@@ -315,7 +373,7 @@ class _Month:
         prefixes, window = rate.cells.get("prefixes", "").split(), rate.cells.get("window", "")
         return Part(
             element=key.element,
-            line_no=line_number(self.lines, key),
+            line_no=None if self.is_late(event) else line_number(self.lines, key),
             card=rate.card,
             row=rate.row,
             matched=matched_prefix(prefixes, event.to, exact=rate.cells.get("exact") == "true"),

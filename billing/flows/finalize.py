@@ -6,9 +6,11 @@ once, one that dies gives its numbers back, and running it again goes on where i
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
+from billing.drafts import NO_TOTALS_SHA256, totals_sha256
 from billing.invoices import State, Step, number_text, states_before
 from billing.periods import Period
 from billing.runs import (
@@ -22,13 +24,18 @@ from billing.runs import (
 )
 from billing.store.audit import record
 from billing.store.drafts import altered_drafts, lock_period
-from billing.store.engine import Connection, Engine, transaction
+from billing.store.engine import Connection, Engine, snapshot, transaction
 from billing.store.invoices import Issue, Issued, issue, take_drafts, take_numbers
-from billing.store.queries.invoices import DrawnRun, newest_run
+from billing.store.queries.invoices import DrawnRun, account_names, billed_digests, newest_run, written_since
+from billing.store.queries.pricing import payers_with_usage, quarantined_events
+from billing.store.totals import read_totals
 from rates.money import Currency
 
 BATCH = 1000
 """Invoices that one transaction issues."""
+
+CHUNK = 2500
+"""Accounts whose totals are looked at together."""
 
 
 def finalize(
@@ -53,25 +60,57 @@ def finalize(
     terms = Issue(series=rules.series, issued_on=day, due_on=due, at=at, actor=actor)
     states = states_before(Step.FINALIZE, approval_demanded=rules.approval_demanded)
     totals: Counter[Currency] = Counter()
-    numbers: dict[str, tuple[int, int]] = {}
+    numbers: dict[str, list[str]] = {}
     refused: dict[int, str] = {}
     count = 0
     for issued in _batches(engine, period, states, terms, batch, refused):
         count += issued.count
         totals.update(issued.totals_minor)
         for entity, (first, last) in issued.numbers.items():
-            numbers[entity] = (numbers.get(entity, (first, last))[0], last)
+            taken = (number_text(rules.series, number) for number in range(first, last + 1))
+            numbers.setdefault(entity, []).extend(taken)
+    waiting = still_waiting(engine, period)
     return IssueReport(
         period=period,
         issued=count,
         totals_minor=dict(sorted(totals.items())),
-        numbers={
-            entity: (number_text(rules.series, first), number_text(rules.series, last))
-            for entity, (first, last) in sorted(numbers.items())
-        },
+        numbers={entity: tuple(taken) for entity, taken in sorted(numbers.items())},
         refused=tuple(sorted(refused.values())),
         stopped=run.stopped,
+        late=tuple(sorted({*waiting.late} - {*refused.values()})),
+        quarantined=waiting.quarantined,
     )
+
+
+class Waiting(NamedTuple):
+    """What of a period is on no invoice and no draft: accounts with usage that came later; events in quarantine."""
+
+    late: tuple[str, ...]
+    quarantined: Mapping[str, int]
+
+
+def still_waiting(engine: Engine, period: Period) -> Waiting:
+    """What of a period waits, for the next run or for a person. Whom the newest run stopped at is not in it."""
+    with snapshot(engine) as connection:
+        run = newest_run(connection, period)
+        late = () if run is None else tuple(_late(connection, period, run))
+        return Waiting(late=late, quarantined=quarantined_events(connection, period))
+
+
+def _late(connection: Connection, period: Period, run: DrawnRun) -> Iterator[str]:
+    """The accounts whose usage is not what was billed. Where nothing was written since the run, it has counted them."""
+    if not run.late and not written_since(connection, run.snapshot_id):
+        return
+    billed = billed_digests(connection, period)
+    names = account_names(connection)
+    numbers = sorted({*payers_with_usage(connection, period), *billed})
+    for start in range(0, len(numbers), CHUNK):
+        chunk = numbers[start : start + CHUNK]
+        now = totals_sha256(read_totals(connection, period, chunk))
+        for number in chunk:
+            changed = billed.get(number, NO_TOTALS_SHA256) != now.get(number, NO_TOTALS_SHA256)
+            if changed and names[number] not in run.stopped:
+                yield names[number]
 
 
 def _batches(

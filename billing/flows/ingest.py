@@ -18,8 +18,8 @@ from billing.periods import Period
 from billing.rated import rate_usage
 from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken, taken
 from billing.store.compiled import CompiledCards
-from billing.store.engine import Engine, transaction
-from billing.store.identity import next_batch, source_ids
+from billing.store.engine import Connection, Engine, transaction
+from billing.store.identity import WORTH_A_TRY, next_batch, source_ids
 from billing.store.partitions import make_partitions
 from billing.store.ratebooks import Ratebooks, load_books, lock_books, product_ids
 from billing.store.usage import Batch, Written, make_batch, write_batch
@@ -28,8 +28,38 @@ from rates.products import Product
 from rates.rating import REASONS
 
 MONTHS_AHEAD = 3
+LONGEST_PATIENCE = 64
+"""Chunks without a known event that are waited for, at most, before one is tried as if all of it were new."""
+
 _TURN_SECONDS = 0.0002
 _CONFLICT = "was reported before with other content; the first report stays"
+
+
+@dataclass(slots=True)
+class Hope:
+    """Whether the next chunk is worth a try as if all of it were new. A try that fails leaves as many dead rows.
+
+    Repetitions come in rows: of a file, of a source's habit, or of another writer at work on the same. So `patience`
+    chunks in a row without a known event come before a try, twice as many after each that failed. `clean` counts them.
+    """
+
+    patience: int = 0
+    clean: int = 0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether to try."""
+        return self.clean >= self.patience
+
+    def learn(self, events: int, known: int) -> None:
+        """What became of the next chunk: how many events it had, and how many of them were known."""
+        if not known:
+            self.clean += bool(events)
+            self.patience = 0 if self.clean > LONGEST_PATIENCE else self.patience
+            return
+        if self.is_new and events >= WORTH_A_TRY:
+            self.patience = min(self.patience * 2 or 1, LONGEST_PATIENCE)
+        self.clean = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,6 +77,7 @@ class Intake:
     _product_ids: dict[str, int] = field(default_factory=dict)
     _sources: dict[str, int] = field(default_factory=dict)
     _months: set[date] = field(default_factory=set)
+    _hope: Hope = field(default_factory=Hope)
 
     def ingest(self, payloads: Sequence[bytes], at: datetime) -> Receipt:
         """Store what is new of some payloads, received `at`; when this returns, it is committed."""
@@ -55,21 +86,17 @@ class Intake:
     def prepare(self, payloads: Sequence[bytes], at: datetime) -> "Prepared":
         """Parse and rate payloads with the books as last seen."""
         parsed = parse(payloads, source=self.source, products=self.products, at=at)
-        books, products, sources = self._books, self._product_ids, self._sources
+        books = self._books
         with transaction(self.engine) as connection:
             if books is None:
                 books = load_books(connection, self.products, kept=self.kept)
-                products = product_ids(connection, self.products)
-            missing = [name for name in parsed.usage.source.values if name and name not in sources]
-            if missing:
-                sources = sources | source_ids(connection, missing)
-            number = next_batch(connection)
+            numbers = self._look_up(connection, parsed)
         # Only now: the numbers that a rolled-back transaction gave are nobody's, and will be somebody else's.
-        self._product_ids, self._sources = products, sources
+        self._product_ids, self._sources = numbers.products, numbers.sources
         if self._books is None:
             self._books = books
         self._make_months(parsed, at)
-        return Prepared(parsed, self._batch(parsed, number, at, books), len(payloads))
+        return Prepared(parsed, self._batch(parsed, numbers.batch, at, books), len(payloads))
 
     def write(self, prepared: "Prepared", at: datetime) -> Receipt:
         """Store what is new of prepared payloads. If the books have moved since, they are rated again first."""
@@ -78,10 +105,20 @@ class Intake:
             if lock_books(connection, exclusive=False) != batch.book_version:
                 books = load_books(connection, self.products, self._books, self.kept)
                 batch = self._batch(prepared.parsed, batch.number, at, books)
-            written = write_batch(connection, batch)
+            written = write_batch(connection, batch, likely_new=self._hope.is_new)
+        self._hope.learn(len(batch), len(written.known))
         if books is not None:
             self._books = books
-        return _receipt(prepared, batch, written)
+        return receipt_of(prepared, batch, written)
+
+    def _look_up(self, connection: Connection, parsed: Parsed) -> "Numbers":
+        """The numbers that the database has for what the events name; what has none gets one."""
+        missing = [name for name in sources_of(parsed) if name not in self._sources]
+        return Numbers(
+            products=self._product_ids or product_ids(connection, self.products),
+            sources=self._sources | source_ids(connection, missing) if missing else self._sources,
+            batch=next_batch(connection),
+        )
 
     def _batch(self, parsed: Parsed, number: int, at: datetime, books: Ratebooks) -> Batch:
         return make_batch(
@@ -104,6 +141,14 @@ class Intake:
             with transaction(self.engine) as connection:
                 make_partitions(connection, sorted(months - self._months))
             self._months |= months
+
+
+class Numbers(NamedTuple):
+    """What products and sources are called in the store, and the number of the transaction that writes usage."""
+
+    products: dict[str, int]
+    sources: dict[str, int]
+    batch: int
 
 
 class Prepared(NamedTuple):
@@ -129,7 +174,13 @@ def import_usage(
     Returns how many payloads came to each outcome. Whatever is raised on the way, what `on_chunk` has heard of is
     committed, and the whole import may be repeated. Memory is a few chunks'.
     """
-    intake = Intake(engine=engine, products=products, source=source, kept=kept)
+    return take_in(Intake(engine=engine, products=products, source=source, kept=kept), chunks, at, on_chunk)
+
+
+def take_in(
+    intake: Intake, chunks: Iterable[Chunk], at: datetime, on_chunk: Callable[[Taken], None]
+) -> dict[Outcome, int]:
+    """What an intake makes of a stream of usage; see `import_usage`."""
     counts = dict.fromkeys(Outcome, 0)
     with ThreadPoolExecutor(max_workers=1) as thread, _quick_turns():
         for chunk, prepared in _ahead(thread, intake, iter(chunks), at):
@@ -171,11 +222,17 @@ def _quick_turns() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-def _receipt(prepared: Prepared, batch: Batch, written: Written) -> Receipt:
+def sources_of(parsed: Parsed) -> list[str]:
+    """The sources that events name. One of which every payload was refused is none: nothing makes it known."""
+    source = parsed.usage.source
+    return [source.values[code] for code in np.unique(source.codes).tolist() if source.values[code]]
+
+
+def receipt_of(prepared: Prepared, batch: Batch, written: Written) -> Receipt:
+    """What became of each payload of a batch that is written, and why."""
     usage, ratings = batch.rated.usage, batch.rated.ratings
     outcomes = np.full(prepared.size, OUTCOME_CODES[Outcome.REJECTED], dtype=np.int8)
-    quarantined = ratings.is_quarantined
-    of_event = np.where(quarantined, OUTCOME_CODES[Outcome.QUARANTINED], OUTCOME_CODES[Outcome.ACCEPTED])
+    of_event = np.where(ratings.is_quarantined, OUTCOME_CODES[Outcome.QUARANTINED], OUTCOME_CODES[Outcome.ACCEPTED])
     codes = OUTCOME_CODES[Outcome.DUPLICATE], OUTCOME_CODES[Outcome.CONFLICT]
     of_event[written.known] = np.where(written.same, *codes)
     outcomes[usage.row] = of_event
@@ -185,4 +242,7 @@ def _receipt(prepared: Prepared, batch: Batch, written: Written) -> Receipt:
         findings[row] = Finding(pointer="", reason=str(REASONS[reason]))
     for row in usage.row[of_event == OUTCOME_CODES[Outcome.CONFLICT]].tolist():
         findings[row] = Finding(pointer="", reason=_CONFLICT)
-    return Receipt(outcomes=outcomes, findings=findings)
+    zero_rated = np.zeros(prepared.size, dtype=np.int8)
+    zero_rated[usage.row] = np.where(of_event == OUTCOME_CODES[Outcome.ACCEPTED], ratings.reason, 0)
+    zero_rated[usage.row[ratings.extra_event]] = 0  # a failed message may still cost a fee
+    return Receipt(outcomes=outcomes, findings=findings, zero_rated=zero_rated)

@@ -6,6 +6,9 @@ only: its group is priced again in halves until the culprit is alone.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
+from itertools import dropwhile, groupby
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +24,14 @@ from rates.lines import PricedLines
 from rates.prices import Price
 from rates.pricing import Wanted, crossing_days, price
 from rates.products import Product
-from rates.terms import Terms, card_terms
+from rates.tally.items import CrossingsIncompleteError
+from rates.terms import Priority, Terms, card_terms
 from rates.usage import Totals, no_totals
 
 ORDERED_EVENTS = 2_000_000
 """Events of crossing days that are read at a time, unless one account alone has more."""
+
+_EPOCH = date(1970, 1, 1).toordinal()
 
 ACCOUNT_FAULTS = (TollbookError, ArithmeticError, LookupError, TypeError, ValueError)
 """What data can do to a computation; anything else is the caller's own failure."""
@@ -35,7 +41,12 @@ class _TooManyError(Exception):
     """The crossing days of several accounts have more events than are read at a time."""
 
 
-TermsKey = tuple[str, frozenset[str]]
+class TermsKey(NamedTuple):
+    """What accounts must share to be priced together: what counts something, and whose word goes first."""
+
+    currency: str
+    priorities: tuple[Priority, ...]
+    versions: frozenset[str]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,27 +116,40 @@ class Pricer:
         return self._terms(self._keys([number], totals)[number])
 
     def _terms(self, key: TermsKey) -> Terms:
-        currency, versions = key
-        cards = {version: card_terms(self.counting[version]) for version in versions}
-        return Terms(currency=currency, prices=self.prices, products=self.products, cards=cards)
+        cards = {version: card_terms(self.counting[version]) for version in key.versions}
+        return Terms(
+            currency=key.currency, prices=self.prices, products=self.products, cards=cards, priorities=key.priorities
+        )
 
     def _keys(self, numbers: Sequence[int], totals: Totals) -> dict[int, TermsKey]:
-        """What accounts must share to be priced together: the currency, and the card versions that count something."""
-        known: dict[TermsKey, frozenset[str]] = {}
+        """The keys of accounts, by their contracts and by what rated their usage."""
+        known: dict[tuple[str, tuple[Priority, ...]], TermsKey] = {}
         rated = self._rated(totals)
         keys: dict[int, TermsKey] = {}
         for number in numbers:
             payer = self.payers[number]
-            contract: TermsKey = (payer.party.currency, payer.cards)
-            if contract not in known:
-                known[contract] = self._contracted(*contract)
-            keys[number] = (payer.party.currency, known[contract] | rated.get(number, frozenset()))
+            contracts = (payer.party.currency, payer.priorities)
+            if contracts not in known:
+                known[contracts] = self._contracted(*contracts)
+            key = known[contracts]
+            more = rated.get(number, frozenset()) - key.versions
+            keys[number] = key._replace(versions=key.versions | more) if more else key
         return keys
 
-    def _contracted(self, currency: str, cards: frozenset[str]) -> frozenset[str]:
-        """The versions with counters of the cards of a contract; those in another currency rate nothing."""
-        versions = (version for card in cards for version in self.by_card.get(card, ()))
-        return frozenset(version for version in versions if self.counting[version].currency == currency)
+    def _contracted(self, currency: str, priorities: Sequence[Priority]) -> TermsKey:
+        """The cards with counters of the contracts of a period, and their versions.
+
+        Cards that count nothing, or in another currency, are left out: a card of one's own is no reason to be alone.
+        """
+        counted: dict[str, list[str]] = {}
+        for card in {card for priority in priorities for card in priority.cards}:
+            versions = [each for each in self.by_card.get(card, ()) if self.counting[each].currency == currency]
+            counted |= {card: versions} if versions else {}
+        counting = (Priority(since, tuple(card for card in cards if card in counted)) for since, cards in priorities)
+        # The first of those alike that follow each other; before anything counts, a contract's beginning is nothing.
+        changes = (next(alike) for _, alike in groupby(counting, key=lambda priority: priority.cards))
+        kept = tuple(dropwhile(lambda priority: not priority.cards, changes))
+        return TermsKey(currency, kept, frozenset(version for each in counted.values() for version in each))
 
     def _rated(self, totals: Totals) -> dict[int, frozenset[str]]:
         """The versions with counters that rated something, in a contract or not."""
@@ -158,6 +182,7 @@ class Pricer:
                 read = read_crossings(self.reading, days)
                 for group, _ in wanting:
                     group.crossings = group.crossings.plus(totals_of(read, group.numbers))
+                wanting = [(group, wanted) for group, wanted in wanting if not _without_events(wanted, read).any()]
             groups = [group for group, _ in wanting]
 
     def _group(self, group: "_Group") -> Iterator[PricedLines]:
@@ -185,7 +210,9 @@ class Pricer:
                 break
             if _events(totals, wanted) > ORDERED_EVENTS and len(group.numbers) > 1:
                 raise _TooManyError
-            crossings = crossings.plus(read_crossings(self.reading, wanted))
+            read = read_crossings(self.reading, wanted)
+            _require_events(wanted, read)
+            crossings = crossings.plus(read)
         return price(totals, crossings, terms, payers=group.numbers)
 
 
@@ -216,6 +243,23 @@ def _events(totals: Totals, wanted: Wanted) -> int:
     """How many events the totals of some days have."""
     days = _days(wanted.payer, wanted.day)
     return int(totals.events[np.isin(_days(totals.payer, totals.day), days)].sum())
+
+
+def _require_events(wanted: Wanted, read: Totals) -> None:
+    """Days that were read and have no events would be wanted for ever. Raises CrossingsIncompleteError."""
+    missing = np.flatnonzero(_without_events(wanted, read))
+    if len(missing):
+        day = date.fromordinal(_EPOCH + int(wanted.day[missing[0]]))
+        raise CrossingsIncompleteError(
+            "usage was counted that is not among the events, or comes from no source that there is",
+            place=f"payer {wanted.payer[missing[0]]}, {day}",
+            remedy="bring the events or their source back from a backup; nothing of this account is billed until then",
+        )
+
+
+def _without_events(wanted: Wanted, read: Totals) -> NDArray[np.bool_]:
+    """Which of the days have no event among those that were read."""
+    return ~np.isin(_days(wanted.payer, wanted.day), _days(read.payer, read.day))
 
 
 def _days(payer: NDArray[np.int64], day: NDArray[np.int32]) -> NDArray[np.int64]:

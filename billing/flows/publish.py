@@ -1,32 +1,42 @@
-"""Publish cards, accounts and contracts: dated, never edited, and never under usage that was rated already."""
+"""Publish cards, accounts and contracts: dated, never edited, and without changing what any usage is charged.
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+What begins in the past reaches usage that was rated. It is published if all of that stays charged as it is, and moves
+it along; so a row that was missing is added from the day on which it was missed. What waited for it is let out by
+`flows.release`, apart, since it can be repeated and nobody has to wait for it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import cache, partial
 from itertools import chain
 
 from billing.accounts import Account, check_tree, payer_of
 from billing.contracts import Contract, Counting, counted_together, counter_faults, unpaid
-from billing.errors import InputFaultyError, PublicationBackdatedError, PublicationConflictError
+from billing.errors import InputFaultyError, PublicationConflictError
+from billing.flows.backdate import move, reach_of_card, reach_of_contracts
+from billing.flows.release import Released, foresee, rated_again
+from billing.flows.rerate import EVENTS_AT_ONCE
 from billing.store.accounts import Accounts, insert_accounts, insert_contracts, read_accounts, update_accounts
 from billing.store.audit import record
 from billing.store.compiled import CompiledCards
-from billing.store.engine import Connection, Engine, transaction
+from billing.store.engine import Connection, Engine, rehearsal, transaction
 from billing.store.ratebooks import (
     CardVersion,
     insert_card,
+    load_books,
     lock_books,
     raise_book_version,
     read_card_versions,
 )
-from billing.store.totals import Stretch, last_days_rated, last_rated
+from billing.usage import micros
 from rates.cardfile import schedules_of
 from rates.cards import Card, identity, instant
 from rates.compiled.cards import CardTable, compile_card
 from rates.errors import Fault
-from rates.prices import price_list
+from rates.prices import PriceList, price_list
 from rates.products import Product
 
 
@@ -38,11 +48,24 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    """A card version in the store, and whether it was there before."""
+class Changed:
+    """What came of a change: how many rated events moved with it; of a rehearsal, what a release would come to."""
 
     status: Status
+    moved: int = 0
+    foreseen: Released | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published(Changed):
+    """A card version in the store, and whether it was there before."""
+
     version: CardVersion
+
+
+UNCHANGED = Changed(status=Status.UNCHANGED)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def publish(
@@ -53,47 +76,68 @@ def publish(
     at: datetime,
     actor: str,
     kept: CompiledCards | None = None,
+    dry_run: bool = False,
+    events_at_once: int = EVENTS_AT_ONCE,
 ) -> Published:
     """Publish a checked card. The same content again changes nothing. `kept`: where compiled cards are kept.
 
-    Raises CardTooWideError for a card whose conditions no table can hold, PublicationBackdatedError where usage
-    from `effective_from` on has been rated, by whichever card, of an account whose contract names this one,
-    PublicationConflictError for another currency than before or a second version from the same instant, and
-    InputFaultyError for a schedule that counts otherwise than in another version, or in a card beside it in a contract.
+    With `dry_run` all is done, and nothing stays. Raises CardTooWideError for a card whose conditions no table can
+    hold, PublicationBackdatedError where usage that was rated would be charged otherwise, PublicationConflictError for
+    another currency than before or a second version from the same instant, InputFaultyError for a schedule that counts
+    otherwise than in another version, or in a card beside it in a contract, and PeriodLockedError where invoices of
+    usage that moves are just being drawn up or issued.
     """
     content = identity(card)
     prices = price_list(card, products)
     # What cannot be compiled would stop every import after this, and nothing published can be taken back.
-    compiled = _compiled(card, products)
-    with transaction(engine) as connection:
+    compiled = _compiled(card, products, prices)
+    with (rehearsal if dry_run else transaction)(engine) as connection:
         lock_books(connection, exclusive=True)
         versions = read_card_versions(connection, card.id)
         same = next((version for version in versions if version.hash == content), None)
         if same is not None:
             return Published(status=Status.UNCHANGED, version=same)
-        _check_card(connection, card, versions)
+        _check_card(card, versions, partial(_waits_for, connection, compiled, products, kept))
         _check_counters(connection, card)
         version = insert_card(connection, card, content, prices, at=at, actor=actor)
         raise_book_version(connection)
-        details = {"hash": content.hex(), "rates": version.rates, "prices": version.prices}
+        compiled = compiled.numbered(version.rate_base, version.price_base)
+        books = cache(partial(load_books, connection, products, None, kept, {version.card_version_id: compiled}))
+        reach = reach_of_card(connection, card, versions, products)
+        moved = move(engine, connection, reach, books, products, events_at_once=events_at_once)
+        details = {
+            "hash": content.hex(),
+            "rates": version.rates,
+            "prices": version.prices,
+            "moved": moved.rewritten,
+        }
         record(connection, at=at, actor=actor, action="publish", subject=f"card {card.version}", details=details)
-    if kept is not None:
+        foreseen = foresee(connection, books()) if dry_run else None
+    if kept is not None and not dry_run:
         name = str(version.stored_as)
-        kept.keep({name: compiled.numbered(version.rate_base, version.price_base)}, [name], products)
-    return Published(status=Status.PUBLISHED, version=version)
+        kept.keep({name: compiled}, [name], products)
+    return Published(status=Status.PUBLISHED, version=version, moved=moved.rewritten, foreseen=foreseen)
 
 
-def add_accounts(engine: Engine, accounts: Sequence[Account], *, at: datetime, actor: str) -> Status:
+def add_accounts(
+    engine: Engine,
+    accounts: Sequence[Account],
+    *,
+    at: datetime,
+    actor: str,
+    rehearse_with: Mapping[str, Product] | None = None,
+) -> Changed:
     """Add accounts, or change what is said about them; their place in the tree and their currency stay.
 
-    Raises InputFaultyError for a tree that does not hold together.
+    With products to rehearse with, all is done, and nothing stays. Raises InputFaultyError for a tree that does not
+    hold together.
     """
-    with transaction(engine) as connection:
+    with (transaction if rehearse_with is None else rehearsal)(engine) as connection:
         lock_books(connection, exclusive=True)
         stored = read_accounts(connection).accounts
         changed = [account for account in dict.fromkeys(accounts) if stored.get(account.id) != account]
         if not changed:
-            return Status.UNCHANGED
+            return UNCHANGED
         together: dict[str, Account] = {**stored, **{account.id: account for account in changed}}
         faults = [*_twice(changed), *_moved(changed, stored), *check_tree(together)]
         if faults:
@@ -105,44 +149,83 @@ def add_accounts(engine: Engine, accounts: Sequence[Account], *, at: datetime, a
         for account in changed:
             action = "add" if account.id not in stored else "change"
             record(connection, at=at, actor=actor, action=action, subject=f"account {account.id}", details={})
-    return Status.PUBLISHED
+        foreseen = None if rehearse_with is None else foresee(connection, load_books(connection, rehearse_with))
+    return Changed(status=Status.PUBLISHED, foreseen=foreseen)
 
 
-def add_contracts(engine: Engine, contracts: Sequence[Contract], *, at: datetime, actor: str) -> Status:
-    """Add contracts. The same contract again changes nothing.
+def add_contracts(
+    engine: Engine,
+    contracts: Sequence[Contract],
+    products: Mapping[str, Product],
+    *,
+    at: datetime,
+    actor: str,
+    kept: CompiledCards | None = None,
+    dry_run: bool = False,
+    events_at_once: int = EVENTS_AT_ONCE,
+) -> Changed:
+    """Add contracts. The same contract again changes nothing. `kept`: where compiled cards are kept.
 
-    Raises InputFaultyError where an account is unknown or does not pay, or a card is unknown or of another currency,
-    PublicationConflictError for a second contract from the same day, and PublicationBackdatedError where usage since
-    then has been rated.
+    With `dry_run` all is done, and nothing stays. Raises InputFaultyError where an account is unknown or does not pay,
+    or a card is unknown or of another currency, PublicationConflictError for a second contract from the same day,
+    PublicationBackdatedError where usage that was rated would be charged otherwise, and PeriodLockedError where
+    invoices of usage that moves are just being drawn up or issued.
     """
-    with transaction(engine) as connection:
+    with (rehearsal if dry_run else transaction)(engine) as connection:
         lock_books(connection, exclusive=True)
         stored = read_accounts(connection)
         changed = [c for c in dict.fromkeys(contracts) if c not in stored.contracts.get(c.account, ())]
         if not changed:
-            return Status.UNCHANGED
+            return UNCHANGED
         cards = read_card_versions(connection)
         faults = [*_contract_faults(changed, stored, cards), *_agreement_faults(changed, stored, cards)]
         if faults:
             raise InputFaultyError(faults, place="contracts")
-        _check_contracts(connection, changed, stored)
+        _check_days(changed, stored)
         insert_contracts(connection, changed, at)
         raise_book_version(connection)
+        books = cache(partial(load_books, connection, products, None, kept))
+        reach = reach_of_contracts(connection, changed, stored, cards, products)
+        moved = move(engine, connection, reach, books, products, events_at_once=events_at_once)
         for contract in changed:
             details = {"effective_from": str(contract.effective_from), "cards": list(contract.cards)}
             subject = f"contract {contract.account}"
             record(connection, at=at, actor=actor, action="add", subject=subject, details=details)
-    return Status.PUBLISHED
+        foreseen = foresee(connection, books()) if dry_run else None
+    return Changed(status=Status.PUBLISHED, moved=moved.rewritten, foreseen=foreseen)
 
 
-def _compiled(card: Card, products: Mapping[str, Product]) -> CardTable:
-    compiled = compile_card(card, products)
+def _waits_for(
+    connection: Connection,
+    compiled: CardTable,
+    products: Mapping[str, Product],
+    kept: CompiledCards | None,
+    version: CardVersion,
+) -> str:
+    """Until when a card may begin that came to stand in place of a version, for all to be let out that waits for it."""
+    table = compiled.numbered(version.rate_base, version.price_base)
+    books = load_books(connection, products, None, kept, {version.card_version_id: table})
+    count, first = 0, None
+    for some, rated in rated_again(connection, books):
+        at = some.usage.occurred_at[~rated.ratings.is_quarantined]
+        later = at[at > micros(version.effective_from)]
+        if len(later):
+            count, first = count + len(later), min(int(later.min()), first or int(later.min()))
+    if first is None:
+        return ""
+    begins = instant(_EPOCH + timedelta(microseconds=first))
+    waiting = "the only event that waits for it" if count == 1 else f"the first of {count:,} events that wait for it"
+    return f", no later than {begins}, when {waiting} occurred"
+
+
+def _compiled(card: Card, products: Mapping[str, Product], prices: PriceList) -> CardTable:
+    compiled = compile_card(card, products, prices=prices)
     for product, element in compiled.parts:
         compiled.table(product, element)
     return compiled
 
 
-def _check_card(connection: Connection, card: Card, versions: Sequence[CardVersion]) -> None:
+def _check_card(card: Card, versions: Sequence[CardVersion], instead: Callable[[CardVersion], str]) -> None:
     place = f"card {card.id}"
     for version in versions:
         if version.currency != card.currency:
@@ -157,36 +240,8 @@ def _check_card(connection: Connection, card: Card, versions: Sequence[CardVersi
                 "another version is published from this instant",
                 place=place,
                 value=card.effective_from.isoformat(),
-                remedy="publish the change from a later instant",
+                remedy=f"publish the change from a later instant{instead(version)}",
             )
-    if versions:  # no contract names a card before it is published
-        _check_nothing_rated(connection, card)
-
-
-def _check_nothing_rated(connection: Connection, card: Card) -> None:
-    """Refuse a version that would have rated usage, by whichever card that was rated instead."""
-    stored = read_accounts(connection)
-    found = last_rated(connection, list(_under(card.id, card.effective_from, stored)))
-    if found is not None:
-        number, day = found
-        account = next(name for name, each in stored.numbers.items() if each == number)
-        raise PublicationBackdatedError(
-            f"usage of {account}, whose contract names the card, has been rated up to {day}",
-            place=f"card {card.id}",
-            value=card.effective_from.isoformat(),
-            remedy=f"publish it from a later instant, such as {day + timedelta(days=1)}T00:00:00Z",
-        )
-
-
-def _under(card_id: str, since: datetime, stored: Accounts) -> Iterator[Stretch]:
-    """The usage from an instant on that contracts which name a card rate: of all whom the same account pays for."""
-    for name, contracts in stored.contracts.items():
-        payer = payer_of(name, stored.accounts)
-        ends = [*(following.effective_from for following in contracts[1:]), date.max]
-        for contract, end in zip(contracts, ends, strict=True):
-            if payer is not None and card_id in contract.cards and end > since.astimezone(UTC).date():
-                begins = datetime.combine(contract.effective_from, time(), UTC)
-                yield Stretch(stored.numbers[payer.id], max(since, begins), end)
 
 
 def _check_counters(connection: Connection, card: Card) -> None:
@@ -238,33 +293,15 @@ def _contract_faults(contracts: Sequence[Contract], stored: Accounts, cards: Seq
     return faults
 
 
-def _check_contracts(connection: Connection, contracts: Sequence[Contract], stored: Accounts) -> None:
-    paying = {payer.id for each in contracts if (payer := payer_of(each.account, stored.accounts)) is not None}
-    numbers_paying = [stored.numbers[name] for name in sorted(paying)]
-    rated = last_days_rated(connection, min(contract.effective_from for contract in contracts), numbers_paying)
-    below = defaultdict[str, list[str]](list)
-    for name in stored.accounts:
-        payer = payer_of(name, stored.accounts)
-        below[payer.id if payer is not None else name].append(name)
+def _check_days(contracts: Sequence[Contract], stored: Accounts) -> None:
     starts = Counter(_start(each) for each in (*contracts, *chain.from_iterable(stored.contracts.values())))
     for contract in contracts:
-        place, day = f"contract {contract.account}", str(contract.effective_from)
         if starts[_start(contract)] > 1:
             raise PublicationConflictError(
                 "another contract begins on this day",
-                place=place,
-                value=day,
+                place=f"contract {contract.account}",
+                value=str(contract.effective_from),
                 remedy="contracts are not edited: begin the new one on another day",
-            )
-        # Whose usage it would rate: the account's, and of a payer also that of the accounts below it.
-        numbers = (stored.numbers[name] for name in (contract.account, *below[contract.account]))
-        last = max((rated[number] for number in numbers if number in rated), default=date.min)
-        if last >= contract.effective_from:
-            raise PublicationBackdatedError(
-                f"usage up to {last} has been rated by the contract before it",
-                place=place,
-                value=day,
-                remedy=f"begin it on {last + timedelta(days=1)} or later",
             )
 
 

@@ -85,6 +85,22 @@ def refused_lines(taken: Taken) -> bytes:
     return b"".join(written)
 
 
+def result_lines(taken: Taken) -> bytes:
+    """What became of each payload of a chunk, one JSON object a line: line, outcome, pointer, reason."""
+    chunk, receipt = taken
+    written = []
+    for row, line in enumerate(chunk.lines):
+        finding = receipt.findings.get(row)
+        said = {
+            "line": line,
+            "outcome": receipt.outcome(row),
+            "pointer": finding.pointer if finding is not None else "",
+            "reason": receipt.reason(row),
+        }
+        written.append(json.dumps(said, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+    return b"".join(written)
+
+
 def _chunk(lines: list[bytes], first: int) -> Iterator[Chunk]:
     """The payloads on some lines; none where there are none."""
     numbers: Sequence[int] = range(first, first + len(lines))

@@ -51,7 +51,7 @@ def copy_out(
     connection: psycopg.Connection,
     query: sql.Composed | sql.SQL,
     types: Mapping[str, Table],
-    values: Sequence[object] = (),
+    values: Sequence[object] | Mapping[str, object] = (),
 ) -> Table:
     """The result of a query as an Arrow table with these columns; NULL becomes null, and no text is lost.
 

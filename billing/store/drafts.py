@@ -58,6 +58,25 @@ def lock_period(connection: Connection, period: Period, *, shared: bool) -> bool
     return found is not None and bool(found[0])
 
 
+def written_batches(connection: Connection) -> str:
+    """The batches whose usage a snapshot sees, as a multirange.
+
+    Provably what is billed: a batch writes its usage and its row in one transaction, so a snapshot has both or neither.
+    """
+    row = connection.execute(
+        "SELECT coalesce(range_agg(int8range(batch, batch, '[]')), '{}')::text FROM written_batches"
+    ).fetchone()
+    return str(row[0]) if row else "{}"
+
+
+def record_snapshot(connection: Connection, batches: str) -> int:
+    """Keep what usage a run saw, for good; gives the number under which its drafts name it."""
+    row = connection.execute(
+        "INSERT INTO billed_batches (batches) VALUES (%s) RETURNING snapshot_id", [batches]
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def sound_drafts(connection: Connection, period: Period, payers: Sequence[int]) -> dict[int, str]:
     """The digests, in hexadecimal, of the drafts that some payers have and whose rows are what was digested."""
     rows = connection.execute(
@@ -107,8 +126,12 @@ def insert_drafts(
     parties: Mapping[int, Party],
     billed: Totals,
     billed_sha256: Mapping[int, str],
+    snapshot_id: int,
 ) -> None:
-    """Add drafts. `billed` are the integers that were priced, summed over the period, of their payers."""
+    """Add drafts. `billed` are the integers that were priced, summed over the period, of their payers.
+
+    `snapshot_id` names the batches that they are of, as `record_snapshot` gave it.
+    """
     if not len(drafts.payer):
         return
     payers = drafts.payer.tolist()
@@ -123,6 +146,7 @@ def insert_drafts(
         {
             "invoice_id": pa.array(ids),
             "total_minor": pa.array(drafts.total_minor),
+            "snapshot_id": pa.array(np.full(n, snapshot_id)),
             "payer_id": pa.array(drafts.payer),
             "lines": pa.array(drafts.line_count),
             "period_start": pa.array([period.start] * n, pa.date32()),
@@ -153,11 +177,11 @@ def insert_drafts(
     )
 
 
-def record_run(connection: Connection, report: RunReport, stopped: Mapping[str, int]) -> None:
+def record_run(connection: Connection, report: RunReport, stopped: Mapping[str, int], snapshot_id: int) -> None:
     """Keep what a run came to. `stopped` are the payers by the names of the accounts that it stopped at."""
     connection.execute(
-        "INSERT INTO draft_runs (period_start, period_end, drawn_at, active, billed, zero, parked, failed, final)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "INSERT INTO draft_runs (period_start, period_end, drawn_at, active, billed, zero, parked, failed, final, late,"
+        " snapshot_id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
             report.period.start,
             report.period.end,
@@ -168,6 +192,8 @@ def record_run(connection: Connection, report: RunReport, stopped: Mapping[str, 
             report.parked,
             report.failed,
             report.final,
+            len(report.late),
+            snapshot_id,
         ],
     )
     connection.execute("DELETE FROM draft_stops WHERE period_start = %s", [report.period.start])

@@ -8,7 +8,7 @@ import sqlalchemy
 from sqlalchemy import Engine
 from sqlalchemy.pool import PoolProxiedConnection
 
-__all__ = ["Connection", "Engine", "open_engine", "snapshot", "transaction"]
+__all__ = ["Connection", "Engine", "open_engine", "rehearsal", "snapshot", "transaction"]
 
 Connection = psycopg.Connection
 """A connection inside a unit of work: what the store's functions take."""
@@ -32,6 +32,13 @@ def open_engine(url: str, *, connections: int = 5) -> Engine:
 def transaction(engine: Engine) -> Iterator[Connection]:
     """A unit of work at READ COMMITTED: committed at the end, rolled back if anything is raised."""
     with _checked_out(engine) as connection, connection.transaction():
+        yield connection
+
+
+@contextmanager
+def rehearsal(engine: Engine) -> Iterator[Connection]:
+    """A unit of work at READ COMMITTED of which nothing stays: it is rolled back, however it ends."""
+    with _checked_out(engine) as connection, connection.transaction(force_rollback=True):
         yield connection
 
 

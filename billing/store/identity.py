@@ -3,12 +3,21 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import psycopg
 from numpy.typing import NDArray
+from psycopg import sql
 
 from billing.errors import SourceUnknownError
-from billing.store.bulk import Table, copy_rows
+from billing.store.binary import binary_of, copy_binary
+from billing.store.bulk import Table
 from billing.store.engine import Connection
 from rates.usage import Int64s
+
+IDENTITY = ("batch", "occurred_at", "fingerprint", "source_id", "revision", "payer_id", "id")
+"""The columns of the table of identities."""
+
+WORTH_A_TRY = 1000
+"""Fewer events than this are not tried as if all were new: it costs them little to be asked about first."""
 
 _INCOMING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
@@ -21,14 +30,20 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     id text COLLATE "C" NOT NULL
 ) ON COMMIT DELETE ROWS
 """
+_FORESEEN = "CREATE TEMPORARY TABLE IF NOT EXISTS foreseen (LIKE event_identity INCLUDING INDEXES) ON COMMIT DROP"
+_REMEMBER = """
+INSERT INTO foreseen
+SELECT e.* FROM incoming i JOIN event_identity e ON e.source_id = i.source_id AND e.id = i.id
+ON CONFLICT DO NOTHING
+"""
 _CLAIM = """
-INSERT INTO event_identity (batch, occurred_at, fingerprint, source_id, revision, payer_id, id)
+INSERT INTO {} (batch, occurred_at, fingerprint, source_id, revision, payer_id, id)
 SELECT %s, occurred_at, fingerprint, source_id, 1, payer_id, id FROM incoming ORDER BY n
 ON CONFLICT (source_id, id) DO NOTHING
 """
 _COMPARE = """
 SELECT i.n, e.fingerprint = i.fingerprint
-FROM incoming i JOIN event_identity e ON e.source_id = i.source_id AND e.id = i.id
+FROM incoming i JOIN {} e ON e.source_id = i.source_id AND e.id = i.id
 WHERE i.later OR e.batch <> %s
 """
 
@@ -36,13 +51,17 @@ WHERE i.later OR e.batch <> %s
 def source_ids(connection: Connection, names: Iterable[str]) -> dict[str, int]:
     """The numbers of sources; one that has none gets it."""
     wanted = sorted(set(names))
-    query = "SELECT id, source_id FROM sources WHERE id = ANY(%s)"
-    found: dict[str, int] = dict(connection.execute(query, [wanted]).fetchall())
+    found = known_source_ids(connection, wanted)
     missing = [(name,) for name in wanted if name not in found]
     if missing:
         connection.cursor().executemany("INSERT INTO sources (id) VALUES (%s) ON CONFLICT DO NOTHING", missing)
-        found = dict(connection.execute(query, [wanted]).fetchall())
+        found = known_source_ids(connection, wanted)
     return found
+
+
+def known_source_ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+    """The numbers of those sources that have one."""
+    return dict(connection.execute("SELECT id, source_id FROM sources WHERE id = ANY(%s)", [list(names)]).fetchall())
 
 
 def next_batch(connection: Connection) -> int:
@@ -67,23 +86,60 @@ def require_sources(connection: Connection, ids: Sequence[int]) -> None:
         )
 
 
-def claim(connection: Connection, batch: int, claims: Table, text: Table) -> tuple[Int64s, NDArray[np.bool_]]:
+def take_new(connection: Connection, identities: Table) -> bool:
+    """Take the identities of events as if all were new, in a third of the time. False, and none taken, if one is not.
+
+    `identities` are rows of `IDENTITY`, sorted as for `claim`, as COPY reads them.
+    """
+    try:
+        with connection.transaction():  # a savepoint
+            copy_binary(connection, "event_identity", IDENTITY, identities)
+    except psycopg.errors.UniqueViolation:
+        return False
+    return True
+
+
+def claim(connection: Connection, batch: int, claims: Table) -> tuple[Int64s, NDArray[np.bool_]]:
     """Take the identities of n events, and give the rows that were taken before, and whether their content is equal.
 
     `claims` is an Arrow table of `n` (from 0), `source_id`, `id`, `later` (the same identity stands in an earlier
     row), `fingerprint`, `payer_id` and `occurred_at`, sorted by source and id: writers that take identities in one
-    order do not deadlock. `text` is the same as COPY reads it.
+    order do not deadlock.
     """
-    count = claims.num_rows
     connection.execute(_INCOMING)
-    copy_rows(connection, "incoming", claims.column_names, text)
-    taken = connection.execute(_CLAIM, [batch]).rowcount
+    copy_binary(connection, "incoming", claims.column_names, binary_of(claims))
+    return _claim(connection, "event_identity", batch, claims.num_rows)
+
+
+def foresee(connection: Connection, batch: int, claims: Table) -> tuple[Int64s, NDArray[np.bool_]]:
+    """What `claim` would give, after all that this transaction has foreseen before. Nothing of it outlives it.
+
+    What it knows is kept in the database, so that a file of any length takes no more memory than one of its chunks,
+    and in a temporary table, so that nobody who takes identities meanwhile has to wait.
+    """
+    connection.execute(_INCOMING)
+    connection.execute(_FORESEEN)
+    connection.execute("TRUNCATE incoming")
+    copy_binary(connection, "incoming", claims.column_names, binary_of(claims))
+    _use_the_index(connection)
+    connection.execute(_REMEMBER)
+    return _claim(connection, "foreseen", batch, claims.num_rows)
+
+
+def _claim(connection: Connection, table: str, batch: int, count: int) -> tuple[Int64s, NDArray[np.bool_]]:
+    identity = sql.Identifier(table)
+    taken = connection.execute(sql.SQL(_CLAIM).format(identity), [batch]).rowcount
     if taken == count:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_)
     # Rows of a transaction that committed while this one waited for it are invisible to the statement that waited,
-    # and visible to the next one. The planner knows nothing of the temporary table: it is told to use the index.
-    connection.execute("SET LOCAL enable_hashjoin = off")
-    connection.execute("SET LOCAL enable_mergejoin = off")
-    known = connection.execute(_COMPARE, [batch]).fetchall()
+    # and visible to the next one.
+    _use_the_index(connection)
+    known = connection.execute(sql.SQL(_COMPARE).format(identity), [batch]).fetchall()
     rows = np.array([row for row, _ in known], dtype=np.int64)
     return rows, np.array([same for _, same in known], dtype=np.bool_)
+
+
+def _use_the_index(connection: Connection) -> None:
+    """The planner knows nothing of the temporary table: it is told how to join it."""
+    connection.execute("SET LOCAL enable_hashjoin = off")
+    connection.execute("SET LOCAL enable_mergejoin = off")

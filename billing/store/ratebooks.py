@@ -5,7 +5,7 @@ an ingest transaction holds it shared and reads the version first. So nobody rat
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -87,11 +87,15 @@ def load_books(
     products: Mapping[str, Product],
     known: Ratebooks | None = None,
     kept: CompiledCards | None = None,
+    instead: Mapping[int, CardTable] = _NO_CARDS,
 ) -> Ratebooks:
-    """The books as this transaction sees them; cards that `known` or `kept` has compiled are taken from there."""
+    """The books as this transaction sees them; cards that `known` or `kept` has compiled are taken from there.
+
+    `instead` has compiled cards that stand for versions, by their numbers; nobody keeps them.
+    """
     version = book_version(connection)
     compiled = known.cards if known is not None and known.products == products else _NO_CARDS
-    cards = _card_tables(connection, products, compiled, kept)
+    cards = {**_card_tables(connection, products, compiled, kept, set(instead)), **instead}
     found = read_accounts(connection)
     assigned = assignment(found.accounts, found.contracts, found.numbers)
     return Ratebooks(
@@ -167,9 +171,11 @@ def _card_tables(
     products: Mapping[str, Product],
     known: Mapping[int, CardTable],
     kept: CompiledCards | None,
+    but: Collection[int],
 ) -> dict[int, CardTable]:
-    """All published cards, compiled, by the number of their version."""
-    versions = {str(version.stored_as): version for version in read_card_versions(connection)}
+    """All published cards but for some versions, compiled, by the number of their version."""
+    found = read_card_versions(connection)
+    versions = {str(version.stored_as): version for version in found if version.card_version_id not in but}
     cards = {name: known[each.card_version_id] for name, each in versions.items() if each.card_version_id in known}
     if kept is not None:
         missing = {name: each.rates for name, each in versions.items() if name not in cards}

@@ -1,8 +1,7 @@
 """Usage totals: integers by payer, account, price, country and day, and the changes that are not in them yet."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
-from typing import NamedTuple
+from datetime import date
 
 import numpy as np
 from psycopg import sql
@@ -77,76 +76,23 @@ def totals_from(columns: Mapping[str, Int64s]) -> Totals:
     )
 
 
-class Stretch(NamedTuple):
-    """Usage of a payer from an instant on, and before a day."""
-
-    payer: int
-    since: datetime
-    until: date
-
-
-def last_days_rated(connection: Connection, since: date, payers: Sequence[int]) -> dict[int, date]:
-    """The last day from `since` on of which usage of an account has been rated, by the numbers of the accounts."""
-    rows = connection.execute(_LAST_DAYS, {"since": since, "payers": list(payers)})
-    return dict(rows.fetchall())
+def billed_by_month(
+    connection: Connection, payers: Sequence[int], since: date, until: date
+) -> dict[date, tuple[set[int], set[int]]]:
+    """Of the months that begin within two days, the payers with totals, and those with a final invoice."""
+    found: dict[date, tuple[set[int], set[int]]] = {}
+    rows = connection.execute(_BY_MONTH, {"payers": list(payers), "since": since, "until": until})
+    for month, payer, is_final in rows:
+        found.setdefault(month, (set(), set()))[is_final].add(payer)
+    return dict(sorted(found.items()))
 
 
-def last_rated(connection: Connection, stretches: Sequence[Stretch]) -> tuple[int, date] | None:
-    """The last day of which usage within any of the stretches has been rated, and a payer that has it.
-
-    The first day of a stretch counts from its instant on, the other ones as a whole.
-    """
-    whole = [_first_whole_day(each.since) for each in stretches]
-    values: dict[str, object] = {
-        "payers": [each.payer for each in stretches],
-        "since": whole,
-        "until": [each.until for each in stretches],
-    }
-    found = connection.execute(_RATED_ON_WHOLE_DAYS, values).fetchone()
-    if found is not None:
-        return int(found[0]), found[1]
-    begun = [each for each, day in zip(stretches, whole, strict=True) if each.since.astimezone(UTC).date() < day]
-    values = {"payers": [each.payer for each in begun], "since": [each.since for each in begun]}
-    found = connection.execute(_RATED_ON_FIRST_DAYS, values).fetchone() if begun else None
-    return (int(found[0]), found[1]) if found is not None else None
-
-
-def _first_whole_day(instant: datetime) -> date:
-    instant = instant.astimezone(UTC)
-    return instant.date() if instant.time() == time() else instant.date() + timedelta(days=1)
-
-
-_LAST_DAYS = """
-SELECT account_id, max(day) FROM (
-    SELECT account_id, day FROM usage_totals WHERE payer_id = ANY(%(payers)s) AND day >= %(since)s
-    UNION ALL SELECT account_id, day FROM unfolded WHERE payer_id = ANY(%(payers)s) AND day >= %(since)s
-) AS rated GROUP BY account_id
-"""
-
-# A probe of the primary key for each stretch, and one pass over the changes that nobody has folded yet.
-_RATED_ON_WHOLE_DAYS = """
-WITH stretch AS (
-    SELECT * FROM unnest(%(payers)s::integer[], %(since)s::date[], %(until)s::date[])
-        AS stretch (payer_id, since, until)
-)
-SELECT payer_id, day FROM (
-    SELECT stretch.payer_id, found.day FROM stretch CROSS JOIN LATERAL (
-        SELECT day FROM usage_totals
-        WHERE usage_totals.payer_id = stretch.payer_id AND day >= since AND day < until
-        ORDER BY day DESC LIMIT 1
-    ) AS found
-    UNION ALL SELECT payer_id, day FROM unfolded JOIN stretch USING (payer_id) WHERE day >= since AND day < until
-) AS rated ORDER BY day DESC, payer_id LIMIT 1
-"""
-_RATED_ON_FIRST_DAYS = """
-SELECT stretch.payer_id, (since AT TIME ZONE 'UTC')::date
-FROM unnest(%(payers)s::integer[], %(since)s::timestamptz[]) AS stretch (payer_id, since)
-CROSS JOIN LATERAL (
-    (SELECT FROM events WHERE events.payer_id = stretch.payer_id AND price_id IS NOT NULL
-        AND occurred_at >= since AND occurred_at < (date_trunc('day', since, 'UTC') + interval '1 day') LIMIT 1)
-    UNION ALL
-    (SELECT FROM event_elements WHERE event_elements.payer_id = stretch.payer_id
-        AND occurred_at >= since AND occurred_at < (date_trunc('day', since, 'UTC') + interval '1 day') LIMIT 1)
-) AS found
-ORDER BY payer_id LIMIT 1
+_BY_MONTH = """
+SELECT DISTINCT date_trunc('month', day)::date, payer_id, 0 FROM (
+    SELECT day, payer_id FROM usage_totals WHERE payer_id = ANY(%(payers)s) AND day >= %(since)s
+    UNION ALL SELECT day, payer_id FROM unfolded WHERE payer_id = ANY(%(payers)s) AND day >= %(since)s
+) AS rated WHERE date_trunc('month', day) < %(until)s
+UNION ALL
+SELECT period_start, payer_id, 1 FROM invoices
+WHERE payer_id = ANY(%(payers)s) AND period_start >= %(since)s AND period_start < %(until)s
 """

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from billing.assignment import NOBODY
 from billing.rated import Rated
-from billing.store.bulk import Table, copy_rows, csv_of
+from billing.store.binary import binary_of, copy_binary
+from billing.store.bulk import Table
 from billing.store.engine import Connection
-from billing.store.identity import claim, require_sources
+from billing.store.identity import IDENTITY, WORTH_A_TRY, claim, require_sources, take_new
 from billing.usage import DIMENSIONS, Usage
 from rates.numbering import COUNTRIES
 from rates.quantities import INT64_MAX, require_headroom
@@ -34,28 +35,32 @@ CHANGES = (*_TOTALS_KEY, "events", "quantity")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """Rows of one table, which event of the batch each belongs to (int64[m]), and the text that COPY reads.
+    """Rows of one table, which event of the batch each belongs to (int64[m]), and the bytes that COPY reads.
 
-    Of changes of the totals the text has the sums.
+    Of changes of the totals the bytes have the sums.
     """
 
     table: Table
     event: Int64s
-    text: Table
+    octets: Table
 
     def of(self, is_fresh: Flags) -> Table:
-        """The text of the rows whose events are fresh."""
-        return csv_of(self.table.filter(pa.array(is_fresh[self.event])))
+        """The bytes of the rows whose events are fresh."""
+        return binary_of(self.table.filter(pa.array(is_fresh[self.event])))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Usage that is ready to be written, n events sorted by source and id. `book_version` is what it was rated with."""
+    """Usage that is ready to be written, n events sorted by source and id. `book_version` is what it was rated with.
+
+    `identities` are what `claims` take, as COPY reads them for the table of identities.
+    """
 
     number: int
     book_version: int
     rated: Rated
-    claims: Rows
+    claims: Table
+    identities: Table
     events: Rows
     elements: Rows
     quarantine: Rows
@@ -87,13 +92,15 @@ def make_batch(
     order = _order(sources[rated.usage.source.codes], rated.usage.id)
     rated, received_at = rated.take(order), received_at[order]
     source = sources[rated.usage.source.codes]
+    claims = _claims(rated, source)
     head = _head(rated.usage, source, number, received_at)
     is_out = rated.ratings.is_quarantined
     return Batch(
         number=number,
         book_version=book_version,
         rated=rated,
-        claims=_claims(rated, source),
+        claims=claims,
+        identities=binary_of(_identities(claims, head)),
         events=_rows(_events(rated, head, product_ids), np.flatnonzero(~is_out)),
         elements=_elements(rated, source, number),
         quarantine=_rows(_quarantined(rated.usage, rated.ratings.reason, head), np.flatnonzero(is_out)),
@@ -101,10 +108,16 @@ def make_batch(
     )
 
 
-def write_batch(connection: Connection, batch: Batch) -> Written:
-    """Write what is new of a batch; the lock of the books is held. Nothing is stored before the commit."""
-    require_sources(connection, pc.unique(batch.claims.table["source_id"]).to_pylist())
-    known, same = claim(connection, batch.number, batch.claims.table, batch.claims.text)
+def write_batch(connection: Connection, batch: Batch, *, likely_new: bool = False) -> Written:
+    """Write what is new of a batch; the lock of the books is held. Nothing is stored before the commit.
+
+    `likely_new`: whether it is worth a try to take all events for new. It makes no difference to what is written.
+    """
+    require_sources(connection, pc.unique(batch.claims["source_id"]).to_pylist())
+    if likely_new and len(batch) >= WORTH_A_TRY and take_new(connection, batch.identities):
+        known, same = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_)
+    else:
+        known, same = claim(connection, batch.number, batch.claims)
     is_fresh = np.ones(len(batch), dtype=np.bool_)
     is_fresh[known] = False
     write_rows(connection, batch, is_fresh)
@@ -113,13 +126,18 @@ def write_batch(connection: Connection, batch: Batch) -> Written:
 
 def write_rows(connection: Connection, batch: Batch, is_fresh: Flags) -> None:
     """Write the fresh events of a batch whose identities are taken, and the changes of the totals."""
+    # A number that has written before is refused here: what a snapshot sees of a batch is all of it or nothing. Also
+    # where nothing is fresh: numbers without a gap are few ranges for each run that keeps what it saw.
+    connection.execute("INSERT INTO written_batches (batch) VALUES (%s)", [batch.number])
+    if not is_fresh.any():
+        return
     all_fresh = bool(is_fresh.all())
     written = [("events", batch.events), ("event_elements", batch.elements), ("quarantine", batch.quarantine)]
     for name, rows in written:
-        copy_rows(connection, name, rows.table.column_names, rows.text if all_fresh else rows.of(is_fresh))
+        copy_binary(connection, name, rows.table.column_names, rows.octets if all_fresh else rows.of(is_fresh))
     changes = batch.changes
-    text = changes.text if all_fresh else csv_of(summed(changes.table.filter(pa.array(is_fresh[changes.event]))))
-    copy_rows(connection, "unfolded", CHANGES, text)
+    octets = changes.octets if all_fresh else binary_of(summed(changes.table.filter(pa.array(is_fresh[changes.event]))))
+    copy_binary(connection, "unfolded", CHANGES, octets)
 
 
 def summed(changes: Table) -> Table:
@@ -144,16 +162,15 @@ def _order(source: NDArray[np.int32], ids: Table) -> Int64s:
     return found
 
 
-def _claims(rated: Rated, source: NDArray[np.int32]) -> Rows:
+def _claims(rated: Rated, source: NDArray[np.int32]) -> Table:
     usage = rated.usage
-    row = np.arange(len(usage))
     later = np.zeros(len(usage), dtype=np.bool_)
     if len(usage) > 1:
         same_id = pc.equal(usage.id[1:], usage.id[:-1]).to_numpy(zero_copy_only=False)
         later[1:] = same_id & (source[1:] == source[:-1])
-    table = pa.table(
+    return pa.table(
         {
-            "n": pa.array(row),
+            "n": pa.array(np.arange(len(usage), dtype=np.int32)),
             "occurred_at": pa.array(usage.occurred_at).cast(_MICROS),
             "fingerprint": usage.fingerprint,
             "source_id": pa.array(source),
@@ -162,7 +179,11 @@ def _claims(rated: Rated, source: NDArray[np.int32]) -> Rows:
             "id": usage.id,
         }
     )
-    return Rows(table=table, event=row, text=csv_of(table))
+
+
+def _identities(claims: Table, head: Mapping[str, Table]) -> Table:
+    columns = {name: head[name] if name in head else claims[name] for name in IDENTITY}
+    return pa.table(columns)
 
 
 def _head(usage: Usage, source: NDArray[np.int32], number: int, received_at: Int64s) -> dict[str, Table]:
@@ -196,7 +217,7 @@ def _events(rated: Rated, head: Mapping[str, Table], product_ids: Mapping[str, i
             "payer_id": pa.array(rated.payer),
             "account_id": pa.array(rated.account),
             "product_id": pa.array(products[usage.product.codes]),
-            "reason": pa.array(ratings.reason),
+            "reason": pa.array(ratings.reason.astype(np.int16)),
             "country": _countries(ratings.country),
         }
     )
@@ -207,7 +228,7 @@ def _quarantined(usage: Usage, reason: NDArray[np.int8], head: Mapping[str, Tabl
     return pa.table(
         {
             **head,
-            "reason": pa.array(reason),
+            "reason": pa.array(reason.astype(np.int16)),
             **{name: pa.array(text.values, pa.string()).take(pa.array(text.codes)) for name, text in names.items()},
         }
     )
@@ -226,17 +247,17 @@ def _elements(rated: Rated, source: NDArray[np.int32], number: int) -> Rows:
             "payer_id": pa.array(rated.payer[event]),
             "account_id": pa.array(rated.account[event]),
             "source_id": pa.array(source[event]),
-            "part": pa.array(_parts(event)),
+            "part": pa.array(parts_of(event)),
             "events": pa.array(ratings.extra_events.astype(np.int16)),
             "id": usage.id.take(pa.array(event)),
             "country": _countries(ratings.country[event]),
         }
     )
-    return Rows(table=table, event=event, text=csv_of(table))
+    return Rows(table=table, event=event, octets=binary_of(table))
 
 
-def _parts(event: Int64s) -> NDArray[np.int32]:
-    """The number, from 1, of each element among those of its event; those of one event stand together."""
+def parts_of(event: Int64s) -> NDArray[np.int32]:
+    """The number, from 1, of each element among those of its event (int64[m]); those of one event stand together."""
     new = np.diff(event, prepend=-1) != 0
     place = np.arange(len(event))
     return (place - np.maximum.accumulate(np.where(new, place, 0)) + 1).astype(np.int32)
@@ -259,7 +280,7 @@ def _changes(rated: Rated) -> Rows:
             "quantity": pa.array(np.concatenate([ratings.billed[priced], ratings.extra_billed])),
         }
     )
-    return Rows(table=table, event=event, text=csv_of(summed(table)))
+    return Rows(table=table, event=event, octets=binary_of(summed(table)))
 
 
 def _rows(table: Table, event: Int64s) -> Rows:
@@ -267,7 +288,7 @@ def _rows(table: Table, event: Int64s) -> Rows:
     # Columns in which nothing stands are left out: COPY then reads and PostgreSQL stores nothing for them.
     if kept.num_rows:
         kept = kept.drop_columns([name for name in kept.column_names if kept[name].null_count == kept.num_rows])
-    return Rows(table=kept, event=event, text=csv_of(kept))
+    return Rows(table=kept, event=event, octets=binary_of(kept))
 
 
 def _countries(codes: NDArray[np.int16]) -> Table:

@@ -107,7 +107,7 @@ def _prepare(engine: "Engine", data: Path, events: int, clock: _Clock) -> Path:
             accounts = accounts_in([folder / "accounts.toml"])
             contracts = contracts_in([folder / "contracts.toml"])
             publish.add_accounts(engine, accounts, at=AT, actor=actor())
-            publish.add_contracts(engine, contracts, at=AT, actor=actor())
+            publish.add_contracts(engine, contracts, products(), at=AT, actor=actor())
             done(f"{len(accounts)} accounts, {len(contracts)} of them pay")
     with clock.step("traffic") as done:
         usage = data / "demo" / f"{PERIOD}.ndjson"
@@ -131,8 +131,9 @@ def _bill(engine: "Engine", usage: Path, clock: _Clock) -> bool:
     from billing.flows.fold import fold
     from billing.flows.verify import verify
     from billing.periods import Period
-    from cli.invoices import show_run
-    from cli.usage import Summary, import_file, show_summary
+    from cli.imports import Summary, show_summary
+    from cli.reports import show_run
+    from cli.usage import import_file
     from cli.verify import processes, show_verification
     from cli.world import actor, product_tables, products
 

@@ -5,7 +5,7 @@ What is wrong with a value is described for the rows that hold it; a column with
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, time
+from datetime import UTC
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +13,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rates.cards import instant
-from rates.checking.sheet import SHOWN, Sheet, capped
-from rates.errors import Fault, TollbookError
+from rates.checking.sheet import Sheet
+from rates.errors import Fault, Reasons, TollbookError, reason_of
 from rates.money import normal, parse_decimal, parse_price
 from rates.numbering import ASSIGNED
 from rates.quantities import INT64_MAX, Increments
+from rates.reading import parse_instant
 from rates.steps import canonical_steps
 
 Check = Callable[[str], str]
@@ -29,8 +30,7 @@ Canonical = tuple[pa.Array, NDArray[np.bool_]]
 _PREFIX = "[1-9][0-9]{0,14}"
 _DECIMAL = r"[0-9]{1,12}(\.[0-9]{1,12})?"
 _LONGEST = 255
-# (pattern, problem, remedy): the first that is found names the fault.
-_PREFIX_REASONS = (
+_PREFIX_REASONS: Reasons = (
     (
         r"(?i)^[0-9.,]+e\+?[0-9]+$",
         "a spreadsheet destroyed this prefix",
@@ -44,6 +44,7 @@ _PREFIX_REASONS = (
     (r"^[0-9]+-[0-9]+$", "is a range", "list its prefixes, or import the deck with its dialect"),
     (r"^[0-9]{16,}$", "is longer than the 15 digits of E.164", "check the column"),
     (r"[^\x00-\x7f]", "has a character outside ASCII", "write it with the digits 0 to 9"),
+    ("", "is not a prefix", "write E.164 digits without +"),
 )
 
 
@@ -205,13 +206,6 @@ def check_instant(text: str) -> str:
     return instant(at.astimezone(UTC))
 
 
-def parse_instant(text: str) -> datetime:
-    """The instant of an RFC 3339 text or of a date. Raises ValueError."""
-    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-        return datetime.combine(date.fromisoformat(text), time(), UTC)
-    return datetime.fromisoformat(text)
-
-
 def one_of(allowed: Iterable[str], problem: str, remedy: str = "") -> Check:
     """A cell that is one of `allowed`."""
     known = frozenset(allowed)
@@ -284,15 +278,11 @@ def canonical(sheet: Sheet, key: str, cells: pa.Array, way: Way) -> tuple[pa.Dic
 
 
 def _faults(sheet: Sheet, key: str, codes: NDArray[np.int32], faulty: Mapping[int, TollbookError]) -> list[Fault]:
-    kinds: dict[str, list[int]] = {}
-    for i, error in faulty.items():
-        kinds.setdefault(error.problem, []).append(i)
-    faults = []
-    for problem, values in kinds.items():
-        rows = np.flatnonzero(np.isin(codes, np.array(values, dtype=np.int64)))
-        shown = [faulty[int(codes[row])].fault(sheet.at(row, key)) for row in rows[:SHOWN]]
-        faults += capped(shown, len(rows), f"{sheet.place} {key}", problem)
-    return faults
+    if not faulty:
+        return []
+    rows = np.flatnonzero(np.isin(codes, np.array(list(faulty), dtype=np.int64)))
+    found = zip(rows.tolist(), codes[rows].tolist(), strict=True)
+    return [faulty[code].fault(sheet.at(row, key)) for row, code in found]
 
 
 def _sorted(cell: str) -> str:
@@ -304,7 +294,5 @@ def _sorted(cell: str) -> str:
 
 
 def _prefix_error(prefix: str) -> CellInvalidError:
-    for pattern, problem, remedy in _PREFIX_REASONS:
-        if re.search(pattern, prefix):
-            return CellInvalidError(problem, value=prefix, remedy=remedy)
-    return CellInvalidError("is not a prefix", value=prefix, remedy="write E.164 digits without +")
+    problem, remedy = reason_of(prefix, _PREFIX_REASONS)
+    return CellInvalidError(problem, value=prefix, remedy=remedy)

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rates.cards import Card, column, combined
-from rates.checking.sheet import SHOWN, Sheet, capped
+from rates.checking.sheet import Sheet
 from rates.errors import Fault
 from rates.products import Product
 
@@ -37,15 +37,8 @@ class Checked:
 
     def note(self, name: str, bad: Bools, problem: str, remedy: str) -> None:
         """A fault at `name` of each row that is bad."""
-        rows = np.flatnonzero(bad)
-        if not len(rows):
-            return
-        values = column(self.card.rows, name).take(pa.array(rows[:SHOWN])).to_pylist()
-        shown = [
-            Fault(place=self.sheet.at(row, name), value=value, problem=problem, remedy=remedy)
-            for row, value in zip(rows[:SHOWN].tolist(), values, strict=True)
-        ]
-        self.faults.extend(capped(shown, len(rows), f"{self.sheet.place} {name}", problem))
+        if bad.any():
+            self.faults.extend(self.sheet.faults(name, bad, column(self.card.rows, name), problem, remedy))
 
     def each(self, names: Sequence[str], name: str, wrong: Wrong, where: Bools | None = None) -> None:
         """A fault at `name` of the rows (of those `where`) whose combination of `names` is `wrong`."""

@@ -6,7 +6,7 @@ its header, its quotes, rows of another width. Does not know what a cell means.
 
 import csv
 import io
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -18,9 +18,6 @@ from pyarrow import csv as arrow_csv
 
 from rates.errors import Fault
 from rates.reading import Reader
-
-SHOWN = 100
-"""How many faults of one kind are shown; the rest is counted."""
 
 FLAGS = frozenset({"exact", "blocked"})
 LISTS = frozenset({"prefixes", "origin_prefixes", "prices", "steps"})
@@ -49,14 +46,23 @@ class Sheet:
         return len(self.lines)
 
     def at(self, row: int, key: str) -> str:
-        """Where a cell stands: `rates.csv:417 prefixes`, or `card.toml: rate[3].prefixes`."""
-        line = self.lines[row]
-        return f"{self.place}[{line}].{key}" if self.inline else f"{self.place}:{line} {self.names.get(key, key)}"
+        """Where a cell stands: `rates.csv:417 prefixes`, or `card.toml: rate[3].prefixes`; a row, where key is ""."""
+        line, name = self.lines[row], self.names.get(key, key)
+        return f"{self.place}[{line}].{key}".rstrip(".") if self.inline else f"{self.place}:{line} {name}".rstrip()
 
     def cells(self, key: str) -> pa.Array:
         """A column, empty throughout where there is none."""
         found = self.columns.get(key)
         return found if found is not None else pa.repeat(pa.scalar(""), len(self))
+
+    def faults(self, key: str, bad: NDArray[np.bool_], cells: pa.Array, problem: str, remedy: str) -> list[Fault]:
+        """A fault at `key` of each row that is bad (bool[n]), with what `cells` have there."""
+        rows = np.flatnonzero(bad)
+        values = cells.take(pa.array(rows)).to_pylist()
+        return [
+            Fault(place=self.at(row, key), value=value, problem=problem, remedy=remedy)
+            for row, value in zip(rows.tolist(), values, strict=True)
+        ]
 
 
 def read_csv(data: bytes, place: str, known: Collection[str]) -> tuple[Sheet | None, list[Fault]]:
@@ -68,7 +74,7 @@ def read_csv(data: bytes, place: str, known: Collection[str]) -> tuple[Sheet | N
     faults = _file_faults(data, place)
     if faults:
         return None, faults
-    header = _header(data)
+    header = header_of(data)
     faults = header_faults(header, known, f"{place}:1")
     if faults:
         return None, faults
@@ -120,21 +126,18 @@ def header_faults(header: Sequence[str], known: Collection[str], place: str) -> 
     return faults
 
 
+def header_of(data: bytes) -> list[str]:
+    """The names in the first line of a file; what is not UTF-8 in it is replaced."""
+    line = data.removeprefix(_BOM).split(b"\n", 1)[0].rstrip(b"\r")
+    return next(csv.reader([line.decode(errors="replace")]), [""])
+
+
 def write_csv(columns: Mapping[str, pa.Array]) -> bytes:
     """Text columns of n cells as a CSV file, quoted only where a cell needs it."""
     cells = [_quoted(cells) for cells in columns.values()]
     lines = pc.binary_join_element_wise(*cells, ",") if cells else pa.array([], pa.string())
     body = "\n".join([",".join(columns), *lines.to_pylist(), ""])
     return body.encode()
-
-
-def capped(faults: Iterable[Fault], count: int, place: str, problem: str) -> list[Fault]:
-    """Of `count` faults of one kind the first, and how many more there are."""
-    shown = list(faults)
-    if count > len(shown):
-        more = f"and {count - len(shown)} more rows: {problem}"
-        shown.append(Fault(place=place, value="", problem=more))
-    return shown
 
 
 def _file_faults(data: bytes, place: str) -> list[Fault]:
@@ -169,10 +172,6 @@ def quote_faults(data: bytes, place: str, above: int = 0) -> list[Fault]:
     return [Fault(place=f"{place}:{line}", value="", problem=problem, remedy='close it with ", and double a " inside')]
 
 
-def _header(data: bytes) -> list[str]:
-    return next(csv.reader([data.split(b"\n", 1)[0].rstrip(b"\r").decode()]), [""])
-
-
 def _table(data: bytes, header: list[str], place: str) -> tuple[pa.Table, list[Fault]]:
     ragged: list[tuple[int, int]] = []
 
@@ -194,9 +193,9 @@ def _table(data: bytes, header: list[str], place: str) -> tuple[pa.Table, list[F
             problem=f"has {cells} cells where the header has {len(header)}",
             remedy="quote cells that have a comma in them",
         )
-        for line, cells in ragged[:SHOWN]
+        for line, cells in ragged
     ]
-    return table, capped(faults, len(ragged), place, f"not {len(header)} cells")
+    return table, faults
 
 
 def _written(columns: Mapping[str, pa.Array], rows: int) -> NDArray[np.bool_]:

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rates.cards import PRICED, Card, codes_and_values, column, combined
-from rates.checking.cells import parse_instant
-from rates.checking.sheet import SHOWN, Sheet, capped
+from rates.checking.sheet import Sheet
 from rates.errors import Fault
+from rates.reading import parse_instant
 
 Int64s = NDArray[np.int64]
 
@@ -83,13 +83,13 @@ def tie_faults(card: Card, sheet: Sheet) -> list[Fault]:
     """A fault for each row that ties with an earlier one, naming both."""
     keys, before, after = ties(card)
     faults = []
-    for one, other in zip(before[:SHOWN].tolist(), after[:SHOWN].tolist(), strict=True):
+    for one, other in zip(before.tolist(), after.tolist(), strict=True):
         first, second = sorted((int(keys.row[one]), int(keys.row[other])))
         prefix = keys.prefixes[int(keys.prefix[other])].as_py()
-        problem = f"matches the same usage at the same time as {sheet.at(first, '').rstrip(' .')}"
+        problem = f"matches the same usage at the same time as {sheet.at(first, '')}"
         remedy = "keep one, or end one where the other begins"
         faults.append(Fault(place=sheet.at(second, "prefixes"), value=prefix, problem=problem, remedy=remedy))
-    return capped(faults, len(before), sheet.place, "rows that match the same usage at the same time")
+    return faults
 
 
 def lifetimes(card: Card) -> tuple[Int64s, Int64s]:

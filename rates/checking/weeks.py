@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rates.cards import Card, codes_and_values
 from rates.checking.charges import has_tier_prices
-from rates.checking.sheet import SHOWN, Sheet, capped
+from rates.checking.sheet import Sheet
 from rates.checking.ties import lifetimes, match_keys
 from rates.errors import Fault
 from rates.prices import EVENT
@@ -51,7 +51,7 @@ def window_faults(card: Card, sheet: Sheet, products: Mapping[str, Product]) -> 
     order = np.lexsort((of_row[row], key))
     row, key = row[order], key[order]
     found: dict[bytes, _Wrong | None] = {}
-    faults, many = [], 0
+    faults = []
     for rows in np.split(row, np.flatnonzero(np.diff(key)) + 1):
         kinds = of_row[rows]
         signature = kinds.tobytes()
@@ -60,12 +60,10 @@ def window_faults(card: Card, sheet: Sheet, products: Mapping[str, Product]) -> 
         wrong = found[signature]
         if wrong is None:
             continue
-        many += 1
-        if many <= SHOWN:
-            at, name = int(rows[wrong.member]), members[int(kinds[wrong.member])].window
-            place = sheet.at(at, "window")
-            faults.append(Fault(place=place, value=name, problem=wrong.problem, remedy=wrong.remedy))
-    return capped(faults, many, f"{sheet.place} window", "windows that do not fit together")
+        at, name = int(rows[wrong.member]), members[int(kinds[wrong.member])].window
+        place = sheet.at(at, "window")
+        faults.append(Fault(place=place, value=name, problem=wrong.problem, remedy=wrong.remedy))
+    return faults
 
 
 def _members(card: Card, products: Mapping[str, Product]) -> tuple[list[Member], Int64s]:

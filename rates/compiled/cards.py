@@ -13,7 +13,7 @@ from rates.compiled.chargings import Chargings, chargings_of
 from rates.compiled.patterns import ALWAYS, dimension, dimensions_of, microseconds, patterns
 from rates.compiled.tables import WINDOW, ElementTable, Part
 from rates.prefixes import NONE
-from rates.prices import USAGE, price_list
+from rates.prices import USAGE, PriceList, price_list
 from rates.products import Product
 from rates.quantities import INT64_MAX, Increments
 from rates.usage import Texts
@@ -173,10 +173,18 @@ class Lineage:
         return np.where((latest >= 0) & (at < ends[latest]), latest, NONE).astype(np.int32)
 
 
-def compile_card(card: Card, products: Mapping[str, Product], *, rate_base: int = 0, price_base: int = 0) -> CardTable:
+def compile_card(
+    card: Card,
+    products: Mapping[str, Product],
+    *,
+    rate_base: int = 0,
+    price_base: int = 0,
+    prices: PriceList | None = None,
+) -> CardTable:
     """A checked card, ready to match; its rates and prices get their ids from the two bases on.
 
-    Raises `CardTooWideError`, and ValueError for cells that are not canonical.
+    `prices` are those of the card, where they have been listed already. Raises `CardTooWideError`, and ValueError for
+    cells that are not canonical.
     """
     calendar = calendar_of(card)
     compiled = CardTable(
@@ -186,7 +194,7 @@ def compile_card(card: Card, products: Mapping[str, Product], *, rate_base: int 
         overlay=card.overlay,
         effective_from=microseconds(card.effective_from),
         effective_to=microseconds(card.effective_to) if card.effective_to else ALWAYS[1],
-        terms=_terms(card, products, rate_base, price_base),
+        terms=_terms(card, products, prices or price_list(card, products), rate_base, price_base),
         calendar=calendar,
         parts=_parts(card, products, calendar),
         products=products,
@@ -232,8 +240,7 @@ def _parts(card: Card, products: Mapping[str, Product], calendar: Calendar | Non
     return parts
 
 
-def _terms(card: Card, products: Mapping[str, Product], rate_base: int, price_base: int) -> RowTerms:
-    prices = price_list(card, products)
+def _terms(card: Card, products: Mapping[str, Product], prices: PriceList, rate_base: int, price_base: int) -> RowTerms:
     way, first_rows = combined(card.rows, ("increments", "grace", "max_quantity", "blocked", "unit"))
     charging, chargings = chargings_of(card, products)
     is_usage = np.array([not name or name == USAGE for name in codes_and_values(card.rows, "element")[1]])

@@ -5,6 +5,9 @@ and a rate for exactly that destination is looked up. So a rate without a destin
 a destination without a rate leaves its calls unpriced. Both are faults here, since no card can say what was meant;
 no rate borrows the increments of a shorter prefix.
 
+What a row of a rate is for stands in `App`: audio is calls. Rates of messages are not rates of calls; they are left
+out, and that is told.
+
 Prices are 1/10,000 of a unit of currency per 60 seconds, connect fees 1/10,000 a call. Durations are rounded up to
 the increment (`Incr`) and to the minimum (`Min Dur`) at least; 0 and 0 is by the second.
 """
@@ -13,6 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +25,7 @@ import pyarrow.compute as pc
 from rates.cardfile import card_from_sheet
 from rates.cards import Card
 from rates.checking.cells import CellInvalidError, canonical, one_by_one
-from rates.checking.sheet import SHOWN, Sheet, capped, read_csv
+from rates.checking.sheet import Sheet, header_of, read_csv
 from rates.errors import Fault
 from rates.products import Product
 
@@ -31,7 +35,6 @@ DESTINATIONS = (
     "Incr", "Min Dur", "Max Dur", "Max Price",
 )  # fmt: skip
 
-_RATES_FILE, _DESTINATIONS_FILE = "rates.csv", "destinations.csv"
 _CALLS = "audio"
 _NEEDED = {
     "rates": ("Rate", "Destination", "App", "Connect", "Duration"),
@@ -41,9 +44,24 @@ _NEEDED = {
 _UNREAD = ("Conn In", "Duration In", "Trusted peer", "Domain", "Subscriber", "Region", "Max Dur", "Max Price")
 
 
+class File(NamedTuple):
+    """A file of a deck: what it is called in faults, and its bytes."""
+
+    name: str
+    data: bytes
+
+
+class Deck(NamedTuple):
+    """What a deck came to: its card, or every fault of it; and which of its rows are not on the card, and why."""
+
+    card: Card | None
+    faults: list[Fault]
+    left_out: list[Fault]
+
+
 def read_cdrtool(
-    rates: bytes,
-    destinations: bytes,
+    rates: File,
+    destinations: File,
     *,
     products: Mapping[str, Product],
     card_id: str,
@@ -51,33 +69,64 @@ def read_cdrtool(
     effective_from: datetime,
     product: str = "voice.outbound",
     profile: str | None = None,
-) -> tuple[Card | None, list[Fault]]:
+) -> Deck:
     """The card of a deck, or every fault of it.
 
     Read are the rates of one `profile` (the column `Rate`; it may be left out where the file has one) for the
-    application (`App`) audio. Messages are another product, and their rates are not rates of calls.
+    application (`App`) audio.
     """
-    sheets, faults = [], []
-    for kind, data, place, known in (
-        ("rates", rates, _RATES_FILE, RATES),
-        ("destinations", destinations, _DESTINATIONS_FILE, DESTINATIONS),
-    ):
-        sheet, found = read_csv(data, place, known)
-        faults += found
-        if sheet is not None:
-            faults += _file_faults(sheet, _NEEDED[kind])
-            sheets.append(sheet)
-    if faults:
-        return None, faults
-    tariff, plan = sheets
+    timed = sorted(name for name, found in products.items() if found.timed)
+    if product not in timed:
+        problem, remedy = "is not a product that is counted in seconds", f"use one of {', '.join(timed)}"
+        return Deck(None, [Fault(place="", value=product, problem=problem, remedy=remedy)], [])
+    tariff, faults = _read(rates, RATES, _NEEDED["rates"])
+    plan, more = _read(destinations, DESTINATIONS, _NEEDED["destinations"])
+    if tariff is None or plan is None or faults or more:
+        return Deck(None, faults + more, [])
+    left_out = _left_out(tariff, profile)
     tariff, faults = _selected(tariff, profile)
     if faults:
-        return None, faults
+        return Deck(None, faults, left_out)
     rows, faults = _joined(tariff, plan, product)
     if faults:
-        return None, faults
+        return Deck(None, faults, left_out)
     head = {"id": card_id, "currency": currency, "effective_from": effective_from}
-    return card_from_sheet(head, rows, products, place="")
+    return Deck(*card_from_sheet(head, rows, products, place=""), left_out)
+
+
+def are_swapped(rates: bytes, destinations: bytes) -> bool:
+    """Whether, by their headers, the file of destinations stands where the file of rates belongs, and vice versa."""
+    first, second = frozenset(header_of(rates)), frozenset(header_of(destinations))
+    of_rates, of_destinations = (frozenset(_NEEDED[kind]) for kind in ("rates", "destinations"))
+    return of_destinations <= first and of_rates <= second and not (of_rates <= first or of_destinations <= second)
+
+
+def _read(file: File, known: Sequence[str], needed: Sequence[str]) -> tuple[Sheet | None, list[Fault]]:
+    sheet, faults = read_csv(file.data, file.name, known)
+    return sheet, faults if sheet is None else faults + _file_faults(sheet, needed)
+
+
+def _left_out(tariff: Sheet, profile: str | None) -> list[Fault]:
+    calls = pc.equal(tariff.cells("App"), _CALLS)
+    of_others = pc.invert(calls)
+    remedy = f"only {_CALLS} is read: other prices belong on a card of their own"
+    told = _counted(tariff, "App", of_others, "this application", remedy)
+    if profile is not None:
+        others = pc.and_(calls, pc.not_equal(tariff.cells("Rate"), profile))
+        told += _counted(tariff, "Rate", others, "this rate profile", "import each profile as its own card")
+    return told
+
+
+def _counted(sheet: Sheet, key: str, rows: pa.Array, what: str, remedy: str) -> list[Fault]:
+    """How many of some rows have each value of a column, placed at the first."""
+    cells, places = sheet.cells(key).filter(rows), np.flatnonzero(rows.to_numpy(zero_copy_only=False))
+    told = []
+    for value, count in sorted((each["values"], each["counts"]) for each in pc.value_counts(cells).to_pylist()):
+        first = int(places[pc.index(cells, value).as_py()])
+        left = "1 row of" if count == 1 else f"{count:,} rows of"
+        problem = f"{left} {what} {'is' if count == 1 else 'are'} left out"
+        told.append(Fault(place=sheet.at(first, key), value=value, problem=problem, remedy=remedy))
+    return told
 
 
 def _file_faults(sheet: Sheet, needed: Sequence[str]) -> list[Fault]:
@@ -162,13 +211,7 @@ def _increments(text: str) -> str:
 
 
 def _noted(sheet: Sheet, key: str, bad: pa.Array, problem: str, remedy: str) -> list[Fault]:
-    rows = np.flatnonzero(bad.to_numpy(zero_copy_only=False))
-    cells = sheet.cells(key)
-    shown = [
-        Fault(place=sheet.at(row, key), value=cells[row].as_py(), problem=problem, remedy=remedy)
-        for row in rows[:SHOWN].tolist()
-    ]
-    return capped(shown, len(rows), f"{sheet.place} {key}", problem)
+    return sheet.faults(key, bad.to_numpy(zero_copy_only=False), sheet.cells(key), problem, remedy)
 
 
 def _taken(sheet: Sheet, kept: pa.Array) -> Sheet:

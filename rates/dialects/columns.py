@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rates.checking.cells import Check, Way, canonical, check_country, one_by_one
-from rates.checking.sheet import SHOWN, Sheet, capped
+from rates.checking.sheet import Sheet
 from rates.dialects.codes import COUNTRY, JOINT, Codes, numbers_of
 from rates.dialects.dates import check_dates
 from rates.dialects.files import Body, DeckFile
@@ -55,20 +55,10 @@ class Cells:
     def note(self, position: int, bad: Bools, problem: str, remedy: str) -> None:
         """A fault at a column of each row that is bad."""
         called = self.header.called(position)
-        self.faults.extend(noted(self._sheet(), called, self.body.columns[position], bad, problem, remedy))
+        self.faults.extend(self._sheet().faults(called, bad, self.body.columns[position], problem, remedy))
 
     def _sheet(self) -> Sheet:
         return Sheet(place=self.file.place, inline=False, lines=self.body.lines, columns={})
-
-
-def noted(sheet: Sheet, key: str, cells: pa.Array, bad: Bools, problem: str, remedy: str) -> list[Fault]:
-    """A fault at `key` of each row that is bad."""
-    rows = np.flatnonzero(bad)
-    shown = [
-        Fault(place=sheet.at(row, key).rstrip(), value=cells[row].as_py(), problem=problem, remedy=remedy)
-        for row in rows[:SHOWN].tolist()
-    ]
-    return capped(shown, len(rows), f"{sheet.place} {sheet.names.get(key, key)}".rstrip(), problem)
 
 
 def single_currency(cells: Cells, told: str) -> str:

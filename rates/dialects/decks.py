@@ -17,7 +17,7 @@ from rates.cardfile import card_from_sheet
 from rates.cards import Card
 from rates.checking.sheet import Sheet
 from rates.dialects.codes import SKIP
-from rates.dialects.columns import Cells, canonical_columns, noted, single_currency
+from rates.dialects.columns import Cells, canonical_columns, single_currency
 from rates.dialects.files import Body, DeckFile
 from rates.dialects.headers import Header, find_header, unread
 from rates.dialects.mappings import AMOUNTS, Dialect, Price
@@ -142,7 +142,7 @@ def _odd_faults(file: DeckFile, body: Body) -> list[Fault]:
     sheet = Sheet(place=file.place, inline=False, lines=body.lines, columns={})
     remedy = "quote cells that have the delimiter in them, or tell which rows to skip"
     problem = f"has not the {len(body.columns)} cells of the others"
-    return noted(sheet, "", body.columns[0], body.odd, problem, remedy)
+    return sheet.faults("", body.odd, body.columns[0], problem, remedy)
 
 
 def _rows(cells: Cells, told: Told, products: Mapping[str, Product]) -> Sheet:
@@ -232,7 +232,7 @@ def _with_increments(cells: Cells, sheet: Sheet, told: Told, products: Mapping[s
     if bad.any() and not (cells.faults and "increments" in sheet.columns):
         remedy = "tell them, as in --increments 60/60: there is no default"
         if "increments" in sheet.columns:
-            cells.faults.extend(noted(sheet, "increments", written, bad, "has no increments", remedy))
+            cells.faults.extend(sheet.faults("increments", bad, written, "has no increments", remedy))
         else:
             problem = "has no column of increments, and none are told"
             cells.faults.append(Fault(place=sheet.place, value="", problem=problem, remedy=remedy))

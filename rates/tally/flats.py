@@ -1,6 +1,7 @@
 """Flats: due once per counter. Graduated: of each tier entered; volume: of the tier reached.
 
-The card version that rated the usage which entered a tier says what its flat is.
+The card version that rated the usage which entered a tier says what its flat is; where its card does not define the
+schedule, the first one of the book that does.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,10 @@ from rates.tiers import Mode, Schedule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counter:
-    """A named counter over n items: whose it is, which items fill it and by how much, where it stands before each."""
+    """A named counter over n items: whose it is, which items fill it and by how much, where it stands before each.
+
+    `at_zero` is the version whose flat is due where nothing fills it.
+    """
 
     schedule: Schedule
     unit_size: int
@@ -28,6 +32,7 @@ class Counter:
     moved: Int64s
     course: Run
     said: Said
+    at_zero: CardTerms | None
 
 
 def add_flats(parts: Parts, items: Items, counter: Counter, payers: Sequence[int]) -> Bools:
@@ -47,10 +52,9 @@ def add_flats(parts: Parts, items: Items, counter: Counter, payers: Sequence[int
             first[owner, tier] = min(first.get((owner, tier), (row, place)), (row, place))
     for (_, tier), (row, place) in sorted(first.items()):
         _add(parts, counter.said.cards[place], name, tier, items.rows.payer[row : row + 1])
-    at_zero = next((card for card in counter.said.cards if card.schedules[name].flat_at_zero), None)
-    if at_zero is not None:
+    if counter.at_zero is not None:
         idle = np.setdiff1d(np.union1d(np.array(payers, dtype=np.int64), items.rows.payer), filled)
-        _add(parts, at_zero, name, 0, idle)
+        _add(parts, counter.at_zero, name, 0, idle)
     if len(counter.said.cards) > 1:
         missing = _disputed(items, counter)
     return missing
@@ -58,7 +62,9 @@ def add_flats(parts: Parts, items: Items, counter: Counter, payers: Sequence[int
 
 def _disputed(items: Items, counter: Counter) -> Bools:
     """Items that are not in order, on days on which a tier is entered and several versions rated what may enter it."""
-    several = counter.said.differ(items, counter.moved > 0, counter.owner) & ~items.ordered
+    moving = counter.moved > 0
+    # What moves nothing, such as a setup fee, comes in no order, and would be asked for again and again.
+    several = counter.said.differ(items, moving, counter.owner) & moving & ~items.ordered
     if not several.any():
         return several
     course, name = counter.course, counter.schedule.name

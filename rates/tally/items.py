@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
@@ -10,9 +11,11 @@ from rates.lines import Parts
 from rates.numbering import COUNTRIES
 from rates.prices import CHARGE, EVENT, USAGE, Price
 from rates.tally.counters import Bools, Int64s
-from rates.terms import Terms
+from rates.terms import BookTerms, Terms
 from rates.tiers import Scope, Selector, selected
 from rates.usage import Totals
+
+_EPOCH = date(1970, 1, 1)
 
 
 class CrossingsIncompleteError(TollbookError):
@@ -21,13 +24,18 @@ class CrossingsIncompleteError(TollbookError):
 
 @dataclass(slots=True)
 class Items:
-    """What is priced, in chronological order within each payer, and the distinct (price, country) kinds of it."""
+    """What is priced, in chronological order within each payer, and the distinct (price, country) kinds of it.
+
+    `book` (int64[n] into `books`) is the book of each item's day.
+    """
 
     rows: Totals
     kind: Int64s
     prices: list[Price]
     countries: list[str]
     ordered: Bools
+    books: list[BookTerms]
+    book: Int64s
 
     def where(self, wanted: Sequence[bool]) -> Bools:
         """Items whose kind is wanted."""
@@ -98,12 +106,16 @@ def items_of(totals: Totals, crossings: Totals, terms: Terms) -> Items:
     pairs = rows.price.astype(np.int64) * len(COUNTRIES) + rows.country
     distinct, kind = np.unique(pairs, return_inverse=True)
     price_ids, countries = np.divmod(distinct, len(COUNTRIES))
+    books = terms.books()
+    begins = np.array([(day - _EPOCH).days for day, _ in books], dtype=np.int32)
     return Items(
         rows=rows,
         kind=kind,
         prices=[terms.prices[p] for p in price_ids.tolist()],
         countries=[COUNTRIES[c] for c in countries.tolist()],
         ordered=ordered,
+        books=[(), *(book for _, book in books)],  # before the first contract there is none
+        book=np.searchsorted(begins, rows.day, side="right").astype(np.int64, copy=False),
     )
 
 

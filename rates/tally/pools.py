@@ -3,12 +3,11 @@
 The first units in chronological order are free; what remains of the period is rounded up to whole blocks, once, the
 padding on the item of the last unit. Usage is in one pool at most: its row's own, else the first that selects it. Like
 a counter, a pool runs on across card versions; how many units are free, and how large a block is, says the version
-that rated the usage.
+that rated the usage, else the first one of the book that has a pool for it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,9 +16,9 @@ from rates.lines import FREE, Parts, key_of
 from rates.prices import USAGE, Price
 from rates.tally.counters import Bools, Int64s, run
 from rates.tally.items import Items
-from rates.tally.versions import said_by
-from rates.terms import CardTerms, Terms
-from rates.tiers import whole
+from rates.tally.versions import raters_of, speakers
+from rates.terms import Terms
+from rates.tiers import Pool, Scope, whole
 
 
 class Rest(NamedTuple):
@@ -71,20 +70,42 @@ def _instances(items: Items, terms: Terms) -> Iterator[_Instance]:
     numbers = np.array([(free, block) for _, free, block in own], dtype=np.int64).reshape(-1, 2)[items.kind]
     for shared in sorted({name for name, _, _ in own if name}):
         yield _Instance(items.where([name == shared for name, _, _ in own]), items.rows.payer, *numbers.T)
-    # What is rounded event by event is charged already: no pool takes it.
-    pooled = items.where([bool(name) for name, _, _ in own]) | items.is_rounded
-    for name, pool in terms.pools().items():
-        said = said_by(items, terms, partial(_has_pool, name))
-        size = terms.unit_size(pool.unit, pool.fill)
-        members = items.where(items.taken_by(pool.fill)) & (said.place >= 0) & ~pooled
-        pooled = pooled | members
-        free = said.numbers([whole(card.pools[name].free, size) for card in said.cards])
-        block = said.numbers([whole(card.pools[name].block, size) for card in said.cards])
-        yield _Instance(members, items.scope(pool.scope), free, block)
+    pools = list(dict.fromkeys(pool for _, card in sorted(terms.cards.items()) for pool in card.pools.values()))
+    if pools:
+        # What is rounded event by event is charged already: no pool takes it.
+        unpooled = [not name and not price.is_rounded for (name, _, _), price in zip(own, items.prices, strict=True)]
+        yield from _named(items, terms, pools, np.array(unpooled, dtype=np.bool_))
 
 
-def _has_pool(name: str, card: CardTerms) -> bool:
-    return name in card.pools
+def _named(items: Items, terms: Terms, pools: Sequence[Pool], unpooled: Bools) -> Iterator[_Instance]:
+    """The pools that cards name. Pools of one name share their units, whichever of them takes an item."""
+    chosen = _chosen(items, terms, pools, unpooled)
+    sizes = [terms.unit_size(pool.unit, pool.fill) for pool in pools]
+    free = np.array([whole(pool.free, size) for pool, size in zip(pools, sizes, strict=True)], dtype=np.int64)[chosen]
+    block = np.array([whole(pool.block, size) for pool, size in zip(pools, sizes, strict=True)], dtype=np.int64)[chosen]
+    by_account = np.array([pool.scope is Scope.ACCOUNT for pool in pools], dtype=np.bool_)[chosen]
+    owner = np.where(by_account, items.rows.account, items.rows.payer)
+    for name in sorted({pool.name for pool in pools}):
+        same = np.array([*(pool.name == name for pool in pools), False], dtype=np.bool_)
+        yield _Instance(same[chosen], owner, free, block)
+
+
+def _chosen(items: Items, terms: Terms, pools: Sequence[Pool], unpooled: Bools) -> Int64s:
+    """The pool of each item, int64[n] into `pools`, -1 for none: the first that selects it, of whoever has the word.
+
+    `unpooled` are the kinds whose rows have no pool of their own, and may be in one.
+    """
+    places = {pool: place for place, pool in enumerate(pools)}
+    taken = {pool.fill: np.array(items.taken_by(pool.fill), dtype=np.bool_) & unpooled for pool in pools}
+    raters = raters_of(items, terms)
+    chosen = np.full((len(items.books), len(items.prices)), -1, dtype=np.int64)
+    for at, book in enumerate(items.books):
+        for number, rater in enumerate(raters.cards):
+            own = raters.of_kind == number
+            for pool in reversed([pool for card in speakers(rater, book) for pool in card.pools.values()]):
+                chosen[at, own & taken[pool.fill]] = places[pool]
+    found: Int64s = chosen[items.book, items.kind]
+    return found
 
 
 def _own_pool(price: Price) -> tuple[tuple[str, str] | None, int, int]:

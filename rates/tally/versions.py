@@ -1,22 +1,20 @@
 """Which card version's word counts for an item, where a schedule or a pool has several.
 
 The version that rated the item has the first word. Where its card does not define the name at all, usage of that card
-still counts: then the version that is in force on the item's day has it, of the first card that defines the name.
+still counts: then the first card that defines it has the word, in the order of the contract that holds on the item's
+day and in the version in force.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 
 import numpy as np
 
 from rates.tally.counters import Bools, Int64s
 from rates.tally.items import Items
-from rates.terms import CardTerms, Terms
+from rates.terms import BookTerms, CardTerms, Terms
 
 Defines = Callable[[CardTerms], bool]
-
-_EPOCH = date(1970, 1, 1)
 
 
 class Said(NamedTuple):
@@ -37,34 +35,33 @@ class Said(NamedTuple):
         return np.isin(day, days[versions > 1])
 
 
+class Raters(NamedTuple):
+    """The versions that rated something, `None` for all that say nothing, and which of them each kind is of."""
+
+    cards: list[CardTerms | None]
+    of_kind: Int64s
+
+
+def raters_of(items: Items, terms: Terms) -> Raters:
+    """Who rated the items."""
+    rated = sorted({price.card for price in items.prices} & terms.cards.keys())
+    places = {version: place for place, version in enumerate(rated, start=1)}
+    of_kind = np.array([places.get(price.card, 0) for price in items.prices], dtype=np.int64)
+    return Raters([None, *(terms.cards[version] for version in rated)], of_kind)
+
+
+def speakers(rater: CardTerms | None, book: BookTerms) -> BookTerms:
+    """The versions that have a word on usage of a day, in the order in which they have it: first whoever rated it."""
+    return (rater, *(card for card in book if card.id != rater.id)) if rater is not None else book
+
+
 def said_by(items: Items, terms: Terms, defines: Defines) -> Said:
     """The version that each item goes by."""
-    cards = [card for lineage in terms.lineages().values() for card in lineage if defines(card)]
+    cards = [card for _, card in sorted(terms.cards.items()) if defines(card)]
     places = {card.version: place for place, card in enumerate(cards)}
-    if len(cards) == len(terms.cards) == 1:
-        return Said(cards, np.zeros(len(items.kind), dtype=np.int64))
-    rated = {version: code for code, version in enumerate(sorted({price.card for price in items.prices}))}
-    code = np.array([rated[price.card] for price in items.prices], dtype=np.int64)
-    pairs = items.rows.day.astype(np.int64) * max(len(rated), 1) + (code[items.kind] if len(code) else 0)
-    distinct, inverse = np.unique(pairs, return_inverse=True)
-    names = list(rated)
-    found = []
-    for day, rater in zip(*(part.tolist() for part in np.divmod(distinct, max(len(rated), 1))), strict=True):
-        version = _version(terms, names[rater], _EPOCH + timedelta(days=day), defines)
-        found.append(places.get(version, -1))
-    return Said(cards, np.array(found, dtype=np.int64)[inverse] if found else np.zeros(0, dtype=np.int64))
-
-
-def _version(terms: Terms, rated_by: str, day: date, defines: Defines) -> str:
-    own = terms.cards.get(rated_by)
-    if own is not None and defines(own):
-        return rated_by
-    end = datetime.combine(day, time(), UTC) + timedelta(days=1)
-    for lineage in terms.lineages().values():
-        begun = [card for card in lineage if card.effective_from < end]
-        if own in lineage or not begun:
-            continue
-        current = begun[-1]
-        if defines(current) and (current.effective_to is None or current.effective_to >= end):
-            return current.version
-    return ""
+    raters = raters_of(items, terms)
+    first = [
+        [next((places[card.version] for card in speakers(rater, book) if defines(card)), -1) for rater in raters.cards]
+        for book in items.books
+    ]
+    return Said(cards, np.array(first, dtype=np.int64)[items.book, raters.of_kind[items.kind]])

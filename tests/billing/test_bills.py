@@ -12,9 +12,8 @@ from billing.bills import Arrangement, Bills, bill
 from billing.contracts import Contract
 from billing.errors import InputFaultyError
 from billing.periods import Period
-from cli.world import products
-from rates.cardfile import read_card
 from rates.cards import Card
+from tests.shop import products, read
 
 OCTOBER = Period.parse("2026-10")
 CARD = """
@@ -49,9 +48,7 @@ setup_fee = "0.01"
 
 
 def card(text: str = CARD) -> Card:
-    found, faults = read_card(text, {}, products())
-    assert found is not None, faults
-    return found
+    return read(text)
 
 
 def call(number: int, **changes: str) -> dict[str, str]:

@@ -85,7 +85,7 @@ def test_the_prefix_that_matched_is_the_longest_that_the_number_begins_with() ->
 
 def test_a_line_is_found_by_its_key() -> None:
     lines = [line(PER_EVENT), line(KEY)]
-    assert (2, 1, 0) == (
+    assert (2, 1, None) == (
         line_number(lines, KEY),
         line_number(lines, PER_EVENT),
         line_number(lines, KEY._replace(tier="2")),

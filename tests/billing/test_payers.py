@@ -8,6 +8,7 @@ from billing.contracts import Contract
 from billing.payers import SubjectMissingError, payers_of, paying, versions_in
 from billing.periods import Period
 from rates.cards import Card
+from rates.terms import Priority
 
 OCTOBER = Period.parse("2026-10")
 
@@ -49,6 +50,18 @@ def test_a_payer_is_rated_by_the_cards_of_its_own_contracts() -> None:
 def test_a_contract_counts_on_the_days_until_the_next_one(days: list[date], cards: set[str]) -> None:
     contracts = {"a": [contract("a", day, f"c{place}") for place, day in enumerate(days)]}
     assert cards == payers_of({"a": account("a")}, contracts, {"a": 1}, OCTOBER)[1].cards
+
+
+def test_each_contract_says_the_order_of_its_cards_on_its_days_of_the_period() -> None:
+    """What began before the period holds from its first day, so that it is no difference since when."""
+    contracts = {
+        "a": [contract("a", date(2026, 1, 1), "old"), contract("a", date(2026, 9, 30), "top", "list")],
+        "b": [contract("b", date(2026, 10, 15), "list", "top"), contract("b", date(2026, 3, 1), "top", "list")],
+    }
+    found = payers_of({"a": account("a"), "b": account("b")}, contracts, {"a": 1, "b": 2}, OCTOBER)
+    first = Priority(date(2026, 10, 1), ("top", "list"))
+    assert (first,) == found[1].priorities
+    assert (first, Priority(date(2026, 10, 15), ("list", "top"))) == found[2].priorities
 
 
 def test_versions_that_are_in_force_for_no_instant_of_the_period_say_nothing_in_it() -> None:

@@ -1,6 +1,7 @@
 """Payloads to columns: what passes, what is refused and where, and that both ways of reading agree."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,7 +32,7 @@ def refusal(event: dict[str, object] | bytes, source: str | None = SOURCE) -> tu
 def fingerprint(event: dict[str, object] | bytes) -> str:
     parsed = read(event)
     assert () == parsed.rejects
-    return str(parsed.usage.fingerprint[0].as_py())
+    return str(parsed.usage.fingerprint[0].as_py().hex())
 
 
 def test_a_call_becomes_a_row_of_plain_values() -> None:
@@ -144,6 +145,9 @@ def text_of(event: dict[str, object]) -> bytes:
         (call(1, quantity="62"), "/quantity", "quantity says 62, duration_seconds says 61"),
         (call(1, quantity="61.5", duration_seconds=None), "/quantity", "whole number"),
         (call(1, quantity="315619201", duration_seconds=None), "/quantity", "absurd"),
+        (call(1, duration_seconds="315360000"), "/duration_seconds", "voice.outbound has at most 172800; look at"),
+        (call(1, duration_seconds="172800.1"), "/duration_seconds", "is absurd: 172801 seconds, and one event"),
+        (call(1, duration_seconds="172801", quantity="172801"), "/duration_seconds", "raise `most` in the product's"),
         (message(segments=str(10**12 + 1)), "/segments", "absurd"),
         (message(quantity=10**12 + 1), "/quantity", "absurd"),
         (call(1, segments="1"), "/segments", "does not measure voice.outbound"),
@@ -282,6 +286,18 @@ def test_bytes_are_those_of_both_directions_and_declared_dimensions_are_read() -
     assert [15, 7] == parsed.usage.measured.tolist()
     assert ["/bytes_received", "/attributes/tier"] == [reject.pointer for reject in parsed.rejects]
     assert ["gold", ""] == [parsed.usage.texts["tier"].values[code] for code in parsed.usage.texts["tier"].codes]
+
+
+def test_the_most_of_one_event_is_the_product_s_and_of_sums_in_quantity_there_is_none() -> None:
+    """A leg of 48 hours is believed, and minutes that somebody added up; storage without a bound may be huge."""
+    ninety_days = str(90 * 86_400)
+    taken = read(call(1, duration_seconds="172800"), call(2, duration_seconds=None, quantity=ninety_days))
+    assert ((), [172_800, 90 * 86_400]) == (taken.rejects, taken.usage.measured.tolist())
+    stored = replace(products()["sms.inbound"], id="recording.storage", base="byte", measure="quantity")
+    events = payloads([call(1, product="recording.storage", duration_seconds=None, quantity=10**12)])
+    for most, rejected in ((None, 0), (10**12, 0), (10**12 - 1, 1)):
+        known = {"recording.storage": replace(stored, most=most)}
+        assert rejected == len(parse(events, source=SOURCE, products=known, at=AT).rejects)
 
 
 def test_nothing_is_nothing() -> None:

@@ -79,6 +79,12 @@ def with_changes(**changes: str | None) -> str:
     return json.dumps({key: value for key, value in event.items() if value is not None})
 
 
+@pytest.fixture(autouse=True)
+def without_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may say how wide a table may be; what is tested does not depend on it."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def tollbook(capfd: pytest.CaptureFixture[str]) -> Tollbook:
     """The program, at an instant after October 2026: what is tested does not depend on when."""

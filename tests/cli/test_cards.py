@@ -13,7 +13,7 @@ HEAD = 'id = "list"\ncurrency = "USD"\neffective_from = 2026-10-01T00:00:00Z\nra
 RATES = "product,prefixes,unit,increments,price\nvoice.outbound,44,minute,60/60,0.02\n"
 CDR_RATES = (
     "Ops,Reseller,Rate,Destination,App,Connect,Duration,Conn In,Duration In\n"
-    "2,0,gold,44,audio,0,254,,\n2,0,gold,447,audio,100,4620,,\n"
+    "2,0,gold,44,audio,0,254,,\n2,0,gold,447,audio,100,4620,,\n2,0,gold,,sms,500,,,\n"
 )
 CDR_DESTINATIONS = (
     "Ops,Reseller,Trusted peer,Domain,Subscriber,Destination,Region,Description,Incr,Min Dur,Max Dur,Max Price\n"
@@ -27,11 +27,11 @@ def write(folder: Path, head: str = HEAD, rates: str = RATES) -> Path:
     return folder / "card.toml"
 
 
-def deck(folder: Path) -> list[str]:
+def deck(folder: Path, command: str = "import") -> list[str]:
     (folder / "rates.csv").write_text(CDR_RATES)
     (folder / "destinations.csv").write_text(CDR_DESTINATIONS)
     facts = ["--dialect", "cdrtool", "--id", "az", "--currency", "USD", "--from", "2026-10-01"]
-    return ["cards", "import", *facts, str(folder / "rates.csv"), str(folder / "destinations.csv")]
+    return ["cards", command, *facts, str(folder / "rates.csv"), str(folder / "destinations.csv")]
 
 
 def test_a_card_without_faults_is_told_with_its_identity(tollbook: Tollbook, tmp_path: Path) -> None:
@@ -65,7 +65,8 @@ def test_a_faulty_card_is_exit_5_with_place_and_remedy(
     assert "" == ran.out
     printed = json.loads(tollbook("cards", "check", path, "--format", "json").out)
     assert fault.startswith(printed[0]["place"]) or printed[0]["place"].startswith(fault)
-    assert {"place", "value", "problem", "remedy"} == set(printed[0])
+    assert {"severity", "place", "value", "problem", "remedy"} == set(printed[0])
+    assert "fault" == printed[0]["severity"]
 
 
 @pytest.mark.usefixtures("empty_books")
@@ -167,6 +168,59 @@ def test_a_deck_of_two_files_is_published_as_a_card(tollbook: Tollbook, tmp_path
     )
 
 
+@pytest.mark.usefixtures("empty_books")
+@pytest.mark.parametrize("command", ["check", "import"])
+def test_rows_of_a_deck_that_are_left_out_are_told(command: str, tollbook: Tollbook, tmp_path: Path) -> None:
+    ran = tollbook(*deck(tmp_path, command))
+    assert (0, "") == (ran.code, ran.out)
+    told = 'rates.csv:4 App "sms": 1 row of this application is left out; only audio is read: other prices belong'
+    assert ran.err.startswith(f"notice: {told}")
+
+
+def test_a_deck_is_checked_without_a_database_and_its_notices_are_data_too(tollbook: Tollbook, tmp_path: Path) -> None:
+    ran = tollbook(*deck(tmp_path, "check"), "--format", "json")
+    (notice,) = json.loads(ran.out)
+    assert (0, "notice", "rates.csv:4 App", "sms") == (
+        ran.code,
+        notice["severity"],
+        notice["place"],
+        notice["value"],
+    )
+
+
+@pytest.mark.parametrize("command", ["check", "import"])
+def test_the_files_of_a_deck_in_the_wrong_order_are_a_wrong_call(
+    command: str, tollbook: Tollbook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    *words, _, _ = deck(tmp_path, command)
+    ran = tollbook(*words, "destinations.csv", "rates.csv")
+    assert (2, "") == (ran.code, ran.out)
+    said = " ".join(ran.err.replace("│", " ").split())
+    assert "destinations.csv holds the destinations and rates.csv the rates, which come first: end the" in said
+    assert "the command with rates.csv destinations.csv" in said
+
+
+def test_an_unknown_product_of_a_deck_is_a_wrong_call_that_names_the_known(tollbook: Tollbook, tmp_path: Path) -> None:
+    ran = tollbook(*deck(tmp_path, "check"), "--product", "nope")
+    assert (2, "") == (ran.code, ran.out)
+    said = " ".join(ran.err.replace("│", " ").split())
+    assert "nope is not a product; use one of sms.inbound, sms.outbound, trunk.termination, voice.inbound" in said
+
+
+def test_of_many_faults_people_see_twenty_and_programs_all(tollbook: Tollbook, tmp_path: Path) -> None:
+    rows = "".join(f"nope,44{n},minute,60/60,0.02\n" for n in range(1300))
+    path = write(tmp_path, rates=RATES + rows)
+    ran = tollbook("cards", "check", path)
+    told = ran.err.splitlines()
+    assert (5, 22) == (ran.code, len(told))
+    assert "card.toml: 1,300 faults; mend them and check the card again" in told[0]
+    assert 'tollbook: rates.csv:22 product "nope": is not a product that is known here' in told[20]
+    assert "tollbook: and 1,280 more of the same" == told[21]
+    assert 1300 == len(json.loads(tollbook("cards", "check", path, "--format", "json").out))
+    assert 1301 == len(list(csv.reader(io.StringIO(tollbook("cards", "check", path, "--format", "csv").out))))
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -223,6 +277,23 @@ def test_further_dimensions_and_the_caller_decide_too(tollbook: Tollbook, tmp_pa
     assert ["0.4"] == price()
     assert ["0.05"] == price("--from", "+4930")
     assert ["0.9"] == price("--where", "number_type=special")
+
+
+def test_a_dimension_that_the_product_has_not_is_a_wrong_call(tollbook: Tollbook, tmp_path: Path) -> None:
+    ran = tollbook("cards", "explain", write(tmp_path), "+4420", "--where", "foo=1")
+    assert (2, "") == (ran.code, ran.out)
+    said = " ".join(ran.err.replace("│", " ").split())
+    assert "foo is not a dimension of voice.outbound; it has number_type, country" in said
+
+
+@pytest.mark.parametrize(
+    ("numbers", "code"), [(["+4420", "+4479"], 0), (["+4420", "+331"], 4), (["+331"], 4), (["33555"], 4)]
+)
+def test_a_number_without_a_price_needs_a_person(
+    numbers: list[str], code: int, tollbook: Tollbook, tmp_path: Path
+) -> None:
+    ran = tollbook("cards", "explain", write(tmp_path), *numbers, "--format", "json")
+    assert (code, len(numbers)) == (ran.code, len(json.loads(ran.out)))
 
 
 @pytest.mark.usefixtures("books")

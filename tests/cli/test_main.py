@@ -1,5 +1,6 @@
 """The program as a whole: help, exit codes, what it says when something is wrong, how quickly it starts."""
 
+import os
 import shlex
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from cli.exits import Exit
 from cli.main import app
 from tests.cli.conftest import PROGRAM, Tollbook
 
@@ -33,6 +35,11 @@ def test_each_command_has_help_that_says_what_it_does(path: tuple[str, ...], tol
     for name in path:
         group = group.commands[name]  # type: ignore[attr-defined]
     assert str(group.help).endswith("."), "a sentence says what it does"
+
+
+def test_the_help_says_what_the_exit_codes_mean(tollbook: Tollbook) -> None:
+    said = " ".join(tollbook("--help").out.split())
+    assert all(f" {code.value} " in said for code in Exit if code is not Exit.INTERRUPTED), "Ctrl-C explains itself"
 
 
 def test_what_the_issue_asks_for_is_there() -> None:
@@ -64,7 +71,8 @@ def test_a_database_that_does_not_answer_is_exit_6(
     monkeypatch.setenv("DATABASE_URL", url)
     ran = tollbook("cards", "list")
     assert 6 == ran.code
-    assert ran.err.startswith("tollbook: connection failed")
+    assert ran.err.startswith("tollbook: DATABASE_URL: the server cannot be reached: connection failed")
+    assert ran.err.endswith("; start the server, or mend the host and the port in it; then run the command again\n")
     assert 1 == ran.err.count("\n")
 
 
@@ -72,8 +80,16 @@ def test_two_addresses_at_once_are_refused(tollbook: Tollbook, monkeypatch: pyte
     monkeypatch.setenv("DATABASE_URL", "postgresql:///x")
     monkeypatch.setenv("DATABASE_URL_FILE", "/x")
     ran = tollbook("cards", "list")
-    assert 1 == ran.code
+    assert 2 == ran.code
     assert "DATABASE_URL and DATABASE_URL_FILE are both set; unset one of them" in ran.err
+
+
+def test_a_setting_that_cannot_be_used_is_named(tollbook: Tollbook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOLLBOOK_PAYMENT_DAYS", "soon")
+    ran = tollbook("cards", "list")
+    assert 2 == ran.code
+    assert ran.err.startswith("tollbook: environment: TOLLBOOK_PAYMENT_DAYS: Input should be a valid integer")
+    assert ran.err.endswith("; mend or unset it\n")
 
 
 def test_the_installed_program_runs_and_starts_without_what_it_does_not_need() -> None:
@@ -90,12 +106,27 @@ def test_a_closed_stream_is_no_traceback() -> None:
     run = shlex.join([str(PROGRAM), "cards", "check", "nowhere.toml"])
     ran = subprocess.run(["sh", "-c", f"{run} >&-"], capture_output=True, text=True, check=False)
     assert "Traceback" not in ran.stderr
-    assert 2 == ran.returncode
+    assert 5 == ran.returncode
 
 
-def test_a_reader_who_leaves_is_no_traceback() -> None:
-    """As in `tollbook scenarios run … | head -1`."""
-    scenarios = Path(__file__).resolve().parents[1] / "scenarios"
-    run = shlex.join([str(PROGRAM), "scenarios", "run", "--format", "json", str(scenarios)])
-    ran = subprocess.run(["sh", "-c", f"{run} | true"], capture_output=True, text=True, check=False)
-    assert "" == ran.stderr
+# Each prints more than a pipe holds, or before it asks whether anybody reads.
+LONG = ["scenarios", "run", "--format", "json"], ["scenarios", "run"], ["--help"], ["rate", "--help"], ["--nothing"]
+
+
+@pytest.mark.parametrize("arguments", LONG, ids=" ".join)
+def test_a_reader_who_leaves_ends_the_program_quietly(arguments: list[str]) -> None:
+    """As in `tollbook … | head -1`: exit code 141, as of other programs, and nothing on stderr, to the very end."""
+    folder = [str(Path(__file__).resolve().parents[1] / "scenarios")] if arguments[0] == "scenarios" else []
+    read, write = os.pipe()
+    os.close(read)  # nobody has ever read: the first byte finds out
+    with os.fdopen(write, "wb") as left:
+        both = left if arguments == ["--nothing"] else subprocess.PIPE
+        ran = subprocess.run([PROGRAM, *arguments, *folder], stdout=left, stderr=both, text=True, check=False)
+    assert (141, "") == (ran.returncode, ran.stderr or "")
+
+
+def test_a_reader_who_takes_some_and_leaves_has_it() -> None:
+    run = shlex.join([str(PROGRAM), "--help"])
+    ran = subprocess.run(["sh", "-c", f"{run} | head -2"], capture_output=True, text=True, check=False)
+    assert (0, "") == (ran.returncode, ran.stderr)
+    assert "Usage: tollbook" in ran.stdout

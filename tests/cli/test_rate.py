@@ -122,8 +122,37 @@ def test_events_of_other_months_are_not_billed(tollbook: Tollbook, files: Path) 
     months = ("2025-01-01", "2026-09-30", "2026-11-01", "2027-07-01")
     lines = [with_changes(id=day, occurred_at=f"{day}T00:00:00Z") for day in months]
     (files / "usage.ndjson").write_text("\n".join(lines))
-    code, out, _ = rate(tollbook, files, "--card", files / "card.toml", "--format", "json")
-    assert (0, [], []) == (code, [a["lines"] for a in json.loads(out)["accounts"]], json.loads(out)["quarantined"])
+    code, out, err = rate(tollbook, files, "--card", files / "card.toml", "--format", "json")
+    assert (3, [], []) == (code, [a["lines"] for a in json.loads(out)["accounts"]], json.loads(out)["quarantined"])
+    assert "There is no usage of 2026-10 in" in err
+
+
+@pytest.mark.parametrize("nothing", ["", "\n\n", "[]"])
+def test_no_usage_is_nothing_to_do(nothing: str, tollbook: Tollbook, files: Path) -> None:
+    (files / "usage.ndjson").write_text(nothing)
+    for form in ("table", "csv", "json"):
+        code, _, err = rate(tollbook, files, "--card", files / "card.toml", "--format", form)
+        assert 3 == code
+        assert f"There is no usage in {files / 'usage.ndjson'}: nothing to do." in err
+
+
+def test_what_is_malformed_wins_over_what_waits_and_over_nothing_else(tollbook: Tollbook, files: Path) -> None:
+    waits = with_changes(to="+33123456789", id="c2")
+    (files / "usage.ndjson").write_text(f"nonsense\n{waits}\n")
+    assert 5 == rate(tollbook, files, "--card", files / "card.toml")[0]
+    (files / "usage.ndjson").write_text("nonsense\n")
+    assert 5 == rate(tollbook, files, "--card", files / "card.toml")[0]
+
+
+def test_what_costs_nothing_and_what_stands_there_twice_is_told(tollbook: Tollbook, files: Path) -> None:
+    lines = [with_changes(id=f"b{n}", status="busy") for n in range(3)] + [with_changes(), with_changes()]
+    (files / "usage.ndjson").write_text("\n".join(lines))
+    code, _, err = rate(tollbook, files, "--card", files / "card.toml")
+    assert 0 == code
+    assert "3 events cost nothing: status_not_billable" in err
+    assert "1 events stand there twice, and count once" in err
+    (files / "usage.ndjson").write_text(lines[0])
+    assert 0 == rate(tollbook, files, "--card", files / "card.toml")[0]
 
 
 def test_the_bills_are_a_table_or_csv_too(tollbook: Tollbook, files: Path) -> None:
@@ -132,6 +161,7 @@ def test_the_bills_are_a_table_or_csv_too(tollbook: Tollbook, files: Path) -> No
     assert "0.04" in out
     _, out, _ = rate(tollbook, files, "--card", files / "card.toml", "--format", "csv")
     (row,) = csv.DictReader(io.StringIO(out))
+    assert ["account", "period", "currency", *LINE_FIELDS] == list(row)
     assert ("acme-sales", "voice.outbound", "0.04") == (row["account"], row["product"], row["amount"])
 
 

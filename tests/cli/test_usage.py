@@ -1,13 +1,19 @@
 """Usage on the command line: what is taken, what is not and why, and what releases what waits."""
 
+import csv
 import gzip
 import io
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from psycopg import sql
 
-from tests.cli.conftest import CALL, CARD, Tollbook, with_changes
+from billing.store.embedded import Address
+from billing.store.engine import open_engine, snapshot
+from tests.cli.conftest import CALL, CARD, CONTRACT, Tollbook, with_changes
 
 LONG = "x" * 10_000_000
 
@@ -26,8 +32,9 @@ def events(tollbook: Tollbook) -> int:
 def test_usage_is_taken_once_however_often_it_is_imported(books: Path, tollbook: Tollbook) -> None:
     code, first, _ = imported(tollbook, books / "usage.ndjson")
     assert (0, 1, 1) == (code, first["events"], first["accepted"])
-    code, again, _ = imported(tollbook, books / "usage.ndjson")
-    assert (0, 0, 1) == (code, again["accepted"], again["duplicate"])
+    code, again, err = imported(tollbook, books / "usage.ndjson")
+    assert (3, 0, 1) == (code, again["accepted"], again["duplicate"])
+    assert "All of it was taken before: nothing to do." in err
     printed = json.loads(tollbook("invoices", "preview", "2026-10", "--format", "json").out)
     assert {"USD": "0.04"} == printed["totals"]  # 61 s are 2 minutes at 0.02
 
@@ -129,16 +136,17 @@ def test_what_nobody_owns_or_nothing_prices_waits_until_the_cause_is_mended(book
         CARD.replace('"44"', '"44", "33"').replace("2026-10-01T", "2026-10-15T").replace("Kingdom", "Kingdom, France")
     )
     assert 0 == tollbook("accounts", "add", books / "stranger.toml").code
-    assert 0 == tollbook("cards", "import", books / "card2.toml").code
+    released = tollbook("cards", "import", books / "card2.toml")
+    assert (0, True) == (released.code, "1 events released that waited for: no_rate" in released.err)
     ran = tollbook("usage", "quarantine", "--release", "--format", "json")
     assert ["unknown_product"] == [each["reason"] for each in json.loads(ran.out)]
-    assert "1 events released that waited for: no_rate" in ran.err
+    assert "Nothing could be released." in ran.err
     printed = json.loads(tollbook("invoices", "preview", "2026-10", "--format", "json").out)
     assert {"USD": "0.08"} == printed["totals"]
     assert {"unknown_product": 1} == printed["quarantined"]
 
 
-def _results(counts: dict[str, object]) -> list[dict[str, str]]:
+def _results(counts: dict[str, object]) -> list[dict[str, Any]]:
     found = counts["results"]
     assert isinstance(found, list)
     return found
@@ -154,14 +162,83 @@ def test_an_empty_quarantine_is_said(tollbook: Tollbook) -> None:
 
 def test_an_empty_file_is_nothing_to_do(books: Path, tollbook: Tollbook) -> None:
     (books / "empty.ndjson").write_text("\n\n")
-    assert 3 == imported(tollbook, books / "empty.ndjson")[0]
+    for options in ((), ("--dry-run",)):
+        code, counts, err = imported(tollbook, books / "empty.ndjson", *options)
+        assert (3, 0) == (code, counts["events"])
+        assert f"There is no usage in {books / 'empty.ndjson'}: nothing to do." in err
+    ran = tollbook("usage", "import", books / "empty.ndjson", "--source", "switch-1")
+    assert ["all lines", "0"] in _cells(ran.out)
 
 
-def test_a_dry_run_checks_and_stores_nothing(books: Path, tollbook: Tollbook) -> None:
-    (books / "mixed.ndjson").write_text(f"{CALL}\nnonsense\n")
-    code, counts, _ = imported(tollbook, books / "mixed.ndjson", "--dry-run")
-    assert (5, 1, 1) == (code, counts["accepted"], counts["rejected"])
-    assert 0 == events(tollbook)
+def test_bad_input_wins_over_what_waits_and_what_waits_over_duplicates(books: Path, tollbook: Tollbook) -> None:
+    imported(tollbook, books / "usage.ndjson")
+    waits = with_changes(id="c2", account="stranger")
+    (books / "some.ndjson").write_text(f"{CALL}\n{waits}\n")
+    assert 4 == imported(tollbook, books / "some.ndjson", "--dry-run")[0]
+    (books / "all.ndjson").write_text(f"{CALL}\n{waits}\nnonsense\n")
+    assert 5 == imported(tollbook, books / "all.ndjson", "--dry-run")[0]
+    assert 5 == imported(tollbook, books / "all.ndjson")[0]
+
+
+MIXED = (
+    CALL,
+    with_changes(id="c2"),
+    "nonsense",
+    with_changes(id="c2"),
+    with_changes(id="c3", account="stranger"),
+    with_changes(id="c4", to="+33123456789"),
+    with_changes(id="c5", occurred_at="2025-01-01T00:00:00Z"),
+    with_changes(id="c6", product="fax.outbound"),
+    with_changes(id="c3", account="other"),
+    with_changes(id="c7", status="busy"),
+    with_changes(id="c8", status="ringing"),
+    with_changes(id="c9", duration_seconds="0"),
+    with_changes(duration_seconds="62"),
+    with_changes(id="c10", duration_seconds="315360000"),
+    with_changes(id="c11", occurred_at="2026-02-28T10:11:12Z"),
+)
+
+
+@pytest.mark.parametrize("before", [[], [CALL], [CALL, with_changes(id="c4")]])
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_a_dry_run_foresees_what_the_real_one_does(
+    before: list[str], form: str, books: Path, tollbook: Tollbook, empty_books: Address
+) -> None:
+    """To the letter: results, reasons, rejects and exit code, by what is stored and by what the file says twice."""
+    if before:
+        (books / "before.ndjson").write_text("\n".join(before))
+        imported(tollbook, books / "before.ndjson")
+    (books / "mixed.ndjson").write_text("\n".join(MIXED) + "\n")
+    files = [books / name for name in ("dry", "dry-results", "real", "real-results")]
+    call = ("usage", "import", books / "mixed.ndjson", "--source", "switch-1", "--format", form, "--rejects")
+    stored = everything(empty_books)
+    dry = tollbook(*call, files[0], "--results", files[1], "--dry-run")
+    assert stored == everything(empty_books)
+    real = tollbook(*call, files[2], "--results", files[3])
+    assert stored != everything(empty_books)
+    assert (5, real.code) == (dry.code, dry.code)
+    said = dry.out.replace('"dry_run": true', '"dry_run": false').replace(", not stored: a dry run", "")
+    assert real.out == said
+    assert real.err == dry.err.replace(str(files[0]), str(files[2]))
+    assert files[2].read_text() == files[0].read_text()
+    assert files[3].read_text() == files[1].read_text()
+    assert len(MIXED) == len(files[1].read_text().splitlines())
+
+
+def everything(database: Address) -> dict[str, object]:
+    """How many rows each table has, whatever tables there are, and how far the numbers of transactions have come."""
+    engine = open_engine(database.sqlalchemy_url)
+    with snapshot(engine) as connection:
+        tables = connection.execute(
+            "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
+        ).fetchall()
+        counts: dict[str, object] = {
+            name: connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))).fetchone()
+            for (name,) in tables
+        }
+        counts |= {"number": connection.execute("SELECT last_value, is_called FROM batches").fetchone()}
+    engine.dispose()
+    return counts
 
 
 def test_a_file_that_is_not_there_is_bad_input(books: Path, tollbook: Tollbook) -> None:
@@ -186,9 +263,9 @@ def test_folding_twice_is_nothing_to_do(books: Path, tollbook: Tollbook) -> None
 def test_usage_may_be_a_json_array_and_a_bad_item_is_told_by_its_place(books: Path, tollbook: Tollbook) -> None:
     pretty = json.dumps([json.loads(CALL), json.loads(with_changes(id="c2"))], indent=2)
     (books / "usage.json").write_text(pretty)
-    for outcome in ("accepted", "duplicate"):
+    for outcome, expected in (("accepted", 0), ("duplicate", 3)):
         code, counts, _ = imported(tollbook, books / "usage.json")
-        assert (0, 2) == (code, counts[outcome])
+        assert (expected, 2) == (code, counts[outcome])
     (books / "bad.json").write_text(f"[{CALL}, {with_changes(id='c3', duration_seconds='-61')}]")
     code, counts, err = imported(tollbook, books / "bad.json")
     assert (5, 1, 1) == (code, counts["duplicate"], counts["rejected"])
@@ -196,3 +273,135 @@ def test_usage_may_be_a_json_array_and_a_bad_item_is_told_by_its_place(books: Pa
     (books / "bad.json").write_text(f"[{CALL}, ")
     ran = tollbook("usage", "import", books / "bad.json", "--source", "switch-1")
     assert (5, True) == (ran.code, "is not a JSON array" in ran.err)
+
+
+def test_what_costs_nothing_is_counted_by_its_reason(books: Path, tollbook: Tollbook) -> None:
+    """In the table, in JSON, in CSV, and line by line; a fee for what did not come about is no nothing."""
+    lines = [CALL, *(with_changes(id=f"b{n}", status="busy") for n in range(3)), with_changes(id="p", status="queued")]
+    (books / "zero.ndjson").write_text("\n".join([*lines, with_changes(id="z", duration_seconds="0")]))
+    ran = tollbook("usage", "import", books / "zero.ndjson", "--source", "switch-1", "--dry-run")
+    assert ["accepted", "status_not_billable", "3", "2"] in [cells[:4] for cells in _cells(ran.out)]
+    assert "costs nothing" in ran.out
+    ran = tollbook("usage", "import", books / "zero.ndjson", "--source", "s", "--dry-run", "--format", "csv")
+    told = {row["reason"]: (row["events"], row["first_line"]) for row in csv.DictReader(io.StringIO(ran.out))}
+    expected = {"": ("1", ""), "pending": ("1", "5"), "status_not_billable": ("3", "2"), "zero_quantity": ("1", "6")}
+    assert expected == told
+    results = books / "results"
+    code, counts, _ = imported(tollbook, books / "zero.ndjson", "--results", results)
+    assert (0, 6, 5) == (code, counts["accepted"], counts["zero_rated"])
+    told_by_line = [json.loads(line) for line in results.read_text().splitlines()]
+    assert ["", *["status_not_billable"] * 3, "pending", "zero_quantity"] == [each["reason"] for each in told_by_line]
+    assert [(n, "accepted") for n in range(1, 7)] == [(each["line"], each["outcome"]) for each in told_by_line]
+
+
+def _cells(printed: str) -> list[list[str]]:
+    return [re.split(r"\s{2,}", line.strip()) for line in printed.splitlines()]
+
+
+def test_a_source_that_is_new_is_told_with_those_that_are_like_it(books: Path, tollbook: Tollbook) -> None:
+    def told(source: str, *options: str) -> str:
+        return tollbook("usage", "import", books / "usage.ndjson", "--source", source, *options).err
+
+    first = told("voice-eu-1")
+    assert 'source "voice-eu-1" is new; it is the first one. An event is known by its source and id' in first
+    assert "is new" not in told("voice-eu-1")
+    for _ in range(2):  # a dry run makes none known
+        misspelt = told("voice-eu1", "--dry-run")
+        assert 'source "voice-eu1" is new; known and similar: voice-eu-1. ' in misspelt
+        assert "a misspelt source counts the same usage twice" in misspelt
+    assert "known and similar: voice-eu-1. " in told("Voice_EU_1", "--dry-run")
+    assert 'source "sms" is new; known: voice-eu-1. ' in told("sms")
+
+
+def test_a_source_of_which_nothing_was_taken_stays_unknown(books: Path, tollbook: Tollbook) -> None:
+    (books / "bad.ndjson").write_text("nonsense\n")
+    for _ in range(2):
+        assert '"switch-1" is new' in imported(tollbook, books / "bad.ndjson")[2]
+
+
+@pytest.mark.parametrize("option", ["--rejects", "--results"])
+def test_a_file_that_holds_something_is_overwritten_only_on_request(
+    option: str, books: Path, tollbook: Tollbook
+) -> None:
+    (books / "bad.ndjson").write_text("nonsense\n")
+    target = books / "told.ndjson"
+    target.write_text("what somebody still needs")
+    call = ("usage", "import", books / "bad.ndjson", "--source", "switch-1", option, target)
+    ran = tollbook(*call)
+    assert (2, "what somebody still needs") == (ran.code, target.read_text())
+    assert "name another file, or say --overwrite" in " ".join(ran.err.replace("│", " ").split())
+    assert 0 == events(tollbook)
+    assert 5 == tollbook(*call, "--overwrite").code
+    assert "is not JSON" in target.read_text()
+    target.write_text("")
+    assert 5 == tollbook(*call).code
+    assert "is not JSON" in target.read_text()
+    assert 2 == tollbook(*call[:-1], books).code
+
+
+def test_a_file_of_rejects_is_there_whole_even_if_the_stream_breaks_off(books: Path, tollbook: Tollbook) -> None:
+    lines = "nonsense\n" + "".join(with_changes(id=f"c{n}") + "\n" for n in range(60_000))
+    whole = gzip.compress(lines.encode())
+    (books / "broken.gz").write_bytes(whole[: len(whole) // 2])
+    code, counts, _ = imported(tollbook, books / "broken.gz", "--rejects", books / "rejects")
+    assert (5, 1) == (code, counts["rejected"])
+    assert 1 == len((books / "rejects").read_text().splitlines())
+    assert [] == list(books.glob(".rejects*"))
+
+
+def test_faults_that_differ_in_their_values_are_one_kind(books: Path, tollbook: Tollbook) -> None:
+    """A file of milliseconds taken for seconds is told in a few lines, however long it is."""
+    lines = [with_changes(id=f"c{n}", duration_seconds=str(10**6 + n)) for n in range(300)]
+    lines += [with_changes(id=f"d{n}", **{f"key{n}": "x"}) for n in range(300)]
+    (books / "bad.ndjson").write_text("\n".join(lines))
+    code, counts, _ = imported(tollbook, books / "bad.ndjson", "--dry-run")
+    reasons = {each["reason"]: each["events"] for each in _results(counts)}
+    assert (5, 600) == (code, counts["rejected"])
+    assert 300 == reasons["/duration_seconds is absurd"]
+    assert len(reasons) <= 51
+    assert 251 == reasons["other faults"]
+
+
+def test_what_waits_is_told_with_the_command_that_releases_it(books: Path, tollbook: Tollbook) -> None:
+    lines = [
+        with_changes(id="c1", account="stranger"),
+        with_changes(id="c2", to="+33123456789", occurred_at="2026-10-20T00:00:00Z"),
+        with_changes(id="c3", occurred_at="2025-01-01T00:00:00Z"),
+        with_changes(id="c4", occurred_at="2025-01-02T00:00:00Z"),
+        with_changes(id="c5", occurred_at="2026-09-30T00:00:00Z"),
+    ]
+    (books / "odd.ndjson").write_text("\n".join(lines))
+    ran = tollbook("usage", "import", books / "odd.ndjson", "--source", "switch-1")
+    assert "stored, waits: add the account" in ran.out
+    assert "What waits, and what releases it: tollbook usage quarantine" in ran.err
+    waiting = {each["reason"]: each for each in json.loads(tollbook("usage", "quarantine", "--format", "json").out)}
+    assert (2, "2025-01-01T00:00:00Z") == (waiting["too_old"]["events"], waiting["too_old"]["first_at"])
+    by_name = "tollbook usage quarantine --release --too-old --as NAME"
+    assert {
+        "unknown_account": "tollbook accounts add FILE",
+        "no_rate": "tollbook cards import CARD",
+        "no_contract": "tollbook contracts add FILE",
+        "too_old": by_name,
+    } == {reason: each["command"] for reason, each in waiting.items()}
+    assert by_name in tollbook("usage", "quarantine").out
+    assert by_name in tollbook("explain", "event", "switch-1", "c3").out
+
+
+def test_who_answers_for_a_release_is_in_the_audit_log(books: Path, tollbook: Tollbook, empty_books: Address) -> None:
+    """What came too late is released by somebody with a name."""
+    for name, text in (("old.toml", CARD.replace('"list"', '"old"')), ("then.toml", CONTRACT.replace("list", "old"))):
+        (books / name).write_text(text.replace("2026-10-01", "2025-01-01"))
+    (books / "then.toml").write_text((books / "then.toml").read_text().replace('"acme"', '"beta"'))
+    (books / "beta.toml").write_text('id = "beta"\ncurrency = "USD"\n')
+    for command, name in (("cards import", "old.toml"), ("accounts add", "beta.toml"), ("contracts add", "then.toml")):
+        assert 0 == tollbook(*command.split(), books / name).code
+    (books / "late.ndjson").write_text(with_changes(account="beta", occurred_at="2025-01-31T00:00:00Z"))
+    assert 4 == imported(tollbook, books / "late.ndjson")[0]
+    assert 4 == tollbook("usage", "quarantine", "--release", "--as", "somebody").code
+    assert 2 == tollbook("usage", "quarantine", "--too-old", "--as", "finance lead").code
+    assert 0 == tollbook("usage", "quarantine", "--release", "--too-old", "--as", "finance lead").code
+    engine = open_engine(empty_books.sqlalchemy_url)
+    with snapshot(engine) as connection:
+        who = connection.execute("SELECT actor FROM audit_log WHERE action = 'release'").fetchall()
+    engine.dispose()
+    assert [("finance lead",)] == who

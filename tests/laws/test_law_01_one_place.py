@@ -89,7 +89,7 @@ def test_every_line_adds_up_from_its_events_and_every_event_names_its_lines(stoc
         for number, line in enumerate(invoice.lines, start=1):
             found = explain_line(stocked.engine, products(), OCTOBER, invoice.party.account, number, size=10 * EVENTS)
             assert found.adds_up
-            assert not found.outdated
+            assert 0 == found.later
             assert line.base_quantity == sum(each.base_quantity for each in found.page) or line.element == FLAT
             for share in found.page[:2]:
                 event = explain_event(stocked.engine, products(), share.source, share.id)

@@ -8,10 +8,14 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from billing.flows.draw_up import draw_up
+from billing.flows.explain import explain_line
+from billing.flows.finalize import finalize
 from billing.flows.fold import fold
 from billing.store.embedded import Address, Cluster, address_of, binary, ensure_running
 from billing.store.engine import open_engine, transaction
-from tests.shop import Row, Shop, call, outcomes
+from tests.invoicing import CLOSED
+from tests.shop import OCTOBER, Row, Shop, call, outcomes, products
 
 NewCluster = Callable[..., Cluster]
 
@@ -40,6 +44,25 @@ def test_a_dump_that_is_restored_elsewhere_goes_on_where_it_stopped(
         fold(each.engine)
     expected: list[Row] = shop.totals()
     assert (expected, 150 + 49) == (there.totals(), sum(row[5] for row in expected))
+    there.engine.dispose()
+
+
+def test_a_restored_invoice_still_knows_which_events_it_billed(
+    cluster: Cluster, shop: Shop, new_cluster: NewCluster, tmp_path: Path
+) -> None:
+    shop.publish()
+    shop.admit("acme")
+    shop.post(call(1))
+    draw_up(shop.engine, products(), OCTOBER, CLOSED, write=True)
+    finalize(shop.engine, OCTOBER, CLOSED)
+    shop.post(call(2))
+    dump = tmp_path / "dump.sql"
+    source = address_of(cluster, str(shop.engine.url.database))
+    subprocess.run([binary(cluster, "pg_dump"), "--no-owner", "-f", str(dump), source.libpq_uri], check=True)
+    there = restored(new_cluster("elsewhere"), dump)
+    there.post(call(3))
+    found = explain_line(there.engine, products(), OCTOBER, "acme", 1)
+    assert (True, ["call-1"], 2) == (found.adds_up, [share.id for share in found.page], found.later)
     there.engine.dispose()
 
 

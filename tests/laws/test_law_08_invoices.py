@@ -141,9 +141,12 @@ def test_what_is_exported_as_csv_reads_back_and_no_cell_is_a_formula(exported: l
             "issued_on": "2026-11-04" if invoice.issued_on else "",
             "currency": invoice.party.currency,
             **record(line, invoice.party.currency),
+            "line": number,
+            "state": invoice.state.value,
+            "due_on": "2026-12-04" if invoice.due_on else "",
         }
         for invoice in exported
-        for line in invoice.lines
+        for number, line in enumerate(invoice.lines, start=1)
     ]
     assert source == csv_document.parse(text)
     for row in csv_document.cells(text):

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import tomllib
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,9 +10,9 @@ import pytest
 
 from rates.cardfile import read_card, write_card
 from rates.cards import Card, identity
-from rates.dialects.cdrtool import read_cdrtool
+from rates.dialects.cdrtool import Deck, File, are_swapped, read_cdrtool
 from rates.errors import Fault
-from rates.products import Product, read_product
+from tests.shop import products
 
 ROOT = Path(__file__).parents[2]
 DECK = ROOT.parent / "shared" / "data"
@@ -35,21 +34,24 @@ Ops,Reseller,Trusted peer,Domain,Subscriber,Destination,Region,Description,Incr,
 """
 
 
-def products() -> dict[str, Product]:
-    found = [read_product(tomllib.loads(path.read_text()), "p")[0] for path in ROOT.glob("rates/catalogue/*.toml")]
-    return {product.id: product for product in found if product is not None}
-
-
 def read(
     rates: str = RATES, destinations: str = DESTINATIONS, profile: str | None = None
 ) -> tuple[Card | None, list[Fault]]:
+    card, faults, _ = deck(rates, destinations, profile)
+    return card, faults
+
+
+def deck(
+    rates: str = RATES, destinations: str = DESTINATIONS, profile: str | None = None, product: str = "voice.outbound"
+) -> Deck:
     return read_cdrtool(
-        rates.encode(),
-        destinations.encode(),
+        File("rates.csv", rates.encode()),
+        File("destinations.csv", destinations.encode()),
         products=products(),
         card_id="deck",
         currency="EUR",
         effective_from=datetime(2026, 10, 1, tzinfo=UTC),
+        product=product,
         profile=profile,
     )
 
@@ -109,6 +111,53 @@ def test_the_real_deck_is_read_as_the_standard_library_reads_it() -> None:
     assert [] == faults
     assert again is not None
     assert identity(card) == identity(again)
+
+
+SMS = "other prices belong on a card of their own"
+
+
+@pytest.mark.parametrize(
+    ("rates", "profile", "told"),
+    [
+        (RATES, None, [f'rates.csv:6 App "sms": 1 row of this application is left out; only audio is read: {SMS}']),
+        (
+            RATES + "2,0,gold,3,sms,500,,,\n2,0,gold,,fax,500,,,\n",
+            None,
+            [
+                f'rates.csv:8 App "fax": 1 row of this application is left out; only audio is read: {SMS}',
+                f'rates.csv:6 App "sms": 2 rows of this application are left out; only audio is read: {SMS}',
+            ],
+        ),
+        (
+            RATES.replace("2,0,gold,,sms,500,,,\n", "2,0,silver,1,audio,0,50,,\n"),
+            "gold",
+            ['rates.csv:6 Rate "silver": 1 row of this rate profile is left out; import each profile as its own card'],
+        ),
+        (RATES.replace("2,0,gold,,sms,500,,,\n", ""), None, []),
+    ],
+)
+def test_what_a_deck_has_and_the_card_has_not_is_told(rates: str, profile: str | None, told: list[str]) -> None:
+    read = deck(rates, profile=profile)
+    assert told == [str(each) for each in read.left_out]
+    assert read.card is not None
+    assert 4 == read.card.rows.num_rows
+
+
+@pytest.mark.parametrize("product", ["nope", "sms.outbound"])
+def test_a_product_that_no_deck_of_calls_prices_is_one_fault_that_names_those_it_does(product: str) -> None:
+    (fault,) = deck(product=product).faults
+    known = "trunk.termination, voice.inbound, voice.outbound"
+    assert f'"{product}": is not a product that is counted in seconds; use one of {known}' == str(fault)
+
+
+def test_files_in_the_wrong_order_are_known_by_their_headers() -> None:
+    rates, destinations = RATES.encode(), DESTINATIONS.encode()
+    assert are_swapped(destinations, rates)
+    assert are_swapped(b"\xef\xbb\xbf" + destinations, rates)
+    assert not are_swapped(rates, destinations)
+    assert not are_swapped(rates, rates)
+    assert not are_swapped(destinations, destinations)
+    assert not are_swapped(b"\xff\xfe\x00", b"")
 
 
 def test_the_lines_of_a_card_are_those_of_the_file_of_rates() -> None:

@@ -3,7 +3,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from rates.errors import CardFaultyError, Fault, TollbookError
+from rates.errors import CardFaultyError, Fault, TollbookError, lines_of
 
 DESTROYED = Fault(
     place="rates.csv:417 prefixes",
@@ -55,6 +55,17 @@ def test_a_faulty_card_lists_every_fault() -> None:
     assert (DESTROYED, other) == error.faults
     expected = f"card.toml: 2 faults; mend them and check the card again\n{DESTROYED}\n{other}"
     assert expected == str(error)
+
+
+def test_faults_of_one_kind_are_said_together_and_counted_from_the_twenty_first_on() -> None:
+    prices = [Fault(place=f"rates.csv:{n} price", value=f"{n}x", problem=f"is {n} times too dear") for n in range(1021)]
+    said = lines_of([prices[0], DESTROYED, *prices[1:], Fault(place="", value="", problem="is faulty")])
+    assert [*map(str, prices[:20]), "and 1,001 more of the same", str(DESTROYED), "is faulty"] == said
+    assert lines_of(prices[:20]) == list(map(str, prices[:20]))
+    error = CardFaultyError(prices, place="card.toml")
+    assert 22 == len(str(error).splitlines())
+    assert str(error).startswith("card.toml: 1,021 faults; ")
+    assert 1021 == len(error.faults)
 
 
 @pytest.mark.parametrize(

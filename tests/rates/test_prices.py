@@ -1,24 +1,13 @@
-import tomllib
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 
 import pyarrow as pa
 
 from rates.cards import Card
 from rates.prices import Price, PriceList, price_list
-from rates.products import Product, read_product
 from rates.tiers import Measure, Mode, Schedule, Scope, Selector
-
-
-def products() -> dict[str, Product]:
-    paths = (Path(__file__).parents[2] / "rates" / "catalogue").glob("*.toml")
-    found = [read_product(tomllib.loads(path.read_text()), path.name)[0] for path in paths]
-    return {product.id: product for product in found if product is not None}
-
-
-PRODUCTS = products()
+from tests.shop import products
 
 
 def listed(*rows: dict[str, str]) -> PriceList:
@@ -26,7 +15,7 @@ def listed(*rows: dict[str, str]) -> PriceList:
     names = sorted({name for row in rows for name in row} | defaults.keys())
     columns = {name: [(defaults | row).get(name, "") for row in rows] for name in names}
     at = datetime(2026, 10, 1, tzinfo=UTC)
-    return price_list(Card(id="c", currency="USD", effective_from=at, rows=pa.table(columns)), PRODUCTS)
+    return price_list(Card(id="c", currency="USD", effective_from=at, rows=pa.table(columns)), products())
 
 
 def test_rows_that_differ_only_in_prefix_increments_and_country_share_a_price() -> None:

@@ -1,12 +1,10 @@
 import tomllib
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
-from rates.products import Product, by_id, read_product
-
-CATALOGUE = Path(__file__).parents[2] / "rates" / "catalogue"
+from rates.products import Product, read_product
+from tests.shop import CATALOGUE, products
 
 VOICE = """
 id = "voice.outbound"
@@ -29,23 +27,17 @@ def read(text: str) -> tuple[Product | None, list[str]]:
     return product, [str(fault) for fault in faults]
 
 
-def catalogue() -> dict[str, Product]:
-    products = []
-    for path in sorted(CATALOGUE.glob("*.toml")):
-        product, faults = read_product(tomllib.loads(path.read_text()), path.name)
-        assert [] == faults
-        assert product is not None
-        assert f"{product.id}.toml" == path.name
-        products.append(product)
-    return by_id(products)
-
-
 def test_the_built_in_products_read_without_fault_and_are_named_by_their_files() -> None:
-    assert {"sms.inbound", "sms.outbound", "voice.inbound", "voice.outbound"} <= set(catalogue())
+    found = {path.name: read(path.read_text()) for path in CATALOGUE.glob("*.toml")}
+    assert [] == [faults for _, faults in found.values() if faults]
+    assert {name: name for name in found} == {
+        name: product and f"{product.id}.toml" for name, (product, _) in found.items()
+    }
+    assert {"sms.inbound", "sms.outbound", "voice.inbound", "voice.outbound"} <= set(products())
 
 
 def test_voice_counts_seconds_and_rounds_up_to_the_minute_unless_a_row_says_otherwise() -> None:
-    voice = catalogue()["voice.outbound"]
+    voice = products()["voice.outbound"]
     rule = voice.rule_at(datetime(2026, 10, 1, tzinfo=UTC))
     assert voice.timed
     assert 60 == voice.unit_size("minute")
@@ -53,15 +45,20 @@ def test_voice_counts_seconds_and_rounds_up_to_the_minute_unless_a_row_says_othe
     assert "60/60" == str(rule.increments)
 
 
+def test_a_leg_of_a_call_has_a_most_and_what_states_none_has_none() -> None:
+    assert [172_800, 172_800] == [products()[name].most for name in ("voice.outbound", "voice.inbound")]
+    assert {None} == {products()[name].most for name in ("sms.outbound", "sms.inbound")}
+
+
 @pytest.mark.parametrize("name", ["voice.outbound", "voice.inbound", "sms.outbound", "sms.inbound"])
 def test_a_source_that_reports_no_status_reports_what_it_completed(name: str) -> None:
-    for rule in catalogue()[name].rules:
+    for rule in products()[name].rules:
         assert "" in rule.billable["status"]
         assert not rule.billable["status"] & rule.pending["status"]
 
 
 def test_the_fee_for_failed_messages_begins_on_its_published_day() -> None:
-    sms = catalogue()["sms.outbound"]
+    sms = products()["sms.outbound"]
     before, after = (
         sms.rule_at(datetime(2024, 9, 29, 23, 59, 59, tzinfo=UTC)),
         sms.rule_at(datetime(2024, 9, 30, tzinfo=UTC)),
@@ -102,6 +99,9 @@ def test_rules_are_in_force_from_their_instant_whatever_their_order_in_the_file(
         ('id = "voice.outbound"', "", "p.toml: id: is missing"),
         ("second = 1", "second = 2", "p.toml: units: does not say second = 1"),
         ("minute = 60", "minute = 0", "p.toml: units.minute"),
+        ('measure = "duration_seconds"', 'measure = "duration_seconds"\nmost = 0', 'most "0": is below 1'),
+        ('measure = "duration_seconds"', 'measure = "duration_seconds"\nmost = "2"', 'most "2": is not a whole number'),
+        ('measure = "duration_seconds"', 'measure = "duration_seconds"\nmots = 2', "did you mean most?"),
         ('country_of = "to"', 'country_of = "callee"', 'p.toml: country_of "callee": is not known here'),
         ('measure = "duration_seconds"', 'measure = "seconds"', 'p.toml: measure "seconds": is not known here'),
         ("required", "requires", "p.toml: requires: is not a key of this table; did you mean required?"),

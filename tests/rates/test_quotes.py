@@ -5,10 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cli.world import products
-from rates.cardfile import read_card
 from rates.cards import Card
 from rates.quotes import Quote, digits_of, matched_prefix, quote
+from tests.shop import products, read
 
 AT = datetime(2026, 10, 1, tzinfo=UTC)
 CARD = """
@@ -56,9 +55,7 @@ price = "0.07"
 
 
 def card() -> Card:
-    found, faults = read_card(CARD, {}, products())
-    assert found is not None, faults
-    return found
+    return read(CARD)
 
 
 def one(number: str, product: str = "voice.outbound", measured: int = 61) -> Quote:
@@ -164,9 +161,7 @@ ROUNDED = '[rounding]\nper = "event"\ndecimals = 1\nmode = "up"\n[windows.peak]'
 
 
 def settled(number: str, measured: int, text: str = SETTLED, at: datetime = AT) -> Quote:
-    found, faults = read_card(text, {}, products())
-    assert found is not None, faults
-    (quoted,) = quote(found, products(), [number], product="voice.outbound", at=at, measured=measured)
+    (quoted,) = quote(read(text), products(), [number], product="voice.outbound", at=at, measured=measured)
     return quoted
 
 

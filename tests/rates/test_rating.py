@@ -264,6 +264,41 @@ def test_many_accounts_with_a_small_card_of_their_own_each_meet_only_theirs() ->
     assert [expected for n in range(40) for expected in (1000 + n, 0)] == told(books, *calls)
 
 
+def wide(n: int, rows: int, since: int = 0) -> CardTable:
+    """Card `n`: no two rows of all such cards share a value, so that together they state too many combinations."""
+    values = [str(10_000 + rows * n + i) for i in range(rows)]
+    stated = dict.fromkeys(("prefixes", "origin_prefixes", "mcc", "mnc", "number_type"), values)
+    plain = {"product": "call", "country": "GB", "unit": "second", "prices": "1"}
+    made = Card(
+        id=f"wide-{n}",
+        currency="USD",
+        effective_from=START + timedelta(days=since),
+        rows=pa.table(stated | {name: [value] * rows for name, value in plain.items()}),
+    )
+    return compile_card(made, PRODUCTS, rate_base=rows * n + 100_000 * since)
+
+
+@pytest.mark.parametrize("rows", [400, 1500])
+def test_small_cards_that_are_too_wide_together_are_told_apart_all_the_same(rows: int) -> None:
+    """Of 400 rows a few fit one table, of 1,500 not even the two versions of one card."""
+    cards = [book(wide(n, rows), wide(n, rows, since=2)) for n in range(17)]
+
+    def calls(n: int) -> list[dict[str, str | int]]:
+        value = str(10_000 + rows * n + 7)
+        facts = {"mcc": value, "mnc": value, "number_type": value, "country": "GB"}
+        asked = [(f"+{value}55", f"+{value}66", day) for day in (1, 3)] + [(f"+{value}55", "+99", 1)]
+        books = (n, (n + 1) % 17)
+        return [call(to, caller, **facts, day=day, book=at) for to, caller, day in asked for at in books]
+
+    rates = [each for n in range(17) for each in (rows * n + 7, "no_rate", 200_000 + rows * n + 7, *["no_rate"] * 3)]
+    assert rates == told(cards, *(each for n in range(17) for each in calls(n)))
+
+
+def test_of_many_small_cards_one_may_be_the_only_one_with_a_product() -> None:
+    cards = [book(card({"product": "text" if n == 7 else "call"}, name=f"own-{n}")) for n in range(40)]
+    assert ["no_rate", 0] == told(cards, call(product="text", book=6), call(product="text", book=7))
+
+
 def test_a_book_in_another_currency_than_the_card_quarantines() -> None:
     assert ["currency_mismatch"] == told(book(card({}), currency="EUR"), call())
     assert [0] == told(book(card({}), currency="USD"), call())

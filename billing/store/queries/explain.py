@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import LiteralString
+from typing import LiteralString, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -63,10 +63,13 @@ class Ordered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateRow:
-    """A row of a published card: which card, the row's number in it, and its cells as they were written."""
+    """A row of a published card: which card, where it stands there, and its cells as they were written.
+
+    `row` is as a person finds it: `line 417` of the CSV file, or `row 4` of the `[[rate]]` tables, both from 1.
+    """
 
     card: str
-    row: int
+    row: str
     cells: dict[str, str]
 
 
@@ -86,6 +89,7 @@ class StoredEvent:
 
     source: str
     id: str
+    batch: int
     account: str
     product: str
     occurred_at: datetime
@@ -104,17 +108,59 @@ class StoredEvent:
     elements: tuple[StoredElement, ...]
 
 
-def read_usage_in_order(connection: Connection, payer: int, period: Period) -> Ordered:
-    """The priced usage of a payer in a period, in order: occurred_at, source, id (as bytes), part."""
-    return _ordered(connection, _USAGE, payer, period)
+class Details(NamedTuple):
+    """What a person knows an event by: when it was, the called and the calling number or address."""
+
+    occurred_at: datetime
+    to: str
+    from_: str
 
 
-def read_elements_in_order(connection: Connection, payer: int, period: Period) -> Ordered:
-    """The further elements (setup fees, surcharges, fees) of a payer's events in a period, in the same order.
+def read_usage_in_order(connection: Connection, payer: int, period: Period, seen: int | None = None) -> Ordered:
+    """The priced usage of a payer in a period, in order: occurred_at, source, id (as bytes), part.
+
+    `seen` names a run's snapshot: then only what it saw, which is what it billed.
+    """
+    return _ordered(connection, _USAGE, payer, period, seen)
+
+
+def read_elements_in_order(connection: Connection, payer: int, period: Period, seen: int | None = None) -> Ordered:
+    """The further elements (setup fees, surcharges, fees) of a payer's events in a period, likewise.
 
     Parts of usage are not among them.
     """
-    return _ordered(connection, _BESIDE, payer, period)
+    return _ordered(connection, _BESIDE, payer, period, seen)
+
+
+def element_prices(connection: Connection, payer: int, period: Period, seen: int) -> list[int]:
+    """The prices of the further elements of what a run's snapshot saw of a payer's period."""
+    values = {"payer": payer, "opens": period.opens, "closes": period.closes, "seen": seen}
+    return [price for (price,) in connection.execute(_ELEMENT_PRICES, values)]
+
+
+def is_seen(connection: Connection, snapshot_id: int, batch: int) -> bool:
+    """Whether a run's snapshot saw the events of a batch."""
+    row = connection.execute(
+        "SELECT %s::bigint <@ batches FROM billed_batches WHERE snapshot_id = %s", [batch, snapshot_id]
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def later_events(connection: Connection, payer: int, period: Period, snapshot_id: int) -> int:
+    """How many events of a payer and period, that have something priced, a run's snapshot did not see."""
+    values = {"payer": payer, "opens": period.opens, "closes": period.closes, "seen": snapshot_id}
+    row = connection.execute(_LATER, values).fetchone()
+    return int(row[0]) if row else 0
+
+
+def read_details(connection: Connection, payer: int, identities: Sequence[tuple[str, str]]) -> list[Details]:
+    """The details of a payer's events of these (source, id), in their order."""
+    wanted = [[source for source, _ in identities], [identity for _, identity in identities]]
+    rows = connection.execute(_DETAILS, [*wanted, payer])
+    return [
+        Details(at, _address(rated or to, to_address), _address(from_, from_address))
+        for at, rated, to, to_address, from_, from_address in rows
+    ]
 
 
 def read_event(connection: Connection, source: str, identity: str) -> StoredEvent | None:
@@ -132,6 +178,7 @@ def read_event(connection: Connection, source: str, identity: str) -> StoredEven
     return StoredEvent(
         source=source,
         id=identity,
+        batch=row["batch"],
         account=row["account"],
         product=row["product"],
         occurred_at=row["occurred_at"],
@@ -156,21 +203,23 @@ def read_rates(connection: Connection, ids: Sequence[int]) -> dict[int, RateRow]
     found = {}
     for row in connection.cursor(row_factory=dict_row).execute(_RATES, [list(ids)]):
         version = f"{row.pop('card_id')}@{instant(row.pop('begins'))}"
-        number, place = row.pop("rate_id"), row.pop("row")
+        number, place = row.pop("rate_id"), _place(row.pop("row"), row.pop("first_row"))
         cells = {name: value for name, value in row.items() if value is not None and name != "card_version_id"}
         found[number] = RateRow(card=version, row=place, cells=cells)
     return found
 
 
-def _ordered(connection: Connection, table: LiteralString, payer: int, period: Period) -> Ordered:
+def _ordered(connection: Connection, table: LiteralString, payer: int, period: Period, seen: int | None) -> Ordered:
+    billed = sql.SQL("") if seen is None else sql.SQL("AND batch <@ {}").format(_SEEN)
     query = sql.SQL("""
         SELECT payer_id, account_id, price_id, country, (occurred_at AT TIME ZONE 'UTC')::date - DATE '1970-01-01',
                events, billed, sources.id, event.id
         FROM ({}) AS event JOIN sources USING (source_id)
-        WHERE payer_id = %s AND occurred_at >= %s AND occurred_at < %s
+        WHERE payer_id = %(payer)s AND occurred_at >= %(opens)s AND occurred_at < %(closes)s {}
         ORDER BY occurred_at, sources.id, event.id, part
-    """).format(sql.SQL(table))
-    rows = copy_out(connection, query, _COLUMNS, [payer, period.opens, period.closes])
+    """).format(sql.SQL(table), billed)
+    values = {"payer": payer, "opens": period.opens, "closes": period.closes, "seen": seen}
+    rows = copy_out(connection, query, _COLUMNS, values)
     columns = {name: rows[name].combine_chunks() for name in _COLUMNS}
     names = ("payer", "account", "price", "day", "events", "quantity")
     numbers = {name: columns[name].to_numpy(zero_copy_only=False) for name in names}
@@ -186,16 +235,49 @@ def _address(number: int | None, address: str | None) -> str:
     return f"+{number}" if number else address or ""
 
 
+def _place(row: int, first_row: int) -> str:
+    """Tables are counted from 0; the lines of a CSV file from 1, and the first of them is its header."""
+    return f"row {row + 1}" if first_row == 0 else f"line {row}"
+
+
 _PARTS = """
-    SELECT payer_id, account_id, price_id, country, occurred_at, event_elements.events, billed, source_id, id, part
+    SELECT payer_id, account_id, price_id, country, occurred_at, event_elements.events, billed, source_id, id, part,
+           batch
     FROM event_elements JOIN prices USING (price_id)
 """
 _USAGE = f"""
-    SELECT payer_id, account_id, price_id, country, occurred_at, 1 AS events, billed, source_id, id, 0 AS part
+    SELECT payer_id, account_id, price_id, country, occurred_at, 1 AS events, billed, source_id, id, 0 AS part, batch
     FROM events WHERE price_id IS NOT NULL
     UNION ALL {_PARTS} WHERE prices.element = 'usage'
 """  # noqa: S608
 _BESIDE = f"{_PARTS} WHERE prices.element <> 'usage'"
+
+# Put together once, not once a row: as it is stored it would be decompressed for each.
+_SEEN = sql.SQL("(SELECT batches + '{}'::int8multirange FROM billed_batches WHERE snapshot_id = %(seen)s)")
+
+_ELEMENT_PRICES = sql.SQL("""
+    SELECT DISTINCT price_id FROM event_elements
+    WHERE payer_id = %(payer)s AND occurred_at >= %(opens)s AND occurred_at < %(closes)s AND batch <@ {}
+""").format(_SEEN)
+
+_LATER = sql.SQL("""
+    SELECT count(*) FROM events AS event
+    WHERE payer_id = %(payer)s AND occurred_at >= %(opens)s AND occurred_at < %(closes)s AND NOT batch <@ {}
+      AND (price_id IS NOT NULL
+           OR EXISTS (SELECT FROM event_elements AS element
+                      WHERE element.payer_id = event.payer_id AND element.occurred_at = event.occurred_at
+                        AND element.source_id = event.source_id AND element.id = event.id))
+""").format(_SEEN)
+
+_DETAILS = """
+    SELECT event.occurred_at, rated_to_e164, to_e164, to_address, from_e164, from_address
+    FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS wanted (source, id, place)
+    JOIN sources ON sources.id = wanted.source COLLATE "C"
+    JOIN event_identity AS known ON known.source_id = sources.source_id AND known.id = wanted.id COLLATE "C"
+    JOIN events AS event ON event.payer_id = %s AND event.occurred_at = known.occurred_at
+         AND event.source_id = known.source_id AND event.id = known.id
+    ORDER BY place
+"""
 
 _IDENTITY = """
     SELECT occurred_at, source_id, payer_id AS payer FROM event_identity JOIN sources USING (source_id)
@@ -222,6 +304,7 @@ _ELEMENTS = """
 """
 
 _RATES = """
-    SELECT card_id, card_versions.effective_from AS begins, rates.*
-    FROM rates JOIN card_versions USING (card_version_id) WHERE rate_id = ANY(%s)
+    SELECT card_id, card_versions.effective_from AS begins, rates.*,
+           (SELECT "row" FROM rates AS first WHERE first.rate_id = rate_base) AS first_row
+    FROM rates JOIN card_versions USING (card_version_id) WHERE rates.rate_id = ANY(%s)
 """

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from billing.invoices import Invoice, InvoiceLine, Kind, Party, State, number_text
@@ -30,7 +31,10 @@ class FinalInvoice(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnRun:
-    """The newest run of a period, and whom it stopped at, by their account's name."""
+    """The newest run of a period, and whom it stopped at, by their account's name.
+
+    `late` counts invoices that were final before it and whose usage had changed; `snapshot_id` names what it saw.
+    """
 
     drawn_at: datetime
     active: int
@@ -38,6 +42,8 @@ class DrawnRun:
     zero: int
     parked: int
     failed: int
+    late: int
+    snapshot_id: int
     stopped: tuple[str, ...]
 
 
@@ -54,8 +60,8 @@ def final_invoices(connection: Connection, period: Period) -> dict[int, FinalInv
 def newest_run(connection: Connection, period: Period) -> DrawnRun | None:
     """The newest run of a period."""
     row = connection.execute(
-        "SELECT drawn_at, active, billed, zero, parked, failed FROM draft_runs WHERE period_start = %s"
-        " ORDER BY run_id DESC LIMIT 1",
+        "SELECT drawn_at, active, billed, zero, parked, failed, late, snapshot_id FROM draft_runs"
+        " WHERE period_start = %s ORDER BY run_id DESC LIMIT 1",
         [period.start],
     ).fetchone()
     if row is None:
@@ -64,8 +70,47 @@ def newest_run(connection: Connection, period: Period) -> DrawnRun | None:
         "SELECT accounts.id FROM draft_stops JOIN accounts ON account_id = payer_id WHERE period_start = %s ORDER BY 1",
         [period.start],
     )
-    counts = dict(zip(("drawn_at", "active", "billed", "zero", "parked", "failed"), row, strict=True))
-    return DrawnRun(**counts, stopped=tuple(name for (name,) in stops))
+    names = ("drawn_at", "active", "billed", "zero", "parked", "failed", "late", "snapshot_id")
+    return DrawnRun(**dict(zip(names, row, strict=True)), stopped=tuple(name for (name,) in stops))
+
+
+def written_since(connection: Connection, snapshot_id: int) -> bool:
+    """Whether usage may have been written that a run's snapshot did not see: a batch of repetitions has nothing new."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM written_batches WHERE NOT batch <@"
+        " (SELECT batches + '{}'::int8multirange FROM billed_batches WHERE snapshot_id = %s))",
+        [snapshot_id],
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def billed_digests(connection: Connection, period: Period) -> dict[int, str]:
+    """The digests, in hexadecimal, of the totals of a period's invoices and drafts, by their payers' numbers."""
+    rows = connection.execute(
+        """
+        SELECT payer_id, encode(billed_sha256, 'hex') FROM invoices WHERE period_start = %(start)s AND kind = %(kind)s
+        UNION ALL
+        SELECT payer_id, encode(billed_sha256, 'hex') FROM draft_invoices
+        WHERE period_start = %(start)s AND kind = %(kind)s
+        """,
+        {"start": period.start, "kind": Kind.USAGE},
+    )
+    return dict(rows.fetchall())
+
+
+def account_names(connection: Connection) -> dict[int, str]:
+    """The names of all accounts by their numbers."""
+    return dict(connection.execute("SELECT account_id, id FROM accounts").fetchall())
+
+
+def snapshot_of(connection: Connection, payer: int, period: Period, *, final: bool) -> int | None:
+    """The number of the run's snapshot that a payer's invoice of a period, or its draft, is of; None without one."""
+    table = sql.Identifier("invoices" if final else "draft_invoices")
+    row = connection.execute(
+        sql.SQL("SELECT snapshot_id FROM {} WHERE payer_id = %s AND period_start = %s AND kind = %s").format(table),
+        [payer, period.start, Kind.USAGE],
+    ).fetchone()
+    return None if row is None else int(row[0])
 
 
 def read_invoices(
@@ -83,17 +128,15 @@ def all_invoices(connection: Connection, period: Period, *, final: bool, account
         after = page[-1][0]
 
 
-def invoice_by_number(connection: Connection, series: str, number: int, legal_entity: str = "") -> Invoice | None:
-    """The final invoice with a number."""
-    row = connection.execute(
-        "SELECT period_start, period_end, account FROM invoices"
-        " WHERE legal_entity = %s AND series = %s AND number = %s",
-        [legal_entity, series, number],
-    ).fetchone()
-    if row is None:
-        return None
-    found = read_invoices(connection, Period(start=row[0], end=row[1]), final=True, account=row[2])
-    return next(iter(found), None)
+def invoices_by_number(connection: Connection, series: str, number: int) -> list[Invoice]:
+    """The final invoices with a number: one at most, unless several legal entities number theirs in one series."""
+    rows = connection.execute(
+        "SELECT period_start, period_end, account FROM invoices WHERE series = %s AND number = %s"
+        " ORDER BY legal_entity",
+        [series, number],
+    ).fetchall()
+    pages = (read_invoices(connection, Period(start=start, end=end), final=True, account=of) for start, end, of in rows)
+    return [invoice for page in pages for invoice in page]
 
 
 def _page(

@@ -1,6 +1,6 @@
 """What pricing reads beside the totals: the ordered events of crossing days, prices, and the terms of cards."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,7 +19,7 @@ from rates.cards import Card, decimals
 from rates.prices import Price
 from rates.pricing import Wanted
 from rates.products import Product
-from rates.rating import REASONS
+from rates.rating import CODES, REASONS, Reason
 from rates.usage import TOTALS, Totals
 
 _EPOCH = date(1970, 1, 1)
@@ -95,10 +95,23 @@ def _price(head: Card, row: dict[str, Any]) -> Price:
     return Price(card=head.version, currency=head.currency, rounding=head.rounding, **row, **exact)
 
 
-def quarantined_events(connection: Connection, period: Period) -> dict[str, int]:
-    """How many events of a period wait for what is missing, by reason."""
+def quarantined_events(connection: Connection, period: Period, accounts: Sequence[str] | None = None) -> dict[str, int]:
+    """How many events of a period wait for what is missing, by reason; of some accounts or all."""
     rows = connection.execute(
-        "SELECT reason, count(*) FROM quarantine WHERE occurred_at >= %s AND occurred_at < %s GROUP BY reason",
-        [period.opens, period.closes],
+        "SELECT reason, count(*) FROM quarantine WHERE occurred_at >= %s AND occurred_at < %s"
+        " AND (%s::text[] IS NULL OR account = ANY(%s)) GROUP BY reason",
+        [period.opens, period.closes, accounts, accounts],
     )
-    return {str(REASONS[code]): count for code, count in rows}
+    return dict(sorted((str(REASONS[code]), count) for code, count in rows))
+
+
+def pending_events(connection: Connection, period: Period, payer: int | None = None) -> int:
+    """How many events of a period were reported while their outcome was open; of one payer or all."""
+    # The reason stands in the statement itself: only so is the index used that holds nothing but these.
+    of_payer = sql.SQL("") if payer is None else sql.SQL("AND payer_id = %(payer)s")
+    query = sql.SQL(
+        "SELECT count(*) FROM events WHERE reason = {} AND occurred_at >= %(opens)s AND occurred_at < %(closes)s {}"
+    ).format(sql.Literal(CODES[Reason.PENDING]), of_payer)
+    values = {"payer": payer, "opens": period.opens, "closes": period.closes}
+    row = connection.execute(query, values).fetchone()
+    return int(row[0]) if row else 0

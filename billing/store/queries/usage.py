@@ -1,4 +1,4 @@
-"""Usage, for people: what waits in quarantine."""
+"""Usage, for people: where it comes from, and what waits in quarantine."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -18,6 +18,11 @@ class Waiting(NamedTuple):
     last_at: datetime
     source: str
     id: str
+
+
+def sources(connection: Connection) -> list[str]:
+    """The sources that usage has come from, by name."""
+    return [name for (name,) in connection.execute("SELECT id FROM sources ORDER BY id")]
 
 
 def waiting_usage(connection: Connection) -> list[Waiting]:

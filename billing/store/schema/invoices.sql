@@ -1,6 +1,13 @@
 -- Invoices: drafts, which are drawn again at will, and final ones, which never change. Money is in minor units of
 -- the invoice's currency. The payer's id leads every key, so that all of an account lies together.
 
+-- What usage a run saw: the batches that were written by then, as ranges. An event is on an invoice if and only if its
+-- batch is in the snapshot of the invoice. A run adds its row with its drafts, in one transaction, and it stays.
+CREATE TABLE billed_batches (
+    snapshot_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    batches int8multirange NOT NULL
+);
+
 CREATE SEQUENCE invoice_ids; -- a draft's id is the id of the invoice that it becomes
 
 -- One row for each run that wrote drafts; the newest of a period says what its drafts are worth.
@@ -15,6 +22,8 @@ CREATE TABLE draft_runs (
     parked integer NOT NULL,
     failed integer NOT NULL,
     final integer NOT NULL CHECK (final <= billed), -- billed before this run
+    late integer NOT NULL CHECK (late <= final), -- of those, with usage that has changed since
+    snapshot_id bigint NOT NULL REFERENCES billed_batches,
     CHECK (billed + zero + parked + failed = active)
 );
 CREATE INDEX ON draft_runs (period_start, run_id);
@@ -31,6 +40,7 @@ CREATE TABLE draft_stops (
 CREATE TABLE draft_invoices (
     invoice_id bigint NOT NULL,
     total_minor bigint NOT NULL,
+    snapshot_id bigint NOT NULL, -- in billed_batches: what usage the draft is of
     payer_id integer NOT NULL REFERENCES accounts,
     lines integer NOT NULL CHECK (lines > 0),
     period_start date NOT NULL,
@@ -97,6 +107,7 @@ CREATE TABLE invoices (
     invoice_id bigint NOT NULL,
     number bigint NOT NULL CHECK (number > 0),
     total_minor bigint NOT NULL,
+    snapshot_id bigint NOT NULL, -- in billed_batches: what usage the invoice is of
     payer_id integer NOT NULL REFERENCES accounts,
     lines integer NOT NULL CHECK (lines > 0),
     period_start date NOT NULL,
@@ -142,6 +153,8 @@ CREATE TABLE invoice_events (
 );
 CREATE INDEX ON invoice_events (payer_id, invoice_id);
 
+CREATE TRIGGER billed_batches_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON billed_batches
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER invoices_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON invoices
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER invoice_lines_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON invoice_lines
@@ -150,6 +163,7 @@ CREATE TRIGGER invoice_billed_totals_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER invoice_events_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON invoice_events
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE billed_batches ENABLE ALWAYS TRIGGER billed_batches_stay;
 ALTER TABLE invoices ENABLE ALWAYS TRIGGER invoices_stay;
 ALTER TABLE invoice_lines ENABLE ALWAYS TRIGGER invoice_lines_stay;
 ALTER TABLE invoice_billed_totals ENABLE ALWAYS TRIGGER invoice_billed_totals_stay;

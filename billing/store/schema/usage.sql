@@ -7,6 +7,12 @@ CREATE TABLE sources (
 
 CREATE SEQUENCE batches; -- one number for each transaction that writes usage
 
+-- The batches that have been written, also those of which nothing was new. One transaction writes a batch and its row:
+-- whoever sees the one sees the other, whatever committed in which order. Unlike transaction ids the numbers are the same after a restore.
+CREATE TABLE written_batches (
+    batch bigint PRIMARY KEY
+);
+
 -- One row for each event that was ever accepted, for ever; events themselves may be archived.
 CREATE TABLE event_identity (
     batch bigint NOT NULL,
@@ -52,6 +58,8 @@ CREATE TABLE events (
     attributes text
 ) PARTITION BY RANGE (occurred_at);
 CREATE INDEX ON events (payer_id, occurred_at);
+-- Those whose outcome was still open: few, and counted by each run, which reads no other event of the month for it.
+CREATE INDEX ON events (occurred_at) WHERE reason = 1;
 
 CREATE TABLE event_elements (
     occurred_at timestamptz NOT NULL,

@@ -12,11 +12,11 @@ def test_the_columns_are_in_their_order() -> None:
     header, row = "".join(render([INVOICE])).splitlines()
     assert (
         "number,account,period,issued_on,currency,product,element,country,destination,tier,events,quantity,unit,"
-        "unit_price,amount,residual,base_quantity,base_unit,origin_period,cards"
+        "unit_price,amount,residual,base_quantity,base_unit,origin_period,cards,line,state,due_on"
     ) == header
     assert (
         ",acme,2026-10,,USD,voice.outbound,usage,US,United States,1,2,1.5,minute,0.014,0.02,1/1000,90,second,2026-10,"
-        "list-usd@2026-10-01T00:00:00Z"
+        "list-usd@2026-10-01T00:00:00Z,1,draft,"
     ) == row
     assert len(COLUMNS) == len(header.split(","))
 

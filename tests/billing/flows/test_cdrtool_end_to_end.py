@@ -19,7 +19,7 @@ from billing.store.queries.pricing import read_heads, read_prices
 from billing.store.ratebooks import load_books
 from rates.cards import Card
 from rates.compiled.patterns import microseconds
-from rates.dialects.cdrtool import read_cdrtool
+from rates.dialects.cdrtool import File, read_cdrtool
 from rates.prices import Price
 from rates.rating import Ratings, rate
 from rates.usage import UsageColumns
@@ -93,15 +93,16 @@ def number_in(prefix: str, prefixes: Collection[str]) -> str:
 
 
 def published(shop: Shop, deck: Deck) -> Card:
-    card, faults = read_cdrtool(
-        deck.rates.encode(),
-        deck.destinations.encode(),
+    card, faults, left_out = read_cdrtool(
+        File("rates.csv", deck.rates.encode()),
+        File("destinations.csv", deck.destinations.encode()),
         products=products(),
         card_id="deck",
         currency="USD",
         effective_from=datetime(2026, 10, 1, tzinfo=UTC),
     )
     assert [] == faults
+    assert {"sms"} == {each.value for each in left_out}
     assert card is not None
     shop.publish(card)
     shop.admit("acme", cards=("deck",))

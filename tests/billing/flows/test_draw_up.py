@@ -15,10 +15,8 @@ from billing.runs import GRACE, Outcome, PeriodLockedError, PeriodOpenError, Run
 from billing.store.drafts import lock_period
 from billing.store.engine import snapshot, transaction
 from billing.store.queries.invoices import all_invoices
-from rates.cardfile import read_card
-from rates.cards import Card
 from rates.money import Currency
-from tests.shop import OCTOBER, Shop, account, call, card, products
+from tests.shop import OCTOBER, Shop, account, call, card, products, tiered
 
 CLOSED = OCTOBER.closes + GRACE
 NOVEMBER = Period.parse("2026-11")
@@ -41,29 +39,6 @@ def drafts(shop: Shop) -> dict[str, str]:
     assert [State.DRAFT] * len(found) == [invoice.state for invoice in found]
     assert [sha256(content(invoice)) for invoice in found] == [invoice.sha256 for invoice in found]
     return {invoice.party.account: content(invoice) for invoice in found}
-
-
-def tiered() -> Card:
-    """A card in which the first minute to Britain costs 0.02 and each further one 0.01."""
-    text = """
-        id = "tiered"
-        currency = "USD"
-        effective_from = 2026-10-01T00:00:00Z
-        [tiers.gb]
-        up_to = ["1"]
-        unit = "minute"
-        fill = [{product = "voice.outbound"}]
-        [[rate]]
-        product = "voice.outbound"
-        prefixes = ["44"]
-        unit = "minute"
-        increments = "1/1"
-        tiers = "gb"
-        prices = ["0.02", "0.01"]
-    """
-    found, faults = read_card(text, {}, products())
-    assert found is not None, faults
-    return found
 
 
 def test_every_active_account_has_one_outcome(shop: Shop) -> None:
@@ -136,7 +111,7 @@ def test_the_draft_of_an_account_that_is_not_billed_any_more_goes_away(shop: Sho
 
 
 def test_the_order_of_events_decides_on_the_day_of_a_crossing(shop: Shop) -> None:
-    shop.publish(tiered())
+    shop.publish(tiered(("44", "0.02 0.01"), id_="tiered"))
     shop.admit("big", cards=("tiered",))
     day = "2026-10-07T{}Z"
     # 40 s and 40 s on one day: the counter crosses at 60 s, so that 20 s of the later call are in tier 2.

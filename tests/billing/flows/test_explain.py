@@ -1,14 +1,26 @@
 """Explaining: a line adds up from its events, an event says its row, its increments, its tiers and its arithmetic."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import psycopg
 import pytest
 
+from billing.explanations import LineExplanation
 from billing.flows.compose import compose_statement
 from billing.flows.draw_up import draw_up
 from billing.flows.explain import explain_event, explain_line
 from billing.flows.finalize import finalize
+from billing.flows.ingest import Intake
+from billing.flows.release import release
 from billing.payers import SubjectMissingError
+from billing.store.engine import snapshot, transaction
+from billing.store.queries.invoices import all_invoices
+from billing.store.ratebooks import lock_books
+from billing.store.usage import write_batch
 from tests.invoicing import CLOSED, card
-from tests.shop import OCTOBER, SOURCE, Shop, call, products
+from tests.shop import OCTOBER, SOURCE, Shop, call, payloads, products
+from tests.shop import card as shop_card
 
 
 @pytest.fixture(autouse=True)
@@ -42,27 +54,134 @@ def test_an_event_over_a_bound_says_where_its_counter_stood_and_what_lies_in_eac
     assert ("setup", "1 event × 0.005 = 0.005") == (setup.element, setup.arithmetic)
     assert ("list@2026-10-01T00:00:00Z", "United Kingdom") == (first.card, first.destination)
     lines = {part.line_no for part in found.parts}
-    assert 3 == len(lines - {0})
+    assert 3 == len(lines - {None})
 
 
 def test_a_line_lists_its_events_in_order_a_page_at_a_time(shop: Shop) -> None:
     post(shop, 60, 60, 60)
-    number = next(part.line_no for part in explain_event(shop.engine, products(), SOURCE, "call-0").parts)
+    number = explain_event(shop.engine, products(), SOURCE, "call-0").parts[0].line_no
+    assert number is not None
     pages = [explain_line(shop.engine, products(), OCTOBER, "acme", number, first=first, size=2) for first in (0, 2)]
     assert ["call-0", "call-1", "call-2"] == [share.id for page in pages for share in page.page]
     assert all(page.adds_up and page.events == 3 and page.base_quantity == 180 for page in pages)
     assert "180 second ÷ 60 = 3 minute × 0.0217 = 0.0651, rounded 0.07 USD" == pages[0].arithmetic
 
 
-def test_a_line_of_an_invoice_that_is_late_says_that_usage_has_changed(shop: Shop) -> None:
-    post(shop, 60)
+def issue(shop: Shop) -> None:
     draw_up(shop.engine, products(), OCTOBER, CLOSED, write=True)
     finalize(shop.engine, OCTOBER, CLOSED)
-    assert not explain_line(shop.engine, products(), OCTOBER, "acme", 1).outdated
-    shop.post(call(9, to="+447700900123"), at=CLOSED)
-    found = explain_line(shop.engine, products(), OCTOBER, "acme", 1)
-    assert found.outdated
-    assert not found.adds_up
+
+
+def explained(shop: Shop) -> list[LineExplanation]:
+    """All lines of acme's October."""
+    statement = compose_statement(shop.engine, products(), OCTOBER, CLOSED, "acme")
+    with snapshot(shop.engine) as connection:
+        stored = [i for final in (True, False) for i in all_invoices(connection, OCTOBER, final=final)]
+    lines = stored[0].lines if stored else statement.lines
+    return [explain_line(shop.engine, products(), OCTOBER, "acme", n) for n in range(1, len(lines) + 1)]
+
+
+def on_lines(shop: Shop) -> set[str]:
+    """The events that acme's October lists, after all of its lines add up."""
+    found = explained(shop)
+    assert [True] * len(found) == [line.adds_up for line in found]
+    return {share.id for line in found for share in line.page}
+
+
+def test_an_invoice_lists_the_events_that_were_billed_and_none_that_came_later(shop: Shop) -> None:
+    post(shop, 1170, 61)  # the second one crosses into the second tier
+    issue(shop)
+    before = explained(shop)
+    assert {0} == {line.later for line in before}
+    shop.post(
+        call(8, occurred_at="2026-10-01T00:00:00Z", duration_seconds="600"),  # would move all others to the second tier
+        call(9, to="+33123456789"),
+        call(10, status="busy"),  # nothing of it is priced
+        at=CLOSED,
+    )
+    assert {"call-0", "call-1"} == on_lines(shop)
+    assert [replace(line, later=2) for line in before] == explained(shop)
+
+
+def test_a_batch_that_was_under_way_when_the_invoice_was_drawn_up_is_not_on_it(shop: Shop) -> None:
+    """It has the lower number, and is written later: no order of numbers tells what was billed."""
+    post(shop, 60)
+    slow = Intake(engine=shop.engine, products=products(), source=SOURCE)
+    prepared = slow.prepare(payloads([call(7)]), CLOSED)
+    shop.post(call(8), at=CLOSED)
+    with transaction(shop.engine) as writing:  # written, and not committed yet
+        lock_books(writing, exclusive=False)
+        write_batch(writing, prepared.batch)
+        issue(shop)
+    assert {"call-0", "call-8"} == on_lines(shop)
+    assert {1} == {line.later for line in explained(shop)}
+
+
+def test_a_batch_cannot_be_written_in_two_parts(shop: Shop) -> None:
+    """Else an invoice could be of one part of it, and its events be told by the whole."""
+    slow = Intake(engine=shop.engine, products=products(), source=SOURCE)
+    first, other = slow.prepare(payloads([call(1)]), CLOSED), slow.prepare(payloads([call(2)]), CLOSED)
+    slow.write(first, CLOSED)
+    for again in (first, other._replace(batch=replace(other.batch, number=first.batch.number))):
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            slow.write(again, CLOSED)
+    assert [("call-1",)] == shop.rows("SELECT id FROM events")
+
+
+def test_what_leaves_the_quarantine_later_is_not_on_the_invoice(shop: Shop) -> None:
+    post(shop, 60)
+    shop.post(call(5, to="+81312345678"), at=CLOSED)
+    issue(shop)
+    japan = shop_card("voice.outbound,81,minute,60/60,0.05", id_="japan")
+    shop.publish(japan, at=CLOSED)
+    with transaction(shop.engine) as changing:
+        changing.execute("UPDATE contracts SET cards = '{list,japan}'")
+        changing.execute("UPDATE book_version SET version = version + 1")
+    release(shop.engine, products(), at=CLOSED, actor="finance")
+    assert {"call-0"} == on_lines(shop)
+    assert {1} == {line.later for line in explained(shop)}
+    late = explain_event(shop.engine, products(), SOURCE, "call-5")
+    assert ("", "INV-000001", True, [None]) == (
+        late.invoice,
+        late.missed,
+        late.late,
+        [part.line_no for part in late.parts],
+    )
+    billed = explain_event(shop.engine, products(), SOURCE, "call-0")
+    assert ("INV-000001", False) == (billed.invoice, billed.late)
+    assert all(part.line_no for part in billed.parts)
+
+
+def test_a_draft_lists_what_it_was_drawn_of_until_it_is_drawn_again(shop: Shop) -> None:
+    post(shop, 60)
+    draw_up(shop.engine, products(), OCTOBER, CLOSED, write=True)
+    shop.post(call(9), at=CLOSED)
+    assert {"call-0"} == on_lines(shop)
+    draw_up(shop.engine, products(), OCTOBER, CLOSED, write=True)
+    assert {"call-0", "call-9"} == on_lines(shop)
+    assert {0} == {line.later for line in explained(shop)}
+
+
+def test_each_event_on_a_line_says_when_it_was_and_between_whom(shop: Shop) -> None:
+    shop.post(call(1, **{"from": "+14155550123"}), at=CLOSED)
+    share = explained(shop)[0].page[0]
+    assert (datetime(2026, 10, 2, 10, 11, 12, tzinfo=UTC), "+14155550123", "+447700900123") == (
+        share.occurred_at,
+        share.from_,
+        share.to,
+    )
+
+
+def test_a_rate_is_named_as_a_person_finds_it(shop: Shop) -> None:
+    """The second `[[rate]]` table is row 2; the second line of a CSV file, its header being the first, is line 2."""
+    post(shop, 60)
+    tables = explain_event(shop.engine, products(), SOURCE, "call-0")
+    assert {"row 2"} == {part.row for part in tables.parts}
+    shop.publish(shop_card(id_="csv"), at=CLOSED)
+    shop.admit("csv", cards=("csv",))
+    shop.post(call(5, account="csv"), at=CLOSED)
+    (part,) = explain_event(shop.engine, products(), SOURCE, "call-5").parts
+    assert "line 2" == part.row
 
 
 def test_free_units_and_padding_are_on_lines_of_their_own_and_add_up(shop: Shop) -> None:
@@ -105,7 +224,9 @@ def test_the_fee_of_a_failed_message_is_explained_although_its_usage_bills_nothi
     shop.post({key: value for key, value in message.items() if value is not None}, at=CLOSED)
     found = explain_event(shop.engine, products(), SOURCE, "call-1")
     assert [("failed_fee", "1 event × 0.001 = 0.001")] == [(part.element, part.arithmetic) for part in found.parts]
-    assert explain_line(shop.engine, products(), OCTOBER, "acme", found.parts[0].line_no).adds_up
+    number = found.parts[0].line_no
+    assert number is not None
+    assert explain_line(shop.engine, products(), OCTOBER, "acme", number).adds_up
 
 
 def test_what_is_not_there_is_said(shop: Shop) -> None:

@@ -1,18 +1,20 @@
 """Ingest: what is acknowledged is stored and rated, once; the rest is said per item."""
 
 import threading
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 import psycopg
 import pytest
 
 from billing.errors import SourceUnknownError
-from billing.flows.ingest import Intake, import_usage
+from billing.flows.ingest import LONGEST_PATIENCE, Hope, Intake, import_usage
 from billing.flows.publish import add_accounts
 from billing.payloads import Chunk
 from billing.receipts import Outcome, Taken
-from billing.store.engine import transaction
-from billing.store.identity import next_batch
+from billing.store.drafts import written_batches
+from billing.store.engine import snapshot, transaction
+from billing.store.identity import WORTH_A_TRY, next_batch
 from billing.store.ratebooks import lock_books, raise_book_version
 from tests.shop import AT, SOURCE, Shop, account, call, card, outcomes, payloads, products
 
@@ -264,3 +266,62 @@ def test_usage_of_a_source_that_is_not_there_is_not_stored(shop: Shop) -> None:
     with pytest.raises(SourceUnknownError, match="start again"):
         intake.write(prepared, AT)
     assert [(0,)] == shop.rows("SELECT count(*) FROM event_identity")
+
+
+def test_batches_are_one_range_however_often_usage_is_repeated_or_refused(shop: Shop) -> None:
+    """Each run keeps the ranges that it saw: repetitions, refusals and what is only quarantined leave no gap."""
+    for repeated in (call(1), call(1), call(1), call(2, account="nobody"), call(3, duration_seconds="-1"), call(4)):
+        shop.post(repeated)
+    with snapshot(shop.engine) as connection:
+        assert "{[1,7)}" == written_batches(connection)
+
+
+def tries_of(chunks: Sequence[bool]) -> list[int]:
+    """Which chunks are tried as if all of them were new, if they turn out as told: True where nothing was known."""
+    hope, tried = Hope(), []
+    for number, clean in enumerate(chunks):
+        if hope.is_new:
+            tried.append(number)
+        hope.learn(WORTH_A_TRY, known=0 if clean else 1)
+    return tried
+
+
+def test_after_a_try_that_failed_ever_more_clean_chunks_come_before_the_next() -> None:
+    failing = [clean for wait in (1, 2, 4, 8) for clean in (False, *[True] * wait)]
+    assert [0, 2, 5, 10] == tries_of(failing)
+    overlapping = [number % 3 != 0 for number in range(300)]
+    assert [0, 2, 3, 6] == tries_of(overlapping)
+    assert [0] == tries_of([False] * 300)
+    assert list(range(300)) == tries_of([True] * 300)
+
+
+def test_patience_has_a_bound_and_ends_when_nothing_was_known_for_long() -> None:
+    hope = Hope(patience=LONGEST_PATIENCE, clean=LONGEST_PATIENCE)
+    hope.learn(WORTH_A_TRY, known=1)
+    for _ in range(LONGEST_PATIENCE):
+        assert not hope.is_new
+        hope.learn(WORTH_A_TRY, known=0)
+    assert (True, LONGEST_PATIENCE) == (hope.is_new, hope.patience)
+    hope.learn(WORTH_A_TRY, known=0)
+    assert 0 == hope.patience
+
+
+def test_what_was_too_small_to_be_tried_is_no_failure_and_nothing_is_no_sign() -> None:
+    hope = Hope(patience=2, clean=2)
+    hope.learn(WORTH_A_TRY - 1, known=1)
+    assert (2, 0) == (hope.patience, hope.clean)
+    hope.learn(0, known=0)
+    assert 0 == hope.clean
+
+
+def test_an_intake_learns_of_what_it_writes(shop: Shop) -> None:
+    """What is repeated is not tried as new again and again: a try that fails leaves dead rows behind."""
+    intake = Intake(engine=shop.engine, products=products(), source=SOURCE)
+    events = payloads([call(number) for number in range(WORTH_A_TRY)])
+    for number in range(4):
+        intake.ingest(events, AT)
+        intake.ingest(payloads([call(WORTH_A_TRY + number)]), AT)
+    with transaction(shop.engine) as connection:
+        connection.execute("SELECT pg_stat_force_next_flush()")
+    ((dead,),) = shop.rows("SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'event_identity'")
+    assert 2 * WORTH_A_TRY >= int(str(dead)) > 0

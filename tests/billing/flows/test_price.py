@@ -1,6 +1,7 @@
 """Pricing from the store: groups that share terms, what breaks alone, crossing days read no more than needed."""
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -10,8 +11,11 @@ from billing.payers import payers_of
 from billing.store.accounts import read_accounts
 from billing.store.engine import Connection, snapshot
 from billing.store.queries.pricing import read_crossings
+from rates.cardfile import read_card
+from rates.cards import Card
 from rates.lines import PricedLines
 from rates.pricing import Wanted
+from rates.terms import Priority
 from rates.usage import Totals
 from tests.invoicing import CLOSED, card, traffic
 from tests.shop import OCTOBER, Shop, call, products
@@ -52,6 +56,67 @@ def test_accounts_that_share_their_counters_terms_are_priced_together(stocked: S
     assert 2 == len(groups)
     assert {} == work.failed
     assert numbers == sorted(bills(groups))
+
+
+def counting(name: str, flat: str, rate: str) -> Card:
+    """A card with one schedule that all calls fill, a flat for entering it, and one row that it does not price."""
+    text = f"""
+id = "{name}"
+currency = "USD"
+effective_from = 2026-10-01T00:00:00Z
+[tiers.calls]
+up_to = ["1000"]
+unit = "minute"
+fill = [{{product = "voice.outbound"}}]
+flats = ["{flat}", "0"]
+[[rate]]
+product = "voice.outbound"
+prefixes = ["{rate}"]
+unit = "minute"
+price = "1"
+"""
+    found, faults = read_card(text, {}, products())
+    assert found is not None, faults
+    return found
+
+
+def test_accounts_are_apart_by_the_order_of_cards_that_count_and_by_no_other_card(shop: Shop) -> None:
+    """Each has a card of its own; what matters is only in which order the contract names the other two, and when."""
+    shop.publish(counting("more", "7", "33"))
+    shop.publish(counting("less", "3", "34"))
+    orders = {"a": ("more", "less"), "b": ("more", "less"), "c": ("less", "more"), "d": ()}
+    for name, order in orders.items():
+        shop.publish(plain_card("voice.outbound,44,minute,60/60,0.5", id_=f"own-{name}"))
+        shop.admit(name, cards=(f"own-{name}", *order))
+    shop.admit("b", "d", "e", cards=("own-a", "more", "less"), since=date(2026, 10, 12))
+    shop.post(*(call(n, account=name) for n, name in enumerate("abcd")), at=CLOSED)
+    shop.post(call(4, account="e", occurred_at="2026-10-12T00:00:00Z"), at=CLOSED)
+    with snapshot(shop.engine) as connection:
+        work = pricer(connection)
+        numbers = {payer.party.account: number for number, payer in work.payers.items()}
+        groups = list(work.price(sorted(numbers.values()), work.read(sorted(numbers.values()))))
+    names = {number: name for name, number in numbers.items()}
+    assert ["ab", "c", "de"] == ["".join(names[n] for n in sorted(set(each.payer.tolist()))) for each in groups]
+    # Two minutes at 0.50, and the flat of the first card that counts. That of the 12th counts no call of the 2nd.
+    owed = {"a": 800, "b": 800, "c": 400, "d": 100, "e": 800}
+    assert {numbers[name]: amount for name, amount in owed.items()} == bills(groups)
+
+
+def test_what_a_card_rated_that_is_in_no_contract_any_more_counts_as_it_said(shop: Shop) -> None:
+    """As after a move to another payer, or a contract that was put right later."""
+    shop.publish(counting("gone", "7", "44"))
+    shop.publish(counting("kept", "3", "33"))
+    shop.admit("a", cards=("gone",))
+    shop.post(call(1, account="a"), at=CLOSED)
+    with snapshot(shop.engine) as connection:
+        work = pricer(connection)
+        (number,) = work.payers
+        before = bills(list(work.price([number], work.read([number]))))
+        kept = (Priority(OCTOBER.start, ("kept",)),)
+        work.payers = {number: replace(work.payers[number], priorities=kept)}
+        after = bills(list(work.price([number], work.read([number]))))
+    assert {number: 900} == before == after
+    assert {} == work.failed
 
 
 def test_it_makes_no_difference_with_whom_an_account_is_priced(stocked: Shop) -> None:

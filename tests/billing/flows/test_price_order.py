@@ -8,43 +8,17 @@ from billing.flows.draw_up import draw_up
 from billing.flows.explain import explain_event, explain_line
 from billing.flows.fold import fold
 from billing.flows.ingest import Intake
-from rates.cardfile import read_card
-from tests.shop import OCTOBER, Shop, call, payloads, products
+from tests.shop import OCTOBER, Shop, call, payloads, products, tiered
 
 AT = datetime(2026, 11, 2, tzinfo=UTC)
 
-# One counter over both countries: the first minute of all costs 0.02 to Britain and 0.10 to France.
-CARD = """
-id = "list"
-currency = "USD"
-effective_from = 2026-10-01T00:00:00Z
-[tiers.all]
-up_to = ["1"]
-unit = "minute"
-fill = [{product = "voice.outbound"}]
-[[rate]]
-product = "voice.outbound"
-prefixes = ["44"]
-unit = "minute"
-increments = "1/1"
-tiers = "all"
-prices = ["0.02", "0.01"]
-[[rate]]
-product = "voice.outbound"
-prefixes = ["33"]
-unit = "minute"
-increments = "1/1"
-tiers = "all"
-prices = ["0.10", "0.05"]
-"""
 BRITAIN, FRANCE = "+447700900123", "+33123456789"
 
 
 @pytest.fixture(autouse=True)
 def opened(shop: Shop) -> None:
-    card, faults = read_card(CARD, {}, products())
-    assert card is not None, faults
-    shop.publish(card)
+    # One counter over both countries: the first minute of all costs 0.02 to Britain and 0.10 to France.
+    shop.publish(tiered(("44", "0.02 0.01"), ("33", "0.10 0.05")))
     shop.admit("acme")
 
 

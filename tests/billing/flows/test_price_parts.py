@@ -173,7 +173,7 @@ def test_what_is_stored_in_any_batches_is_billed_as_the_files_are(shop: Shop) ->
         for number in range(1, len(stored) + 1)
     ]
     assert list(stored) == [each.line for each in explained], "the invoice has them"
-    assert all(each.adds_up and not each.outdated for each in explained)
+    assert all(each.adds_up and not each.later for each in explained)
     for found in explained:
         exact = sum((parse_fraction(share.exact_amount) for share in found.page), Fraction(0))
         billed = Fraction(found.line.amount_minor, 100) + found.line.residual

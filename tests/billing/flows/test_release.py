@@ -22,7 +22,7 @@ def test_usage_is_let_out_when_all_that_was_missing_is_there(shop: Shop) -> None
     add_accounts(shop.engine, [account("acme")], at=AT, actor="finance")
     assert ({}, {Reason.NO_CONTRACT: 5}) == (let_out(shop).released, let_out(shop).waiting)
     contract = Contract(account="acme", effective_from=date(2026, 10, 1), cards=("list",))
-    add_contracts(shop.engine, [contract], at=AT, actor="finance")
+    add_contracts(shop.engine, [contract], products(), at=AT, actor="finance")
     assert ({Reason.NO_CONTRACT: 5}, {}) == (let_out(shop).released, let_out(shop).waiting)
     assert [(5, 600)] == [row[5:] for row in shop.totals()]
     assert [(0,)] == shop.rows("SELECT count(*) FROM quarantine")

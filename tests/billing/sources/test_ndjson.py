@@ -131,7 +131,8 @@ def test_an_array_is_held_in_memory_only_up_to_a_limit() -> None:
 def test_the_file_of_what_was_refused_has_the_original_and_the_reason() -> None:
     codes = [OUTCOME_CODES[o] for o in (Outcome.ACCEPTED, Outcome.REJECTED, Outcome.DUPLICATE, Outcome.CONFLICT)]
     findings = {1: Finding(pointer="/to", reason="wrong"), 3: Finding(pointer="", reason="other content")}
-    receipt = Receipt(outcomes=np.array(codes, dtype=np.int8), findings=findings)
+    nothing = np.zeros(len(codes), dtype=np.int8)
+    receipt = Receipt(outcomes=np.array(codes, dtype=np.int8), findings=findings, zero_rated=nothing)
     taken = Taken(Chunk([b"a", b'{"to": "\xff\xc3\xa9"}', b"c", b"d"], [1, 5, 6, 9]), receipt)
     written = [json.loads(line) for line in refused_lines(taken).decode().splitlines()]
     assert [

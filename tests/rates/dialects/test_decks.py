@@ -224,10 +224,10 @@ def test_a_deck_is_the_same_in_any_encoding_and_with_any_delimiter(encoding: str
     )
 
 
-def test_more_faults_than_anybody_reads_are_counted() -> None:
+def test_of_many_faults_each_is_found() -> None:
     found = faults(read("Code,Rate\n" + "".join(f"{code},x{code}\n" for code in range(1000, 1500)), mapped(LEAST)))
-    assert 101 == len(found)
-    assert "deck.csv Rate: and 400 more rows: is not a price" == found[-1]
+    assert 500 == len(found)
+    assert found[-1].startswith('deck.csv:501 Rate "x1499": is not a price')
 
 
 @pytest.mark.parametrize("lines", [",\n", "Total,\n"])

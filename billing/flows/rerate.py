@@ -1,0 +1,169 @@
+"""Rate stored usage again with other books, and move what is charged the same to the new numbers.
+
+Part of a unit of work that holds the books exclusively: nobody rates, and nobody writes usage, until it has ended.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from billing.periods import Period
+from billing.rated import rate_usage
+from billing.rerating import Stretch, Tariffs, compare, reordered, words_for
+from billing.runs import PeriodLockedError
+from billing.store.drafts import lock_period
+from billing.store.engine import Connection
+from billing.store.queries.invoices import final_invoices
+from billing.store.queries.pricing import read_heads, read_prices
+from billing.store.ratebooks import Ratebooks
+from billing.store.ratings import Stored, rewrite, stored_ratings
+from rates.cards import Card
+from rates.rating import Ratings
+from rates.usage import MICROSECONDS_A_DAY, Flags
+
+EVENTS_AT_ONCE = 50_000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True, kw_only=True)
+class InTheWay:
+    """Rated events that forbid a change of the books: how many, the first of them, and when the last occurred.
+
+    `payer` pays the first and `last_payer` the last; `before` and `after` say what the first is charged, and would be.
+    """
+
+    count: int
+    source: str
+    id: str
+    at: datetime
+    payer: int
+    last: datetime
+    last_payer: int
+    before: str
+    after: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Rerated:
+    """How many stored events were rated again, whose they are, and how many have new ratings.
+
+    `otherwise` are those that would be charged otherwise; `final` those that would be charged the same by prices of
+    another card version, and are on invoices that are final. Where there are some, nothing is to be committed.
+    """
+
+    events: int = 0
+    rewritten: int = 0
+    payers: set[int] = field(default_factory=set)
+    otherwise: InTheWay | None = None
+    final: InTheWay | None = None
+
+
+def rerate(
+    connection: Connection,
+    stretches: Sequence[Stretch],
+    books: Callable[[], Ratebooks],
+    *,
+    events_at_once: int = EVENTS_AT_ONCE,
+) -> Rerated:
+    """Rate the events within stretches again. `books` gives what to rate with, and is asked if there are any.
+
+    Raises PeriodLockedError where a run or a finalization is at work on a period with events that get other prices.
+    """
+    rerating: _Rerating | None = None
+    for stored in stored_ratings(connection, stretches, events_at_once):
+        if rerating is None:
+            rerating = _Rerating.begin(connection, books())
+        rerating.go_on(stored)
+    return Rerated() if rerating is None else rerating.so_far
+
+
+@dataclass(slots=True, kw_only=True)
+class _Rerating:
+    """A re-rating at work. `final` are the payers whose invoices of a month, by its first day, are final."""
+
+    connection: Connection
+    books: Ratebooks
+    tariffs: Tariffs
+    heads: Mapping[int, Card]
+    so_far: Rerated = field(default_factory=Rerated)
+    final: dict[date, NDArray[np.int64]] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, connection: Connection, books: Ratebooks) -> "_Rerating":
+        """Read what all cards say beside their rows."""
+        heads = read_heads(connection, books.products)
+        tariffs = Tariffs(cards={card.version: card for card in heads.values()})
+        return cls(connection=connection, books=books, tariffs=tariffs, heads=heads)
+
+    def go_on(self, stored: Stored) -> None:
+        """Rate some events again; as long as nothing is in the way, what differs is written."""
+        books, found = self.books, self.so_far
+        new = rate_usage(stored.usage, books.assignment, books.books, books.products).ratings
+        missing = self.tariffs.missing(stored.ratings, new)
+        if missing:
+            self.tariffs.prices |= read_prices(self.connection, missing, self.heads)
+        # Compared by the elements' names; what is written keeps the order in which it was rated, which numbers it.
+        stored, named = stored.reordered(self.tariffs.order(stored.ratings)), reordered(new, self.tariffs.order(new))
+        compared = compare(stored.ratings, named, self.tariffs)
+        is_final = self._final(stored, compared.repriced & ~compared.otherwise)
+        found.events += len(stored)
+        found.payers |= set(np.unique(stored.payer).tolist())
+        found.otherwise = self._note(found.otherwise, stored, named, compared.otherwise)
+        found.final = self._note(found.final, stored, named, is_final)
+        if found.otherwise is None and found.final is None:
+            rewrite(self.connection, stored, new, compared.differs)
+            found.rewritten += int(np.count_nonzero(compared.differs))
+
+    def _final(self, stored: Stored, which: Flags) -> Flags:
+        """Those of the marked events that are on the side of invoices that are final."""
+        found = np.zeros(len(stored), dtype=np.bool_)
+        if not which.any():
+            return found
+        days = (stored.usage.occurred_at // MICROSECONDS_A_DAY).astype("datetime64[D]")
+        months = days.astype("datetime64[M]").astype("datetime64[D]")
+        for month in np.unique(months[which]).tolist():
+            found |= which & (months == np.datetime64(month)) & np.isin(stored.payer, self._billed(month))
+        return found
+
+    def _billed(self, month: date) -> NDArray[np.int64]:
+        """The payers of a month's final invoices; until the transaction ends, nobody adds to them."""
+        if month not in self.final:
+            period = Period.of_month(month.year, month.month)
+            if not lock_period(self.connection, period, shared=False):
+                problem = "a run or a finalization is at work on its invoices"
+                raise PeriodLockedError(problem, value=str(period), remedy="wait until it has ended, and try again")
+            self.final[month] = np.array(sorted(final_invoices(self.connection, period)), dtype=np.int64)
+        return self.final[month]
+
+    def _note(self, known: InTheWay | None, stored: Stored, new: Ratings, which: Flags) -> InTheWay | None:
+        """What is in the way, with the marked events."""
+        rows = np.flatnonzero(which)
+        if not len(rows):
+            return known
+        at = stored.usage.occurred_at[rows]
+        first, last = int(rows[np.argmin(at)]), int(rows[np.argmax(at)])
+        before, after = words_for(stored.ratings, new, first, self.tariffs)
+        here = InTheWay(
+            count=len(rows),
+            source=stored.usage.source.values[stored.usage.source.codes[first]],
+            id=stored.usage.id[first].as_py(),
+            at=_instant(int(at.min())),
+            payer=int(stored.payer[first]),
+            last=_instant(int(at.max())),
+            last_payer=int(stored.payer[last]),
+            before=before,
+            after=after,
+        )
+        if known is None:
+            return here
+        sooner = here if here.at < known.at else known
+        later = here if here.last > known.last else known
+        return replace(sooner, count=known.count + here.count, last=later.last, last_payer=later.last_payer)
+
+
+def _instant(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)

@@ -1,0 +1,83 @@
+"""Many plain payloads read at once into columns, by Arrow: no Python object is made of an event, and no key of it.
+
+The fast way in front of the two others: it takes a chunk of payloads only if all of them are plain, and says nothing
+about what is wrong with one that is not. `billing.columns` then understands what was read, whichever way it was.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import json
+
+from billing.columns import ALWAYS, MEASURES, Column
+from billing.payloads import LONGEST_LINE, REQUIRED, Flat
+
+FEWEST = 64
+"""Fewer payloads than this are sooner read one by one."""
+
+_FIELDS = {field.encode_name: field.name for field in msgspec.structs.fields(Flat)}
+_TEXTS = {f'"{name}"'.encode(): name for name, field in _FIELDS.items() if field not in MEASURES}
+_STRING, _INTEGER, _NOTHING = pa.string(), pa.int64(), pa.null()
+_NEWLINE, _OPENS, _CLOSES = b"\n{}"
+
+
+def is_plain(text: bytes) -> bool:
+    """Whether text is ASCII without an escape: then what is decoded of it are the bytes that were sent."""
+    return text.isascii() and b"\\" not in text and b"\x7f" not in text
+
+
+def read_at_once(payloads: Sequence[bytes]) -> dict[str, Column] | None:
+    """The fields that n payloads state, as Arrow strings ("" where one does not), by the names that `Flat` has.
+
+    None if any of them is not one flat JSON object of known fields on one line, plain, each field given once.
+    """
+    if len(payloads) < FEWEST or max(map(len, payloads)) > LONGEST_LINE:
+        return None
+    text = b"\n".join(payloads)
+    if not is_plain(text) or b"[" in text or not _one_object_a_line(text, len(payloads)):
+        return None
+    # A text may look like a date, which Arrow would make of it: those that the first payload has are told to be texts.
+    texts = [name for quoted, name in _TEXTS.items() if quoted in payloads[0]]
+    schema = pa.schema([(name, _STRING) for name in dict.fromkeys((*REQUIRED, *texts))])
+    try:
+        table = json.read_json(
+            pa.BufferReader(text),
+            read_options=json.ReadOptions(use_threads=False, block_size=len(text) + 1),
+            parse_options=json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="infer"),
+        )
+    except pa.ArrowInvalid:  # also where a key is given twice
+        return None
+    return _stated(table) if table.num_rows == len(payloads) else None
+
+
+def _one_object_a_line(text: bytes, lines: int) -> bool:
+    """Whether each line begins with the only `{` and ends with the only `}` that it has: so none holds two objects."""
+    octets = np.frombuffer(text, dtype=np.uint8)
+    ends = np.flatnonzero(octets == _NEWLINE)
+    if len(ends) != lines - 1 or any(np.count_nonzero(octets == brace) != lines for brace in (_OPENS, _CLOSES)):
+        return False
+    if octets[-1] != _CLOSES:
+        return False
+    begins, closes = np.append(0, ends + 1), np.append(ends, len(octets)) - 1
+    return bool((octets[begins] == _OPENS).all() and (octets[closes] == _CLOSES).all())
+
+
+def _stated(table: Column) -> dict[str, Column] | None:
+    """The columns of a table as texts; None if there is one that no event has, or one of another type."""
+    nothing = pa.repeat(pa.scalar("", _STRING), table.num_rows)
+    stated: dict[str, Column] = dict.fromkeys(ALWAYS, nothing)
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        field, kind = _FIELDS.get(name), column.type
+        if field is None or kind not in (_STRING, _NOTHING, _INTEGER if field in MEASURES else _STRING):
+            return None
+        if column.null_count == len(column):
+            continue
+        text = pa.concat_arrays(column.chunks).cast(_STRING)
+        blank = pc.equal(text, "")
+        if pc.any(blank).as_py() and (field in MEASURES or pc.all(blank).as_py()):
+            return None
+        stated[field] = pc.fill_null(text, "")
+    return stated

@@ -1,0 +1,158 @@
+"""What an import came to, as it is told: counts by result and reason, the first faults, and the exit code."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cli.exits import Exit
+from cli.output import Format, emit, emit_json, number, printable, say, text
+
+if TYPE_CHECKING:
+    from billing.receipts import Taken
+
+SHOWN = 10
+"""Lines that were not taken and are shown one by one; the rest is counted."""
+
+KINDS = 50
+"""Kinds of faults that are counted one by one: a stream that is garbage is told as briefly as any other."""
+
+OTHER_FAULTS = "other faults"
+OUTCOMES = ("accepted", "quarantined", "duplicate", "conflict", "rejected")
+
+_RESULTS = (
+    text("outcome", "result"),
+    text("reason"),
+    number("events"),
+    number("first_line", "first line"),
+    text("meaning", "what it means", faint=True),
+)
+_MEANINGS = {
+    "pending": "stored, costs nothing: its outcome was still open",
+    "status_not_billable": "stored, costs nothing: only what came about is billed",
+    "zero_quantity": "stored, costs nothing: nothing was used",
+    "duplicate": "was taken before, and counts once",
+    "conflict": "another report with this id was taken before, and stays",
+    "rejected": "not stored: mend it and import it again",
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Summary:
+    """What an import came to: how many lines by outcome and reason, the first of each; `zero_rated` are accepted."""
+
+    events: Counter[tuple[str, str]] = field(default_factory=Counter)
+    first: dict[tuple[str, str], int] = field(default_factory=dict)
+    shown: list[tuple[int, str]] = field(default_factory=list)
+    zero_rated: int = 0
+    near_duplicates: int | None = None
+
+    def add(self, taken: "Taken") -> None:
+        """Count a chunk that is committed."""
+        chunk, receipt = taken
+        told: Counter[str] = Counter()
+        for reason, (count, row) in receipt.zero_counts().items():
+            self._count("accepted", str(reason), count, chunk.lines[row])
+            told["accepted"] += count
+            self.zero_rated += count
+        for row, finding in receipt.findings.items():
+            outcome, line = str(receipt.outcome(row)), chunk.lines[row]
+            told[outcome] += 1
+            fault = f"{finding.pointer}{finding.pointer and ' '}{finding.reason}"
+            self._count(outcome, self._kind(fault) if outcome == "rejected" else finding.reason, 1, line)
+            if len(self.shown) < SHOWN and outcome in {"rejected", "conflict"}:
+                place = f"{chunk.noun} {line}{finding.pointer and ' '}{finding.pointer}"
+                self.shown.append((line, f"{place}: {finding.reason}"))
+        for each, count in receipt.counts().items():
+            if count > told[each]:
+                self.events[str(each), ""] += count - told[each]
+
+    def _count(self, outcome: str, reason: str, count: int, line: int) -> None:
+        self.events[outcome, reason] += count
+        self.first.setdefault((outcome, reason), line)
+
+    def _kind(self, fault: str) -> str:
+        """A fault without the values that are in it: a thousand calls that are too long are one kind."""
+        kind = fault.partition(":")[0]
+        known = ("rejected", kind) in self.events
+        return kind if known or len(self.events) < KINDS else OTHER_FAULTS
+
+    def count(self, outcome: str) -> int:
+        """How many lines came to an outcome."""
+        return sum(count for (found, _), count in self.events.items() if found == outcome)
+
+    def rows(self) -> list[dict[str, object]]:
+        """A row for each outcome and reason."""
+        return [
+            {
+                "outcome": key[0],
+                "reason": key[1],
+                "events": count,
+                "first_line": self.first.get(key),
+                "meaning": _meaning(*key),
+            }
+            for key, count in sorted(self.events.items())
+        ]
+
+
+def exit_of(summary: Summary) -> Exit:
+    """The exit code of an import: bad input wins over what needs a person, and only duplicates are nothing to do."""
+    if summary.count("rejected"):
+        return Exit.BAD_INPUT
+    if summary.count("quarantined") or summary.count("conflict"):
+        return Exit.NEEDS_A_PERSON
+    return Exit.OK if summary.count("accepted") else Exit.NOTHING_TO_DO
+
+
+def show_summary(summary: Summary, source: str, form: Format, *, dry_run: bool = False) -> None:
+    """Print what an import came to, or would come to."""
+    for _, words in sorted(summary.shown):
+        say(printable(words))
+    refused = summary.count("rejected") + summary.count("conflict")
+    if refused > len(summary.shown):
+        say(f"… and {refused - len(summary.shown):,} more lines were not taken")
+    if form is Format.JSON:
+        counts = {outcome: summary.count(outcome) for outcome in OUTCOMES}
+        facts = {"source": source, "dry_run": dry_run, "events": summary.events.total(), **counts}
+        near = {} if summary.near_duplicates is None else {"near_duplicates": summary.near_duplicates}
+        emit_json({**facts, "zero_rated": summary.zero_rated, **near, "results": summary.rows()})
+    else:
+        total = {"outcome": "all lines", "events": summary.events.total()}
+        title = f"Usage from {source}{', not stored: a dry run' if dry_run else ''}"
+        emit(summary.rows(), _RESULTS, form, title=title, total=total)
+
+
+def notice_of(source: str, known: Sequence[str]) -> str:
+    """What to say of a source that the database has not seen before."""
+    similar = _similar(source, known)
+    if similar:
+        others = f"known and similar: {', '.join(similar)}"
+    elif known:
+        more = f" and {len(known) - SHOWN:,} more" if len(known) > SHOWN else ""
+        others = f"known: {', '.join(known[:SHOWN])}{more}"
+    else:
+        others = "it is the first one"
+    return printable(
+        f'source "{source}" is new; {others}. An event is known by its source and id:'
+        " a misspelt source counts the same usage twice"
+    )
+
+
+def _similar(source: str, known: Sequence[str]) -> list[str]:
+    from difflib import get_close_matches
+
+    plain = {name: _plain(name) for name in known}
+    close = get_close_matches(_plain(source), plain.values(), 3, 0.8)
+    return [name for name in known if plain[name] in close][:SHOWN]
+
+
+def _plain(source: str) -> str:
+    return "".join(c for c in source.casefold() if c.isalnum())
+
+
+def _meaning(outcome: str, reason: str) -> str:
+    from billing.explanations import REMEDIES
+
+    if outcome == "quarantined":
+        return f"stored, waits: {REMEDIES.get(reason, 'see tollbook usage quarantine')}"
+    return _MEANINGS.get(outcome, _MEANINGS.get(reason, ""))

@@ -1,0 +1,84 @@
+"""What a change of the books came to: what moved with it, what it let out of the quarantine, and what still waits."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import typer
+
+from cli.exits import Exit
+from cli.output import Format, emit_csv, emit_json, number, say, text
+
+if TYPE_CHECKING:
+    from billing.flows.publish import Changed
+    from billing.flows.release import Released
+    from cli.db import Engine
+    from rates.rating import Reason
+
+_ROWS = (text("result"), text("reason"), number("events"))
+
+
+def let_out(engine: "Engine", changed: "Changed") -> "Released":
+    """Let out what waited for a change; of a rehearsal, what it would let out. It can be repeated, and never hurts."""
+    from billing.flows.fold import fold
+    from billing.flows.publish import Status
+    from billing.flows.release import Released, release
+    from cli.db import compiled_cards
+    from cli.world import actor, now, products
+
+    if changed.foreseen is not None:
+        return changed.foreseen
+    if changed.status is Status.UNCHANGED:
+        return Released(released={}, waiting={})
+    released = release(engine, products(), at=now(), actor=actor(), kept=compiled_cards())
+    if released.released or changed.moved:
+        fold(engine)
+    return released
+
+
+def tell(
+    changed: "Changed",
+    released: "Released",
+    form: Format,
+    *,
+    words: str,
+    facts: Mapping[str, object],
+    dry_run: bool,
+) -> None:
+    """Say what a change came to; `words` and `facts` are about the change itself. Ends the command if there is none."""
+    from billing.flows.publish import Status
+
+    counts = {"released": _by_reason(released.released), "waiting": _by_reason(released.waiting)}
+    say(words)
+    if form is Format.JSON:
+        emit_json({**facts, "status": str(changed.status), "dry_run": dry_run, "moved": changed.moved, **counts})
+    elif form is Format.CSV:
+        moved = [{"result": "moved", "reason": "", "events": changed.moved}]
+        rows = [
+            {"result": result, "reason": reason, "events": count}
+            for result, reasons in counts.items()
+            for reason, count in reasons.items()
+        ]
+        emit_csv(moved + rows, _ROWS)
+    else:
+        _say(changed.moved, counts, dry_run=dry_run)
+    if changed.status is Status.UNCHANGED:
+        raise typer.Exit(Exit.NOTHING_TO_DO)
+
+
+def _say(moved: int, counts: Mapping[str, Mapping[str, int]], *, dry_run: bool) -> None:
+    if moved:
+        say(f"{_events(moved)} rated before {'would move' if dry_run else 'moved'} along, charged as before.")
+    for reason, count in counts["released"].items():
+        say(f"{_events(count)} {'would be ' if dry_run else ''}released that waited for: {reason}")
+    for reason, count in counts["waiting"].items():
+        say(f"{_events(count)} {'would still' if dry_run else 'still'} wait for: {reason}")
+    if counts["waiting"]:
+        say("What waits, and what releases it: tollbook usage quarantine")
+
+
+def _by_reason(counts: "Mapping[Reason, int]") -> dict[str, int]:
+    return {str(reason): count for reason, count in sorted(counts.items())}
+
+
+def _events(count: int) -> str:
+    return f"{count:,} events"  # as `tollbook usage` says it

@@ -1,0 +1,145 @@
+"""What a run and a finalization came to, for people and for programs."""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from cli.output import Format, emit_csv, emit_json, emit_record, money, number, say, show, table, text
+from cli.words import counted, numbers_in_words
+
+if TYPE_CHECKING:
+    from billing.runs import IssueReport, Run, RunReport
+
+LATE_USAGE = "A run takes it into a draft; of an invoice that is issued, no command bills it yet."
+"""What becomes of usage that came after what was billed."""
+
+_NAMED = 10  # accounts that a sentence names one by one
+
+_ACCOUNTS = (
+    text("account"),
+    text("outcome"),
+    number("lines"),
+    number("total"),
+    text("currency"),
+    text("reason"),
+)
+
+
+def show_run(drawn: "Run", form: Format, *, each_account: bool) -> None:
+    """Print what a run did. For a person, accounts one by one only if asked for; those that it stopped at, always."""
+    from rates.money import format_minor
+
+    rows = [
+        {
+            "account": each.account,
+            "outcome": "final" if each.final else str(each.outcome),
+            "lines": each.lines,
+            "total": format_minor(each.total_minor, each.currency) if each.currency else "",
+            "currency": each.currency,
+            "reason": each.reason,
+        }
+        for each in drawn.outcomes
+    ]
+    if form is Format.JSON:
+        emit_json({**_reported(drawn.report), "accounts": rows})
+    elif form is Format.CSV:
+        emit_csv(rows, _ACCOUNTS)
+    else:
+        _show_report(drawn.report, [row for row in rows if each_account or row["reason"]])
+
+
+def _reported(report: "RunReport") -> dict[str, Any]:
+    from rates.money import format_minor
+
+    return {
+        "period": str(report.period),
+        "written": report.written,
+        "provisional": report.provisional,
+        "active": report.active,
+        "billed": report.billed,
+        "zero": report.zero,
+        "parked": report.parked,
+        "failed": report.failed,
+        "final": report.final,
+        "lines": report.lines,
+        "totals": {code: format_minor(minor, code) for code, minor in report.totals_minor.items()},
+        "late": list(report.late),
+        "quarantined": dict(report.quarantined),
+        "pending": report.pending,
+    }
+
+
+def _show_report(report: "RunReport", rows: list[dict[str, Any]]) -> None:
+    said = _reported(report)
+    balance = f"{report.billed:,} billed + {report.zero:,} zero + {report.parked:,} parked + {report.failed:,} failed"
+    emit_record(
+        {
+            "accounts": f"{balance} = {report.active:,} active",
+            "already final": report.final or None,
+            "lines": f"{report.lines:,}",
+            "total": ", ".join(money(total, code) for code, total in said["totals"].items()) or "nothing",
+            "late": f"usage has changed since the invoices of {_some(report.late)}" if report.late else None,
+            "quarantined": _reasons(report.quarantined),
+            "pending": pending(report.pending),
+        },
+        Format.TABLE,
+        title=f"{'Run' if report.written else 'Preview'} of {said['period']}{' (provisional)' * report.provisional}",
+    )
+    if rows:
+        show(table(rows, _ACCOUNTS))
+    say_waiting(report.late, report.quarantined)
+
+
+def show_issued(report: "IssueReport", form: Format) -> None:
+    """Print what a finalization did, and what is on no invoice."""
+    from rates.money import format_minor
+
+    totals = {code: format_minor(minor, code) for code, minor in report.totals_minor.items()}
+    facts: dict[str, Any] = {
+        "period": str(report.period),
+        "issued": report.issued,
+        "numbers": list(chain.from_iterable(report.numbers.values())),
+        "totals": totals,
+        "refused": list(report.refused),
+        "stopped": list(report.stopped),
+        "late": list(report.late),
+        "quarantined": dict(report.quarantined),
+    }
+    if form is not Format.JSON:
+        runs = (run for numbers in report.numbers.values() for run in numbers_in_words(numbers))
+        facts |= {
+            "numbers": ", ".join(runs),
+            "totals": ", ".join(money(total, code) for code, total in totals.items()),
+            "late": _some(report.late),
+            "quarantined": _reasons(report.quarantined),
+        }
+    emit_record(facts, form)
+    for account in report.refused:
+        say(f"{account}: its draft is not what was signed any more; draw it up again")
+    for account in report.stopped:
+        say(f"{account}: the run stopped at it; see `tollbook invoices preview {report.period}`")
+    say_waiting(report.late, report.quarantined)
+
+
+def say_waiting(late: Sequence[str], quarantined: Mapping[str, int]) -> None:
+    """Say what is on no invoice, and where to look at it."""
+    if late:
+        say(f"Usage came after what was billed, of {_some(late)}: see `tollbook statement ACCOUNT`.")
+        say(LATE_USAGE)
+    if quarantined:
+        say(f"Some usage is not priced ({_reasons(quarantined)}): see `tollbook usage quarantine`.")
+
+
+def pending(events: int) -> str:
+    """What is told of events whose outcome was open; "" where there are none."""
+    return f"{counted(events, 'event')} at no charge, reported while the outcome was open" if events else ""
+
+
+def _some(accounts: Sequence[str]) -> str:
+    """Accounts by name; of many the first, and how many more."""
+    more = len(accounts) - _NAMED
+    return ", ".join(accounts[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _reasons(events: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in events.items())
