@@ -43,7 +43,7 @@ def render(invoices: Iterable[Invoice]) -> Iterator[str]:
 
 
 def parse(text: str) -> list[dict[str, object]]:
-    """The rows of a rendering: numbered records of lines, with the columns of their invoices. Raises CsvInvalidError."""
+    """The rows of a rendering: records of lines, numbered, and of their invoices. Raises CsvInvalidError."""
     return [_values(row) for row in cells(text)]
 
 
