@@ -50,7 +50,16 @@ def tell(
     counts = {"released": _by_reason(released.released), "waiting": _by_reason(released.waiting)}
     say(words)
     if form is Format.JSON:
-        emit_json({**facts, "status": str(changed.status), "dry_run": dry_run, "moved": changed.moved, **counts})
+        emit_json(
+            {
+                **facts,
+                "status": str(changed.status),
+                "dry_run": dry_run,
+                "moved": changed.moved,
+                "withdrawn": changed.withdrawn,
+                **counts,
+            }
+        )
     elif form is Format.CSV:
         moved = [{"result": "moved", "reason": "", "events": changed.moved}]
         rows = [
@@ -60,14 +69,17 @@ def tell(
         ]
         emit_csv(moved + rows, _ROWS)
     else:
-        _say(changed.moved, counts, dry_run=dry_run)
+        _say(changed, counts, dry_run=dry_run)
     if changed.status is Status.UNCHANGED:
         raise typer.Exit(Exit.NOTHING_TO_DO)
 
 
-def _say(moved: int, counts: Mapping[str, Mapping[str, int]], *, dry_run: bool) -> None:
-    if moved:
-        say(f"{_events(moved)} rated before {'would move' if dry_run else 'moved'} along, charged as before.")
+def _say(changed: "Changed", counts: Mapping[str, Mapping[str, int]], *, dry_run: bool) -> None:
+    if changed.moved:
+        say(f"{_events(changed.moved)} rated before {'would move' if dry_run else 'moved'} along, charged as before.")
+    if changed.withdrawn:
+        withdrawn = "would be withdrawn" if dry_run else "are withdrawn: run the invoices of their months again"
+        say(f"{changed.withdrawn:,} drafts of invoices {withdrawn}.")
     for reason, count in counts["released"].items():
         say(f"{_events(count)} {'would be ' if dry_run else ''}released that waited for: {reason}")
     for reason, count in counts["waiting"].items():

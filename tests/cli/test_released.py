@@ -90,4 +90,4 @@ def test_a_second_version_from_the_same_instant_is_told_from_when_it_works(gap: 
     (gap / "same.toml").write_text(CARD + FRANCE)
     ran = tollbook("cards", "import", gap / "same.toml", "--dry-run")
     assert 5 == ran.code
-    assert "no later than 2026-10-02T10:11:12Z, when the only event that waits for it occurred" in ran.err
+    assert "no later than 2026-10-02T10:11:12Z, when the first event that waits for it occurred" in ran.err
