@@ -1,5 +1,6 @@
 """`tollbook usage`: take usage in, and look after what waits in quarantine."""
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -42,8 +43,11 @@ def import_(
         Path, typer.Argument(help="NDJSON or a JSON array, also gzipped; - is standard input.", allow_dash=True)
     ],
     source: Annotated[str, typer.Option(help="The source that the events come from.")],
-    rejects: Annotated[Path | None, typer.Option(help="Where to write the lines that were not taken.")] = None,
-    results: Annotated[Path | None, typer.Option(help="Where to write what became of each line.")] = None,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(help="Where to write the lines that were not taken, as they are: mend and import them."),
+    ] = None,
+    results: Annotated[Path | None, typer.Option(help="Where to write what became of each line, and why.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Let --rejects and --results replace files.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Foresee what it would come to, store nothing.")] = False,
     form: FormatOption = Format.TABLE,
@@ -59,14 +63,16 @@ def import_(
             show_summary(summary, source, form, dry_run=dry_run)
         raise
     show_summary(summary, source, form, dry_run=dry_run)
-    _say_what_next(summary, file, rejects)
+    _say_what_next(summary, file, source, rejects, dry_run=dry_run)
     raise typer.Exit(exit_of(summary))
 
 
-def _say_what_next(summary: Summary, file: Path, rejects: Path | None) -> None:
+def _say_what_next(summary: Summary, file: Path, source: str, rejects: Path | None, *, dry_run: bool) -> None:
     if rejects is not None and summary.count("rejected") + summary.count("conflict"):
-        say(f"The lines that were not taken, with the reasons: {rejects}")
-    if summary.count("quarantined"):
+        not_taken = "would not be taken" if dry_run else "were not taken"
+        say(f"The lines that {not_taken}, as they are: {rejects}. What is wrong with each: --results FILE")
+        say(f"When they are mended: {shlex.join(['tollbook', 'usage', 'import', str(rejects), '--source', source])}")
+    if summary.count("quarantined") and not dry_run:
         say("What waits, and what releases it: tollbook usage quarantine")
     if not summary.events:
         say(f"There is no usage in {file}: nothing to do.")
@@ -106,13 +112,15 @@ def quarantine(
     if not release and (too_old or name):
         raise typer.BadParameter("--too-old and --as say how to release: add --release")
     released = release and _release(too_old=too_old, name=name.strip())
-    from billing.explanations import REMEDIES
+    from billing.explanations import remedy_of
     from billing.store.queries.usage import waiting_usage
     from cli.db import reading
+    from cli.world import products
     from rates.cards import instant
+    from rates.products import is_called
 
     with reading() as connection:
-        found = waiting_usage(connection)
+        found, known = waiting_usage(connection), products()
     rows = [
         {
             "reason": str(each.reason),
@@ -122,7 +130,7 @@ def quarantine(
             "first_at": instant(each.first_at),
             "last_at": instant(each.last_at),
             "example": f"{each.source}/{each.id}",
-            "remedy": REMEDIES.get(str(each.reason), ""),
+            "remedy": remedy_of(str(each.reason), has_number=each.has_number or not is_called(known, each.product)),
             "command": command_of(str(each.reason)),
         }
         for each in found

@@ -7,7 +7,6 @@ import numpy as np
 
 from billing.accounts import payer_of
 from billing.explanations import (
-    REMEDIES,
     EventExplanation,
     EventShare,
     LineExplanation,
@@ -20,6 +19,7 @@ from billing.explanations import (
     matched_prefix,
     part_arithmetic,
     parts_on,
+    remedy_of,
 )
 from billing.flows.price import Pricer
 from billing.invoices import Invoice, InvoiceLine, lines_by_payer, peoples_quantity
@@ -45,7 +45,7 @@ from rates.money import exact
 from rates.numbering import COUNTRIES
 from rates.prices import USAGE
 from rates.pricing import Placements, place
-from rates.products import Product
+from rates.products import Product, is_called
 from rates.quantities import Increments
 from rates.terms import Terms
 from rates.tiers import Measure
@@ -99,6 +99,7 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
             month = _Month.read(connection, products, Period.at(event.occurred_at), payer.id, of=event)
         invoice = "" if month is None else month.invoice
         late = month is not None and month.is_late(event)
+        has_number = event.to.startswith("+") or not is_called(products, event.product)
         increments = _increments(event, products)
         return EventExplanation(
             source=source,
@@ -116,7 +117,7 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
             increments=increments_in_words(increments, event.measured, event.billed),
             billed=event.billed,
             reason=event.reason,
-            remedy=REMEDIES.get(event.reason, ""),
+            remedy=remedy_of(event.reason, has_number=has_number),
             parts=() if month is None else tuple(month.parts(event)),
             invoice="" if late else invoice,
             late=late,

@@ -41,7 +41,7 @@ class Rehearsal(Intake):
                 self._books = load_books(connection, self.products, self._books, self.kept)
             batch = self._batch(prepared.parsed, batch.number, at, self._books)
         known, same = foresee(self.connection, batch.number, batch.claims)
-        return receipt_of(prepared, batch, Written(known=known, same=same))
+        return receipt_of(self.products, prepared, batch, Written(known=known, same=same))
 
     def _look_up(self, connection: Connection, parsed: Parsed) -> Numbers:
         missing = [name for name in sources_of(parsed) if name not in self._sources]
