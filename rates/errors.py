@@ -49,7 +49,7 @@ def reason_of(text: str, reasons: Reasons) -> tuple[str, str]:
 
 
 def lines_of(faults: Iterable[Fault]) -> list[str]:
-    """What faults say to people by the line; of those that differ only in rows and figures the first 20, and a count."""
+    """What faults say to people by the line; of those that differ only in rows and figures 20, and a count."""
     kinds: dict[str, list[Fault]] = {}
     for fault in faults:
         kinds.setdefault(re.sub("[0-9]+", "", f"{fault.place}: {fault.problem}"), []).append(fault)

@@ -56,12 +56,15 @@ class Status(StrEnum):
 class Changed:
     """What came of a change: how many rated events moved with it, and how many drafts of invoices were withdrawn.
 
-    `foreseen`: of a rehearsal, what a release would come to.
+    `foreseen`: of a rehearsal, what a release would come to. Of accounts and contracts `added` counts those that were
+    new, `altered` those of which something else is said now.
     """
 
     status: Status
     moved: int = 0
     withdrawn: int = 0
+    added: int = 0
+    altered: int = 0
     foreseen: Released | None = None
 
 
@@ -167,7 +170,8 @@ def add_accounts(
             action = "add" if account.id not in stored else "change"
             record(connection, at=at, actor=actor, action=action, subject=f"account {account.id}", details={})
         foreseen = None if rehearse_with is None else foresee(connection, load_books(connection, rehearse_with))
-    return Changed(status=Status.PUBLISHED, foreseen=foreseen)
+    altered = len(changed) - len(added)
+    return Changed(status=Status.PUBLISHED, added=len(added), altered=altered, foreseen=foreseen)
 
 
 def add_contracts(
@@ -209,7 +213,13 @@ def add_contracts(
             subject = f"contract {contract.account}"
             record(connection, at=at, actor=actor, action="add", subject=subject, details=details)
         foreseen = foresee(connection, books()) if dry_run else None
-    return Changed(status=Status.PUBLISHED, moved=moved.events, withdrawn=moved.drafts, foreseen=foreseen)
+    return Changed(
+        status=Status.PUBLISHED,
+        moved=moved.events,
+        withdrawn=moved.drafts,
+        added=len(changed),
+        foreseen=foreseen,
+    )
 
 
 def _waits_for(
@@ -256,7 +266,7 @@ def _check_card(card: Card, versions: Sequence[CardVersion], instead: Callable[[
             raise PublicationConflictError(
                 "another version is published from this instant",
                 place=place,
-                value=card.effective_from.isoformat(),
+                value=instant(card.effective_from),
                 remedy=f"publish the change from a later instant{instead(version)}",
             )
 

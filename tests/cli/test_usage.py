@@ -144,7 +144,7 @@ def test_what_nobody_owns_or_nothing_prices_waits_until_the_cause_is_mended(book
     )
     assert 0 == tollbook("accounts", "add", books / "stranger.toml").code
     released = tollbook("cards", "import", books / "card2.toml")
-    assert (0, True) == (released.code, "1 events released that waited for: no_rate" in released.err)
+    assert (0, True) == (released.code, "1 event released that waited for: no_rate" in released.err)
     ran = tollbook("usage", "quarantine", "--release", "--format", "json")
     assert ["unknown_product"] == [each["reason"] for each in json.loads(ran.out)]
     assert "Nothing could be released." in ran.err
