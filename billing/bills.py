@@ -32,7 +32,7 @@ from rates.prices import USAGE, Price, price_list
 from rates.pricing import crossing_days, price
 from rates.products import Product
 from rates.rating import REASONS, ZERO_RATED, Reason
-from rates.terms import Priority, Terms, card_terms
+from rates.terms import Priority, Terms, card_terms, day_faults
 from rates.totals import elements, summed
 from rates.usage import Int32s, Int64s, Totals, no_totals
 
@@ -98,11 +98,12 @@ def faults_of(deal: Arrangement) -> list[Fault]:
     versions: dict[str, list[Counting]] = {}
     for card in deal.cards:
         versions.setdefault(card.id, []).append((card.version, card.schedules))
+    within = day_faults(map(card_terms, deal.cards))
     if deal.contracts is None:
-        return counter_faults([tuple(versions)], versions)
+        return [*within, *counter_faults([tuple(versions)], versions)]
     groups = set().union(*map(counted_together, deal.contracts.values()))
     strangers = unpaid(chain.from_iterable(deal.contracts.values()), deal.accounts or {})
-    return [*strangers, *counter_faults(groups, versions)]
+    return [*strangers, *within, *counter_faults(groups, versions)]
 
 
 def bill(payloads: Sequence[bytes], deal: Arrangement, period: Period, *, source: str | None = None) -> Bills:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from billing.payloads import E164, FORMS, INSTANT, LONGEST_TEXT, REQUIRED, Flat, most_of
+from billing.payloads import E164, FORMS, INSTANT, LONGEST_TEXT, REQUIRED, WRITTEN_APART, Flat, most_of
 from rates.products import Product
 from rates.usage import Int64s, Texts
 
@@ -33,6 +33,7 @@ _WHOLE = r"^[0-9]{1,15}$"
 _SECONDS = r"^(?P<whole>[0-9]{1,10})(?:\.(?P<part>[0-9]{1,20}))?$"
 _TOO_FINE = r"(\.[0-9]{6})[0-9]+"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +150,15 @@ def _misshapen(stated: Mapping[str, Column]) -> Bools:
     for name, text in stated.items():
         if name != "attributes":
             odd |= _numpy(pc.greater(pc.utf8_length(text), LONGEST_TEXT))
-    for name, form in FORMS.items():
+    for name, (form, _) in FORMS.items():
         if name in stated:
             odd |= ~_matches(stated[name], f"^({form})?$")
+    # Of all white space only the blank is left in what is plain; what was read with care has been refused for others.
+    odd |= _numpy(pc.or_(pc.starts_with(stated["id"], " "), pc.ends_with(stated["id"], " ")))
+    for name, form in (("to", ".*"), ("from_", WRITTEN_APART), ("rated_to", ".*")):
+        if name in stated:
+            blank = _numpy(pc.match_substring(stated[name], " "))
+            odd |= blank & _matches(stated[name], f"^{form}$") if blank.any() else blank
     return odd
 
 
@@ -164,14 +171,17 @@ def _from_elsewhere(stated: Mapping[str, Column], source: str | None) -> Bools:
 
 
 def _instants(text: Column) -> tuple[Int64s, Bools]:
-    """Microseconds since the epoch, and which texts are no instant from 1970 on. What is finer is cut off."""
+    """Microseconds since the epoch, and which texts are no instant of the years 1970 to 9999 in UTC.
+
+    What is finer is cut off.
+    """
     right = pc.match_substring_regex(text, f"^{INSTANT}$")
     text = pc.if_else(right, text, "1970-01-01T00:00:00Z")
     try:
         micros = _cast_instants(text)
     except pa.ArrowInvalid:
         micros = np.array([_instant(value) for value in text.to_pylist()], dtype=np.int64)
-    return micros, ~_numpy(right) | (micros < 0)
+    return micros, ~_numpy(right) | (micros < 0) | (micros > _LAST)
 
 
 def _cast_instants(text: Column) -> Int64s:

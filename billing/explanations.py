@@ -10,6 +10,7 @@ from rates.lines import FLAT, LineKey
 from rates.money import EXPONENTS, Currency, format_fraction, format_minor
 from rates.pricing import Placements
 from rates.quantities import Increments
+from rates.rating import Reason
 from rates.usage import Int64s
 
 
@@ -222,3 +223,14 @@ REMEDIES: Mapping[str, str] = {
     "pending": "its outcome was still open, and reports cannot be amended yet: it is not billed",
 }
 """Reason -> what would have it billed, or why nothing would."""
+
+_NO_NUMBER = "its number is not written with +: report it again under another id"
+
+
+def remedy_of(reason: str, *, has_number: bool) -> str:
+    """What would have an event billed that a reason keeps from it; "" if the reason is none.
+
+    `has_number`: whether what it calls is written with `+`, or nothing is. Prefixes match no other.
+    """
+    remedy = REMEDIES.get(reason, "")
+    return remedy if has_number or reason != Reason.NO_RATE else f"{remedy}; or: {_NO_NUMBER}"

@@ -2,19 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import pairwise
 
 from billing.accounts import Account, payer_of
 from billing.contracts import Contract
 from billing.invoices import Party
-from billing.periods import Period
+from billing.periods import ALWAYS, Period
 from rates.cards import Card
 from rates.errors import TollbookError
 from rates.money import Currency
 from rates.terms import Priority
-
-_ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 
 class SubjectMissingError(TollbookError):
@@ -81,8 +78,8 @@ def versions_in(period: Period, cards: Iterable[Card]) -> list[Card]:
     found = []
     for versions in by_id.values():
         ends = [following.effective_from for following in versions[1:]]
-        for card, end in zip(versions, [*ends, _ALWAYS], strict=True):
-            until = min(end, card.effective_to or _ALWAYS)
+        for card, end in zip(versions, [*ends, ALWAYS], strict=True):
+            until = min(end, card.effective_to or ALWAYS)
             if card.effective_from < period.closes and until > period.opens:
                 found.append(card)
     return found

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 from rates.money import DecimalInvalidError, exact, parse_decimal
+from rates.numbering import ASSIGNED
 from rates.products import DIMENSIONS, Product
 from rates.quantities import MAX_SECONDS, QuantityInvalidError, segments, whole_seconds
 
@@ -30,8 +31,15 @@ seconds has a lower one, `rates.quantities.MAX_SECONDS`, and of a product's own 
 
 INSTANT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
 E164 = r"\+[1-9][0-9]{0,14}"
-FORMS = {"country": r"[A-Z]{2}", "mcc": r"[0-9]{3}", "mnc": r"[0-9]{1,3}"}
-"""What a text must look like beyond being short and printable."""
+FORMS = {
+    "country": ("|".join(sorted(ASSIGNED)), "is not an ISO 3166-1 country: write its two capital letters, as in GB"),
+    "mcc": ("[0-9]{3}", "is not three digits, as in 310"),
+    "mnc": ("[0-9]{1,3}", "is not one to three digits"),
+}
+"""What a text must look like beyond being short and printable, and what is said of one that does not."""
+
+WRITTEN_APART = r"[+0-9().\-/\s]*"
+"""A number as people write it, with white space. A sender's name may have some too, and is no number."""
 
 REQUIRED = ("id", "account", "product", "occurred_at")
 TEXTS = ("country", "mcc", "mnc", "number_type", "region", "jurisdiction", "status", "error_code")
@@ -85,30 +93,6 @@ class Flat(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
     bytes_received: str | int = ""
     package: str = field(name="package·", default="")
     attributes: str = field(name="attributes·", default="")
-
-
-class Refused(NamedTuple):
-    """A record that is no payload to begin with: where it stands, what is wrong in which column, and what to do."""
-
-    file: str
-    line: int
-    column: str
-    value: str
-    problem: str
-    remedy: str
-    original: bytes
-
-
-class Chunk(NamedTuple):
-    """Payloads that are taken in together, and the lines on which they stood in their stream (from 1).
-
-    `noun` says what is counted: a line, or the item of an array. `refused` are records beside them, which stay out.
-    """
-
-    payloads: Sequence[bytes]
-    lines: Sequence[int]
-    noun: str = "line"
-    refused: Sequence[Refused] = ()
 
 
 class Fault(NamedTuple):
@@ -202,25 +186,13 @@ def _unwrapped(given: Mapping[str, object]) -> dict[str, object]:
 def _flat(given: Mapping[str, object], source: str | None, products: Mapping[str, Product]) -> Flat:
     _check_keys(given)
     texts = {key: _text(given, key) for key in (*REQUIRED, *TEXTS, "source", "to", "from", "rated_to")}
-    for key in REQUIRED:
-        if not texts[key]:
-            raise _FaultError(key, "is missing" if key not in given else "is empty")
-    if texts["source"] and source is not None and texts["source"] != source:
-        raise _FaultError("source", f"is not {source}, the source that these events are taken from")
-    product = products.get(texts["product"])
+    _check_names(given, texts, source)
+    _check_numbers(texts)
+    _check_forms(texts)
     texts["occurred_at"] = _instant(texts["occurred_at"])
-    if source is not None:
-        texts["source"] = ""  # that of all payloads
-    elif not texts["source"]:
-        _missing("source")
+    texts["source"] = "" if source is not None else texts["source"]  # "": that of all payloads
     texts["from_"] = texts.pop("from")
-    for key in ("to", "rated_to"):
-        required = texts[key] and (key == "rated_to" or texts[key].startswith("+"))
-        if required and not re.fullmatch(E164, texts[key]):
-            raise _FaultError(key, "is not a number as in +447700900123: up to 15 digits after the +")
-    for key, form in FORMS.items():
-        if texts[key] and not re.fullmatch(form, texts[key]):
-            raise _FaultError(key, f"does not look like {form}")
+    product = products.get(texts["product"])
     return Flat(
         **texts,
         quantity=str(_quantity(given, product)),
@@ -239,6 +211,32 @@ def _check_keys(given: Mapping[str, object]) -> None:
             raise _FaultError(key, "is not accepted by this version")
     if given.get("void", False) is not False or given.get("revision", _Number("1")) != _Number("1"):
         raise _FaultError("void" if "void" in given else "revision", "corrections are not accepted by this version")
+
+
+def _check_names(given: Mapping[str, object], texts: Mapping[str, str], source: str | None) -> None:
+    for key in REQUIRED if source is not None else (*REQUIRED, "source"):
+        if not texts[key]:
+            raise _FaultError(key, "is missing" if key not in given else "is empty")
+    if texts["id"] != texts["id"].strip():
+        raise _FaultError("id", "has white space around it: write it without")
+    if texts["source"] and source is not None and texts["source"] != source:
+        raise _FaultError("source", f"is not {source}, the source that these events are taken from")
+
+
+def _check_numbers(texts: Mapping[str, str]) -> None:
+    for key in ("to", "from", "rated_to"):
+        text = texts[key]
+        if re.search(r"\s", text) and (key != "from" or re.fullmatch(WRITTEN_APART, text)):
+            raise _FaultError(key, "has white space in it: write the number as in +442079460000")
+        required = text and (key == "rated_to" or (key == "to" and text.startswith("+")))
+        if required and not re.fullmatch(E164, text):
+            raise _FaultError(key, "is not a number as in +447700900123: up to 15 digits after the +")
+
+
+def _check_forms(texts: Mapping[str, str]) -> None:
+    for key, (form, said) in FORMS.items():
+        if texts[key] and not re.fullmatch(form, texts[key]):
+            raise _FaultError(key, said)
 
 
 def _text(given: Mapping[str, object], key: str) -> str:
@@ -331,7 +329,7 @@ def _measured(given: Mapping[str, object]) -> dict[str, int]:
 
 def _whole(given: Mapping[str, object], key: str) -> int:
     if key not in given:
-        _missing(key)
+        raise _FaultError(key, "is missing")
     value = given[key]
     if not isinstance(value, str):
         raise _FaultError(key, "is not a number")
@@ -383,10 +381,6 @@ def _attributes(given: Mapping[str, object], product: Product | None) -> str:
 def attributes_of(texts: Sequence[str]) -> list[dict[str, str]]:
     """What `Flat.attributes` says, read back."""
     return [json.loads(text) if text else {} for text in texts]
-
-
-def _missing(key: str) -> str:
-    raise _FaultError(key, "is missing")
 
 
 def _shown(key: str) -> str:

@@ -11,6 +11,8 @@ from typing import Self
 from billing.errors import PeriodInvalidError
 
 MONTHS_A_YEAR = 12
+ALWAYS = datetime.max.replace(tzinfo=UTC)
+"""Until when holds what nothing ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -1,15 +1,18 @@
 """What became of each payload that was handed in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from billing.payloads import Chunk, Refused
+from billing.chunks import Chunk, Refused
+from billing.columns import Column
 from rates.rating import REASONS, Reason
+from rates.usage import Int64s
 
 
 class Outcome(StrEnum):
@@ -30,10 +33,14 @@ OUTCOME_CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Why a payload was not simply accepted: a JSON pointer where there is one, and the reason."""
+    """Why a payload was not simply accepted: a JSON pointer where there is one, and the reason.
+
+    `lacks_number`: it calls no number that is written with `+`, although its product is priced by what is called.
+    """
 
     pointer: str
     reason: str
+    lacks_number: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +48,16 @@ class Receipt:
     """The outcomes of n payloads (int8[n], codes of `OUTCOMES`), and the findings of those that have one.
 
     `zero_rated` is int8[n]: why an accepted one costs nothing, a code of `rates.rating.REASONS`; 0 where it is priced.
+    `statuses` are those of accepted ones that are not billed for their status, and how many have each. `row` (int64)
+    and `id` (Arrow strings) are the ids of those that are events.
     """
 
     outcomes: NDArray[np.int8]
     findings: Mapping[int, Finding]
     zero_rated: NDArray[np.int8]
+    statuses: Mapping[str, int] = field(default_factory=dict)
+    row: Int64s = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    id: Column = field(default_factory=lambda: pa.array([], pa.string()))
 
     def outcome(self, row: int) -> Outcome:
         """What became of one payload."""
@@ -55,6 +67,10 @@ class Receipt:
         """Why one payload was not accepted, or costs nothing; "" where there is nothing to say."""
         finding = self.findings.get(row)
         return finding.reason if finding is not None else str(REASONS[self.zero_rated[row]] or "")
+
+    def ids(self) -> dict[int, str]:
+        """The ids of the payloads that are events."""
+        return dict(zip(self.row.tolist(), self.id.to_pylist(), strict=True))
 
     def counts(self) -> dict[Outcome, int]:
         """How many payloads came to each outcome."""
@@ -89,9 +105,11 @@ def taken(chunk: Chunk, receipt: Receipt) -> Taken:
     first = len(chunk.payloads)
     rejected = np.full(len(refused), OUTCOME_CODES[Outcome.REJECTED], dtype=np.int8)
     found = {first + row: _finding(record) for row, record in enumerate(refused)}
+    originals = [record.original for record in refused]
     whole = chunk._replace(
-        payloads=[*chunk.payloads, *(record.original for record in refused)],
+        payloads=[*chunk.payloads, *originals],
         lines=[*chunk.lines, *(record.line for record in refused)],
+        originals=[*(chunk.originals or chunk.payloads), *originals],
     )
     outcomes = np.concatenate([receipt.outcomes, rejected])
     zero_rated = np.concatenate([receipt.zero_rated, np.zeros(len(refused), dtype=np.int8)])

@@ -14,17 +14,16 @@ from numpy.typing import NDArray
 
 from billing.accounts import Account, payer_of
 from billing.contracts import Contract
-from billing.invoices import InvoiceLine
+from billing.periods import ALWAYS
 from rates.cards import Card
 from rates.money import format_fraction, normal
 from rates.numbering import COUNTRIES
 from rates.prices import CHARGE, USAGE, Price
 from rates.rating import REASONS, Ratings
+from rates.terms import CardTerms, counters, definition
 from rates.tiers import Pool, Schedule, selected
 from rates.usage import Flags, Int32s, Int64s
 from rates.worded import amount_of
-
-ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 _COUNTRY_BITS = 16
 _NUMBER_BITS = 31
@@ -38,6 +37,36 @@ class Stretch(NamedTuple):
     until: datetime
 
 
+class Counting(NamedTuple):
+    """What counts usage by the books: the cards of a contract in its order, and all versions of each by its id."""
+
+    cards: Sequence[str]
+    versions: Mapping[str, Sequence[CardTerms]]
+
+    def at(self, instant: datetime) -> list[tuple[str, tuple[object, ...]]]:
+        """The versions in force then that have schedules or pools, in their order, each with these."""
+        held = (self._in_force(card, instant) for card in self.cards)
+        return [(version.version, said) for version in held if version is not None and (said := counters(version))]
+
+    def changes(self) -> set[datetime]:
+        """The instants at which a version begins or ends."""
+        every = [version for card in self.cards for version in self.versions.get(card, ())]
+        return {at for version in every for at in (version.effective_from, version.effective_to or ALWAYS)}
+
+    def _in_force(self, card: str, at: datetime) -> CardTerms | None:
+        begun = (version for version in self.versions.get(card, ()) if version.effective_from <= at)
+        last = max(begun, key=lambda version: version.effective_from, default=None)
+        return None if last is None or at >= (last.effective_to or ALWAYS) else last
+
+
+def recounted(before: Counting, after: Counting, since: datetime, until: datetime) -> tuple[bool, bool]:
+    """Whether other versions count between two instants; and whether schedules or pools say anything else, in order."""
+    points = {since, *(at for at in before.changes() | after.changes() if since < at < until)}
+    pairs = [(before.at(at), after.at(at)) for at in points]
+    said = (([each for _, each in ours], [each for _, each in theirs]) for ours, theirs in pairs)
+    return any(ours != theirs for ours, theirs in pairs), any(ours != theirs for ours, theirs in said)
+
+
 class Tariff(NamedTuple):
     """All that usage is charged by, but for the names and numbers of cards: equal tariffs, equal lines.
 
@@ -47,7 +76,7 @@ class Tariff(NamedTuple):
     price: Price
     country: str
     schedule: object
-    counters: frozenset[object]
+    counters: tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,24 +137,13 @@ def _midnight(day: date) -> datetime:
 def tariff(price: Price, card: Card, country: str) -> Tariff:
     """The tariff of a price of a card (without its rows is enough) in a country ("": none)."""
     schedule = card.schedules.get(price.schedule)
-    moved: frozenset[object] = frozenset()
+    moved: tuple[object, ...] = ()
     if price.element == USAGE:
-        every: list[Schedule | Pool] = [*card.schedules.values(), *card.pools.values()]
-        moved = frozenset(
-            definition(each) for each in every if selected(each.fill, price.product, country, price.number_type)
-        )
+        schedules = (card.schedules[name] for name in sorted(card.schedules))
+        every: list[Schedule | Pool] = [*schedules, *card.pools.values()]
+        taking = (each for each in every if selected(each.fill, price.product, country, price.number_type))
+        moved = tuple(map(definition, taking))
     return Tariff(replace(price, card=""), country, None if schedule is None else definition(schedule), moved)
-
-
-def definition(counter: Schedule | Pool) -> object:
-    """All that a schedule or a pool says; the order of its selectors says nothing."""
-    return replace(counter, fill=()), frozenset(counter.fill)
-
-
-def counters(card: Card | None) -> frozenset[object]:
-    """All that a card says beside its rows about what counts."""
-    every: list[Schedule | Pool] = [] if card is None else [*card.schedules.values(), *card.pools.values()]
-    return frozenset(map(definition, every))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -267,21 +285,3 @@ def _differences(old: Ratings, new: Ratings, row: int, tariffs: Tariffs) -> list
             name for name in ("country", "schedule", "counters") if getattr(ours, name) != getattr(theirs, name)
         )
     return list(found)
-
-
-Bill = tuple[InvoiceLine | str, ...]
-"""The lines of an account, to be compared, or why it has none."""
-
-
-def bill_of(lines: Sequence[InvoiceLine], *, with_cards: bool) -> Bill:
-    """What an account is billed. Which card versions it is billed by is a part of it where the invoice is final."""
-    return tuple(lines if with_cards else (replace(line, cards=()) for line in lines))
-
-
-def line_in_words(line: InvoiceLine | str) -> str:
-    """What a line is about."""
-    if isinstance(line, str):
-        return line
-    element = "" if line.element == USAGE else line.element
-    words = (line.product, element, line.country, line.destination, f"tier {line.tier}" if line.tier else "")
-    return " ".join(filter(None, words))

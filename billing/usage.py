@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from billing.columns import Column, Columns, stated_by, together, understand
-from billing.glance import is_plain, read_at_once
+from billing.glance import is_plain, read_plain
 from billing.payloads import LONGEST_LINE, TEXTS, Fault, Flat, attributes_of, read_payload
 from billing.periods import months_before
 from rates.products import Product
@@ -148,31 +148,38 @@ class _Reading:
     faults: dict[int, Fault] = field(default_factory=dict)
 
     def decode(self) -> None:
-        """All payloads at once if they are plain, else each at a glance; those that do not fit, with care."""
-        at_once = read_at_once(self.payloads)
-        if at_once is None:
-            self._decode_one_by_one()
+        """All plain payloads at once, the others each at a glance; those that do not fit, with care."""
+        plain = read_plain(self.payloads)
+        if plain is None:
+            self._decode_one_by_one(range(len(self.payloads)))
             return
-        self.stated = at_once
-        self.row = np.arange(len(self.payloads))
-        self.colons = np.full(len(self.payloads), -1)  # a key that is given twice is found already
+        rows, stated = plain
+        if len(rows) < len(self.payloads):
+            self._decode_one_by_one(np.setdiff1d(np.arange(len(self.payloads)), rows).tolist())
+            order = np.argsort(np.concatenate([rows, self.row]))
+            stated = together(stated, self.stated, order)
+            self.colons = np.concatenate([np.full(len(rows), -1), self.colons])[order]
+            rows = np.concatenate([rows, self.row])[order]
+        else:
+            self.colons = np.full(len(rows), -1)  # a key that is given twice is found already
+        self.stated, self.row = stated, rows
 
-    def _decode_one_by_one(self) -> None:
+    def _decode_one_by_one(self, rows: Sequence[int]) -> None:
         decode = msgspec.json.Decoder(Flat).decode
-        plain = _plain(self.payloads)
-        flats, rows = [], []
-        for row, payload in enumerate(self.payloads):
+        plain = _plain([self.payloads[row] for row in rows])
+        flats, decoded = [], []
+        for place, row in enumerate(rows):
             try:
-                if plain is None or plain[row]:
-                    flats.append(decode(payload))
-                    rows.append(row)
+                if plain is None or plain[place]:
+                    flats.append(decode(self.payloads[row]))
+                    decoded.append(row)
                     continue
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 pass  # read with care, below, which says what is wrong
             self.read_again(row)
         self.stated = stated_by(flats)
-        self.row = np.array(rows, dtype=np.int64)
-        self.colons = np.array([self.payloads[row].count(b":") for row in rows], dtype=np.int64)
+        self.row = np.array(decoded, dtype=np.int64)
+        self.colons = np.array([self.payloads[row].count(b":") for row in decoded], dtype=np.int64)
 
     def read_again(self, row: int) -> None:
         """Read a payload with care. One that is odd even so is refused, lest it pass unread."""
@@ -283,3 +290,8 @@ def _take(column: Column, rows: Int64s) -> Column:
 def micros(instant: datetime) -> int:
     """An instant as columns have it: microseconds since 1970."""
     return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+def at_micros(micros: int) -> datetime:
+    """The instant that columns have as microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=micros)

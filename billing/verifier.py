@@ -111,7 +111,7 @@ class Element:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatedEvent:
-    """An event, who pays it, and what its parts matched: usage first, where it bills at all."""
+    """An event, who pays it, what its parts matched, usage first where it bills, and the book of its day's end."""
 
     usage: Usage
     payer: Payer
@@ -130,8 +130,7 @@ def rate_event(event: Raw | Usage, terms: Terms) -> RatedEvent | Reason:
 
 
 def _rate(usage: Usage, terms: Terms) -> RatedEvent:
-    payer = payer_of(terms, usage.account, usage.occurred_at)
-    product = terms.products.get(usage.product)
+    payer, product = payer_of(terms, usage.account, usage.occurred_at), terms.products.get(usage.product)
     rule = None if product is None else given.in_force(product.rules, usage.occurred_at)
     if product is None or rule is None:
         raise UsageUnratedError(Reason.UNKNOWN_PRODUCT if product is None else Reason.NO_PRODUCT_RULE)
@@ -154,6 +153,7 @@ def _rate(usage: Usage, terms: Terms) -> RatedEvent:
         raise UsageUnratedError(silent or Reason.ZERO_QUANTITY)
     if any(element.match.card.currency != payer[1] for element in elements):
         raise UsageUnratedError(Reason.CURRENCY_MISMATCH)
+    book = book_of(terms, payer[0], usage.occurred_at.replace(hour=23, minute=59, second=59, microsecond=999_999))
     return RatedEvent(usage=usage, payer=payer, traits=traits, book=book, billable=billable, elements=tuple(elements))
 
 

@@ -7,6 +7,7 @@ import typer
 
 from cli.options import DryRunOption
 from cli.output import Format, FormatOption, emit, say, text
+from cli.words import counted, of_number
 
 if TYPE_CHECKING:
     from billing.flows.publish import Changed
@@ -38,7 +39,7 @@ def add_accounts(files: _Files, dry_run: DryRunOption = False, form: FormatOptio
         rehearse_with = products() if dry_run else None
         changed = publish.add_accounts(engine, found, at=now(), actor=actor(), rehearse_with=rehearse_with)
         released = let_out(engine, changed)
-    _report(changed, released, form, {"accounts": len(found)}, dry_run=dry_run)
+    _report(changed, released, form, "account", len(dict.fromkeys(found)), dry_run=dry_run)
 
 
 @app.command("list")
@@ -71,7 +72,7 @@ def add_contracts(files: _Files, dry_run: DryRunOption = False, form: FormatOpti
         kept = compiled_cards()
         changed = publish.add_contracts(engine, found, products(), at=now(), actor=actor(), kept=kept, dry_run=dry_run)
         released = let_out(engine, changed)
-    _report(changed, released, form, {"contracts": len(found)}, dry_run=dry_run)
+    _report(changed, released, form, "contract", len(dict.fromkeys(found)), dry_run=dry_run)
 
 
 @contracts.command("list")
@@ -87,10 +88,17 @@ def list_contracts(form: FormatOption = Format.TABLE) -> None:
         say("There is no contract; `tollbook contracts add FILE` adds some.")
 
 
-def _report(changed: "Changed", released: "Released", form: Format, counts: dict[str, int], *, dry_run: bool) -> None:
+def _report(changed: "Changed", released: "Released", form: Format, noun: str, given: int, *, dry_run: bool) -> None:
+    """Say what was new, what says something else now, and what was known already, of so many that were given."""
     from cli.released import tell
 
-    ((noun, count),) = counts.items()
-    done = "would be added." if dry_run else "done."
-    outcome = ": nothing has changed." if changed.status == "unchanged" else f"{' ' if dry_run else ': '}{done}"
-    tell(changed, released, form, words=f"{count} {noun}{outcome}", facts=counts, dry_run=dry_run)
+    known = given - changed.added - changed.altered
+    would = "would be " if dry_run else ""
+    parts = ((changed.added, f"{would}added"), (changed.altered, f"{would}changed"))
+    words = ", ".join(f"{counted(count, noun)} {what}" for count, what in parts if count)
+    if not words:
+        words = f"{counted(given, noun)}: nothing has changed"
+    elif known:
+        words += f"; {known:,} {of_number(known, 'was', 'were')} known already"
+    facts = {f"{noun}s": given, "added": changed.added, "changed": changed.altered, "unchanged": known}
+    tell(changed, released, form, words=f"{words}.", facts=facts, dry_run=dry_run)

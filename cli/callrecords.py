@@ -1,5 +1,6 @@
 """Options of `tollbook usage import` for call records of switches and services, and what they state beside a file."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -76,21 +77,37 @@ StrictOption = Annotated[
 ]
 
 
-def call_records(  # noqa: PLR0913 (what options may state)
-    file: Path,
-    *,
-    dialect: str,
-    zone: str,
-    plan: tuple[str, list[str] | None, list[str] | None],
-    account: str,
-    columns: list[str] | None,
-    fields: str,
-    product: str,
-    strict: bool,
-) -> "CallRecords | None":
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What options state of a file of call records, as they were given."""
+
+    dialect: str
+    zone: str
+    country_code: str
+    trunk_prefix: list[str] | None
+    international_prefix: list[str] | None
+    account: str
+    column: list[str] | None
+    fields: str
+    product: str
+    strict: bool
+
+    def words(self) -> list[str]:
+        """The same options for another call."""
+        single = {"dialect": "" if self.dialect == NDJSON else self.dialect, "zone": self.zone}
+        single |= {"country-code": self.country_code, "account": self.account}
+        single |= {"fields": self.fields, "product": self.product}
+        several = {"trunk-prefix": self.trunk_prefix, "international-prefix": self.international_prefix}
+        several |= {"column": self.column}
+        found = [word for name, value in single.items() if value for word in (f"--{name}", value)]
+        found += [word for name, values in several.items() for value in values or () for word in (f"--{name}", value)]
+        return [*found, *(["--strict"] if self.strict else [])]
+
+
+def call_records(file: Path, told: Told) -> "CallRecords | None":
     """What options state of a file of call records; None where it is none. What is missing is a wrong call."""
-    if dialect == NDJSON:
-        if any((zone, *plan, account, columns, fields, product, strict)):
+    if told.dialect == NDJSON:
+        if told.words():
             raise typer.BadParameter(
                 "--zone, --country-code, --account and the like are of call records: add --dialect"
             )
@@ -99,26 +116,26 @@ def call_records(  # noqa: PLR0913 (what options may state)
     from billing.sources.calls import Stated, problem_of
     from billing.sources.clocks import parse_zone
 
-    if dialect not in DIALECTS:
-        raise typer.BadParameter(f"{dialect} is not a dialect; known: {', '.join((NDJSON, *DIALECTS))}")
-    if product:
-        product_of(product)
+    if told.dialect not in DIALECTS:
+        raise typer.BadParameter(f"{told.dialect} is not a dialect; known: {', '.join((NDJSON, *DIALECTS))}")
+    if told.product:
+        product_of(told.product)
     try:
         stated = Stated(
-            zone=parse_zone(zone) if zone else None,
-            plan=_plan(*plan),
-            account=account,
-            product=product,
-            columns=pairs_of(columns or []),
-            fields=tuple(name.strip() for name in fields.split(",")) if fields else (),
+            zone=parse_zone(told.zone) if told.zone else None,
+            plan=_plan(told.country_code, told.trunk_prefix, told.international_prefix),
+            account=told.account,
+            product=told.product,
+            columns=pairs_of(told.column or []),
+            fields=tuple(name.strip() for name in told.fields.split(",")) if told.fields else (),
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    problem = problem_of(DIALECTS[dialect], stated)
+    problem = problem_of(DIALECTS[told.dialect], stated)
     if problem:
-        raise typer.BadParameter(f"{dialect}: {problem}")
+        raise typer.BadParameter(f"{told.dialect}: {problem}")
     name = "standard input" if str(file) == "-" else file.name
-    return CallRecords(dialect=DIALECTS[dialect], stated=stated, file=name)
+    return CallRecords(dialect=DIALECTS[told.dialect], stated=stated, file=name)
 
 
 def note_near_duplicates(engine: "Engine", records: "CallRecords", source: str, at: datetime) -> int:

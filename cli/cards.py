@@ -12,7 +12,19 @@ from cli.decks import CDRTOOL, OWN, TWILIO_PRICING, Deck, dialects, load, open_d
 from cli.exits import Exit
 from cli.options import AtOption, DryRunOption, dimensions_of, instant_of, product_of
 from cli.outfiles import check_target, writing_whole
-from cli.output import Format, FormatOption, emit, number, printable, readable, say, text
+from cli.output import (
+    Format,
+    FormatOption,
+    address_cells,
+    address_columns,
+    emit,
+    number,
+    printable,
+    readable,
+    say,
+    text,
+)
+from cli.words import counted
 from rates.errors import TollbookError
 
 if TYPE_CHECKING:
@@ -35,12 +47,13 @@ _LISTED = (
     text("id", "card"),
     text("currency"),
     text("effective_from", "from"),
-    text("effective_to", "until"),
+    text("in_force_until", "until"),
     number("rates"),
     number("prices"),
     text("published_at", "published", faint=True),
     text("published_by", "by", faint=True),
 )
+_LISTED_CSV = (*_LISTED, text("effective_to"))
 _QUOTED = (
     text("number"),
     text("country"),
@@ -54,6 +67,7 @@ _QUOTED = (
     number("cost"),
     text("reason", "not priced"),
 )
+_QUOTED_CSV = (*address_columns("to"), *_QUOTED[1:])
 _SETTLED = (text("window"), text("arithmetic"))
 """What there is to say of a quote only where its cost is not the billable quantity times one price."""
 
@@ -84,7 +98,8 @@ def check(files: FilesArgument, form: FormatOption = Format.TABLE, *, deck: Deck
             raise typer.Exit(Exit.BAD_INPUT)
     _tell(read)
     card = read.whole()
-    say(f"{card.version}: {card.rows.num_rows:,} rates, {card.currency}, no faults. Identity {identity(card).hex()}.")
+    rates = counted(card.rows.num_rows, "rate")
+    say(f"{card.version}: {rates}, {card.currency}, no faults. Identity {identity(card).hex()}.")
 
 
 @app.command("import")
@@ -175,9 +190,9 @@ def list_(form: FormatOption = Format.TABLE) -> None:
     with reading() as connection:
         rows = [listed._asdict() for listed in published_cards(connection)]
     for row in rows:
-        for key in ("effective_from", "effective_to", "published_at"):
+        for key in ("effective_from", "effective_to", "in_force_until", "published_at"):
             row[key] = instant(row[key]) if row[key] is not None else None
-    emit(rows, _LISTED, form, title="Published cards")
+    emit(rows, _LISTED if form is Format.TABLE else _LISTED_CSV, form, title="Published cards")
     if not rows:
         say("No card is published; `tollbook cards import FILE` publishes one.")
 
@@ -222,10 +237,12 @@ def explain(
         rows = [{**row, "arithmetic": "; ".join(row["arithmetic"])} for row in rows]
     if form is Format.TABLE:
         rows = [{**row, "cost": readable(row["cost"])} for row in rows]
+    elif form is Format.CSV:
+        rows = [{**row, **address_cells("to", row["number"])} for row in rows]
     base = products()[asked].base
-    title = f"{chosen.version}, {asked}, {quantity} {base}{'s' if quantity != 1 else ''}, {chosen.currency}"
+    title = f"{chosen.version}, {asked}, {counted(quantity, base)}, {chosen.currency}"
     settled = tuple(column for column in _SETTLED if form is Format.CSV or any(row[column.key] for row in rows))
-    emit(rows, (*_QUOTED, *settled), form, title=title)
+    emit(rows, (*(_QUOTED_CSV if form is Format.CSV else _QUOTED), *settled), form, title=title)
     if any(one.reason and one.number.isdecimal() for one in quotes):
         say("Prefixes match only numbers that are written with +, as in +442079460000.")
     if any(one.reason for one in quotes):
@@ -291,9 +308,9 @@ def _publish(card: "Card", form: Format, *, dry_run: bool) -> None:
     if published.status is Status.UNCHANGED:
         words = f"{card.version} is published already: nothing to do."
     elif dry_run:
-        words = f"{card.version}: {card.rows.num_rows:,} rates would be published."
+        words = f"{card.version}: {counted(card.rows.num_rows, 'rate')} would be published."
     else:
-        words = f"{card.version} is published: {version.rates:,} rates, {version.prices:,} prices."
+        words = f"{card.version} is published: {counted(version.rates, 'rate')}, {counted(version.prices, 'price')}."
     facts = {"card": card.version, "rates": version.rates, "prices": version.prices}
     tell(published, released, form, words=words, facts=facts, dry_run=dry_run)
 

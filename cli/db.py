@@ -12,6 +12,8 @@ from cli.output import Format, FormatOption, emit_record, say
 from rates.errors import TollbookError
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from billing.store.compiled import CompiledCards
     from billing.store.embedded import Cluster, Status
     from billing.store.engine import Connection
@@ -184,7 +186,7 @@ def settings() -> "Settings":
     try:
         return Settings()
     except ValidationError as error:
-        faults = [(_variable(fault["loc"]), str(fault["msg"])) for fault in error.errors()]
+        faults = [(_variable(fault["loc"]), _words(fault)) for fault in error.errors()]
         problem = "; ".join(": ".join(filter(None, fault)) for fault in faults)
         raise SettingsInvalidError(problem, place="environment", remedy="mend or unset it") from None
 
@@ -193,6 +195,17 @@ def _variable(location: tuple[int | str, ...]) -> str:
     """The variable of a setting that a fault is in: some have a name of their own, the others that of their field."""
     name = str(location[0]) if location else ""
     return f"TOLLBOOK_{name.upper()}" if name.islower() else name
+
+
+def _words(fault: "ErrorDetails") -> str:
+    """What is wrong with a setting, in our words: the library's name patterns and Python's types."""
+    from cli.settings import FORMS
+
+    said = fault.get("ctx", {}).get("error")
+    if isinstance(said, ValueError):
+        return str(said)
+    field = str(fault["loc"][0]) if fault["loc"] else ""
+    return f"is not {FORMS.get(field, 'a value that can be used')}"
 
 
 def _address() -> str | None:

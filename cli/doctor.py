@@ -13,6 +13,7 @@ import typer
 
 from cli.exits import Exit, words_of
 from cli.output import Format, FormatOption, emit, text
+from cli.words import counted
 
 if TYPE_CHECKING:
     from billing.store.queries.health import Health
@@ -144,9 +145,9 @@ def _healthy(found: "Health", here: datetime) -> Iterator[Check]:
     apart = f"{skew.total_seconds():.1f} s apart"
     yield _check("clocks", apart, good=skew <= LARGEST_SKEW, remedy="set both machines' clocks by NTP")
     yield _partitions(found, here)
-    backlog = f"{found.unfolded:,} changes"
+    backlog = counted(found.unfolded, "change")
     yield _check("not folded", backlog, good=found.unfolded <= LARGEST_BACKLOG, remedy="run `tollbook usage fold`")
-    waiting = f"{found.quarantined:,} events"
+    waiting = counted(found.quarantined, "event")
     yield _check("quarantine", waiting, good=not found.quarantined, remedy="see `tollbook usage quarantine`")
 
 

@@ -40,6 +40,8 @@ EXITS = {
     "cli.invoices.InvoiceMismatchError": Exit.USAGE,
     "billing.verifier_usage.FaultError": Exit.BAD_INPUT,
     "billing.store.cluster.errors.ClusterError": Exit.ERROR,
+    "billing.store.cluster.errors.DataFolderFullError": Exit.OUTSIDE_FAILED,
+    "billing.store.cluster.errors.DataFolderUnusableError": Exit.USAGE,
     "billing.store.cluster.errors.ClusterNotStartedError": Exit.OUTSIDE_FAILED,
     "billing.store.addresses.AddressInvalidError": Exit.USAGE,
     "billing.store.addresses.ServerUnreachableError": Exit.OUTSIDE_FAILED,

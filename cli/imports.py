@@ -18,6 +18,11 @@ KINDS = 50
 """Kinds of faults that are counted one by one: a stream that is garbage is told as briefly as any other."""
 
 OTHER_FAULTS = "other faults"
+
+STATUSES = 20
+"""Statuses that are not billed and are counted one by one: a misspelt one is to be seen among those that are meant."""
+
+OTHER_STATUSES = "others"
 OUTCOMES = ("accepted", "quarantined", "duplicate", "conflict", "rejected")
 
 _RESULTS = (
@@ -27,25 +32,32 @@ _RESULTS = (
     number("first_line", "first line"),
     text("meaning", "what it means", faint=True),
 )
-_MEANINGS = {
-    "pending": "stored, costs nothing: its outcome was still open",
-    "status_not_billable": "stored, costs nothing: only what came about is billed",
-    "zero_quantity": "stored, costs nothing: nothing was used",
+_MEANINGS = {  # {stored} and {refused}: of a dry run, what would be
+    "pending": "{stored}, costs nothing: its outcome was still open",
+    "status_not_billable": "{stored}, costs nothing: only what came about is billed",
+    "zero_quantity": "{stored}, costs nothing: nothing was used",
     "duplicate": "was taken before, and counts once",
     "conflict": "another report with this id was taken before, and stays",
-    "rejected": "not stored: mend it and import it again",
+    "rejected": "{refused}: mend it and import it again",
 }
 
 
 @dataclass(slots=True, kw_only=True)
 class Summary:
-    """What an import came to: how many lines by outcome and reason, the first of each; `zero_rated` are accepted."""
+    """What an import came to: how many lines by outcome and reason, the first of each; `zero_rated` are accepted.
+
+    `statuses` are those that are not billed. `lacking_number` are outcomes and reasons of which an event calls no
+    number that is written with `+`, and `said` is how each kind of fault is told.
+    """
 
     events: Counter[tuple[str, str]] = field(default_factory=Counter)
     first: dict[tuple[str, str], int] = field(default_factory=dict)
     shown: list[tuple[int, str]] = field(default_factory=list)
     zero_rated: int = 0
     near_duplicates: int | None = None
+    statuses: Counter[str] = field(default_factory=Counter)
+    lacking_number: set[tuple[str, str]] = field(default_factory=set)
+    said: dict[str, str] = field(default_factory=dict)
 
     def add(self, taken: "Taken") -> None:
         """Count a chunk that is committed."""
@@ -55,11 +67,16 @@ class Summary:
             self._count("accepted", str(reason), count, chunk.lines[row])
             told["accepted"] += count
             self.zero_rated += count
+        for status, count in receipt.statuses.items():
+            known = status in self.statuses or len(self.statuses) < STATUSES
+            self.statuses[status if known else OTHER_STATUSES] += count
         for row, finding in receipt.findings.items():
             outcome, line = str(receipt.outcome(row)), chunk.lines[row]
             told[outcome] += 1
             fault = f"{finding.pointer}{finding.pointer and ' '}{finding.reason}"
             self._count(outcome, self._kind(fault) if outcome == "rejected" else finding.reason, 1, line)
+            if finding.lacks_number:
+                self.lacking_number.add((outcome, finding.reason))
             if len(self.shown) < SHOWN and outcome in {"rejected", "conflict"}:
                 place = f"{chunk.noun} {line}{finding.pointer and ' '}{finding.pointer}"
                 self.shown.append((line, f"{place}: {finding.reason}"))
@@ -72,27 +89,48 @@ class Summary:
         self.first.setdefault((outcome, reason), line)
 
     def _kind(self, fault: str) -> str:
-        """A fault without the values that are in it: a thousand calls that are too long are one kind."""
-        kind = fault.partition(":")[0]
+        """A fault without the values that are in it: a thousand calls that are too long are one kind.
+
+        A kind is told as its faults are where they all are told alike.
+        """
+        kind = fault.partition(": ")[0]
         known = ("rejected", kind) in self.events
-        return kind if known or len(self.events) < KINDS else OTHER_FAULTS
+        if not known and len(self.events) >= KINDS:
+            return OTHER_FAULTS
+        if self.said.setdefault(kind, fault) != fault:
+            self.said[kind] = kind
+        return kind
 
     def count(self, outcome: str) -> int:
         """How many lines came to an outcome."""
         return sum(count for (found, _), count in self.events.items() if found == outcome)
 
-    def rows(self) -> list[dict[str, object]]:
-        """A row for each outcome and reason."""
+    def rows(self, *, dry_run: bool = False) -> list[dict[str, object]]:
+        """A row for each outcome and reason; of a dry run, of what would be."""
         return [
             {
                 "outcome": key[0],
-                "reason": key[1],
+                "reason": self.said.get(key[1], key[1]) if key[0] == "rejected" else key[1],
                 "events": count,
                 "first_line": self.first.get(key),
-                "meaning": _meaning(*key),
+                "meaning": self._meaning(*key, dry_run=dry_run),
             }
             for key, count in sorted(self.events.items())
         ]
+
+    def _meaning(self, outcome: str, reason: str, *, dry_run: bool) -> str:
+        stored, refused = ("would be stored", "would not be stored") if dry_run else ("stored", "not stored")
+        if outcome == "quarantined":
+            return f"{stored}, waits: {_remedy(reason, has_number=(outcome, reason) not in self.lacking_number)}"
+        meaning = _MEANINGS.get(outcome, _MEANINGS.get(reason, "")).format(stored=stored, refused=refused)
+        if reason == "status_not_billable" and self.statuses:
+            return f"{meaning}; statuses: {', '.join(f'{name} {count:,}' for name, count in self.not_billed())}"
+        return meaning
+
+    def not_billed(self) -> list[tuple[str, int]]:
+        """The statuses that are not billed and how many have each, the most frequent first."""
+        ordered = sorted(self.statuses.items(), key=lambda each: (each[0] == OTHER_STATUSES, -each[1], each[0]))
+        return [(name or "none", count) for name, count in ordered]
 
 
 def exit_of(summary: Summary) -> Exit:
@@ -114,12 +152,15 @@ def show_summary(summary: Summary, source: str, form: Format, *, dry_run: bool =
     if form is Format.JSON:
         counts = {outcome: summary.count(outcome) for outcome in OUTCOMES}
         facts = {"source": source, "dry_run": dry_run, "events": summary.events.total(), **counts}
+        statuses = dict(summary.not_billed())
         near = {} if summary.near_duplicates is None else {"near_duplicates": summary.near_duplicates}
-        emit_json({**facts, "zero_rated": summary.zero_rated, **near, "results": summary.rows()})
+        results = summary.rows(dry_run=dry_run)
+        facts |= {"zero_rated": summary.zero_rated, "statuses_not_billable": statuses, **near}
+        emit_json({**facts, "results": results})
     else:
         total = {"outcome": "all lines", "events": summary.events.total()}
         title = f"Usage from {source}{', not stored: a dry run' if dry_run else ''}"
-        emit(summary.rows(), _RESULTS, form, title=title, total=total)
+        emit(summary.rows(dry_run=dry_run), _RESULTS, form, title=title, total=total)
 
 
 def notice_of(source: str, known: Sequence[str]) -> str:
@@ -150,9 +191,7 @@ def _plain(source: str) -> str:
     return "".join(c for c in source.casefold() if c.isalnum())
 
 
-def _meaning(outcome: str, reason: str) -> str:
-    from billing.explanations import REMEDIES
+def _remedy(reason: str, *, has_number: bool) -> str:
+    from billing.explanations import remedy_of
 
-    if outcome == "quarantined":
-        return f"stored, waits: {REMEDIES.get(reason, 'see tollbook usage quarantine')}"
-    return _MEANINGS.get(outcome, _MEANINGS.get(reason, ""))
+    return remedy_of(reason, has_number=has_number) or "see tollbook usage quarantine"

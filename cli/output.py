@@ -89,7 +89,7 @@ def emit(
         emit_json([dict(row) for row in rows])
     elif form is Format.CSV:
         emit_csv(rows, columns)
-    else:
+    elif rows or total is not None:  # of nothing there is no table
         show(table(rows, columns, title=title, total=total))
 
 

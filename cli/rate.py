@@ -8,6 +8,7 @@ import typer
 
 from cli.exits import Exit
 from cli.output import LINES, Format, FormatOption, emit_json, emit_lines, say, show, table, text
+from cli.words import counted, of_number
 
 if TYPE_CHECKING:
     from billing.accounts import Account
@@ -127,11 +128,13 @@ def _report(bills: "Bills") -> None:
     for row in bills.conflicts:
         say(f"event {row + 1}: was reported before with other content; the first report stands")
     for reason, count in sorted(Counter(each.reason for each in bills.quarantined).items()):
-        say(f"{count:,} events are not priced: {reason}")
+        say(f"{counted(count, 'event')} {of_number(count, 'is', 'are')} not priced: {reason}")
     for reason, count in sorted(Counter(each.reason for each in bills.zero_rated).items()):
-        say(f"{count:,} events cost nothing: {reason}")
+        say(f"{counted(count, 'event')} {of_number(count, 'costs', 'cost')} nothing: {reason}")
     if bills.duplicates:
-        say(f"{len(bills.duplicates):,} events stand there twice, and count once")
+        twice = len(bills.duplicates)
+        stand = of_number(twice, "stands there twice, and counts", "stand there twice, and count")
+        say(f"{counted(twice, 'event')} {stand} once")
     if bills.rejects:
         raise typer.Exit(Exit.BAD_INPUT)
     if bills.quarantined or bills.conflicts:

@@ -7,6 +7,7 @@ import typer
 
 from cli.exits import Exit
 from cli.output import Format, emit_csv, emit_json, number, say, text
+from cli.words import counted, of_number
 
 if TYPE_CHECKING:
     from billing.flows.publish import Changed
@@ -50,28 +51,45 @@ def tell(
     counts = {"released": _by_reason(released.released), "waiting": _by_reason(released.waiting)}
     say(words)
     if form is Format.JSON:
-        emit_json({**facts, "status": str(changed.status), "dry_run": dry_run, "moved": changed.moved, **counts})
+        emit_json(
+            {
+                **facts,
+                "status": str(changed.status),
+                "dry_run": dry_run,
+                "moved": changed.moved,
+                "withdrawn": changed.withdrawn,
+                **counts,
+            }
+        )
     elif form is Format.CSV:
-        moved = [{"result": "moved", "reason": "", "events": changed.moved}]
+        came: list[dict[str, object]] = [
+            {"result": str(changed.status), "reason": "", "events": None},
+            {"result": "moved", "reason": "", "events": changed.moved},
+        ]
         rows = [
             {"result": result, "reason": reason, "events": count}
             for result, reasons in counts.items()
             for reason, count in reasons.items()
         ]
-        emit_csv(moved + rows, _ROWS)
+        emit_csv([*came, *rows], _ROWS)
     else:
-        _say(changed.moved, counts, dry_run=dry_run)
+        _say(changed, counts, dry_run=dry_run)
     if changed.status is Status.UNCHANGED:
         raise typer.Exit(Exit.NOTHING_TO_DO)
 
 
-def _say(moved: int, counts: Mapping[str, Mapping[str, int]], *, dry_run: bool) -> None:
-    if moved:
-        say(f"{_events(moved)} rated before {'would move' if dry_run else 'moved'} along, charged as before.")
+def _say(changed: "Changed", counts: Mapping[str, Mapping[str, int]], *, dry_run: bool) -> None:
+    if changed.moved:
+        say(f"{_events(changed.moved)} rated before {'would move' if dry_run else 'moved'} along, charged as before.")
+    if changed.withdrawn:
+        drafts = counted(changed.withdrawn, "draft of an invoice", "drafts of invoices")
+        done = f"{of_number(changed.withdrawn, 'is', 'are')} withdrawn: run the invoices of the month again"
+        say(f"{drafts} {'would be withdrawn' if dry_run else done}.")
     for reason, count in counts["released"].items():
         say(f"{_events(count)} {'would be ' if dry_run else ''}released that waited for: {reason}")
     for reason, count in counts["waiting"].items():
-        say(f"{_events(count)} {'would still' if dry_run else 'still'} wait for: {reason}")
+        waits = "would still wait" if dry_run else of_number(count, "still waits", "still wait")
+        say(f"{_events(count)} {waits} for: {reason}")
     if counts["waiting"]:
         say("What waits, and what releases it: tollbook usage quarantine")
 
@@ -81,4 +99,4 @@ def _by_reason(counts: "Mapping[Reason, int]") -> dict[str, int]:
 
 
 def _events(count: int) -> str:
-    return f"{count:,} events"  # as `tollbook usage` says it
+    return counted(count, "event")

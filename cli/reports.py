@@ -78,7 +78,7 @@ def _show_report(report: "RunReport", rows: list[dict[str, Any]]) -> None:
             "already final": report.final or None,
             "lines": f"{report.lines:,}",
             "total": ", ".join(money(total, code) for code, total in said["totals"].items()) or "nothing",
-            "late": f"usage has changed since the invoices of {_some(report.late)}" if report.late else None,
+            "late": f"usage has changed since the invoices of {some_of(report.late)}" if report.late else None,
             "quarantined": _reasons(report.quarantined),
             "pending": pending(report.pending),
         },
@@ -110,7 +110,7 @@ def show_issued(report: "IssueReport", form: Format) -> None:
         facts |= {
             "numbers": ", ".join(runs),
             "totals": ", ".join(money(total, code) for code, total in totals.items()),
-            "late": _some(report.late),
+            "late": some_of(report.late),
             "quarantined": _reasons(report.quarantined),
         }
     emit_record(facts, form)
@@ -124,7 +124,7 @@ def show_issued(report: "IssueReport", form: Format) -> None:
 def say_waiting(late: Sequence[str], quarantined: Mapping[str, int]) -> None:
     """Say what is on no invoice, and where to look at it."""
     if late:
-        say(f"Usage came after what was billed, of {_some(late)}: see `tollbook statement ACCOUNT`.")
+        say(f"Usage came after what was billed, of {some_of(late)}: see `tollbook statement ACCOUNT`.")
         say(LATE_USAGE)
     if quarantined:
         say(f"Some usage is not priced ({_reasons(quarantined)}): see `tollbook usage quarantine`.")
@@ -135,7 +135,7 @@ def pending(events: int) -> str:
     return f"{counted(events, 'event')} at no charge, reported while the outcome was open" if events else ""
 
 
-def _some(accounts: Sequence[str]) -> str:
+def some_of(accounts: Sequence[str]) -> str:
     """Accounts by name; of many the first, and how many more."""
     more = len(accounts) - _NAMED
     return ", ".join(accounts[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -6,6 +6,12 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+FORMS = {
+    "series": "1 to 20 capital letters, digits and hyphens that begin with a letter or a digit, as in INV",
+    "payment_days": "a whole number of days from 0 to 366",
+}
+"""What the value of a setting is, in words."""
+
 
 class Settings(BaseSettings):
     """Settings of the command line. Without `database_url` the embedded PostgreSQL is used.

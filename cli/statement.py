@@ -138,7 +138,7 @@ def show_statement(found: "Statement", *, every_line: bool = False) -> None:
     if progress:
         emit(progress, _PROGRESS, Format.TABLE, title="Volume discounts")
     rows = _numbered(found)
-    title = f"All {len(rows):,} lines"
+    title = f"All {len(rows):,} lines" if len(rows) > 1 else "The only line"
     if not every_line and len(rows) > LARGEST:
         sizes = {number: line.amount_minor for number, line in enumerate(found.lines, start=1)}
         largest = sorted(sizes, key=lambda number: -sizes[number])[:LARGEST]

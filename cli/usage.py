@@ -1,5 +1,6 @@
 """`tollbook usage`: take usage in, and look after what waits in quarantine."""
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -18,6 +19,7 @@ from cli.callrecords import (
     InternationalOption,
     ProductOption,
     StrictOption,
+    Told,
     TrunkOption,
     ZoneOption,
     call_records,
@@ -62,8 +64,11 @@ def import_(  # noqa: PLR0913, PLR0917 (each is an option of the command)
         ),
     ],
     source: Annotated[str, typer.Option(help="The source that the events come from.")],
-    rejects: Annotated[Path | None, typer.Option(help="Where to write the lines that were not taken.")] = None,
-    results: Annotated[Path | None, typer.Option(help="Where to write what became of each line.")] = None,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(help="Where to write the lines that were not taken, as they are: mend and import them."),
+    ] = None,
+    results: Annotated[Path | None, typer.Option(help="Where to write what became of each line, and why.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Let --rejects and --results replace files.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Foresee what it would come to, store nothing.")] = False,
     form: FormatOption = Format.TABLE,
@@ -80,17 +85,19 @@ def import_(  # noqa: PLR0913, PLR0917 (each is an option of the command)
 ) -> None:
     """Take usage in. Safe to repeat: an event is counted once, for ever."""
     _check_names(file, source, {"--rejects": rejects, "--results": results}, overwrite=overwrite)
-    records = call_records(
-        file,
+    told = Told(
         dialect=dialect,
         zone=zone,
-        plan=(country_code, trunk_prefix, international_prefix),
+        country_code=country_code,
+        trunk_prefix=trunk_prefix,
+        international_prefix=international_prefix,
         account=account,
-        columns=column,
+        column=column,
         fields=fields,
         product=product,
         strict=strict,
     )
+    records = call_records(file, told)
     summary = Summary()
     try:
         with _told(rejects, results) as tell:
@@ -100,15 +107,20 @@ def import_(  # noqa: PLR0913, PLR0917 (each is an option of the command)
             show_summary(summary, source, form, dry_run=dry_run)
         raise
     show_summary(summary, source, form, dry_run=dry_run)
-    _say_what_next(summary, file, rejects)
+    _say_what_next(summary, file, source, rejects, told, dry_run=dry_run)
     exit_ = exit_of(summary)
     raise typer.Exit(Exit.NEEDS_A_PERSON if strict and summary.near_duplicates and exit_ is Exit.OK else exit_)
 
 
-def _say_what_next(summary: Summary, file: Path, rejects: Path | None) -> None:
+def _say_what_next(
+    summary: Summary, file: Path, source: str, rejects: Path | None, told: Told, *, dry_run: bool
+) -> None:
     if rejects is not None and summary.count("rejected") + summary.count("conflict"):
-        say(f"The lines that were not taken, with the reasons: {rejects}")
-    if summary.count("quarantined"):
+        not_taken = "would not be taken" if dry_run else "were not taken"
+        say(f"The lines that {not_taken}, as they are: {rejects}. What is wrong with each: --results FILE")
+        words = ["tollbook", "usage", "import", str(rejects), "--source", source, *told.words()]
+        say(f"When they are mended: {shlex.join(words)}")
+    if summary.count("quarantined") and not dry_run:
         say("What waits, and what releases it: tollbook usage quarantine")
     if not summary.events:
         say(f"There is no usage in {file}: nothing to do.")
@@ -148,13 +160,15 @@ def quarantine(
     if not release and (too_old or name):
         raise typer.BadParameter("--too-old and --as say how to release: add --release")
     released = release and _release(too_old=too_old, name=name.strip())
-    from billing.explanations import REMEDIES
+    from billing.explanations import remedy_of
     from billing.store.queries.usage import waiting_usage
     from cli.db import reading
+    from cli.world import products
     from rates.cards import instant
+    from rates.products import is_called
 
     with reading() as connection:
-        found = waiting_usage(connection)
+        found, known = waiting_usage(connection), products()
     rows = [
         {
             "reason": str(each.reason),
@@ -164,7 +178,7 @@ def quarantine(
             "first_at": instant(each.first_at),
             "last_at": instant(each.last_at),
             "example": f"{each.source}/{each.id}",
-            "remedy": REMEDIES.get(str(each.reason), ""),
+            "remedy": remedy_of(str(each.reason), has_number=each.has_number or not is_called(known, each.product)),
             "command": command_of(str(each.reason)),
         }
         for each in found
@@ -267,8 +281,18 @@ def _told(rejects: Path | None, results: Path | None) -> Iterator[Tell]:
     """Who writes what became of the lines of a chunk, to the files that were asked for."""
     from billing.sources.ndjson import refused_lines, result_lines
 
+    begun = False
+
+    def refused(taken: "Taken") -> bytes:
+        """The refused lines, the first of them below what stands above all in their file."""
+        nonlocal begun
+        lines = refused_lines(taken)
+        head = b"" if begun or not lines else taken.chunk.head
+        begun = begun or bool(lines)
+        return head + lines
+
     with ExitStack() as files:
-        asked = [(path, lines) for path, lines in ((rejects, refused_lines), (results, result_lines)) if path]
+        asked = [(path, lines) for path, lines in ((rejects, refused), (results, result_lines)) if path]
         writers = [(files.enter_context(writing_whole(path)), lines) for path, lines in asked]
 
         def tell(taken: "Taken") -> None:

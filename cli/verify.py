@@ -8,6 +8,8 @@ import typer
 from cli.exits import Exit
 from cli.options import PeriodArgument
 from cli.output import Format, FormatOption, emit, emit_json, emit_record, say, text
+from cli.reports import some_of
+from cli.words import counted, of_number
 
 if TYPE_CHECKING:
     from billing.verification import Verification
@@ -31,6 +33,16 @@ def verify(period: PeriodArgument, form: FormatOption = Format.TABLE) -> None:
         raise typer.Exit(Exit.ERROR)
     if not found.events and not found.accounts:
         raise typer.Exit(Exit.NOTHING_TO_DO)
+
+
+def _outdated(found: "Verification") -> str:
+    """What it means that bills are outdated, and the command that draws up those that can be drawn up again."""
+    several = f"the bills of {len(found.outdated):,} accounts are"
+    return (
+        f"Outdated: {of_number(len(found.outdated), 'the bill of 1 account is', several)} not of all its usage"
+        f" ({some_of(found.outdated)}) and verified as it would be now; `tollbook invoices run {found.period}` draws up"
+        " again what is not issued, and no command bills the rest yet."
+    )
 
 
 def processes() -> int:
@@ -60,17 +72,19 @@ def show_verification(found: "Verification", form: Format) -> None:
         emit(rows, _DISAGREEMENTS, form)
         return
     others = f"{found.zero_rated:,} zero-rated + {found.quarantined:,} quarantined + {found.too_late:,} too late"
+    compared = f"{counted(found.lines, 'line')} of {counted(found.accounts, 'account')}"
     emit_record(
         {
             "events": f"{found.billed:,} billed + {others} = {found.events:,}",
-            "compared": f"{found.lines:,} lines of {found.accounts:,} accounts, by rating each event again",
-            "verdict": "all agree" if found.agrees else f"{len(rows):,} disagreements",
+            "compared": f"{compared}, by rating each event again",
+            "verdict": "all agree" if found.agrees else counted(len(rows), "disagreement"),
             "unbalanced totals": found.unbalanced_totals or None,
-            "outdated": ", ".join(found.outdated),
         },
         form,
         title=f"Verification of {found.period}",
     )
+    if found.outdated:
+        say(_outdated(found))
     if rows:
         emit(rows[:_SHOWN], _DISAGREEMENTS, form, title="Where they differ")
     if len(rows) > _SHOWN:

@@ -142,7 +142,8 @@ def _head(card: Card) -> list[str]:
     parts = [card.id, str(card.rules), card.currency, instant(card.effective_from), until]
     parts += [card.timezone, str(card.overlay), rounding]
     parts += [_schedule(card.schedules[name]) for name in sorted(card.schedules)]
-    parts += [_pool(card.pools[name]) for name in sorted(card.pools)]
+    # Usage is in the first pool that takes it: their order is content. That of schedules says nothing.
+    parts += [_pool(pool) for pool in card.pools.values()]
     return parts + [_window(card.windows[name]) for name in sorted(card.windows)]
 
 

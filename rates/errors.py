@@ -6,7 +6,7 @@ is raised as a `TollbookError` with the same parts.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SHOWN = 20
 """Faults of one kind that a message says one by one; the rest is counted."""
@@ -49,16 +49,21 @@ def reason_of(text: str, reasons: Reasons) -> tuple[str, str]:
 
 
 def lines_of(faults: Iterable[Fault]) -> list[str]:
-    """What faults say, a line each; of those that differ only in rows, figures and values the first 20, and a count."""
+    """What faults say to people by the line; of those that differ only in rows and figures 20, and a count."""
     kinds: dict[str, list[Fault]] = {}
     for fault in faults:
         kinds.setdefault(re.sub("[0-9]+", "", f"{fault.place}: {fault.problem}"), []).append(fault)
     lines: list[str] = []
     for alike in kinds.values():
-        lines += map(str, alike[:SHOWN])
+        lines += (str(replace(fault, place=_in_rows(fault.place))) for fault in alike[:SHOWN])
         if len(alike) > SHOWN:
             lines.append(f"and {len(alike) - SHOWN:,} more of the same")
     return lines
+
+
+def _in_rows(place: str) -> str:
+    """A place as people count: beside the path of a `[[rate]]` table, of which the first is 0, its row, from 1."""
+    return re.sub(r"\brate\[([0-9]+)\]\S*", lambda found: f"{found[0]} (row {int(found[1]) + 1})", place)
 
 
 class TollbookError(Exception):

@@ -92,6 +92,12 @@ class Product:
         return in_force[-1] if in_force else None
 
 
+def is_called(products: Mapping[str, Product], name: str) -> bool:
+    """Whether a product is priced by what is called."""
+    product = products.get(name)
+    return product is not None and "to" in product.match
+
+
 def read_product(table: Mapping[str, object], place: str) -> tuple[Product | None, list[Fault]]:
     """A product from its table, or every fault of it."""
     faults: list[Fault] = []

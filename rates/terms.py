@@ -1,14 +1,17 @@
 """Terms: what totals are priced with, beside the totals themselves. One value for all payers who share a book."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 
-from rates.cards import Card
+from rates.cards import Card, instant
+from rates.errors import Fault
 from rates.prices import Price
 from rates.products import Product
 from rates.tiers import Pool, Schedule, Selector
+
+_ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,4 +113,52 @@ def card_terms(card: Card) -> CardTerms:
         effective_to=card.effective_to,
         schedules=card.schedules,
         pools=card.pools,
+    )
+
+
+def definition(counter: Schedule | Pool) -> object:
+    """All that a schedule or a pool says; the order of its selectors says nothing."""
+    return replace(counter, fill=()), frozenset(counter.fill)
+
+
+def counters(card: Card | CardTerms | None) -> tuple[object, ...]:
+    """All that a card says beside its rows about what counts; pools in their order, which decides who takes what."""
+    if card is None:
+        return ()
+    every: list[Schedule | Pool] = [*(card.schedules[name] for name in sorted(card.schedules)), *card.pools.values()]
+    return tuple(map(definition, every))
+
+
+def day_faults(versions: Iterable[CardTerms]) -> list[Fault]:
+    """Where card versions change within a day what is counted. A day's totals cannot be cut; see `counters`."""
+    by_id: dict[str, list[CardTerms]] = {}
+    for version in sorted(versions, key=lambda version: version.effective_from):
+        by_id.setdefault(version.id, []).append(version)
+    changes = (change for of_card in by_id.values() for change in _recounts(of_card))
+    return [_within_a_day(*change) for change in changes if change[2].timetz() != time(tzinfo=UTC)]
+
+
+def _recounts(versions: list[CardTerms]) -> Iterator[tuple[CardTerms, str, datetime]]:
+    """The versions of one card, in their order, that begin or end what is counted: by which key, and when."""
+    for place, version in enumerate(versions):
+        before = versions[place - 1] if place else None
+        lapsed = before is None or _ends(before) < version.effective_from
+        if counters(version) != (() if lapsed else counters(before)):
+            yield version, "effective_from", version.effective_from
+        following = versions[place + 1].effective_from if place + 1 < len(versions) else _ALWAYS
+        if counters(version) and _ends(version) < following:
+            yield version, "effective_to", _ends(version)
+
+
+def _ends(version: CardTerms) -> datetime:
+    return version.effective_to or _ALWAYS
+
+
+def _within_a_day(version: CardTerms, key: str, at: datetime) -> Fault:
+    midnight = datetime.combine(at.astimezone(UTC).date(), time(), UTC)
+    return Fault(
+        place=f"card {version.version}: {key}",
+        value=instant(at),
+        problem="changes what schedules and pools count within a day, whose totals cannot be cut",
+        remedy=f"write 00:00 UTC, as in {instant(midnight)} or {instant(midnight + timedelta(days=1))}",
     )

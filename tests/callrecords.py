@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from billing.payloads import Refused
+from billing.chunks import Refused
 from billing.sources.callrecords import DIALECTS, CallRecords
 from billing.sources.calls import Stated
 from billing.sources.clocks import parse_zone

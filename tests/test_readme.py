@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import typer
 
+from billing.contracts import NOT_RATED
+from cli.exits import Exit
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -96,3 +99,21 @@ def test_a_path_that_does_not_exist_is_found(path: str) -> None:
 def test_only_what_looks_like_a_path_is_taken_for_one() -> None:
     text = "`rates` `rates/` `a/b.py` `x.toml` `.ci/run` `LICENSE` `tollbook demo` `a, b)` `docs/a-b/0001-x.md`"
     assert ["rates/", "a/b.py", "x.toml", ".ci/run", "LICENSE", "docs/a-b/0001-x.md"] == paths(text)
+
+
+def test_the_page_about_files_is_linked_and_there() -> None:
+    assert "docs/files.md" in paths(section(README, "Use it"))
+    assert [] == missing(["docs/files.md", "docs/decisions/", "rates/catalogue/"])
+
+
+def test_each_exit_code_is_in_the_readme() -> None:
+    codes = section(README, "Use it").partition("Exit codes:")[2].partition(".\n")[0]
+    assert [str(code.value) for code in Exit] == re.findall(r"\b([0-9]+) ", codes)
+
+
+def test_what_is_not_done_yet_is_said_and_still_refused() -> None:
+    said = section(README, "What this version does not do yet")
+    assert {"revision", "void", "pending"} <= set(re.findall(r"`([a-z_]+)`", said))
+    words = {"resells": "reselling"}
+    assert [] == [name for name in NOT_RATED if words.get(name, name) not in said]
+    assert len(list((ROOT / "rates" / "catalogue").glob("*.toml"))) == 5, "the README counts them"

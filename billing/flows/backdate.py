@@ -3,36 +3,54 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from itertools import chain
+from functools import cache
 
 from billing.contracts import Contract, in_force
 from billing.errors import PublicationBackdatedError
-from billing.flows.rebill import OtherBill, other_bill
-from billing.flows.rerate import InTheWay, Rerated, rerate
-from billing.rerating import ALWAYS, Stretch, card_stretches, contract_stretches, counters
+from billing.flows.rerate import InTheWay, rerate
+from billing.periods import ALWAYS, Period
+from billing.rerating import Counting, Stretch, card_stretches, contract_stretches, recounted
+from billing.runs import PeriodLockedError
 from billing.store.accounts import Accounts, read_accounts
-from billing.store.engine import Connection, Engine
+from billing.store.drafts import lock_months, withdraw_drafts
+from billing.store.engine import Connection
+from billing.store.queries.invoices import account_names
 from billing.store.queries.pricing import head_of
 from billing.store.ratebooks import CardVersion, Ratebooks
+from billing.store.standing import Standing, invoiced, standing
 from rates.cards import Card, instant
 from rates.products import Product
+from rates.terms import CardTerms, card_terms
 
 Books = Callable[[], Ratebooks]
+
+_AHEAD = timedelta(days=400)
+"""How far ahead of the present, and of the change, invoices are drawn up, be it early."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
     """The usage that a change of the books reaches, and how the change is called for a payer: a place and a value.
 
-    Of the stretches, `counting` are those with cards that have schedules or pools, and `recounted` those of them where
-    the cards do not say about these what they said before. `by_day`: the change begins with a day.
+    Of the stretches, `renamed` are those in which other card versions count by schedules or pools, and `recounted`
+    those of them in which these say something else, or in another order. `met` are the payers whom runs have looked
+    at with cards of theirs. `by_day`: the change begins with a day.
     """
 
     place: Callable[[int], tuple[str, str]]
     stretches: Sequence[Stretch]
-    counting: Sequence[Stretch]
+    renamed: Sequence[Stretch]
     recounted: Sequence[Stretch]
+    met: frozenset[int]
     by_day: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """How many rated events moved along, and how many drafts were withdrawn."""
+
+    events: int
+    drafts: int
 
 
 def reach_of_card(
@@ -42,16 +60,15 @@ def reach_of_card(
     stored = read_accounts(connection)
     until = min((v.effective_from for v in versions if v.effective_from > card.effective_from), default=ALWAYS)
     stretches = card_stretches(card.id, card.effective_from, until, stored.accounts, stored.contracts, stored.numbers)
-    begun = [version for version in versions if version.effective_from < card.effective_from]
-    before = max(begun, key=lambda version: version.effective_from, default=None)
-    said = counters(None if before is None else head_of(before, products))
-    counting = bool(said or counters(card))
-    as_before = before is not None and (said, before.effective_to) == (counters(card), card.effective_to)
+    said = [card_terms(head_of(version, products)) for version in versions]
+    before, after = (Counting([card.id], {card.id: each}) for each in (said, [*said, card_terms(card)]))
+    others, otherwise = recounted(before, after, card.effective_from, until)
     return Reach(
         place=lambda _: (f"card {card.id}", instant(card.effective_from)),
         stretches=stretches,
-        counting=stretches if counting else (),
-        recounted=stretches if counting and not as_before else (),
+        renamed=stretches if others else (),
+        recounted=stretches if otherwise else (),
+        met=frozenset(each.payer for each in stretches),
     )
 
 
@@ -67,71 +84,95 @@ def reach_of_contracts(
     `cards` are the published versions of all cards.
     """
     after = read_accounts(connection)
-    counted = _counting_cards(contracts, stored, cards, products)
-    days = {
-        stored.numbers[each.account]: each
-        for each in sorted(contracts, key=lambda each: each.effective_from, reverse=True)
-    }
+    stretches = contract_stretches(contracts, after.accounts, after.contracts, after.numbers)
+    added = {(stored.numbers[each.account], each.effective_from): each for each in contracts}
+    days = {payer: contract for (payer, _), contract in sorted(added.items(), reverse=True)}
+    versions: dict[str, list[CardTerms]] = {}
+    for version in cards:
+        versions.setdefault(version.card_id, []).append(card_terms(head_of(version, products)))
 
-    def reached(some: Sequence[Contract]) -> list[Stretch]:
-        return contract_stretches(some, after.accounts, after.contracts, after.numbers)
+    @cache
+    def compared(
+        before: tuple[str, ...], after: tuple[str, ...], since: datetime, until: datetime
+    ) -> tuple[bool, bool]:
+        return recounted(Counting(before, versions), Counting(after, versions), since, until)
 
-    def counts(contract: Contract | None) -> list[str]:
-        return [] if contract is None else [card for card in contract.cards if card in counted]
-
-    def before(contract: Contract) -> Contract | None:
-        return in_force(stored.contracts.get(contract.account, ()), contract.effective_from)
-
+    found = {}
+    met = set()
+    for each in stretches:
+        contract = added[each.payer, each.since.date()]
+        before = in_force(stored.contracts.get(contract.account, ()), contract.effective_from)
+        found[each] = compared(() if before is None else before.cards, contract.cards, each.since, each.until)
+        met |= {each.payer} if before is not None else set()
     return Reach(
         place=lambda payer: (f"contract {days[payer].account}", str(days[payer].effective_from)),
-        stretches=reached(contracts),
-        counting=reached([each for each in contracts if counts(each) or counts(before(each))]),
-        recounted=reached([each for each in contracts if counts(each) != counts(before(each))]),
+        stretches=stretches,
+        renamed=[each for each, (others, _) in found.items() if others],
+        recounted=[each for each, (_, otherwise) in found.items() if otherwise],
+        met=frozenset(met),
         by_day=True,
     )
 
 
-def move(
-    engine: Engine,
-    connection: Connection,
-    reach: Reach,
-    books: Books,
-    products: Mapping[str, Product],
-    *,
-    events_at_once: int,
-) -> Rerated:
-    """Move what was rated within reach to the books as `connection` has changed them.
+def move(connection: Connection, reach: Reach, books: Books, *, at: datetime, events_at_once: int) -> Moved:
+    """Move what was rated within reach to the books as `connection` has changed them; `at` is the present.
 
-    Raises PublicationBackdatedError where something would be charged otherwise, or is on an invoice that is final and
-    would be billed from another card version; then nothing may be committed.
+    Drafts of months in reach are withdrawn. Raises PublicationBackdatedError where something would be charged or
+    counted otherwise, or is on an invoice that is final and would be billed from another card version, and
+    PeriodLockedError where a run or a finalization of a month in reach is at work; then nothing may be committed.
     """
+    if not reach.stretches:
+        return Moved(events=0, drafts=0)
+    _lock_invoices(connection, reach.stretches, at)
+    _require_counted_as_before(connection, reach)
     found = rerate(connection, reach.stretches, books, events_at_once=events_at_once)
     for events, what in ((found.otherwise, _OTHERWISE), (found.final, _FINAL)):
         if events is not None:
             raise _refusal(reach, events, *what)
-    recounted = [each for each in reach.recounted if each.payer in found.payers]
-    other = other_bill(engine, connection, products, recounted, only_final=False) or other_bill(
-        engine, connection, products, reach.counting, only_final=True
-    )
-    if other is not None:
-        raise _other_bill(reach, other)
-    return found
+    return Moved(events=found.rewritten, drafts=withdraw_drafts(connection, reach.stretches, _WITHDRAWN))
 
 
-def _counting_cards(
-    contracts: Sequence[Contract], stored: Accounts, cards: Sequence[CardVersion], products: Mapping[str, Product]
-) -> set[str]:
-    """The cards with schedules or pools, of those that contracts, or the others of their accounts, name."""
-    every = chain(contracts, *(stored.contracts.get(each.account, ()) for each in contracts))
-    named = {card for contract in every for card in contract.cards}
-    return {card.card_id for card in cards if card.card_id in named and counters(head_of(card, products))}
+def _lock_invoices(connection: Connection, stretches: Sequence[Stretch], at: datetime) -> None:
+    """Hold the invoices of all months in reach: nothing is drawn up or issued of what is about to move."""
+    since, until = (edge(getattr(each, name) for each in stretches) for edge, name in ((min, "since"), (max, "until")))
+    last = max(at, *(each.since for each in stretches))
+    taken = lock_months(connection, since, min(until, last + _AHEAD))
+    if taken is not None:
+        problem = "a run or a finalization is at work on its invoices"
+        period = Period.of_month(taken.year, taken.month)
+        raise PeriodLockedError(problem, value=str(period), remedy="wait until it has ended, and try again")
 
 
+def _require_counted_as_before(connection: Connection, reach: Reach) -> None:
+    """Nothing has been rated or billed since that was counted otherwise, or by another version if it is final."""
+    if found := standing(connection, [each._replace(until=ALWAYS) for each in reach.recounted], reach.met):
+        raise _recount(connection, reach, found, "schedules and pools would count otherwise", _AS_THEY_ARE)
+    if found := invoiced(connection, reach.renamed):
+        raise _recount(connection, reach, found, "schedules and pools would be those of another card version", _BESIDE)
+
+
+_WITHDRAWN = "its cards or contract were changed after its draft was drawn up: run the invoices again"
+_AS_THEY_ARE = "leave schedules and pools as they are"
+_BESIDE = "publish what is missing as a card of its own, and begin a contract that names it behind the others"
 _OTHERWISE = ("would be charged otherwise", "")
-_FINAL = (
-    "are on final invoices, and would be billed from another card version",
-    "; or publish what is missing as a card of its own, and begin a contract that names it behind the others",
-)
+_FINAL = ("are on final invoices, and would be billed from another card version", f"; or {_BESIDE}")
+
+
+def _recount(
+    connection: Connection, reach: Reach, found: Sequence[Standing], what: str, remedy: str
+) -> PublicationBackdatedError:
+    first, later = found[0], max(each.last for each in found) + timedelta(days=1)
+    when = (
+        str(first.first) if first.what == "rated usage" else str(Period.of_month(first.first.year, first.first.month))
+    )
+    place, value = reach.place(first.payer)
+    begin = later if reach.by_day else instant(datetime.combine(later, time(), UTC))
+    return PublicationBackdatedError(
+        f"{what}, and {account_names(connection)[first.payer]} has {first.what} of {when}",
+        place=place,
+        value=value,
+        remedy=f"{remedy}, or let it begin later, such as {begin}",
+    )
 
 
 def _refusal(reach: Reach, events: InTheWay, what: str, more: str) -> PublicationBackdatedError:
@@ -144,17 +185,6 @@ def _refusal(reach: Reach, events: InTheWay, what: str, more: str) -> Publicatio
         place=place,
         value=value,
         remedy=f"{_later(events, reach)}{more}",
-    )
-
-
-def _other_bill(reach: Reach, other: OtherBill) -> PublicationBackdatedError:
-    place, value = reach.place(other.payer)
-    return PublicationBackdatedError(
-        f"what {other.account} has used in {other.period} would be billed otherwise, by what is counted: {other.line}",
-        place=place,
-        value=value,
-        remedy="let schedules and pools say of usage that was rated what they said before,"
-        f" or let it begin at a later instant, such as {instant(other.period.closes)}",
     )
 
 

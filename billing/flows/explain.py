@@ -8,7 +8,6 @@ import numpy as np
 
 from billing.accounts import payer_of
 from billing.explanations import (
-    REMEDIES,
     EventExplanation,
     EventShare,
     LineExplanation,
@@ -21,6 +20,7 @@ from billing.explanations import (
     matched_prefix,
     part_arithmetic,
     parts_on,
+    remedy_of,
 )
 from billing.flows.price import Pricer
 from billing.invoices import Invoice, InvoiceLine, lines_by_payer, peoples_quantity
@@ -48,7 +48,7 @@ from rates.money import exact, format_fraction, parse_fraction
 from rates.numbering import COUNTRIES
 from rates.prices import CHARGE, EVENT, MAXIMUM, MINIMUM, USAGE, Price
 from rates.pricing import Placements, place
-from rates.products import Product
+from rates.products import Product, is_called
 from rates.quantities import Increments
 from rates.terms import Terms
 from rates.tiers import Measure
@@ -114,6 +114,7 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
             billed += sum(each.billed for each in event.elements if month.is_part(each))
         invoice = "" if month is None else month.invoice
         late = month is not None and month.is_late(event)
+        has_number = event.to.startswith("+") or not is_called(products, event.product)
         increments = _increments(event, products)
         return EventExplanation(
             source=source,
@@ -131,7 +132,7 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
             increments=increments_in_words(increments, event.measured, billed),
             billed=billed,
             reason=event.reason,
-            remedy=REMEDIES.get(event.reason, ""),
+            remedy=remedy_of(event.reason, has_number=has_number),
             parts=() if month is None else tuple(month.parts(event)),
             invoice="" if late else invoice,
             late=late,

@@ -12,8 +12,9 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from billing.payloads import Chunk
+from billing.chunks import Chunk
 from billing.periods import Period
 from billing.rated import rate_usage
 from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken, taken
@@ -23,9 +24,9 @@ from billing.store.identity import WORTH_A_TRY, next_batch, source_ids
 from billing.store.partitions import make_partitions
 from billing.store.ratebooks import Ratebooks, load_books, lock_books, product_ids
 from billing.store.usage import Batch, Written, make_batch, write_batch
-from billing.usage import Parsed, micros, months_of, parse
-from rates.products import Product
-from rates.rating import REASONS
+from billing.usage import Parsed, Usage, micros, months_of, parse
+from rates.products import Product, is_called
+from rates.rating import CODES, REASONS, Reason
 
 MONTHS_AHEAD = 3
 LONGEST_PATIENCE = 64
@@ -109,7 +110,7 @@ class Intake:
         self._hope.learn(len(batch), len(written.known))
         if books is not None:
             self._books = books
-        return receipt_of(prepared, batch, written)
+        return receipt_of(self.products, prepared, batch, written)
 
     def _look_up(self, connection: Connection, parsed: Parsed) -> "Numbers":
         """The numbers that the database has for what the events name; what has none gets one."""
@@ -228,7 +229,7 @@ def sources_of(parsed: Parsed) -> list[str]:
     return [source.values[code] for code in np.unique(source.codes).tolist() if source.values[code]]
 
 
-def receipt_of(prepared: Prepared, batch: Batch, written: Written) -> Receipt:
+def receipt_of(products: Mapping[str, Product], prepared: Prepared, batch: Batch, written: Written) -> Receipt:
     """What became of each payload of a batch that is written, and why."""
     usage, ratings = batch.rated.usage, batch.rated.ratings
     outcomes = np.full(prepared.size, OUTCOME_CODES[Outcome.REJECTED], dtype=np.int8)
@@ -238,11 +239,31 @@ def receipt_of(prepared: Prepared, batch: Batch, written: Written) -> Receipt:
     outcomes[usage.row] = of_event
     findings = {reject.row: Finding(pointer=reject.pointer, reason=reject.reason) for reject in prepared.parsed.rejects}
     waiting = of_event == OUTCOME_CODES[Outcome.QUARANTINED]
-    for row, reason in zip(usage.row[waiting].tolist(), ratings.reason[waiting].tolist(), strict=True):
-        findings[row] = Finding(pointer="", reason=str(REASONS[reason]))
+    lacks_number = _called(products, usage) & (usage.to == 0) & (usage.rated_to == 0)
+    told = (usage.row[waiting], ratings.reason[waiting], lacks_number[waiting])
+    for row, reason, lacks in zip(*(column.tolist() for column in told), strict=True):
+        findings[row] = Finding(pointer="", reason=str(REASONS[reason]), lacks_number=lacks)
     for row in usage.row[of_event == OUTCOME_CODES[Outcome.CONFLICT]].tolist():
         findings[row] = Finding(pointer="", reason=_CONFLICT)
     zero_rated = np.zeros(prepared.size, dtype=np.int8)
     zero_rated[usage.row] = np.where(of_event == OUTCOME_CODES[Outcome.ACCEPTED], ratings.reason, 0)
     zero_rated[usage.row[ratings.extra_event]] = 0  # a failed message may still cost a fee
-    return Receipt(outcomes=outcomes, findings=findings, zero_rated=zero_rated)
+    statuses = _statuses(usage, zero_rated[usage.row] == CODES[Reason.STATUS_NOT_BILLABLE])
+    return Receipt(
+        outcomes=outcomes, findings=findings, zero_rated=zero_rated, statuses=statuses, row=usage.row, id=usage.id
+    )
+
+
+def _called(products: Mapping[str, Product], usage: Usage) -> NDArray[np.bool_]:
+    """Which events are of a product that is priced by what is called."""
+    called = np.array([is_called(products, name) for name in usage.product.values], dtype=np.bool_)
+    return called[usage.product.codes]
+
+
+def _statuses(usage: Usage, rows: NDArray[np.bool_]) -> dict[str, int]:
+    """The statuses of some events, and how many have each."""
+    if "status" not in usage.texts or not rows.any():
+        return {}
+    status = usage.texts["status"]
+    counts = np.bincount(status.codes[rows], minlength=len(status.values)).tolist()
+    return {value: count for value, count in zip(status.values, counts, strict=True) if count}

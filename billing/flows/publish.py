@@ -1,14 +1,14 @@
 """Publish cards, accounts and contracts: dated, never edited, and without changing what any usage is charged.
 
-What begins in the past reaches usage that was rated. It is published if all of that stays charged as it is, and moves
-it along; so a row that was missing is added from the day on which it was missed. What waited for it is let out by
-`flows.release`, apart, since it can be repeated and nobody has to wait for it.
+What begins in the past reaches usage that was rated. It is published if all of that stays charged and counted as it
+is, and moves it along; so a row that was missing is added from the day on which it was missed. What waited for it is
+let out by `flows.release`, apart, since it can be repeated and nobody has to wait for it.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from functools import cache, partial
 from itertools import chain
@@ -17,12 +17,15 @@ from billing.accounts import Account, check_tree, payer_of
 from billing.contracts import Contract, Counting, counted_together, counter_faults, unpaid
 from billing.errors import InputFaultyError, PublicationConflictError
 from billing.flows.backdate import move, reach_of_card, reach_of_contracts
-from billing.flows.release import Released, foresee, rated_again
+from billing.flows.release import Released, foresee
 from billing.flows.rerate import EVENTS_AT_ONCE
+from billing.rated import rate_usage
 from billing.store.accounts import Accounts, insert_accounts, insert_contracts, read_accounts, update_accounts
 from billing.store.audit import record
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, rehearsal, transaction
+from billing.store.quarantine import earliest_waiting
+from billing.store.queries.pricing import head_of
 from billing.store.ratebooks import (
     CardVersion,
     insert_card,
@@ -31,13 +34,15 @@ from billing.store.ratebooks import (
     raise_book_version,
     read_card_versions,
 )
-from billing.usage import micros
+from billing.usage import at_micros
 from rates.cardfile import schedules_of
 from rates.cards import Card, identity, instant
 from rates.compiled.cards import CardTable, compile_card
 from rates.errors import Fault
 from rates.prices import PriceList, price_list
 from rates.products import Product
+from rates.rating import CODES, Reason
+from rates.terms import card_terms, day_faults
 
 
 class Status(StrEnum):
@@ -49,10 +54,17 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
-    """What came of a change: how many rated events moved with it; of a rehearsal, what a release would come to."""
+    """What came of a change: how many rated events moved with it, and how many drafts of invoices were withdrawn.
+
+    `foreseen`: of a rehearsal, what a release would come to. Of accounts and contracts `added` counts those that were
+    new, `altered` those of which something else is said now.
+    """
 
     status: Status
     moved: int = 0
+    withdrawn: int = 0
+    added: int = 0
+    altered: int = 0
     foreseen: Released | None = None
 
 
@@ -65,7 +77,8 @@ class Published(Changed):
 
 UNCHANGED = Changed(status=Status.UNCHANGED)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOOKED_AT = 1000
+"""Waiting events that are rated to say in a refusal which of them a card would price."""
 
 
 def publish(
@@ -98,25 +111,32 @@ def publish(
         if same is not None:
             return Published(status=Status.UNCHANGED, version=same)
         _check_card(card, versions, partial(_waits_for, connection, compiled, products, kept))
-        _check_counters(connection, card)
+        _check_counters(connection, card, versions, products)
         version = insert_card(connection, card, content, prices, at=at, actor=actor)
         raise_book_version(connection)
         compiled = compiled.numbered(version.rate_base, version.price_base)
         books = cache(partial(load_books, connection, products, None, kept, {version.card_version_id: compiled}))
         reach = reach_of_card(connection, card, versions, products)
-        moved = move(engine, connection, reach, books, products, events_at_once=events_at_once)
+        moved = move(connection, reach, books, at=at, events_at_once=events_at_once)
         details = {
             "hash": content.hex(),
             "rates": version.rates,
             "prices": version.prices,
-            "moved": moved.rewritten,
+            "moved": moved.events,
+            "withdrawn": moved.drafts,
         }
         record(connection, at=at, actor=actor, action="publish", subject=f"card {card.version}", details=details)
         foreseen = foresee(connection, books()) if dry_run else None
     if kept is not None and not dry_run:
         name = str(version.stored_as)
         kept.keep({name: compiled}, [name], products)
-    return Published(status=Status.PUBLISHED, version=version, moved=moved.rewritten, foreseen=foreseen)
+    return Published(
+        status=Status.PUBLISHED,
+        version=version,
+        moved=moved.events,
+        withdrawn=moved.drafts,
+        foreseen=foreseen,
+    )
 
 
 def add_accounts(
@@ -150,7 +170,8 @@ def add_accounts(
             action = "add" if account.id not in stored else "change"
             record(connection, at=at, actor=actor, action=action, subject=f"account {account.id}", details={})
         foreseen = None if rehearse_with is None else foresee(connection, load_books(connection, rehearse_with))
-    return Changed(status=Status.PUBLISHED, foreseen=foreseen)
+    altered = len(changed) - len(added)
+    return Changed(status=Status.PUBLISHED, added=len(added), altered=altered, foreseen=foreseen)
 
 
 def add_contracts(
@@ -186,13 +207,19 @@ def add_contracts(
         raise_book_version(connection)
         books = cache(partial(load_books, connection, products, None, kept))
         reach = reach_of_contracts(connection, changed, stored, cards, products)
-        moved = move(engine, connection, reach, books, products, events_at_once=events_at_once)
+        moved = move(connection, reach, books, at=at, events_at_once=events_at_once)
         for contract in changed:
             details = {"effective_from": str(contract.effective_from), "cards": list(contract.cards)}
             subject = f"contract {contract.account}"
             record(connection, at=at, actor=actor, action="add", subject=subject, details=details)
         foreseen = foresee(connection, books()) if dry_run else None
-    return Changed(status=Status.PUBLISHED, moved=moved.rewritten, foreseen=foreseen)
+    return Changed(
+        status=Status.PUBLISHED,
+        moved=moved.events,
+        withdrawn=moved.drafts,
+        added=len(changed),
+        foreseen=foreseen,
+    )
 
 
 def _waits_for(
@@ -202,20 +229,20 @@ def _waits_for(
     kept: CompiledCards | None,
     version: CardVersion,
 ) -> str:
-    """Until when a card may begin that came to stand in place of a version, for all to be let out that waits for it."""
+    """Until when a card may begin that came to stand in place of a version, to let out what waits for it.
+
+    Only the first events that wait for a row are looked at: imports wait meanwhile.
+    """
+    usage = earliest_waiting(connection, version.effective_from, CODES[Reason.NO_RATE], _LOOKED_AT)
+    if usage is None:
+        return ""
     table = compiled.numbered(version.rate_base, version.price_base)
     books = load_books(connection, products, None, kept, {version.card_version_id: table})
-    count, first = 0, None
-    for some, rated in rated_again(connection, books):
-        at = some.usage.occurred_at[~rated.ratings.is_quarantined]
-        later = at[at > micros(version.effective_from)]
-        if len(later):
-            count, first = count + len(later), min(int(later.min()), first or int(later.min()))
-    if first is None:
+    rated = rate_usage(usage, books.assignment, books.books, products)
+    at = usage.occurred_at[~rated.ratings.is_quarantined]
+    if not len(at):
         return ""
-    begins = instant(_EPOCH + timedelta(microseconds=first))
-    waiting = "the only event that waits for it" if count == 1 else f"the first of {count:,} events that wait for it"
-    return f", no later than {begins}, when {waiting} occurred"
+    return f", no later than {instant(at_micros(int(at[0])))}, when the first event that waits for it occurred"
 
 
 def _compiled(card: Card, products: Mapping[str, Product], prices: PriceList) -> CardTable:
@@ -239,19 +266,25 @@ def _check_card(card: Card, versions: Sequence[CardVersion], instead: Callable[[
             raise PublicationConflictError(
                 "another version is published from this instant",
                 place=place,
-                value=card.effective_from.isoformat(),
+                value=instant(card.effective_from),
                 remedy=f"publish the change from a later instant{instead(version)}",
             )
 
 
-def _check_counters(connection: Connection, card: Card) -> None:
+def _check_counters(
+    connection: Connection, card: Card, versions: Sequence[CardVersion], products: Mapping[str, Product]
+) -> None:
+    before = [card_terms(head_of(version, products)) for version in versions]
+    known = day_faults(before)
+    if faults := [fault for fault in day_faults([*before, card_terms(card)]) if fault not in known]:
+        raise InputFaultyError(faults, place=f"card {card.version}")
     if not card.schedules:
         return
     contracts = read_accounts(connection).contracts.values()
     groups = {group for each in contracts for group in counted_together(each) if card.id in group}
-    versions = _counting(read_card_versions(connection))
-    versions.setdefault(card.id, []).append((card.version, card.schedules))
-    if faults := counter_faults([(card.id,), *groups], versions):
+    counting = _counting(read_card_versions(connection))
+    counting.setdefault(card.id, []).append((card.version, card.schedules))
+    if faults := counter_faults([(card.id,), *groups], counting):
         raise InputFaultyError(faults, place=f"card {card.version}")
 
 

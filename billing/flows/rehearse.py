@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from billing.chunks import Chunk
 from billing.flows.ingest import Intake, Numbers, Prepared, receipt_of, sources_of, take_in
-from billing.payloads import Chunk
 from billing.receipts import Outcome, Receipt, Taken
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, rehearsal, snapshot
@@ -41,7 +41,7 @@ class Rehearsal(Intake):
                 self._books = load_books(connection, self.products, self._books, self.kept)
             batch = self._batch(prepared.parsed, batch.number, at, self._books)
         known, same = foresee(self.connection, batch.number, batch.claims)
-        return receipt_of(prepared, batch, Written(known=known, same=same))
+        return receipt_of(self.products, prepared, batch, Written(known=known, same=same))
 
     def _look_up(self, connection: Connection, parsed: Parsed) -> Numbers:
         missing = [name for name in sources_of(parsed) if name not in self._sources]

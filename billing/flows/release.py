@@ -1,7 +1,7 @@
 """Rate quarantined usage again, after what was missing came, and let out what has a price now."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -83,21 +83,14 @@ def foresee(connection: Connection, books: Ratebooks, *, events_at_once: int = E
     """What `release` would come to with these books, while the caller holds the books exclusively."""
     released: Counter[Reason] = Counter()
     waiting: Counter[Reason] = Counter()
-    for some, rated in rated_again(connection, books, events_at_once=events_at_once):
+    place = Place()
+    while (some := next_waiting(connection, place, events_at_once, [CODES[Reason.TOO_OLD]])) is not None:
+        rated = rate_usage(some.usage, books.assignment, books.books, books.products)
         stays = rated.ratings.is_quarantined
         released += _counted(some.reason[~stays])
         waiting += _counted(rated.ratings.reason[stays])
-    return Released(released=released, waiting=waiting)
-
-
-def rated_again(
-    connection: Connection, books: Ratebooks, *, events_at_once: int = EVENTS_AT_ONCE
-) -> Iterator[tuple[Waiting, Rated]]:
-    """All quarantined usage but what came too late, some at a time, and what these books make of it."""
-    place = Place()
-    while (some := next_waiting(connection, place, events_at_once, [CODES[Reason.TOO_OLD]])) is not None:
-        yield some, rate_usage(some.usage, books.assignment, books.books, books.products)
         place = some.place
+    return Released(released=released, waiting=waiting)
 
 
 def _let_out(

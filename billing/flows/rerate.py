@@ -5,7 +5,7 @@ Part of a unit of work that holds the books exclusively: nobody rates, and nobod
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,20 +13,17 @@ from numpy.typing import NDArray
 from billing.periods import Period
 from billing.rated import rate_usage
 from billing.rerating import Stretch, Tariffs, compare, reordered, words_for
-from billing.runs import PeriodLockedError
-from billing.store.drafts import lock_period
 from billing.store.engine import Connection
 from billing.store.queries.invoices import final_invoices
 from billing.store.queries.pricing import read_heads, read_prices
 from billing.store.ratebooks import Ratebooks
 from billing.store.ratings import Stored, rewrite, stored_ratings
+from billing.usage import at_micros
 from rates.cards import Card
 from rates.rating import Ratings
 from rates.usage import MICROSECONDS_A_DAY, Flags
 
 EVENTS_AT_ONCE = 50_000
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,7 +46,7 @@ class InTheWay:
 
 @dataclass(slots=True, kw_only=True)
 class Rerated:
-    """How many stored events were rated again, whose they are, and how many have new ratings.
+    """How many stored events were rated again, and how many have new ratings.
 
     `otherwise` are those that would be charged otherwise; `final` those that would be charged the same by prices of
     another card version, and are on invoices that are final. Where there are some, nothing is to be committed.
@@ -57,7 +54,6 @@ class Rerated:
 
     events: int = 0
     rewritten: int = 0
-    payers: set[int] = field(default_factory=set)
     otherwise: InTheWay | None = None
     final: InTheWay | None = None
 
@@ -71,7 +67,7 @@ def rerate(
 ) -> Rerated:
     """Rate the events within stretches again. `books` gives what to rate with, and is asked if there are any.
 
-    Raises PeriodLockedError where a run or a finalization is at work on a period with events that get other prices.
+    Whoever does it holds the invoices of all their months alone.
     """
     rerating: _Rerating | None = None
     for stored in stored_ratings(connection, stretches, events_at_once):
@@ -111,7 +107,6 @@ class _Rerating:
         compared = compare(stored.ratings, named, self.tariffs)
         is_final = self._final(stored, compared.repriced & ~compared.otherwise)
         found.events += len(stored)
-        found.payers |= set(np.unique(stored.payer).tolist())
         found.otherwise = self._note(found.otherwise, stored, named, compared.otherwise)
         found.final = self._note(found.final, stored, named, is_final)
         if found.otherwise is None and found.final is None:
@@ -130,12 +125,9 @@ class _Rerating:
         return found
 
     def _billed(self, month: date) -> NDArray[np.int64]:
-        """The payers of a month's final invoices; until the transaction ends, nobody adds to them."""
+        """The payers of a month's final invoices."""
         if month not in self.final:
             period = Period.of_month(month.year, month.month)
-            if not lock_period(self.connection, period, shared=False):
-                problem = "a run or a finalization is at work on its invoices"
-                raise PeriodLockedError(problem, value=str(period), remedy="wait until it has ended, and try again")
             self.final[month] = np.array(sorted(final_invoices(self.connection, period)), dtype=np.int64)
         return self.final[month]
 
@@ -151,9 +143,9 @@ class _Rerating:
             count=len(rows),
             source=stored.usage.source.values[stored.usage.source.codes[first]],
             id=stored.usage.id[first].as_py(),
-            at=_instant(int(at.min())),
+            at=at_micros(int(at.min())),
             payer=int(stored.payer[first]),
-            last=_instant(int(at.max())),
+            last=at_micros(int(at.max())),
             last_payer=int(stored.payer[last]),
             before=before,
             after=after,
@@ -163,7 +155,3 @@ class _Rerating:
         sooner = here if here.at < known.at else known
         later = here if here.last > known.last else known
         return replace(sooner, count=known.count + here.count, last=later.last, last_payer=later.last_payer)
-
-
-def _instant(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)

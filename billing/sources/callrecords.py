@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from billing.chunks import Chunk
 from billing.columns import Column
-from billing.payloads import Chunk
 from billing.sources.asterisk import ASTERISK
 from billing.sources.calls import Dialect, Plain, Stated
 from billing.sources.freeswitch import FREESWITCH
@@ -42,20 +42,22 @@ class CallRecords:
         the records that were whole, and where the file's columns are not known.
         """
         reading, occurrences = self.dialect.begin(self.dialect, self.stated), Occurrences()
+        head = b""
         for sheet in read_sheets(stream, layout_of(self.dialect, self.stated), file=self.file, rows=records):
-            yield from self._chunk(reading(sheet), occurrences)
-        yield from self._chunk(reading(None), occurrences)
+            head = sheet.header and sheet.header + b"\n"
+            yield from self._chunk(reading(sheet), occurrences, head)
+        yield from self._chunk(reading(None), occurrences, head)
 
-    def _chunk(self, plain: Plain, occurrences: Occurrences) -> Iterator[Chunk]:
+    def _chunk(self, plain: Plain, occurrences: Occurrences, head: bytes) -> Iterator[Chunk]:
         if not plain.lines:
             if plain.refused:
-                yield Chunk([], [], refused=plain.refused)
+                yield Chunk([], [], refused=plain.refused, head=head)
             return
         bounds = pc.min_max(plain.fields["occurred_at"]).as_py()
         self.earliest = min(self.earliest or bounds["min"], bounds["min"])
         self.latest = max(self.latest, bounds["max"])
         payloads = payloads_of({**plain.fields, "id": _ids(plain, occurrences)})
-        yield Chunk(payloads, plain.lines, refused=plain.refused)
+        yield Chunk(payloads, plain.lines, refused=plain.refused, originals=plain.originals, head=head)
 
 
 def layout_of(dialect: Dialect, stated: Stated) -> Layout:

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from billing.chunks import Refused
 from billing.columns import Column
-from billing.payloads import Refused
 from billing.sources.clocks import Clock, Zone, read_times
 from billing.sources.dialing import DialingPlan
 from billing.sources.records import Sheet
@@ -50,13 +50,15 @@ class Stated:
 class Plain(NamedTuple):
     """Usage in its plain form as columns, n rows: field -> texts ("" where it says nothing), and the lines.
 
-    `digests` are of the whole records (n of them), for those that have no id of their own; `refused` are no usage.
+    `digests` are of the whole records (n of them), for those that have no id of their own, `originals` what they were
+    made of; `refused` are no usage.
     """
 
     fields: Mapping[str, Column]
     lines: Sequence[int]
     digests: Sequence[bytes]
     refused: Sequence[Refused]
+    originals: Sequence[bytes] = ()
 
 
 Reading = Callable[[Sheet | None], Plain]
@@ -145,6 +147,7 @@ def _settled(sheet: Sheet, fields: Mapping[str, Column]) -> Plain:
         lines=[sheet.lines[row] for row in rows.tolist()],
         digests=[digest_text(sheet.rows[row]) if nameless[row] else b"" for row in rows.tolist()],
         refused=[*sheet.torn, *(sheet.refused[row] for row in sorted(sheet.refused))],
+        originals=[sheet.originals[row] for row in rows.tolist()],
     )
 
 

@@ -20,8 +20,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from billing.chunks import Refused
 from billing.columns import Column
-from billing.payloads import Refused
 from billing.sources.calls import (
     BUSY,
     CANCELED,
@@ -80,6 +80,16 @@ class Leg(NamedTuple):
     alone: Refused
 
 
+class Call(NamedTuple):
+    """A call that is known whole: its facts, when it began, how long it lasted, its outcome, and its records."""
+
+    facts: Facts
+    micros: int
+    lasted: int
+    status: str
+    original: bytes
+
+
 NOBODY = Facts("", "", "", "", "", 0)
 """What a BYE says of its call."""
 
@@ -94,7 +104,7 @@ class Pairing:
     byes: OrderedDict[Key, Leg] = field(default_factory=OrderedDict)
     ended: OrderedDict[Key, int] = field(default_factory=OrderedDict)
     latest: int = 0
-    calls: list[tuple[Facts, int, int, str]] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
 
     def read(self, sheet: Sheet | None) -> Plain:
@@ -150,7 +160,8 @@ class Pairing:
             else:
                 # A call that one branch refuses may be answered by another: the code tells the two apart.
                 facts = facts._replace(id=f"{facts.id};{codes[place]}")
-                self.calls.append((facts, micros[row], 0, _OUTCOMES.get(codes[place], FAILED)))
+                status = _OUTCOMES.get(codes[place], FAILED)
+                self.calls.append(Call(facts, micros[row], 0, status, sheet.originals[row]))
 
     def _answered(self, key: Key, leg: Leg) -> None:
         self.latest = max(self.latest, leg.micros)
@@ -176,11 +187,14 @@ class Pairing:
 
     def _end(self, key: Key, invite: Leg, bye: Leg) -> None:
         self.ended[key] = bye.micros
+        original = b"\n".join((invite.alone.original, bye.alone.original))
         if bye.micros < invite.micros:
-            problem = "ends before it began"
-            self.refused.append(invite.alone._replace(column="time", problem=problem, remedy="mend the record"))
+            problem, remedy = "ends before it began", "mend the record"
+            alone = invite.alone._replace(column="time", problem=problem, remedy=remedy, original=original)
+            self.refused.append(alone)
         else:
-            self.calls.append((invite.facts, invite.micros, bye.micros - invite.micros, COMPLETED))
+            lasted = bye.micros - invite.micros
+            self.calls.append(Call(invite.facts, invite.micros, lasted, COMPLETED, original))
 
     def _give_up(self) -> None:
         """Let go of what waits for too long. The oldest stand first, but for the disorder of the file."""
@@ -191,10 +205,10 @@ class Pairing:
             self.ended.popitem(last=False)
 
 
-def _plain(calls: list[tuple[Facts, int, int, str]], refused: list[Refused]) -> Plain:
+def _plain(calls: list[Call], refused: list[Refused]) -> Plain:
     if not calls:
         return Plain({}, (), (), refused)
-    facts = [call[0] for call in calls]
+    facts = [call.facts for call in calls]
     fields = {
         name: pa.array([getattr(fact, own) for fact in facts], pa.string())
         for name, own in (
@@ -205,10 +219,11 @@ def _plain(calls: list[tuple[Facts, int, int, str]], refused: list[Refused]) -> 
             ("to", "target"),
         )
     }
-    fields["occurred_at"] = instant_texts(np.array([call[1] for call in calls], dtype=np.int64))
-    fields["duration_seconds"] = pa.array([_seconds(call[2]) for call in calls], pa.string())
-    fields["status"] = pa.array([call[3] for call in calls], pa.string())
-    return Plain(fields, [fact.line for fact in facts], [b""] * len(facts), refused)
+    fields["occurred_at"] = instant_texts(np.array([call.micros for call in calls], dtype=np.int64))
+    fields["duration_seconds"] = pa.array([_seconds(call.lasted) for call in calls], pa.string())
+    fields["status"] = pa.array([call.status for call in calls], pa.string())
+    lines, originals = [fact.line for fact in facts], [call.original for call in calls]
+    return Plain(fields, lines, [b""] * len(facts), refused, originals)
 
 
 def _seconds(micros: int) -> str:

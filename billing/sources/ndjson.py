@@ -14,8 +14,9 @@ from typing import BinaryIO, cast
 
 import msgspec
 
+from billing.chunks import Chunk
 from billing.errors import StreamUnreadableError
-from billing.payloads import LONGEST_LINE, Chunk
+from billing.payloads import LONGEST_LINE
 from billing.receipts import Taken
 
 EVENTS_A_CHUNK = 20_000
@@ -28,6 +29,11 @@ _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 _BLANK = (b"", b"\r")
 _ITEMS = 1000
+_ON_ONE_LINE = bytes.maketrans(b"\n\r", b"  ")
+
+
+class _Named(msgspec.Struct):
+    id: str = ""
 
 
 def read_chunks(stream: BinaryIO, *, events: int = EVENTS_A_CHUNK, size: int = BYTES_A_CHUNK) -> Iterator[Chunk]:
@@ -65,40 +71,39 @@ def _cut(groups: Iterator[list[bytes]], events: int, size: int) -> Iterator[Chun
 
 
 def refused_lines(taken: Taken) -> bytes:
-    """What was not taken of a chunk, one JSON object a line: line, outcome, pointer, reason, the original text."""
+    """What was not taken of a chunk, as it was: to be mended and imported again.
+
+    An item of an array that stands on several lines is put on one: in JSON, the end of a line is white space. Records
+    of another form are what they were before they were payloads, without what stands above them in their file.
+    """
     chunk, receipt = taken
-    written = []
-    for row in receipt.refused():
-        finding = receipt.findings[row]
-        said = {
-            "line": chunk.lines[row],
-            "outcome": receipt.outcome(row),
-            "pointer": finding.pointer,
-            "reason": finding.reason,
-            "original": chunk.payloads[row].decode("utf-8", "backslashreplace"),
-        }
-        at = row - (len(chunk.payloads) - len(chunk.refused))
-        if at >= 0:
-            record = chunk.refused[at]
-            said |= {"file": record.file, "value": record.value, "remedy": record.remedy}
-        written.append(json.dumps(said, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
-    return b"".join(written)
+    made_of = chunk.originals or [payload.translate(_ON_ONE_LINE) for payload in chunk.payloads]
+    return b"".join(made_of[row] + b"\n" for row in receipt.refused())
 
 
 def result_lines(taken: Taken) -> bytes:
-    """What became of each payload of a chunk, one JSON object a line: line, outcome, pointer, reason."""
+    """What became of each payload of a chunk, one JSON object a line: line, id, outcome, pointer, reason."""
     chunk, receipt = taken
-    written = []
+    written, ids = [], receipt.ids()
     for row, line in enumerate(chunk.lines):
         finding = receipt.findings.get(row)
         said = {
             "line": line,
+            "id": ids[row] if row in ids else _id_of(chunk.payloads[row]),
             "outcome": receipt.outcome(row),
             "pointer": finding.pointer if finding is not None else "",
             "reason": receipt.reason(row),
         }
         written.append(json.dumps(said, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
     return b"".join(written)
+
+
+def _id_of(payload: bytes) -> str:
+    """The id that a payload names that is no event, "" if there is none to be read."""
+    try:
+        return msgspec.json.decode(payload, type=_Named).id
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
 
 
 def _chunk(lines: list[bytes], first: int) -> Iterator[Chunk]:

@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from billing.chunks import Refused
 from billing.columns import Column
 from billing.errors import StreamUnreadableError
-from billing.payloads import LONGEST_LINE, Refused
+from billing.payloads import LONGEST_LINE
 from billing.sources.ndjson import lines_of, unpacked
 
 RECORDS_A_SHEET = 20_000
@@ -65,8 +66,8 @@ class Head(NamedTuple):
 class Sheet:
     """Some records of a file, n rows: the cells by column as they came, the lines (from 1) on which they begin.
 
-    `names` are the columns that any of them has; `refused` are those that are no usage, by row, and `torn` records that
-    are not even rows.
+    `names` are the columns that any of them has, `header` is the file's first line where it names them; `refused` are
+    those that are no usage, by row, and `torn` records that are not even rows.
     """
 
     file: str
@@ -74,6 +75,7 @@ class Sheet:
     rows: Sequence[Sequence[str]]
     lines: Sequence[int]
     originals: Sequence[bytes]
+    header: bytes = b""
     torn: list[Refused] = field(default_factory=list)
     refused: dict[int, Refused] = field(default_factory=dict)
     _columns: dict[str, Column] = field(default_factory=dict)
@@ -95,6 +97,7 @@ class Sheet:
             rows=[self.rows[row] for row in rows],
             lines=[self.lines[row] for row in rows],
             originals=[self.originals[row] for row in rows],
+            header=self.header,
         )
 
     def replace(self, name: str, column: Column) -> None:
@@ -244,7 +247,7 @@ def _sheet(records: list[tuple[int, bytes]], head: Head, file: str) -> Sheet:
     widths = set(map(len, rows))
     if len(rows) == len(texts) and len(widths) == 1 and widths <= set(head.columns) and _short(texts):
         names = head.columns[widths.pop()]
-        return Sheet(file=file, names=names, rows=rows, lines=lines, originals=originals)
+        return Sheet(file=file, names=names, rows=rows, lines=lines, originals=originals, header=head.header or b"")
     return _with_care(texts, lines, originals, head, file)
 
 
@@ -273,6 +276,7 @@ def _with_care(texts: list[str], lines: list[int], originals: list[bytes], head:
         rows=[cells for _, cells in found],
         lines=[lines[row] for row, _ in found],
         originals=[originals[row] for row, _ in found],
+        header=head.header or b"",
         torn=torn,
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from billing.drafts import NO_TOTALS_SHA256, Drafts
 from billing.invoices import Kind, Party, State
 from billing.periods import Period
-from billing.runs import RunReport
+from billing.rerating import Stretch
+from billing.runs import Outcome, RunReport
 from billing.store.bulk import copy_in
 from billing.store.engine import Connection
 from rates.numbering import COUNTRIES
@@ -56,6 +57,45 @@ def lock_period(connection: Connection, period: Period, *, shared: bool) -> bool
     key = [_PERIOD_LOCKS, (period.start - date(1970, 1, 1)).days]
     found = connection.execute(f"SELECT {function}(%s, %s)", key).fetchone()
     return found is not None and bool(found[0])
+
+
+def lock_months(connection: Connection, since: datetime, until: datetime) -> date | None:
+    """Hold the invoices of all months with some time between two instants alone, until the transaction ends.
+
+    Gives the first day of a month that somebody else holds, if there is one; what is held then is of no use.
+    """
+    first, last = (each.astimezone(UTC).date().replace(day=1) for each in (since, until - timedelta(microseconds=1)))
+    rows = connection.execute(
+        "SELECT month::date, pg_try_advisory_xact_lock(%s, month::date - DATE '1970-01-01')"
+        " FROM generate_series(%s::timestamp, %s::timestamp, interval '1 month') AS month ORDER BY month",
+        [_PERIOD_LOCKS, first, last],
+    )
+    return next((month for month, held in rows.fetchall() if not held), None)
+
+
+def withdraw_drafts(connection: Connection, stretches: Sequence[Stretch], reason: str) -> int:
+    """Take away the drafts of months that stretches reach into, and stop their accounts until the next run.
+
+    Whoever does it holds these months' invoices alone. Gives how many drafts they were.
+    """
+    columns = map(list, zip(*stretches, strict=True))
+    rows = connection.execute(_WITHDRAW, [*columns]).fetchall()
+    delete_parts(connection, Taken(payers=[payer for payer, *_ in rows], ids=[each for _, each, _ in rows]))
+    stops = [(payer, month, Outcome.PARKED, reason) for payer, _, month in rows]
+    connection.cursor().executemany(
+        "INSERT INTO draft_stops (payer_id, period_start, outcome, reason) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT DO NOTHING",
+        stops,
+    )
+    return len(rows)
+
+
+_WITHDRAW = """
+DELETE FROM draft_invoices AS draft
+USING unnest(%s::integer[], %s::timestamptz[], %s::timestamptz[]) AS stretch (payer_id, since, until)
+WHERE draft.payer_id = stretch.payer_id AND period_start >= date_trunc('month', since) AND period_start < until
+RETURNING draft.payer_id, draft.invoice_id, period_start
+"""
 
 
 def written_batches(connection: Connection) -> str:

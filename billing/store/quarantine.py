@@ -1,5 +1,6 @@
 """Usage that waits for what is missing: read as it was reported, and let out when it can be rated."""
 
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,12 @@ FROM quarantine q JOIN sources s USING (source_id)
 WHERE (q.source_id, q.id) > (%s, %s COLLATE "C") AND q.reason <> ALL (%s)
 ORDER BY q.source_id, q.id LIMIT %s
 FOR UPDATE OF q SKIP LOCKED
+"""
+_EARLIEST = """
+SELECT (extract(epoch FROM q.occurred_at) * 1000000)::bigint, s.id, q.id, account, product, {columns}
+FROM quarantine q JOIN sources s USING (source_id)
+WHERE q.occurred_at > %s AND q.reason = %s
+ORDER BY q.occurred_at, q.source_id, q.id LIMIT %s
 """
 
 
@@ -59,6 +66,13 @@ def next_waiting(connection: Connection, after: Place, limit: int, but: list[int
         source_ids=dict(sources),
         place=Place(column["source_id"][-1].as_py(), column["id"][-1].as_py()),
     )
+
+
+def earliest_waiting(connection: Connection, after: datetime, reason: int, limit: int) -> Usage | None:
+    """The first events after an instant that wait for a reason (a code), in the order of time; None without any."""
+    query = sql.SQL(_EARLIEST).format(columns=said_by("q"))
+    rows = copy_out(connection, query, REPORTED, [after, reason, limit])
+    return usage_of({name: rows[name].combine_chunks() for name in REPORTED}) if rows.num_rows else None
 
 
 def let_out(connection: Connection, rated: Rated, source_ids: dict[str, int], before: NDArray[np.int8]) -> None:

@@ -6,7 +6,7 @@ of their own, and are walked in the order in which an index has them.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from billing.store.bulk import Table, copy_in, copy_out, copy_rows, csv_of
 from billing.store.engine import Connection
 from billing.store.reported import REPORTED, numpy_of, said_by, usage_of
 from billing.store.usage import CHANGES, parts_of, summed
-from billing.usage import Usage
+from billing.usage import Usage, at_micros
 from rates.numbering import COUNTRIES
 from rates.rating import Ratings
 from rates.usage import MICROSECONDS_A_DAY, Flags, Int32s, Int64s
@@ -45,7 +45,6 @@ _ELEMENT = {
     **{name: _RATED[name] for name in ("partition", "place")},
 }
 _MICROS = pa.timestamp("us")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Mark(NamedTuple):
@@ -133,22 +132,45 @@ def _paged(connection: Connection, stretch: Stretch, limit: int) -> Iterator[Sto
 
 def _mark(rows: Table) -> Mark:
     (last,) = rows.slice(len(rows) - 1).select(["occurred_at", "source_id", "id"]).to_pylist()
-    return Mark(_EPOCH + timedelta(microseconds=last["occurred_at"]), last["source_id"], last["id"])
+    return Mark(at_micros(last["occurred_at"]), last["source_id"], last["id"])
 
 
 def _read(
     connection: Connection, stretches: Sequence[Stretch], after: Mark | None = None, limit: int | None = None
 ) -> Stored:
-    values = [*_values(stretches).values()]
-    page = "" if after is None else _PAGE
-    query = sql.SQL(_EVENTS).format(said=said_by("event"), page=sql.SQL(page))
-    rows = copy_out(connection, query, {**REPORTED, **_RATED}, [*values, *(after or ()), *([limit] if after else [])])
+    """The events of some stretches; or of a single one, at most `limit` of those behind a place in the order."""
+    if len(stretches) == 1:
+        events, values = _page("events", stretches[0], after, limit)
+    else:
+        events, values = _within("events", stretches)
+    query = sql.SQL(_EVENTS).format(said=said_by("event"), events=events)
+    rows = copy_out(connection, query, {**REPORTED, **_RATED}, values)
     if not len(rows):
         return _stored(rows, pa.table({name: pa.array([], kind) for name, kind in _ELEMENT.items()}))
-    page = "" if after is None else _ELEMENTS_PAGE
-    of_page = [] if after is None else [*after, *_mark(rows)]
-    query = sql.SQL(_ELEMENTS).format(page=sql.SQL(page))
-    return _stored(rows, copy_out(connection, query, _ELEMENT, [*values, *of_page]))
+    if len(stretches) == 1:
+        elements, values = _page("event_elements", stretches[0], after, None, _mark(rows))
+    else:
+        elements, values = _within("event_elements", stretches)
+    return _stored(rows, copy_out(connection, sql.SQL(_ELEMENTS).format(elements=elements), _ELEMENT, values))
+
+
+def _within(table: str, stretches: Sequence[Stretch]) -> tuple[sql.Composable, list[object]]:
+    """The rows of a table that are within stretches, as a subquery with its values."""
+    return sql.SQL(_WITHIN).format(sql.Identifier(table)), [*_values(stretches).values()]
+
+
+def _page(
+    table: str, stretch: Stretch, after: Mark | None, limit: int | None, last: Mark | None = None
+) -> tuple[sql.Composable, list[object]]:
+    """The same for one stretch, behind a place and up to another, in the order of time, as an index has it."""
+    until = stretch.until if last is None else min(stretch.until, last.at + timedelta(microseconds=1))
+    query, values = sql.SQL(_OF_ONE).format(sql.Identifier(table)), [stretch.payer, stretch.since, until]
+    for mark, condition in ((after, _BEHIND), (last, _UP_TO)):
+        if mark is not None:
+            query, values = query + sql.SQL(condition), [*values, *mark]
+    if limit is not None:
+        query, values = query + sql.SQL(_FIRST), [*values, limit]
+    return query, values
 
 
 def _stored(rows: Table, elements: Table) -> Stored:
@@ -289,35 +311,33 @@ GROUP BY n ORDER BY n
 """
 
 _WITHIN = """
+SELECT event.*, event.tableoid AS partition_id, event.ctid AS place
 FROM unnest(%s::integer[], %s::timestamptz[], %s::timestamptz[]) AS stretch (payer_id, since, until)
 JOIN {} AS event ON event.payer_id = stretch.payer_id AND occurred_at >= since AND occurred_at < until
     AND occurred_at >= %s AND occurred_at < %s
 """
 
+_OF_ONE = """
+SELECT *, tableoid AS partition_id, ctid AS place FROM {} WHERE payer_id = %s AND occurred_at >= %s AND occurred_at < %s
+"""
+_BEHIND = ' AND (occurred_at, source_id, id) > (%s, %s, %s COLLATE "C")'
+_UP_TO = ' AND (occurred_at, source_id, id) <= (%s, %s, %s COLLATE "C")'
+_FIRST = " ORDER BY occurred_at, source_id, id LIMIT %s"
+
+# The name alone: it is written as an identifier, where that of the table is found too.
+_PARTITION = "(SELECT relname FROM pg_class WHERE oid = partition_id)"
+
 _EVENTS = f"""
 SELECT (extract(epoch FROM occurred_at) * 1000000)::bigint, sources.id, event.id, accounts.id, products.id, {{said}},
-    event.payer_id, account_id, source_id, batch, rate_id, price_id, billed, reason, country,
-    event.tableoid::regclass::text, event.ctid::text
-{_WITHIN.format("events")}
+    payer_id, account_id, source_id, batch, rate_id, price_id, billed, reason, country, {_PARTITION}, place::text
+FROM ({{events}}) AS event
 JOIN sources USING (source_id) JOIN accounts USING (account_id) JOIN products USING (product_id)
-{{page}}
+ORDER BY occurred_at, source_id, event.id
 """  # noqa: S608
 
-_PAGE = """
-WHERE (occurred_at, source_id, event.id) > (%s, %s, %s COLLATE "C")
-ORDER BY occurred_at, source_id, event.id LIMIT %s
-"""
-
 _ELEMENTS = f"""
-SELECT event.id, source_id, rate_id, price_id, billed, part, events, event.tableoid::regclass::text, event.ctid::text
-{_WITHIN.format("event_elements")}
-{{page}}
-"""
-
-_ELEMENTS_PAGE = """
-WHERE (occurred_at, source_id, id) > (%s, %s, %s COLLATE "C")
-    AND (occurred_at, source_id, id) <= (%s, %s, %s COLLATE "C")
-"""
+SELECT id, source_id, rate_id, price_id, billed, part, events, {_PARTITION}, place::text FROM ({{elements}}) AS element
+"""  # noqa: S608
 
 _BESIDE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS rewritten (

@@ -1,7 +1,6 @@
 """Usage totals: integers by payer, account, price, country and day, and the changes that are not in them yet."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 
 import numpy as np
 from psycopg import sql
@@ -74,25 +73,3 @@ def totals_from(columns: Mapping[str, Int64s]) -> Totals:
         events=columns["events"],
         quantity=columns["quantity"],
     )
-
-
-def billed_by_month(
-    connection: Connection, payers: Sequence[int], since: date, until: date
-) -> dict[date, tuple[set[int], set[int]]]:
-    """Of the months that begin within two days, the payers with totals, and those with a final invoice."""
-    found: dict[date, tuple[set[int], set[int]]] = {}
-    rows = connection.execute(_BY_MONTH, {"payers": list(payers), "since": since, "until": until})
-    for month, payer, is_final in rows:
-        found.setdefault(month, (set(), set()))[is_final].add(payer)
-    return dict(sorted(found.items()))
-
-
-_BY_MONTH = """
-SELECT DISTINCT date_trunc('month', day)::date, payer_id, 0 FROM (
-    SELECT day, payer_id FROM usage_totals WHERE payer_id = ANY(%(payers)s) AND day >= %(since)s
-    UNION ALL SELECT day, payer_id FROM unfolded WHERE payer_id = ANY(%(payers)s) AND day >= %(since)s
-) AS rated WHERE date_trunc('month', day) < %(until)s
-UNION ALL
-SELECT period_start, payer_id, 1 FROM invoices
-WHERE payer_id = ANY(%(payers)s) AND period_start >= %(since)s AND period_start < %(until)s
-"""

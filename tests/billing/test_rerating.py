@@ -8,14 +8,13 @@ import pytest
 
 from billing.accounts import Account
 from billing.contracts import Contract
+from billing.periods import ALWAYS
 from billing.rerating import (
-    ALWAYS,
     Stretch,
     Tariffs,
     card_stretches,
     compare,
     contract_stretches,
-    counters,
     reordered,
     tariff,
     words_for,
@@ -24,6 +23,7 @@ from rates.cardfile import card_from_table
 from rates.cards import Card
 from rates.prices import price_list
 from rates.rating import Ratings
+from rates.terms import counters
 from tests.shop import account, products
 
 ACCOUNTS: dict[str, Account] = {
@@ -83,7 +83,7 @@ def test_the_order_of_selectors_means_nothing_and_their_content_does() -> None:
     turned = replace(card.schedules["t"], fill=card.schedules["t"].fill[::-1])
     assert counters(card) == counters(replace(card, schedules={"t": turned}))
     assert counters(card) != counters(replace(card, schedules={"t": replace(turned, fill=turned.fill[1:])}))
-    assert frozenset() == counters(None)
+    assert () == counters(None)
 
 
 def test_a_price_is_charged_with_all_that_it_moves() -> None:

@@ -156,8 +156,22 @@ def text_of(event: dict[str, object]) -> bytes:
         (call(1, to="+0123"), "/to", "number"),
         (call(1, to="+1234567890123456"), "/to", "number"),
         (call(1, rated_to="123"), "/rated_to", "number"),
-        (call(1, country="gb"), "/country", "[A-Z]{2}"),
-        (call(1, mcc="31"), "/mcc", "[0-9]{3}"),
+        (call(1, country="gb"), "/country", "is not an ISO 3166-1 country: write its two capital letters, as in GB"),
+        (call(1, country="XX"), "/country", "is not an ISO 3166-1 country"),
+        (call(1, country="UK"), "/country", "is not an ISO 3166-1 country"),
+        (call(1, country="GBX"), "/country", "is not an ISO 3166-1 country"),
+        (call(1, mcc="31"), "/mcc", "is not three digits"),
+        (call(1, mnc="x"), "/mnc", "is not one to three digits"),
+        (call(1, id=" call-1"), "/id", "has white space around it"),
+        (call(1, id="call-1 "), "/id", "has white space around it"),
+        (call(1, id="\u00a0call-1"), "/id", "has white space around it"),
+        (call(1, to="0044 20 7946 0000"), "/to", "has white space in it: write the number as in +442079460000"),
+        (call(1, to="+44 20 7946 0000"), "/to", "has white space in it"),
+        (call(1, to="+44\u00a02079460000"), "/to", "has white space in it"),
+        (call(1, rated_to="+44 2079460000"), "/rated_to", "has white space in it"),
+        (call(1, **{"from": "+1 415-555 (0123)"}), "/from", "has white space in it"),
+        (call(1, **{"from": "+1\u00a04155550123"}), "/from", "has white space in it"),
+        (call(1, occurred_at="9999-12-31T23:59:59-01:00"), "/occurred_at", "is not a date and time that exists"),
         (call(1, mcc=310), "/mcc", "not a string"),
         (call(1, colour="red"), "/colour", "not a field"),
         (call(1, sattus="busy"), "/sattus", "did you mean status?"),
@@ -196,6 +210,18 @@ def test_a_source_is_named_by_the_payload_where_nobody_else_does() -> None:
     assert ("/source", "is missing") == refusal(call(1), source=None)
     parsed = read(call(1, source="b"), call(2, source="a"), source=None)
     assert ["b", "a"] == [parsed.usage.source.values[code] for code in parsed.usage.source.codes]
+
+
+@pytest.mark.parametrize("country", ["XK", "AC", "TA", "GB", "EH"])
+def test_a_stated_country_is_one_of_iso_3166_or_of_the_numbering_plan(country: str) -> None:
+    text = read(call(1, country=country)).usage.texts["country"]
+    assert country == text.values[text.codes[0]]
+
+
+@pytest.mark.parametrize("sender", ["My Shop", "Restricted number", "Hot\u00a0Line"])
+def test_the_name_of_a_sender_may_have_white_space_in_it(sender: str) -> None:
+    text = read(call(1, **{"from": sender})).usage.texts["from_address"]
+    assert sender == text.values[text.codes[0]]
 
 
 @pytest.mark.parametrize("caller", ["anonymous", "+44abc", "Restricted", "sip:alice@example.com"])
@@ -305,20 +331,23 @@ def test_nothing_is_nothing() -> None:
 
 
 FIELDS: dict[str, st.SearchStrategy[object]] = {
-    "id": st.sampled_from(["a", "é", "a:b", 'a"b', "", "x" * 200, "x" * 201, " "]),
+    "id": st.sampled_from(["a", "é", "a:b", 'a"b', "", "x" * 200, "x" * 201, " ", "a b", " a", "a\u2003"]),
     "account": st.sampled_from(["acme", "a:c", "é"]),
     "product": st.sampled_from(["voice.outbound", "sms.outbound", "nope"]),
     "occurred_at": st.sampled_from(
         ["2026-10-02T10:11:12Z", "2026-10-02T10:11:12.5+05:30", "2026-10-02T10:11:12", "2026-10-40T10:11:12Z",
-         "2026-10-02T10:11:12.123456789Z", "2030-01-01T00:00:00Z", "1960-01-01T00:00:00Z"]
+         "2026-10-02T10:11:12.123456789Z", "2030-01-01T00:00:00Z", "1960-01-01T00:00:00Z",
+         "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00+01:00"]
     ),
-    "to": st.sampled_from(["+447700900123", "+44x", "112", "sip:a@b:5060", "+", ""]),
-    "from": st.sampled_from(["+14155550123", "anonymous", "+1x", ""]),
+    "to": st.sampled_from(["+447700900123", "+44x", "112", "sip:a@b:5060", "+", "", "00 44", "+44 2", "+44\u00a02"]),
+    "from": st.sampled_from(["+14155550123", "anonymous", "+1x", "", "A Shop", "+1 415", "A\u2003Shop"]),
+    "rated_to": st.sampled_from(["+447700900124", "+44 7700", " "]),
     "quantity": st.sampled_from(["61", 61, "1.5", -1, "", 10**15]),
     "duration_seconds": st.sampled_from(["61", 61, "60.5", 60.5, "x"]),
     "segments": st.sampled_from(["2", 2]),
     "status": st.sampled_from(["completed", "a:b", ""]),
-    "country": st.sampled_from(["GB", "gb"]),
+    "country": st.sampled_from(["GB", "gb", "XX", "XK"]),
+    "mnc": st.sampled_from(["1", "1234"]),
     "revision": st.sampled_from([1, 2]),
 }  # fmt: skip
 EVENTS = st.fixed_dictionaries({}, optional=FIELDS).flatmap(

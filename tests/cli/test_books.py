@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Tollbook
+from tests.cli.conftest import CARD, Tollbook
 
 
 @pytest.mark.usefixtures("books")
@@ -61,5 +61,26 @@ def test_what_is_faulty_is_exit_5_with_its_place(
 def test_a_dry_run_adds_nothing(books: Path, tollbook: Tollbook) -> None:
     (books / "more.toml").write_text('id = "b"\ncurrency = "USD"')
     ran = tollbook("accounts", "add", books / "more.toml", "--dry-run")
-    assert (0, "1 accounts would be added.\n") == (ran.code, ran.err)
+    assert (0, "1 account would be added.\n") == (ran.code, ran.err)
     assert 2 == len(json.loads(tollbook("accounts", "list", "--format", "json").out))
+
+
+def test_an_account_that_changes_is_not_said_to_be_added(books: Path, tollbook: Tollbook) -> None:
+    named = '[[account]]\nid = "acme"\ncurrency = "USD"\nname = "Acme Ltd"\n'
+    sales = '[[account]]\nid = "acme-sales"\nparent = "acme"\n'
+    (books / "more.toml").write_text(f'{named}{sales}[[account]]\nid = "bolt"\ncurrency = "USD"\n')
+    add = ("accounts", "add", books / "more.toml")
+    words = "1 account would be added, 1 account would be changed; 1 was known already.\n"
+    assert words == tollbook(*add, "--dry-run").err
+    foreseen = json.loads(tollbook(*add, "--dry-run", "--format", "json").out)
+    assert (3, 1, 1, 1) == tuple(foreseen[key] for key in ("accounts", "added", "changed", "unchanged"))
+    assert "1 account added, 1 account changed; 1 was known already.\n" == tollbook(*add).err
+    again = tollbook(*add)
+    assert (3, "3 accounts: nothing has changed.\n") == (again.code, again.err)
+
+
+def test_a_publication_and_a_repetition_are_told_apart_in_csv(books: Path, tollbook: Tollbook) -> None:
+    (books / "next.toml").write_text(CARD.replace("2026-10-01", "2026-12-01"))
+    publish = ("cards", "import", books / "next.toml", "--format", "csv")
+    for more, row in ((("--dry-run",), "published,,"), ((), "published,,"), ((), "unchanged,,")):
+        assert row == tollbook(*publish, *more).out.splitlines()[1]

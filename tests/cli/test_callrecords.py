@@ -51,22 +51,20 @@ def test_asterisks_calls_are_billed_once_however_often_their_file_comes(books: P
 
 
 def test_kamailios_pairs_are_calls_and_its_halves_are_refused(books: Path, tollbook: Tollbook) -> None:
-    file, rejects = books / "acc.csv", books / "rejects.ndjson"
+    file, rejects, results = books / "acc.csv", books / "rejects.csv", books / "results.ndjson"
     file.write_bytes(rows([INVITE, BYE, {**INVITE, "callid": "open"}], header=True))
-    ran = imported(tollbook, file, *KAMAILIO, "--account", "acme-sales", "--rejects", rejects, "--format", "json")
+    told = (*KAMAILIO, "--account", "acme-sales", "--rejects", rejects, "--results", results, "--format", "json")
+    ran = imported(tollbook, file, *told)
     assert 5 == ran.code, ran.err
     assert (1, 1) == (counts(ran)["accepted"], counts(ran)["rejected"])
-    (refused,) = map(json.loads, rejects.read_text().splitlines())
-    assert {
-        "file": "acc.csv",
-        "line": 4,
-        "outcome": "rejected",
-        "pointer": "/method",
-        "value": "INVITE",
-        "remedy": "import it together with the file that has the other half: what was taken counts once",
-    } == {key: refused[key] for key in ("file", "line", "outcome", "pointer", "value", "remedy")}
-    assert "has no BYE in this file" in refused["reason"]
-    assert refused["original"].startswith('"1","INVITE"')
+    taken, refused = map(json.loads, results.read_text().splitlines())
+    assert (2, "accepted") == (taken["line"], taken["outcome"])
+    assert {"line": 4, "id": "", "outcome": "rejected", "pointer": "/method"} == {
+        key: refused[key] for key in ("line", "id", "outcome", "pointer")
+    }
+    assert refused["reason"].startswith('has no BYE in this file: "INVITE"; import it together with the file that')
+    head, _, _, lonely = file.read_text().splitlines()
+    assert [head, lonely] == rejects.read_text().splitlines()
     assert "line 4 /method" in ran.err
     assert "0.04" == total(tollbook)
     # The next file has the end of the call; what was taken already counts once.
@@ -74,6 +72,30 @@ def test_kamailios_pairs_are_calls_and_its_halves_are_refused(books: Path, tollb
     ran = imported(tollbook, file, *KAMAILIO, "--account", "acme-sales", "--format", "json")
     assert (1, 1, 0) == tuple(counts(ran)[key] for key in ("accepted", "duplicate", "rejected"))
     assert "0.08" == total(tollbook)
+
+
+def test_what_was_not_taken_is_mended_and_imported_with_the_same_options(books: Path, tollbook: Tollbook) -> None:
+    """Records that are no usage, and records of usage that is refused or was reported otherwise: all as they were."""
+    file, rejects = books / "Master.csv", books / "rejects.csv"
+    header = '"uniqueid","accountcode","src","dst","start","billsec","disposition"\n'
+    record = '"{}","acme-sales","0123456789","00442079460000","2026-10-02 11:00:00","{}","{}"\n'.format
+    lines = [record("1.1", 61, "ANSWERED"), record("1.2", 61, "?"), record("1.3", 999_999, "ANSWERED")]
+    file.write_text("".join([header, *lines, record("1.1", 62, "ANSWERED")]))
+    told = ("--dialect", "asterisk", "--zone", "Europe/Paris", *PLAN)
+    ran = imported(tollbook, file, *told, "--rejects", rejects, "--format", "json")
+    assert (5, {"accepted": 1, "conflict": 1, "rejected": 2}) == (
+        ran.code,
+        {key: counts(ran)[key] for key in ("accepted", "conflict", "rejected")},
+    )
+    text = rejects.read_text()
+    assert header == text.splitlines(keepends=True)[0]
+    assert sorted([lines[1], lines[2], record("1.1", 62, "ANSWERED")]) == sorted(text.splitlines(keepends=True)[1:])
+    again = " ".join(("tollbook", "usage", "import", str(rejects), "--source", "pbx-1", "--dialect", "asterisk"))
+    assert f"When they are mended: {again} --zone Europe/Paris" in ran.err
+    rejects.write_text(text.replace('"?"', '"ANSWERED"').replace("999999", "61").replace('"1.1"', '"1.4"'))
+    ran = imported(tollbook, rejects, *told, "--format", "json")
+    assert (0, 3) == (ran.code, counts(ran)["accepted"]), ran.err
+    assert "0.16" == total(tollbook)
 
 
 def test_a_file_of_which_all_is_refused_stores_nothing_and_says_why(books: Path, tollbook: Tollbook) -> None:

@@ -37,7 +37,7 @@ def deck(folder: Path, command: str = "import") -> list[str]:
 def test_a_card_without_faults_is_told_with_its_identity(tollbook: Tollbook, tmp_path: Path) -> None:
     ran = tollbook("cards", "check", write(tmp_path))
     assert 0 == ran.code
-    assert "list@2026-10-01T00:00:00Z: 1 rates, USD, no faults. Identity " in ran.err
+    assert "list@2026-10-01T00:00:00Z: 1 rate, USD, no faults. Identity " in ran.err
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_price_that_jumps_from_the_version_before_is_refused_unless_accepted(
     ran = tollbook("cards", "import", books / "next.toml", *options)
     assert code == ran.code
     if code == 5:
-        assert f'next.toml: rate[0].prefixes "44": the price is {price}, was 0.02' in ran.err
+        assert f'next.toml: rate[0].prefixes (row 1) "44": the price is {price}, was 0.02' in ran.err
         assert "in list@2026-10-01T00:00:00Z:\n--accept publishes them" in ran.err
     published = json.loads(tollbook("cards", "list", "--format", "json").out)
     assert (2 if code == 0 else 1) == len(published)
@@ -303,3 +303,42 @@ def test_a_card_that_is_not_there_is_said(tollbook: Tollbook) -> None:
     assert 'tollbook: "nothing": is not a published card that is in force then; see `tollbook cards list`\n' == ran.err
     assert 1 == tollbook("cards", "explain", "list", "+44", "--at", "2026-09-30").code
     assert 0 == tollbook("cards", "explain", "list", "+44", "--at", "2026-10-01").code
+
+
+def test_a_version_that_a_later_one_follows_is_listed_until_then(books: Path, tollbook: Tollbook) -> None:
+    (books / "next.toml").write_text(CARD.replace("2026-10-01", "2026-12-01"))
+    assert 0 == tollbook("cards", "import", books / "next.toml").code
+    first, second = json.loads(tollbook("cards", "list", "--format", "json").out)
+    assert ("2026-12-01T00:00:00Z", None, None) == (
+        first["in_force_until"],
+        first["effective_to"],
+        second["in_force_until"],
+    )
+    assert 2 == tollbook("cards", "list").out.count("2026-12-01T00:00:00Z")
+    rows = list(csv.DictReader(io.StringIO(tollbook("cards", "list", "--format", "csv").out)))
+    assert [("2026-12-01T00:00:00Z", ""), ("", "")] == [(row["in_force_until"], row["effective_to"]) for row in rows]
+
+
+def test_numbers_that_are_priced_are_digits_in_csv(books: Path, tollbook: Tollbook) -> None:
+    ran = tollbook("cards", "explain", books / "card.toml", "+442079460000", "911", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(ran.out)))
+    assert [("442079460000", ""), ("", "911")] == [(row["to_e164"], row["to_address"]) for row in rows]
+    assert "number" not in rows[0]
+    (quote,) = json.loads(tollbook("cards", "explain", books / "card.toml", "+442079460000", "-f", "json").out)
+    assert "+442079460000" == quote["number"]
+
+
+@pytest.mark.usefixtures("empty_books")
+def test_of_nothing_there_is_no_table(tollbook: Tollbook) -> None:
+    for command in (("cards", "list"), ("accounts", "list"), ("contracts", "list"), ("usage", "quarantine")):
+        ran = tollbook(*command)
+        assert "" == ran.out
+        assert ran.err
+
+
+def test_the_row_of_a_table_is_told_as_people_count_beside_its_path(tollbook: Tollbook, tmp_path: Path) -> None:
+    (tmp_path / "card.toml").write_text(CARD.replace('"0.02"', "2") + CARD[CARD.index("[[rate]]") :])
+    ran = tollbook("cards", "check", tmp_path / "card.toml")
+    assert 'card.toml: rate[0].price (row 1) "2": is not a string' in ran.err
+    (fault, *_) = json.loads(tollbook("cards", "check", tmp_path / "card.toml", "--format", "json").out)
+    assert "card.toml: rate[0].price" == fault["place"], "a path for programs"

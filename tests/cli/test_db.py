@@ -48,8 +48,13 @@ def test_nothing_is_started_where_a_server_is_named(tollbook: Tollbook, monkeypa
 def test_a_data_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     ran = run(tmp_path / "file" / "data", "cards", "list")
-    assert 1 == ran.code
+    assert 2 == ran.code
     assert "the data folder cannot be used" in ran.err
+    relative = run(Path("data"), "cards", "list")
+    assert (2, "tollbook: data: the data folder is not an absolute path; write TOLLBOOK_DATA in full, from /\n") == (
+        relative.code,
+        relative.err,
+    )
     assert "Traceback" not in ran.err
     ran = run(tmp_path, "cards", "list", TOLLBOOK_PG_BIN=str(tmp_path))
     assert 1 == ran.code

@@ -41,7 +41,7 @@ def test_a_deck_is_checked_and_what_must_be_told_is_said(deck: Path, tollbook: T
     assert "az@2026-10-01T00:00:00Z: 2 rates, USD, no faults." in ran.err
     ran = tollbook("cards", "check", deck, "--dialect", "telnyx", *FACTS, "--set", f"{LOCAL}=skip")
     assert "telnyx.csv: 1 row skipped (Origination Prefixes local), the first on line 3\n" in ran.err
-    assert ": 1 rates, USD, no faults." in ran.err
+    assert ": 1 rate, USD, no faults." in ran.err
 
 
 @pytest.mark.usefixtures("empty_books")

@@ -1,6 +1,9 @@
 """The one map from errors to exit codes."""
 
+import errno
 import importlib
+import os
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -8,6 +11,8 @@ import sqlalchemy.exc
 
 from billing.errors import InputFaultyError
 from billing.runs import PeriodLockedError
+from billing.store.cluster.errors import DataFolderUnusableError
+from billing.store.cluster.folders import usable
 from cli.exits import EXITS, Exit, exit_of, words_of
 from rates.errors import CardFaultyError, Fault, TollbookError
 
@@ -55,3 +60,11 @@ def test_others_errors_are_one_line() -> None:
     wrapped = sqlalchemy.exc.OperationalError("", {}, psycopg.OperationalError("connection failed\n\tis it running?"))
     assert ["connection failed is it running?"] == words_of(wrapped)
     assert ["/x: no space left on device"] == words_of(OSError(28, "No space left on device", "/x"))
+
+
+def test_a_full_disk_is_no_wrong_call_and_the_command_can_be_run_again(tmp_path: Path) -> None:
+    """Where the data lies is right; a folder that cannot be used is what was asked for wrongly."""
+    for number, code in ((errno.ENOSPC, Exit.OUTSIDE_FAILED), (errno.EACCES, Exit.USAGE)):
+        with pytest.raises(DataFolderUnusableError) as raised, usable(tmp_path):
+            raise OSError(number, os.strerror(number))
+        assert code == exit_of(raised.value)

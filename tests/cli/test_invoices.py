@@ -265,6 +265,17 @@ def test_what_cannot_be_explained_is_said(words: list[str], code: int, tollbook:
     assert "Traceback" not in ran.err
 
 
+def test_what_is_outdated_is_told_with_the_command_that_mends_what_it_can(issued: Path, tollbook: Tollbook) -> None:
+    (issued / "late.ndjson").write_text(with_changes(id="late"))
+    tollbook("usage", "import", issued / "late.ndjson", "--source", "switch-1")
+    ran = tollbook("verify", "2026-10")
+    assert 0 == ran.code
+    (said,) = (line for line in ran.err.splitlines() if "utdated" in line)
+    assert said.startswith("Outdated: the bill of 1 account is not of all its usage (acme) and verified as it would be")
+    assert "`tollbook invoices run 2026-10` draws up again what is not issued" in said
+    assert ["acme"] == json.loads(tollbook("verify", "2026-10", "--format", "json").out)["outdated"]
+
+
 def test_usage_after_the_invoice_is_said(issued: Path, tollbook: Tollbook) -> None:
     (issued / "late.ndjson").write_text(with_changes(id="late"))
     tollbook("usage", "import", issued / "late.ndjson", "--source", "switch-1")

@@ -84,11 +84,24 @@ def test_two_addresses_at_once_are_refused(tollbook: Tollbook, monkeypatch: pyte
     assert "DATABASE_URL and DATABASE_URL_FILE are both set; unset one of them" in ran.err
 
 
+def test_what_is_wrong_with_a_setting_is_said_in_our_words(tollbook: Tollbook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOLLBOOK_SERIES", "lower case")
+    monkeypatch.setenv("DATABASE_URL", "postgresql:///x")
+    monkeypatch.setenv("DATABASE_URL_FILE", "/x")
+    assert tollbook("cards", "list").err.startswith(
+        "tollbook: environment: TOLLBOOK_SERIES: is not 1 to 20 capital letters, digits and hyphens"
+    )
+    monkeypatch.delenv("TOLLBOOK_SERIES")
+    said = tollbook("cards", "list").err
+    assert "tollbook: environment: DATABASE_URL and DATABASE_URL_FILE are both set" in said
+    assert "Value error" not in said
+
+
 def test_a_setting_that_cannot_be_used_is_named(tollbook: Tollbook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOLLBOOK_PAYMENT_DAYS", "soon")
     ran = tollbook("cards", "list")
     assert 2 == ran.code
-    assert ran.err.startswith("tollbook: environment: TOLLBOOK_PAYMENT_DAYS: Input should be a valid integer")
+    assert ran.err.startswith("tollbook: environment: TOLLBOOK_PAYMENT_DAYS: is not a whole number of days from 0 to 3")
     assert ran.err.endswith("; mend or unset it\n")
 
 

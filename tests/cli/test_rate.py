@@ -106,7 +106,7 @@ def test_what_is_not_priced_is_told_and_exit_4(tollbook: Tollbook, files: Path) 
     code, out, err = rate(tollbook, files, "--card", files / "card.toml", "--format", "json")
     assert 4 == code
     assert [{"source": "s", "id": "x", "reason": "no_rate"}] == json.loads(out)["quarantined"]
-    assert "1 events are not priced: no_rate\n" == err
+    assert "1 event is not priced: no_rate\n" == err
 
 
 def test_what_is_malformed_is_told_and_exit_5_and_the_rest_is_billed(tollbook: Tollbook, files: Path) -> None:
@@ -150,7 +150,7 @@ def test_what_costs_nothing_and_what_stands_there_twice_is_told(tollbook: Tollbo
     code, _, err = rate(tollbook, files, "--card", files / "card.toml")
     assert 0 == code
     assert "3 events cost nothing: status_not_billable" in err
-    assert "1 events stand there twice, and count once" in err
+    assert "1 event stands there twice, and counts once" in err
     (files / "usage.ndjson").write_text(lines[0])
     assert 0 == rate(tollbook, files, "--card", files / "card.toml")[0]
 

@@ -159,16 +159,14 @@ def distinct(rows: list[Table]) -> list[Table]:
 
 
 @st.composite
-def card_terms(draw: st.DrawFn, common: Table, *, everything: bool) -> Table:
-    """The schedules and pools of a card: some of the book's, by numbers of its own; or `everything` of the book."""
+def card_terms(draw: st.DrawFn, common: Table) -> Table:
+    """The schedules and pools of a card: some of the book's, by numbers of its own."""
     terms: Table = {"tiers": {}, "pools": {}}
     for name, axis in common["tiers"].items():
-        if everything or draw(st.booleans()):
+        if draw(st.booleans()):
             terms["tiers"][name] = draw(schedules(axis))
     for name, axis in common["pools"].items():
-        if everything:
-            terms["pools"][name] = draw(pools(axis))
-        elif draw(st.booleans()):
+        if draw(st.booleans()):
             terms["pools"][name] = draw(pools(draw(st.one_of(st.just(axis), pool_axes()))))
     return terms
 
@@ -186,7 +184,7 @@ def card_tables(draw: st.DrawFn, id_: str, since: datetime, terms: Table) -> Tab
 def books(draw: st.DrawFn) -> list[Table]:
     """A list card of one or two versions and up to two other cards, each with counters of the book in its own words.
 
-    A version that begins within a day says something of all of them: of usage of other cards, its day is all its own.
+    A version that begins within a day counts what the one before it counts.
     """
     common = {
         "tiers": draw(st.dictionaries(st.sampled_from(["t", "u"]), axes(), max_size=2)),
@@ -198,10 +196,13 @@ def books(draw: st.DrawFn) -> list[Table]:
         begins.append(("list", datetime(2026, 10, 10, 12 if within_a_day else 0, tzinfo=UTC)))
     others = draw(st.sampled_from([(), ("special",), ("special", "extra")]))
     begins += [(name, datetime(2026, 1, draw(st.integers(1, 2)), tzinfo=UTC)) for name in others]
-    tables = []
+    tables: list[Table] = []
     for name, since in begins:
-        table = draw(card_tables(name, since, draw(card_terms(common, everything=within_a_day))))
-        if name != "list" and not within_a_day and draw(st.booleans()):
+        terms = draw(card_terms(common))
+        if within_a_day and tables and name == "list":
+            terms = {key: tables[0][key] for key in terms}
+        table = draw(card_tables(name, since, terms))
+        if name != "list" and draw(st.booleans()):
             table["effective_to"] = "2026-10-16T00:00:00Z"
         tables.append(table)
     return tables

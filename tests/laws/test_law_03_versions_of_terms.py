@@ -140,3 +140,16 @@ def agreed(order: Sequence[str]) -> Table:
 def shown(lines: Sequence[Any]) -> list[tuple[object, ...]]:
     facts = ("element", "country", "tier", "unit_price", "events", "base_quantity", "amount", "residual", "cards")
     return sorted(tuple(str(line[name]) for name in facts) for line in lines)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_version_that_begins_within_a_day_counts_what_the_one_before_it_counts(seed: int) -> None:
+    """Usage of another card meets both on that day, and goes by the same terms."""
+    dice = random.Random(seed)
+    cards = [card(dice, "list", since, ("1", "49")) for since in ("2026-10-01T00:00:00Z", "2026-10-15T12:00:00Z")]
+    tiers = len(cards[0]["tiers"]["t"]["up_to"]) + 1
+    cards[1] = {**cards[0], "effective_from": cards[1]["effective_from"], "rate": rows(dice, tiers, ("1", "49", "44"))}
+    special = {"product": "voice.outbound", "prefixes": ["44"], "unit": "minute", "price": "3"}
+    cards.append({"id": "special", "currency": "USD", "effective_from": "2026-10-01T00:00:00Z", "rate": [special]})
+    usage = calls(dice)
+    assert theirs(cards, ["special", "list"], usage) == ours(cards, ["special", "list"], usage)

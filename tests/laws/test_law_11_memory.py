@@ -7,10 +7,10 @@ from multiprocessing.connection import Connection
 
 import pytest
 
+from billing.chunks import Chunk
 from billing.flows.fold import fold
 from billing.flows.ingest import import_usage
 from billing.flows.rehearse import rehearse_usage
-from billing.payloads import Chunk
 from billing.store.engine import open_engine
 from tests.shop import AT, SOURCE, Shop, call, payloads, products
 

@@ -1,6 +1,7 @@
 """Which card version has the word on which day: the contract's order of cards, in the versions in force."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -10,8 +11,8 @@ from rates.cards import Rounding
 from rates.lines import PricedLines
 from rates.prices import Price
 from rates.pricing import price
-from rates.terms import CardTerms, Priority, Terms
-from rates.tiers import Measure, Mode, Schedule, Scope, Selector
+from rates.terms import CardTerms, Priority, Terms, counters, day_faults
+from rates.tiers import Measure, Mode, Pool, Schedule, Scope, Selector
 from rates.usage import Totals, no_totals
 
 FIRST = date(2026, 10, 1)
@@ -193,3 +194,38 @@ def test_a_later_version_of_the_card_that_rated_has_no_word_on_what_the_earlier_
     noon = version("plain", ("7", "8"), since="2026-10-14T12:00")
     found = used(PLAIN.version, 14, 50, terms_=(PLAIN, noon, NEW), d01="plain new")
     assert {"1": ("3", NEW.version)} == flats(found)
+
+
+def test_what_counts_changes_at_midnight_only() -> None:
+    """It begins with the first version that counts, changes with another that says otherwise, ends with its last."""
+    noon = "2026-10-05T12:00:00"
+    old, plain = version("list", ("1", "2")), version("list", since=noon)
+
+    def places(*versions: CardTerms) -> list[str]:
+        return [fault.place.rpartition(": ")[2] for fault in day_faults(versions)]
+
+    assert [] == places(old, version("list", ("1", "2"), since=noon))
+    assert [] == places(old, version("list", ("3", "2"), since="2026-10-05"))
+    assert [] == places(version("list"), plain, version("other", ("3", "2"), since="2026-10-05"))
+    assert ["effective_from"] == places(version("list", ("3", "2"), since=noon))
+    assert ["effective_from"] == places(version("list", ("3", "2"), since=noon), old)
+    assert ["effective_from"] == places(old, plain)
+    assert ["effective_to"] == places(version("list", ("1", "2"), until=noon))
+    assert ["effective_to"] == places(
+        version("list", ("1", "2"), until=noon), version("list", ("1", "2"), since="2026-10-06")
+    )
+    assert [] == places(version("list", ("1", "2"), until=noon), version("list", ("1", "2"), since=noon))
+    assert [] == places(version("list", until=noon))
+    (fault,) = day_faults([old, plain])
+    assert "write 00:00 UTC, as in 2026-10-05T00:00:00Z or 2026-10-06T00:00:00Z" == fault.remedy
+
+
+def test_the_order_of_pools_is_what_counts_and_that_of_schedules_is_not() -> None:
+    one, other = (
+        Pool(name=name, free=Decimal(1), block=Decimal(0), unit="minute", scope=Scope.ACCOUNT, fill=()) for name in "ab"
+    )
+    schedule = version("list", ("1", "2")).schedules["s"]
+    card = replace(version("list"), pools={"a": one, "b": other}, schedules={"s": schedule, "t": schedule})
+    assert counters(card) == counters(replace(card, schedules={"t": schedule, "s": schedule}))
+    assert counters(card) != counters(replace(card, pools={"b": other, "a": one}))
+    assert () == counters(version("list")) == counters(None)

@@ -21,6 +21,10 @@ class DataFolderUnusableError(ClusterError):
     """The data folder cannot be created or entered, is another user's, or has a name that cannot be used."""
 
 
+class DataFolderFullError(DataFolderUnusableError):
+    """There is no room in the data folder: where it is, is right."""
+
+
 class DataVersionMismatchError(ClusterError):
     """The data was written by another major version of PostgreSQL than the one found."""
 

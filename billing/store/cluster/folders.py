@@ -8,6 +8,7 @@
 <data>/binaries/    root only: the copy of the wheel's programs
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -20,7 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from billing.store.cluster.binaries import Binaries
-from billing.store.cluster.errors import DataFolderUnusableError, SocketFolderUnsafeError, remedy_for
+from billing.store.cluster.errors import (
+    DataFolderFullError,
+    DataFolderUnusableError,
+    SocketFolderUnsafeError,
+    remedy_for,
+)
 
 VARIABLE = "TOLLBOOK_DATA"
 PORT = 5432
@@ -29,6 +35,7 @@ ROOTS_SERVER_USERS = ("postgres", "nobody")
 # The kernel's limit on a socket's path: 107 bytes on Linux, 103 on macOS and the BSDs.
 _SOCKET_PATH_BYTES = 103
 # libpq splits a host at commas and PostgreSQL its setting too: nothing that needs quoting anywhere.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._+~@=:-]+")
 # pg_ctl and initdb put it between double quotes and give it to a shell.
 _SPECIAL_TO_A_SHELL = frozenset('"$`\\')
@@ -159,7 +166,8 @@ def usable(data: Path) -> Iterator[None]:
         yield
     except OSError as error:
         remedy = remedy_for(str(error), otherwise=f"make it possible, or set {VARIABLE} to another folder")
-        raise DataFolderUnusableError(f"the data folder cannot be used: {error}", place=data, remedy=remedy) from error
+        kind = DataFolderFullError if error.errno in _FULL else DataFolderUnusableError
+        raise kind(f"the data folder cannot be used: {error}", place=data, remedy=remedy) from error
 
 
 @contextmanager

@@ -11,12 +11,16 @@ from rates.products import Product
 
 
 class ListedCard(NamedTuple):
-    """A published version of a card in short."""
+    """A published version of a card in short. `effective_to` is what it says itself, `in_force_until` what came of it.
+
+    A later version supersedes it from its own beginning on.
+    """
 
     id: str
     currency: str
     effective_from: datetime
     effective_to: datetime | None
+    in_force_until: datetime | None
     rates: int
     prices: int
     published_at: datetime
@@ -27,8 +31,10 @@ class ListedCard(NamedTuple):
 def published_cards(connection: Connection) -> list[ListedCard]:
     """All published versions, by card and beginning."""
     rows = connection.execute(
-        "SELECT card_id, currency, effective_from, effective_to, rates, prices, published_at, published_by,"
-        " encode(hash, 'hex') FROM card_versions ORDER BY card_id, effective_from"
+        "SELECT card_id, currency, effective_from, effective_to,"
+        " least(effective_to, lead(effective_from) OVER (PARTITION BY card_id ORDER BY effective_from)),"
+        " rates, prices, published_at, published_by, encode(hash, 'hex')"
+        " FROM card_versions ORDER BY card_id, effective_from"
     )
     return [ListedCard(*row) for row in rows]
 

@@ -4,15 +4,19 @@ from datetime import datetime
 from typing import NamedTuple
 
 from billing.store.engine import Connection
-from rates.rating import REASONS, Reason
+from rates.rating import CODES, REASONS, Reason
 
 
 class Waiting(NamedTuple):
-    """Quarantined events of one kind: how many, and one of them to look at."""
+    """Quarantined events of one kind: how many, and one of them to look at.
+
+    `has_number` is false for those without a rate that call no number written with `+`.
+    """
 
     reason: Reason | None
     account: str
     product: str
+    has_number: bool
     events: int
     first_at: datetime
     last_at: datetime
@@ -26,11 +30,14 @@ def sources(connection: Connection) -> list[str]:
 
 
 def waiting_usage(connection: Connection) -> list[Waiting]:
-    """What waits in quarantine, by reason, account and product."""
+    """What waits in quarantine, by reason, account and product; without a rate, also by whether it has a number."""
     rows = connection.execute(
-        "SELECT q.reason, q.account, q.product, count(*), min(q.occurred_at), max(q.occurred_at),"
+        "SELECT q.reason, q.account, q.product,"
+        " q.reason <> %s OR q.to_e164 IS NOT NULL OR q.rated_to_e164 IS NOT NULL,"
+        " count(*), min(q.occurred_at), max(q.occurred_at),"
         " (array_agg(s.id ORDER BY q.occurred_at, s.id, q.id))[1],"
         " (array_agg(q.id ORDER BY q.occurred_at, s.id, q.id))[1]"
-        " FROM quarantine q JOIN sources s USING (source_id) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+        " FROM quarantine q JOIN sources s USING (source_id) GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
+        [CODES[Reason.NO_RATE]],
     )
     return [Waiting(REASONS[reason], *facts) for reason, *facts in rows]

@@ -7,10 +7,10 @@ from datetime import UTC, date, datetime
 import psycopg
 import pytest
 
+from billing.chunks import Chunk
 from billing.errors import SourceUnknownError
 from billing.flows.ingest import LONGEST_PATIENCE, Hope, Intake, import_usage
 from billing.flows.publish import add_accounts
-from billing.payloads import Chunk
 from billing.receipts import Outcome, Taken
 from billing.store.drafts import written_batches
 from billing.store.engine import snapshot, transaction

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from billing.chunks import Chunk
 from billing.flows.ingest import import_usage
 from billing.flows.publish import publish
 from billing.flows.rehearse import Rehearsal, rehearse_usage
-from billing.payloads import Chunk
 from billing.receipts import Outcome, Taken
 from billing.store.compiled import CompiledCards
 from billing.store.engine import rehearsal, transaction

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing.chunks import Chunk
 from billing.errors import StreamUnreadableError
-from billing.payloads import LONGEST_LINE, Chunk
+from billing.payloads import LONGEST_LINE
 from billing.sources.callrecords import DIALECTS, CallRecords
 from billing.sources.calls import Stated, problem_of
 from billing.usage import parse

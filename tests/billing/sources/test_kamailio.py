@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.payloads import Refused
+from billing.chunks import Refused
 from billing.sources.callrecords import layout_of
 from billing.sources.kamailio import KAMAILIO, Pairing
 from billing.sources.records import read_sheets

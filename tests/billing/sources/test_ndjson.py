@@ -5,12 +5,14 @@ import io
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from billing.chunks import Chunk
 from billing.errors import StreamUnreadableError
-from billing.payloads import LONGEST_LINE, Chunk
+from billing.payloads import LONGEST_LINE
 from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken
-from billing.sources.ndjson import LARGEST_ARRAY, read_chunks, refused_lines
+from billing.sources.ndjson import LARGEST_ARRAY, read_chunks, refused_lines, result_lines
 
 
 def chunks_of(data: bytes, events: int = 1000) -> list[Chunk]:
@@ -128,14 +130,32 @@ def test_an_array_is_held_in_memory_only_up_to_a_limit() -> None:
     assert endless.left > LARGEST_ARRAY - (1 << 20)
 
 
-def test_the_file_of_what_was_refused_has_the_original_and_the_reason() -> None:
+def taken_of(payloads: list[bytes]) -> Taken:
+    """Four payloads: accepted, rejected, a duplicate, a conflict."""
     codes = [OUTCOME_CODES[o] for o in (Outcome.ACCEPTED, Outcome.REJECTED, Outcome.DUPLICATE, Outcome.CONFLICT)]
     findings = {1: Finding(pointer="/to", reason="wrong"), 3: Finding(pointer="", reason="other content")}
-    nothing = np.zeros(len(codes), dtype=np.int8)
-    receipt = Receipt(outcomes=np.array(codes, dtype=np.int8), findings=findings, zero_rated=nothing)
-    taken = Taken(Chunk([b"a", b'{"to": "\xff\xc3\xa9"}', b"c", b"d"], [1, 5, 6, 9]), receipt)
-    written = [json.loads(line) for line in refused_lines(taken).decode().splitlines()]
-    assert [
-        {"line": 5, "outcome": "rejected", "pointer": "/to", "reason": "wrong", "original": '{"to": "\\xffé"}'},
-        {"line": 9, "outcome": "conflict", "pointer": "", "reason": "other content", "original": "d"},
-    ] == written
+    receipt = Receipt(
+        outcomes=np.array(codes, dtype=np.int8),
+        findings=findings,
+        zero_rated=np.zeros(len(codes), dtype=np.int8),
+        row=np.array([3, 0, 2]),
+        id=pa.array(["d", "a", "c"]),
+    )
+    return Taken(Chunk(payloads, [1, 5, 6, 9]), receipt)
+
+
+def test_the_file_of_what_was_refused_has_the_lines_as_they_were() -> None:
+    lines = [b"a", b'{"to": "\xff\xc3\xa9"}\r', b"c", b'[\n  "d"\r\n]']
+    assert b'{"to": "\xff\xc3\xa9"} \n[   "d"  ]\n' == refused_lines(taken_of(lines))
+
+
+@pytest.mark.parametrize(
+    ("payload", "id_"),
+    [(b'{"to": 1, "id": "b"}', "b"), (b'{"id": 7}', ""), (b"{}", ""), (b"nonsense", ""), (b'{"id": "\xff"}', ""),
+     (b"[" * 60_000, ""), (b'{"id": "\\ud800"}', "")],
+    ids=range(7),
+)  # fmt: skip
+def test_each_result_names_the_event_also_of_what_was_refused_if_it_has_an_id(payload: bytes, id_: str) -> None:
+    written = [json.loads(line) for line in result_lines(taken_of([b"", payload, b"", b""])).splitlines()]
+    assert ["a", id_, "c", "d"] == [each["id"] for each in written]
+    assert {"line": 5, "id": id_, "outcome": "rejected", "pointer": "/to", "reason": "wrong"} == written[1]

@@ -14,7 +14,7 @@ def test_what_waits_is_shown_by_its_cause_with_one_to_look_at(shop: Shop) -> Non
     shop.post(call(2, occurred_at="2026-10-03T00:00:00Z"), call(1), call(3, account="beta", product="new"))
     with snapshot(shop.engine) as connection:
         acme, beta = waiting_usage(connection)
-    assert (Reason.UNKNOWN_ACCOUNT, "acme", "voice.outbound", 2) == acme[:4]
+    assert (Reason.UNKNOWN_ACCOUNT, "acme", "voice.outbound", True, 2) == acme[:5]
     assert ("beta", "new", SOURCE, "call-3") == (beta.account, beta.product, beta.source, beta.id)
     assert ("call-1", acme.first_at) == (acme.id, datetime(2026, 10, 2, 10, 11, 12, tzinfo=UTC))
 
