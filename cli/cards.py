@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.cardreports import CardMissingError, bound_of, diff
 from cli.decks import CDRTOOL, OWN, TWILIO_PRICING, Deck, Loaded, dialects, load, open_deck, takes_deck
 from cli.exits import Exit
 from cli.options import AtOption, DryRunOption, instant_of, pairs_of
 from cli.output import Format, FormatOption, emit, number, printable, readable, say, text
-from rates.errors import TollbookError
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -20,11 +20,8 @@ if TYPE_CHECKING:
     from rates.cards import Card
 
 
-class CardMissingError(TollbookError):
-    """No published version of a card is in force at an instant."""
-
-
-app = typer.Typer(no_args_is_help=True, help="Rate cards: check, publish, list, question.")
+app = typer.Typer(no_args_is_help=True, help="Rate cards: check, publish, list, compare, question.")
+app.command("diff")(diff)
 
 _FAULTS = (text("place"), text("value"), text("problem"), text("remedy"))
 _LISTED = (
@@ -97,7 +94,7 @@ def import_(
     """
     from rates.errors import CardFaultyError
 
-    bound = _bound(jump_bound)
+    bound = bound_of(jump_bound)
     loaded = load(files, deck)
     _tell(loaded)
     if loaded.card is None:
@@ -228,18 +225,6 @@ def explain(
 def _tell(loaded: Loaded) -> None:
     for note in loaded.notes:
         say(printable(f"{loaded.written.place}: {note}"))
-
-
-def _bound(text: str) -> "Fraction":
-    from rates.money import DecimalInvalidError, exact, parse_decimal
-
-    try:
-        bound = exact(parse_decimal(text))
-    except DecimalInvalidError as error:
-        raise typer.BadParameter(str(error)) from None
-    if bound < 1:
-        raise typer.BadParameter(f"--jump-bound {text} lets no price stay as it is: give 1 or more")
-    return bound
 
 
 def _warn(card: "Card", written: "Rows") -> None:
