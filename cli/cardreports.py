@@ -1,4 +1,4 @@
-"""`tollbook cards diff`: a card beside another, in the carriers' words."""
+"""`tollbook cards diff` and `check --against`: a card beside another, in the carriers' words."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -24,13 +24,31 @@ CardArgument = Annotated[str, typer.Argument(help="A card's TOML file, a deck (w
 JumpOption = Annotated[str, typer.Option(help="How many times dearer or cheaper a price may become.")]
 
 _SAID = 20
+_LISTED = 1_000
+"""So many rows of a comparison are for people; the rest is for programs."""
+
 _COUNTED = (text("change"), number("codes"), number("destinations"))
-_NUMBERS = frozenset({"old_price", "new_price", "percent", "old_setup_fee", "new_setup_fee", "codes", "beside_price"})
+_NUMBERS = frozenset(
+    {
+        "old_price",
+        "new_price",
+        "percent",
+        "old_setup_fee",
+        "new_setup_fee",
+        "codes",
+        "beside_price",
+        "price",
+        "over_price",
+    }
+)
 _SHORT = {
     "old_price": "old", "new_price": "new", "percent": "%", "old_increments": "incr. old", "new_increments": "incr.",
     "old_setup_fee": "setup old", "new_setup_fee": "setup", "effective_from": "from", "beside_code": "beside",
-    "beside_price": "at",
+    "beside_price": "at", "over_code": "code below", "over_row": "row below", "over_price": "price below",
+    "over_increments": "incr. below", "over_destination": "destination below", "over_origin": "origin below",
+    "over_where": "where below",
 }  # fmt: skip
+_SINGLE = frozenset({"product", "element", "over"})
 _ALWAYS = frozenset({"change", "destination", "code", "old_price", "new_price", "percent", "effective_from"})
 
 
@@ -148,14 +166,26 @@ def _print(found: "Comparison", by: By, form: Format, *, everything: bool) -> No
         counts = {row["change"]: {key: row[key] for key in ("codes", "destinations")} for row in summary}
         emit_json({"old": found.old, "new": found.new, "summary": counts, "changes": table.to_pylist()})
         return
+    if form is Format.CSV:
+        listed(table, form)
+        return
+    emit(summary, _COUNTED, form, title=title)
+    listed(table, form)
+
+
+def listed(table: Any, form: Format, *, title: str = "") -> None:  # noqa: ANN401 (Arrow publishes no types)
+    """Print a table of text columns; for people its first rows, and only the columns that say something."""
     columns = [_column(name) for name in table.column_names]
     if form is Format.CSV:
         emit_csv(table.to_pylist(), columns)
-        return
-    emit(summary, _COUNTED, form, title=title)
-    if table.num_rows:
+    elif form is Format.JSON:
+        emit_json(table.to_pylist())
+    elif table.num_rows:
         filled = [c for c in columns if c.key in _ALWAYS or any(text for text in table[c.key].to_pylist())]
-        emit(table.to_pylist(), [c for c in filled if c.key not in {"product", "element"} or _several(table, c)], form)
+        told = [c for c in filled if c.key not in _SINGLE or _several(table, c)]
+        emit(table.slice(0, _LISTED).to_pylist(), told, form, title=title)
+        if table.num_rows > _LISTED:
+            say(f"and {table.num_rows - _LISTED:,} more rows: --format csv or json has all of them")
 
 
 def _summary(found: "Comparison") -> list[dict[str, Any]]:
@@ -177,6 +207,27 @@ def _several(table: Any, column: Column) -> bool:  # noqa: ANN401 (Arrow publish
 
 def _column(name: str) -> Column:
     return Column(key=name, heading=_SHORT.get(name, ""), number=name in _NUMBERS)
+
+
+def shadows_of(card: "Card", against: list[str], deck: Deck, form: Format) -> None:
+    """Print every row of a card that shadows one of itself or of the cards below it, with its price change."""
+    import pyarrow as pa
+
+    from cli.world import products
+    from rates.comparing.shadows import shadows
+    from rates.compiled.patterns import microseconds
+
+    at = microseconds(card.effective_from)
+    below = [card_named(name, card.effective_from, deck) for name in against]
+    for other in below:
+        if other.currency != card.currency:
+            raise typer.BadParameter(f"{card.version} is in {card.currency}, {other.version} in {other.currency}")
+    table = pa.concat_tables([shadows(card, other, products(), at) for other in (None, *below)])
+    title = f"Rows of {card.version} that shadow others"
+    listed(table, form, title=title)
+    changes = table["change"].value_counts().to_pylist()
+    said = ", ".join(f"{each['counts']:,} {each['values']}" for each in changes)
+    say(f"{table.num_rows:,} shadows{': ' if said else ''}{said}.")
 
 
 def _warn(found: "Comparison", days: int) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.cardreports import CardMissingError, bound_of, diff
+from cli.cardreports import CardMissingError, bound_of, diff, shadows_of
 from cli.decks import CDRTOOL, OWN, TWILIO_PRICING, Deck, Loaded, dialects, load, open_deck, takes_deck
 from cli.exits import Exit
 from cli.options import AtOption, DryRunOption, instant_of, pairs_of
@@ -59,8 +59,21 @@ FilesArgument = Annotated[list[Path], typer.Argument(help="The card's TOML file;
 
 @app.command()
 @takes_deck
-def check(files: FilesArgument, form: FormatOption = Format.TABLE, *, deck: Deck) -> None:
-    """Say everything that is wrong with a card or a deck, each fault with its place. Nothing is stored."""
+def check(
+    files: FilesArgument,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(help="A card below it in a book: print every row that shadows another.", metavar="CARD"),
+    ] = None,
+    form: FormatOption = Format.TABLE,
+    *,
+    deck: Deck,
+) -> None:
+    """Say everything that is wrong with a card or a deck, each fault with its place. Nothing is stored.
+
+    With --against, every row that shadows another is printed with its price change: one of the card itself, and one of
+    the cards below it.
+    """
     from rates.cards import identity
     from rates.errors import CardFaultyError
 
@@ -69,13 +82,15 @@ def check(files: FilesArgument, form: FormatOption = Format.TABLE, *, deck: Deck
     card, faults = loaded.card, loaded.faults
     if card is None and form is Format.TABLE:
         raise CardFaultyError(faults, place=", ".join(map(str, files)))
-    if form is not Format.TABLE:
+    if form is not Format.TABLE and (card is None or not against):
         rows = [{key: getattr(fault, key) for key in ("place", "value", "problem", "remedy")} for fault in faults]
         emit(rows, _FAULTS, form)
     if card is None:
         raise typer.Exit(Exit.BAD_INPUT)
     _warn(card, loaded.written)
     say(f"{card.version}: {card.rows.num_rows:,} rates, {card.currency}, no faults. Identity {identity(card).hex()}.")
+    if against:
+        shadows_of(card, against, deck, form)
 
 
 @app.command("import")

@@ -11,7 +11,8 @@ USUAL = {"product": "voice.outbound", "unit": "minute", "increments": "60/60", "
 
 def card(*rows: dict[str, object], begins: datetime = BEGINS, name: str = "list", **head: object) -> Card:
     """A card of some rows; a price may be given as `price`, and what a row does not say is usual."""
-    tables = [{**USUAL, **row} for row in rows]
+    whole = [{**USUAL, **row} for row in rows]
+    tables = [{key: value for key, value in row.items() if value not in ("", [])} for row in whole]
     table = {"id": name, "currency": "USD", "effective_from": begins, **head, "rate": tables}
     found, faults = card_from_table(table, {}, PRODUCTS)
     assert found is not None, [str(fault) for fault in faults]

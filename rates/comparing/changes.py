@@ -47,7 +47,9 @@ _COMPARED = (
     "destination", "unit", "steps", "tiers", "increments", "setup_fee", "min_charge", "max_charge", "free_units",
     "block", "grace", "max_quantity",
 )  # fmt: skip
-_TERMS = ("unit", "prices", "steps", "blocked")
+TERMS = ("unit", "prices", "steps", "blocked")
+"""What decides a price."""
+
 _SHOWN = ("increments", "setup_fee")
 _DEARER = ("increments", "setup_fee", "min_charge", "tiers", "unit", "grace")
 """What a change of may make usage dearer at the same price."""
@@ -97,7 +99,7 @@ class Comparison:
 
 def compare(old: Card, new: Card, products: Mapping[str, Product], *, notice_from: datetime) -> Comparison:
     """What `new` changes against `old`. What takes effect before `notice_from` and makes usage dearer is too soon."""
-    both = Together.of(old, new)
+    both = Together.of(old, new, products)
     begins = microseconds(new.effective_from)
     sides = _sides(both, old, new, begins)
     texts = _texts(both, sides)
@@ -164,7 +166,7 @@ def _texts(both: Together, sides: _Sides) -> dict[str, pa.Array]:
     columns = {name: both.text(name, one) for name in ("product", "element", "destination")}
     columns["element"] = pc.if_else(pc.equal(columns["element"], ""), "usage", columns["element"])
     columns |= {"code": both.codes(one), "origin": both.origins(one), "where": both.dimensions(one)}
-    for name in {*_TERMS, *_SHOWN}:
+    for name in {*TERMS, *_SHOWN}:
         columns[f"old_{name}"], columns[f"new_{name}"] = both.text(name, sides.was), both.text(name, sides.now)
     columns["unit"] = pc.if_else(pc.equal(columns["new_unit"], ""), columns["old_unit"], columns["new_unit"])
     return columns
@@ -177,12 +179,12 @@ Judged = tuple[str, str, str, str]
 
 def _judged(texts: Mapping[str, pa.Array], products: Mapping[str, Product]) -> dict[str, pa.Array]:
     """Each distinct pair of what the two sides say of a price is judged once."""
-    names = [f"{side}_{name}" for side in ("old", "new") for name in _TERMS]
+    names = [f"{side}_{name}" for side in ("old", "new") for name in TERMS]
 
     def judge(product: str, *terms: str) -> Judged:
-        return judged(products[product], terms[: len(_TERMS)], terms[len(_TERMS) :])
+        return judged(products[product], terms[: len(TERMS)], terms[len(TERMS) :])
 
-    found = _each([texts["product"], *(texts[name] for name in names)], judge)
+    found = each_distinct([texts["product"], *(texts[name] for name in names)], 4, judge)
     return dict(zip(("change", "old_price", "new_price", "percent"), found, strict=True))
 
 
@@ -267,14 +269,14 @@ def _beside(
         asked = np.flatnonzero((both.card == card) & lives)
         if len(which) and len(asked):
             beside[which] = both.closest(own[which], asked)
-    terms = [both.text(name, beside) for name in _TERMS]
-    own_terms = [columns[f"new_{name}"] for name in _TERMS]
+    terms = [both.text(name, beside) for name in TERMS]
+    own_terms = [columns[f"new_{name}"] for name in TERMS]
 
     def judge(product: str, *texts: str) -> tuple[str, str]:
-        found = judged(products[product], texts[: len(_TERMS)], texts[len(_TERMS) :])
+        found = judged(products[product], texts[: len(TERMS)], texts[len(TERMS) :])
         return found[1], "dearer" if texts[0] and found[0] == Change.INCREASE else ""
 
-    price, dearer = _each([columns["product"], *terms, *own_terms], judge)
+    price, dearer = each_distinct([columns["product"], *terms, *own_terms], 2, judge)
     return {"beside_code": both.codes(beside), "beside_price": price, "_dearer": dearer}
 
 
@@ -298,19 +300,20 @@ def _notices(columns: Mapping[str, pa.Array], soon: NDArray[np.bool_]) -> pa.Arr
             return ("ended too soon",)
         return (f"{', '.join(others)} changed too soon" if others and change != Change.NEW else "",)
 
-    (said,) = _each([columns["change"], columns["_dearer"], columns["changed"]], notice)
+    (said,) = each_distinct([columns["change"], columns["_dearer"], columns["changed"]], 1, notice)
     return pc.if_else(pa.array(soon), said, "")
 
 
-def _each(columns: Sequence[pa.Array], judge: Callable[..., tuple[str, ...]]) -> list[pa.Array]:
-    """What a function says of each distinct combination of texts, as columns."""
+def each_distinct(columns: Sequence[pa.Array], width: int, judge: Callable[..., tuple[str, ...]]) -> list[pa.Array]:
+    """What a function says, in `width` texts, of each distinct combination of texts, as columns."""
     encoded = [pc.dictionary_encode(column) for column in columns]
     table = pa.table({str(i): column for i, column in enumerate(encoded)})
     codes, first = combined(table, table.column_names)
     rows = pa.array(first)
     cells = [column.take(rows).to_pylist() for column in columns]
     found = [judge(*each) for each in zip(*cells, strict=True)]
-    return [pa.array(values, pa.string()).take(pa.array(codes)) for values in zip(*found, strict=True)]
+    said = zip(*found, strict=True) if found else ((),) * width
+    return [pa.array(values, pa.string()).take(pa.array(codes)) for values in said]
 
 
 def _instants(at: Int64s) -> pa.Array:

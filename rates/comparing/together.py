@@ -5,7 +5,7 @@ other's, and of the other dimensions it states the same or nothing. The closest 
 price the usage if the row were not there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from rates.cards import MATCHED, PRICED, Card, codes_and_values, combined
 from rates.checking.ties import lifetimes
-from rates.compiled.patterns import EXACT, UNKNOWN, Patterns, patterns
+from rates.compiled.patterns import EXACT, UNKNOWN, Patterns, dimensions_of, patterns
+from rates.products import Product
 
 Int64s = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -47,9 +48,10 @@ class Together:
     key: Int64s
 
     @classmethod
-    def of(cls, first: Card, second: Card, order: Sequence[str] = ()) -> "Together":
-        """Two cards' rows together; `order` are the dimensions in which a match is compared, the first before all."""
+    def of(cls, first: Card, second: Card, products: Mapping[str, Product]) -> "Together":
+        """Two cards' rows together. Dimensions are compared in the order of the products that have them."""
         rows = _united(first, second)
+        order = [name for of in codes_and_values(rows, "product")[1] for name in dimensions_of(products[of])]
         found = patterns(replace(second, rows=rows))
         spans = [lifetimes(card) for card in (first, second)]
         row = found.row.astype(np.int64)

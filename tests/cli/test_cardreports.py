@@ -77,3 +77,18 @@ def test_a_published_card_is_compared_by_its_id_or_one_version_of_it(
     ran = tollbook("cards", "diff", "list@2026-10-02", new)
     assert 1 == ran.code
     assert "is neither a file nor a published card" in ran.err
+
+
+def test_a_card_is_checked_against_the_ones_below_it(old_and_new: tuple[Path, Path], tollbook: Tollbook) -> None:
+    special = old_and_new[0].with_name("special.toml")
+    rows = CARD.replace('["44"]', '["447"]').replace('id = "list"', 'id = "special"').replace('"0.02"', '"0.01"')
+    special.write_text(rows + rows[rows.index("[[rate]]") :].replace('"447"', '"44791"').replace('"0.01"', '"0.05"'))
+    ran = tollbook("cards", "check", special, "--against", old_and_new[0], "--format", "json")
+    assert 0 == ran.code
+    assert [
+        ("44791", "447", "special@2026-10-01T00:00:00Z", "increase", "400"),
+        ("447", "44", "list@2026-10-01T00:00:00Z", "decrease", "-50"),
+        ("44791", "44", "list@2026-10-01T00:00:00Z", "increase", "150"),
+    ] == [tuple(row[key] for key in ("code", "over_code", "over", "change", "percent")) for row in json.loads(ran.out)]
+    assert "3 shadows: 2 increase, 1 decrease." in ran.err
+    assert "code below" in tollbook("cards", "check", special, "--against", old_and_new[0]).out
