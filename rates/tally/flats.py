@@ -58,7 +58,9 @@ def add_flats(parts: Parts, items: Items, counter: Counter, payers: Sequence[int
 
 def _disputed(items: Items, counter: Counter) -> Bools:
     """Items that are not in order, on days on which a tier is entered and several versions rated what may enter it."""
-    several = counter.said.differ(items, counter.moved > 0, counter.owner) & ~items.ordered
+    moving = counter.moved > 0
+    # What moves nothing, such as a setup fee, comes in no order, and would be asked for again and again.
+    several = counter.said.differ(items, moving, counter.owner) & moving & ~items.ordered
     if not several.any():
         return several
     course, name = counter.course, counter.schedule.name
