@@ -2,6 +2,7 @@
 
 from tests.conformance import callparts, calls, lago, peers, reasons
 from tests.conformance.figures import CALL, Case
+from tests.conformance.tariffs import BillsDifferError
 from tests.conformance.verdicts import CannotSayError, Compared, Outcome, Verdict, outcome_of
 
 _known: dict[str, Outcome] = {}
@@ -20,6 +21,8 @@ def _judged(case: Case) -> Outcome:
         found = _compared(case)
     except CannotSayError as error:
         return Outcome(verdict=Verdict.UNSAID, reason=error.reason)
+    except BillsDifferError as error:
+        return Outcome(verdict=Verdict.FAILED, differences=(str(error),))
     doubted = case.facts.get("checked") is False
     return outcome_of(found, reasons.SOURCE_CONTRADICTS if doubted else "")
 
