@@ -10,6 +10,7 @@ import typer
 from cli.cardreports import CardMissingError, bound_of, diff, shadows_of
 from cli.decks import CDRTOOL, OWN, TWILIO_PRICING, Deck, Loaded, dialects, load, open_deck, takes_deck
 from cli.exits import Exit
+from cli.margins import margin
 from cli.options import AtOption, DryRunOption, instant_of, pairs_of
 from cli.output import Format, FormatOption, emit, number, printable, readable, say, text
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Rate cards: check, publish, list, compare, question.")
 app.command("diff")(diff)
+app.command("margin")(margin)
 
 _FAULTS = (text("place"), text("value"), text("problem"), text("remedy"))
 _LISTED = (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import CARD, Tollbook
+from tests.cli.conftest import CALL, CARD, Tollbook
 
 NEW = CARD.replace("2026-10-01", "2026-12-01").replace('"0.02"', '"0.03"')
 NEWER = NEW.replace('"0.03"', '"0.09"')
@@ -92,3 +92,59 @@ def test_a_card_is_checked_against_the_ones_below_it(old_and_new: tuple[Path, Pa
     ] == [tuple(row[key] for key in ("code", "over_code", "over", "change", "percent")) for row in json.loads(ran.out)]
     assert "3 shadows: 2 increase, 1 decrease." in ran.err
     assert "code below" in tollbook("cards", "check", special, "--against", old_and_new[0]).out
+
+
+BUY = (
+    CARD.replace('id = "list"', 'id = "carrier"').replace('"0.02"', '"0.015"')
+    + """
+[[rate]]
+product = "voice.outbound"
+destination = "UK Mobile"
+prefixes = ["447"]
+unit = "minute"
+increments = "60/60"
+price = "0.05"
+"""
+)
+
+
+def test_rows_with_a_loss_are_found_by_the_lists(old_and_new: tuple[Path, Path], tollbook: Tollbook) -> None:
+    sell, buy = old_and_new[0], old_and_new[0].with_name("buy.toml")
+    buy.write_text(BUY)
+    ran = tollbook("cards", "margin", buy, sell, "--format", "json", "--at", "2026-10-05")
+    assert 4 == ran.code
+    (row,) = json.loads(ran.out)
+    assert ("United Kingdom", "UK Mobile", "+447", "180", "-0.09") == tuple(
+        str(row[key]) for key in ("destination", "buy_destination", "number", "seconds", "margin")
+    )
+    assert "1 rows sold: 1 with a loss, 0 that nothing is bought for." in ran.err
+    buy.write_text(BUY.replace('"0.05"', '"0.01"'))
+    assert 0 == tollbook("cards", "margin", buy, sell).code
+    assert 2 == tollbook("cards", "margin", buy, sell, "--seconds", "x").code
+    assert 2 == tollbook("cards", "margin", buy, sell, "--account", "acme").code
+
+
+def test_calls_with_a_loss_are_found_in_what_is_stored(books: Path, tollbook: Tollbook) -> None:
+    buy, calls = books / "buy.toml", books / "calls.ndjson"
+    buy.write_text(BUY)
+    calls.write_text(
+        "\n".join(
+            json.dumps(json.loads(CALL) | {"id": name, "to": number})
+            for name, number in (("c1", "+442079460000"), ("c2", "+447700900123"), ("c3", "+447700900124"))
+        )
+    )
+    assert 0 == tollbook("usage", "import", calls, "--source", "switch").code
+    asked = ("cards", "margin", buy, "list", "--period", "2026-10", "--format", "json")
+    ran = tollbook(*asked)
+    assert 4 == ran.code
+    (row,) = json.loads(ran.out)
+    assert ("UK Mobile", 2, 2, "0.08", "0.2", "-0.12") == tuple(
+        row[key] for key in ("buy_destination", "events", "negative_events", "revenue", "cost", "margin")
+    )
+    assert "3 events: 2 with a loss, 0 that nothing is bought for; margin -0.11." in ran.err
+    by_call = json.loads(tollbook(*asked, "--by", "call", "--account", "acme").out)
+    assert [("acme-sales", "switch", "c2", "-0.06"), ("acme-sales", "switch", "c3", "-0.06")] == sorted(
+        (row["account"], row["source"], row["id"], row["margin"]) for row in by_call
+    )
+    assert [] == json.loads(tollbook(*asked, "--account", "nobody").out)
+    assert 2 == json.loads(tollbook(*asked, "--all").out)[0]["events"]
