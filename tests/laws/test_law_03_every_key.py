@@ -63,20 +63,17 @@ def schedules(draw: st.DrawFn) -> Table:
 
 
 @st.composite
-def windows_of(draw: st.DrawFn, *, split: bool) -> Table:
-    """One to three windows of which no two hold at once; up to two of them tile the days that they name."""
+def windows_of(draw: st.DrawFn, names: tuple[str, str], *, split: bool) -> Table:
+    """One or two windows that never hold at once, for one usage; some tile the days that they name, or the week."""
     days = draw(st.one_of(st.just(DAYS), st.lists(st.sampled_from(DAYS), min_size=1, unique=True)))
     at, middle, until = draw(st.lists(st.sampled_from(CLOCKS), min_size=3, max_size=3, unique=True))
-    found: Table = {"one": {"days": days, "from": at, "to": middle, "split": split}}
+    one: Table = {"days": days, "from": at, "to": middle, "split": split}
     kind = draw(st.sampled_from(["single", "rest", "third", "week"]))
-    if kind == "rest":
-        found["two"] = {"days": days, "from": middle, "to": at, "split": split}
-    elif kind == "third" and sorted([at, middle, until]) == [at, middle, until]:
-        found["two"] = {"days": days, "from": middle, "to": until, "split": split}
-    elif kind == "week":
-        found["one"] = {"days": DAYS, "from": at, "to": middle, "split": split}
-        found["two"] = {"days": DAYS, "from": middle, "to": at, "split": split}
-    return found
+    if kind == "single" or (kind == "third" and sorted([at, middle, until]) != [at, middle, until]):
+        return {names[0]: one}
+    if kind == "week":
+        one["days"] = DAYS
+    return {names[0]: one, names[1]: one | {"from": middle, "to": until if kind == "third" else at}}
 
 
 class Kind:
@@ -137,7 +134,8 @@ RARELY: Table = {"grace": ["10"], "max_quantity": ["4000"], "setup_fee": ["0", "
 @st.composite
 def usage_rows(draw: st.DrawFn, card: Table, product: str, prefix: str) -> list[Table]:
     """The rows for one match: one, or one for each of some windows and one for the rest of the week."""
-    windowed = list(card["windows"]) if draw(st.integers(0, 2)) else []
+    windowed = draw(st.sampled_from([[], ["one", "two"], ["one", "two"], ["three", "four"]]))
+    windowed = [name for name in windowed if name in card["windows"]]
     kind = Kind(card, windowed[0] if windowed else "")
     same: Table = {"product": product, "prefixes": [prefix]}
     same |= draw(st.sampled_from([{}, {}, {}, {}, {"origin_prefixes": ["1"]}, {"number_type": "mobile"}]))
@@ -166,7 +164,8 @@ def other_rows(draw: st.DrawFn, card: Table) -> list[Table]:
         "unit": draw(st.sampled_from(["minute", "second", "event"])),
         "increments": draw(st.sampled_from(INCREMENTS)),
     }
-    windows = [name for name, window in card["windows"].items() if not window["split"]]
+    windows = draw(st.sampled_from([["one", "two"], ["three", "four"]]))
+    windows = [name for name in windows if name in card["windows"] and not card["windows"][name]["split"]]
     named: list[Table] = [{}, *({"window": name} for name in windows)]
     return [row | each | {"price": draw(st.sampled_from(PRICES))} for each in named]
 
@@ -176,7 +175,9 @@ def cards(draw: st.DrawFn, id_: str, since: datetime, common: Table, pooled: str
     """A version of a card; `common` are the schedules of the book, `pooled` the product that any pool takes."""
     card: Table = {"id": id_, "currency": "USD", "effective_from": since.isoformat(), "pools": {}, **common}
     card["timezone"] = draw(st.sampled_from(ZONES))
-    card["windows"] = draw(windows_of(split=draw(st.integers(0, 2)) > 0))
+    card["windows"] = draw(windows_of(("one", "two"), split=draw(st.integers(0, 2)) > 0))
+    if draw(st.booleans()):
+        card["windows"] |= draw(windows_of(("three", "four"), split=draw(st.booleans())))
     if draw(st.booleans()):
         modes = st.sampled_from(["half-up", "half-even", "up", "down"])
         card["rounding"] = {"per": "event", "decimals": draw(st.integers(0, 4)), "mode": draw(modes)}
