@@ -27,6 +27,7 @@ CHANGES = [
     datetime(2026, 10, 14, 12, tzinfo=UTC),
 ]
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]
+SET = ["Europe/Berlin", "Europe/Berlin", "America/New_York", "America/New_York", "Australia/Lord_Howe"]  # the clocks
 DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 CLOCKS = ["00:00", "01:30", "02:00", "02:15", "03:00", "08:00", "22:00"]
 PREFIXES = ["1", "1415", "44"]
@@ -239,17 +240,76 @@ def calls(draw: st.DrawFn, around: datetime, tables: Sequence[Table], month: Per
     return found
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+def assert_the_same(tables: list[Table], usage: list[Table], month: Period) -> None:
+    """Both sides bill the calls alike; what no publication would let pass is drawn again."""
+    read = cards_of(tables)
+    assume(read is not None)
+    assert read is not None
+    tree: list[Table] = [{"id": "a", "currency": "USD"}, {"id": "a-sub", "parent": "a"}]
+    order = list(dict.fromkeys(table["id"] for table in reversed(tables)))
+    deals: list[Table] = [{"account": "a", "effective_from": date(2026, 1, 1), "cards": order}]
+    assert_verified(billed(read, tree, deals, usage, month), tables, tree, deals, usage)
+
+
+SLOW = [HealthCheck.filter_too_much, HealthCheck.too_slow]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=SLOW)
 @given(data=st.data())
 def test_every_key_of_a_card_means_the_same_to_both(data: st.DataObject) -> None:
     around = data.draw(st.sampled_from(CHANGES))
     month = Period.parse(f"{around:%Y-%m}")
     tables = data.draw(books(month))
-    read = cards_of(tables)
-    assume(read is not None)
-    assert read is not None
+    assert_the_same(tables, data.draw(calls(around, tables, month)), month)
+
+
+PLAIN: Table = {"product": "voice.outbound", "prefixes": ["1"], "unit": "minute", "increments": "1/1"}
+HEAD: Table = {"id": "list", "currency": "USD", "effective_from": "2026-01-01T00:00:00Z"}
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=SLOW)
+@given(data=st.data())
+def test_calls_are_cut_at_the_same_edges_on_days_on_which_clocks_are_set(data: st.DataObject) -> None:
+    """Nothing but windows that split, of the zone whose clock is set, and calls of hours."""
+    around, zone = data.draw(st.sampled_from(list(zip(CHANGES, SET, strict=False))))
+    windows = data.draw(windows_of(("one", "two"), split=True))
+    rows = [PLAIN | {"price": price} for price in ("0.6", "0.01", "0.1")[: len(windows) + 1]]
+    rows = [row | each for row, each in zip(rows, [{}, *({"window": name} for name in windows)], strict=True)]
+    rows[0]["increments"] = data.draw(st.sampled_from(INCREMENTS))
+    tables = [HEAD | {"timezone": zone, "windows": windows, "rate": rows}]
+    month = Period.parse(f"{around:%Y-%m}")
     usage = data.draw(calls(around, tables, month))
-    tree: list[Table] = [{"id": "a", "currency": "USD"}, {"id": "a-sub", "parent": "a"}]
-    order = list(dict.fromkeys(table["id"] for table in reversed(tables)))
-    deals: list[Table] = [{"account": "a", "effective_from": date(2026, 1, 1), "cards": order}]
-    assert_verified(billed(read, tree, deals, usage, month), tables, tree, deals, usage)
+    hours = data.draw(st.integers(1, 40))
+    before = (around - timedelta(hours=hours, seconds=data.draw(st.integers(0, 3600)))).isoformat()
+    call = {"source": "s", "account": "a", "product": "voice.outbound", "to": "+15550100", "occurred_at": before}
+    usage.append(call | {"id": "long", "duration_seconds": str(3600 * hours + data.draw(st.integers(0, 90_000)))})
+    assert_the_same(tables, usage, month)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=SLOW)
+@given(
+    extra=st.lists(st.sampled_from(["setup_fee", "min_charge", "max_charge", "steps"]), unique=True),
+    beside=st.lists(st.sampled_from(["surcharge", "setup", "carrier_fee"]), unique=True),
+    limit=st.integers(1, 12),
+    seconds=st.lists(st.integers(0, 45), min_size=20, max_size=40),
+    mode=st.sampled_from(["", "", "half-up", "half-even", "up", "down"]),
+    increments=st.sampled_from(["1/1", "1/1", "5/5", "30/6"]),
+)
+def test_charges_that_meet_a_limit_exactly_are_judged_alike(
+    extra: list[str], beside: list[str], limit: int, seconds: list[int], mode: str, increments: str
+) -> None:
+    """A cent a second, and fees and limits of whole cents: many a charge is its limit, or half a step of rounding."""
+    most = {"setup_fee": "0.07", "min_charge": f"0.{limit:02}", "max_charge": "0.40", "steps": "0:0.60 10:1.20 31:0.60"}
+    row = PLAIN | {"increments": increments, **{name: most[name] for name in extra}}
+    row |= {} if "steps" in extra else {"price": "0.60"}
+    others = [PLAIN | {"element": name, "unit": "event", "price": "0.03"} for name in beside]
+    if mode and "min_charge" in extra:
+        row["min_charge"] = "0.1"
+    rounding = {"rounding": {"per": "event", "decimals": 1, "mode": mode}} if mode else {}
+    tables = [HEAD | {"rate": [row, *others], **rounding}]
+    call = {"source": "s", "account": "a", "product": "voice.outbound", "to": "+15550100"}
+    usage = [
+        call | {"id": f"e{n}", "duration_seconds": str(each), "occurred_at": "2026-10-14T12:00:00Z"}
+        for n, each in enumerate(seconds)
+    ]
+    assert_the_same(tables, usage, Period.parse("2026-10"))
