@@ -1,144 +1,38 @@
-"""What the verifier knows of rate cards: rows, schedules and pools, and which row matches an event.
+"""What the verifier knows of rate cards: their rows, and which row matches an event.
 
 Two ways to find the row are kept side by side. `match_linear` asks every row, as the definition reads.
 `match_indexed` looks the number's prefixes up, the longest first, and asks only the rows under each. They must
-agree. The rules are those of DESIGN 5 to 7 and FORMATS 2.
+agree. Of several rows for the same usage, each with a window, the one whose window holds decides. The rules are those
+of DESIGN 5 and 6 and FORMATS 2.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
 from functools import lru_cache
-from math import floor
 
 import billing.verifier_usage as given
-from billing.verifier_usage import CardFaultError, DatedFacts, Product, Raw, Usage, flag, text, words
+from billing.verifier_counters import Pool, Schedule, read_pool, read_schedule
+from billing.verifier_traits import Traits, longest_prefix
+from billing.verifier_usage import CardFaultError, DatedFacts, Product, Raw, flag, text, words
+from billing.verifier_windows import Window, read_windows
 
-_NOT_YET = ("steps", "min_charge", "max_charge", "window")
-_NOT_DIMENSIONS = (
+_NOT_DIMENSIONS = words(
     "product element destination prefixes origin_prefixes origin exact unit price prices tiers increments setup_fee"
-    " max_quantity grace free_units block effective_from effective_to blocked " + " ".join(_NOT_YET)
-).split()
-_SCHEDULE_WORDS = {
-    "mode": ("graduated", "volume"),
-    "measure": ("quantity", "events", "amount"),
-    "scope": ("billing_account", "account"),
-    "window": ("month",),
-}
-_SELECTABLE = ("product", "country", "number_type", "prefixes")
+    " max_quantity grace free_units block effective_from effective_to blocked steps min_charge max_charge window"
+)
 
+Steps = tuple[tuple[int, Fraction], ...]  # prices by duration: from which base unit of the event on, and the price
 Rank = tuple[int, ...]  # how well a row fits: length of the prefix, of the origin prefix, 1 per dimension it states
-Count = Fraction | int  # where a counter stands: base units, events, or money
-Fill = tuple[Mapping[str, tuple[str, ...]], ...]  # selectors, of which one must hold: what is asked, patterns allowed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traits:
-    """What rows and selectors may ask of an event; `values` are those of the product's dimensions."""
-
-    product: Product
-    to: str
-    to_digits: str
-    origin_digits: str
-    country: str
-    number_type: str
-    values: tuple[str, ...]
-
-
-def traits_of(product: Product, usage: Usage, plan: Mapping[str, str]) -> Traits:
-    """The event's stated country, else that of the number which the product names, by the numbering plan."""
-    to, origin = given.e164_digits(usage.to), given.e164_digits(usage.origin)
-    named = {"to": to, "from": origin}.get(product.country_of, "")
-    country = usage.value("country") or given.country_of(named, plan)
-    values = tuple(country if name == "country" else usage.value(name) for name in product.dimensions)
-    return Traits(
-        product=product, to=usage.to, to_digits=to, origin_digits=origin,
-        country=country, number_type=usage.value("number_type"), values=values,
-    )  # fmt: skip
-
-
-@lru_cache(maxsize=4096)
-def _fits(pattern: str, value: str) -> bool:
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), value) is not None
-
-
-def selects(fill: Fill, traits: Traits) -> bool:
-    """Whether any selector holds; `*` in one stands for any characters, an absent key for anything."""
-    said = {"product": traits.product.id, "country": traits.country, "number_type": traits.number_type}
-    return any(
-        all(any(_fits(pattern, said[key]) for pattern in allowed) for key, allowed in one.items() if key in said)
-        and (not one.get("prefixes") or _longest(one["prefixes"], traits.to_digits) is not None)
-        for one in fill
-    )
-
-
-def _longest(prefixes: Sequence[str], digits: str) -> str | None:
-    begins = (prefix for prefix in prefixes if digits[: len(prefix)] == prefix)
-    return max(begins, key=len, default=None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
-    """Free units and blocks over what `fill` selects; that of a row itself has none, and takes the row's usage."""
-
-    name: str
-    free: Fraction
-    block: Fraction
-    unit: str
-    scope: str
-    fill: Fill = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Schedule:
-    """A tier schedule: `up_to` are the inclusive bounds in `unit`; the last tier is open. Tiers count from 0."""
-
-    name: str
-    mode: str
-    up_to: tuple[Fraction, ...]
-    unit: str
-    measure: str
-    scope: str
-    fill: Fill
-    flats: tuple[Fraction, ...]
-    flat_at_zero: bool
-    discounts: tuple[Fraction, ...]
-
-
-@lru_cache(maxsize=4096)
-def bounds_of(schedule: Schedule, product: Product) -> tuple[Fraction | int, ...]:
-    """The bounds on the counter: money for amounts, whole base units or events otherwise."""
-    if schedule.measure == "amount":
-        return schedule.up_to
-    size = product.size(schedule.unit) if schedule.measure == "quantity" else 1
-    return tuple(floor(bound * size) for bound in schedule.up_to)
-
-
-def next_tier(bounds: Sequence[Count], position: Count) -> int:
-    """The tier of the next unit: at a bound, which is inclusive, the next one is beyond it."""
-    return sum(1 for bound in bounds if bound <= position)
-
-
-def tier_reached(bounds: Sequence[Count], position: Count) -> int:
-    """The tier of the last unit so far; the first one before there is any."""
-    return sum(1 for bound in bounds if bound < position)
-
-
-def cut(bounds: Sequence[Count], position: Count, growth: Count) -> list[tuple[int, Count]]:
-    """The units after `position` by the tier each falls in: (tier, how much), in order."""
-    parts, end = [], position + growth
-    for tier, bound in enumerate((*bounds, end)):
-        if position < min(bound, end):
-            parts.append((tier, min(bound, end) - position))
-            position = min(bound, end)
-    return parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Row(given.Dated):
-    """One rate. `prices` has one entry per tier (one, if untiered); `list_price` is the first, undiscounted."""
+    """One rate. `prices` has one entry per tier (one, if untiered); `list_price` is the first, undiscounted.
+
+    A row with `steps` has the price of the first one there; `window` is None where it holds at any time of the week.
+    """
 
     number: int
     product: str
@@ -152,9 +46,13 @@ class Row(given.Dated):
     unit: str
     prices: tuple[Fraction, ...]
     list_price: Fraction
+    steps: Steps
     tiers: str
     increments: str
     setup_fee: Fraction | None
+    min_charge: Fraction | None
+    max_charge: Fraction | None
+    window: Window | None
     max_quantity: int | None
     grace: int | None
     pool: Pool | None
@@ -194,12 +92,34 @@ class CardVersion(given.Dated):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """The row that decides, the prefix by which it does, and how well it fits."""
+    """The row that decides, the prefix by which it does, and how well it fits.
+
+    `rows` are all that match the same usage and are in force: they differ in their windows, of which one holds.
+    """
 
     card: CardVersion
     row: Row
     prefix: str
     rank: Rank
+    rows: tuple[Row, ...]
+
+    @property
+    def split(self) -> bool:
+        """Whether an event is cut where the clock enters or leaves a window."""
+        said = {row.window.split for row in self.rows if row.window is not None}
+        if len(said) > 1:
+            raise CardFaultError(f"card {self.card.name} rate[{self.row.number}]", "some of its windows split, not all")
+        return said == {True}
+
+    def at(self, at: datetime) -> Row:
+        """The row whose window holds at that instant, else the one without a window. Exactly one must be there."""
+        windowed = [row for row in self.rows if row.window is not None and row.window.holds_at(at)]
+        found = windowed or [row for row in self.rows if row.window is None]
+        if len(found) != 1:
+            rows = " and ".join(f"rate[{row.number}]" for row in found or self.rows)
+            fault = "fit equally well; let match, windows or dates differ" if found else f"have no window for {at}"
+            raise CardFaultError(f"card {self.card.name}", f"{rows} {fault}")
+        return found[0]
 
 
 def read_card(raw: Raw, products: Mapping[str, Product]) -> CardVersion:
@@ -209,15 +129,16 @@ def read_card(raw: Raw, products: Mapping[str, Product]) -> CardVersion:
     if start is None or not text(raw, "id") or not text(raw, "currency"):
         raise CardFaultError(place, "needs id, currency and effective_from")
     named = given.table(raw, "tiers"), given.table(raw, "pools")
-    schedules = {name: _read_schedule(name, given.table(named[0], name)) for name in named[0]}
-    pools = {name: _read_pool(name, given.table(named[1], name)) for name in named[1]}
+    schedules = {name: read_schedule(name, given.table(named[0], name)) for name in named[0]}
+    pools = {name: read_pool(name, given.table(named[1], name)) for name in named[1]}
     rounding, per_event = given.table(raw, "rounding"), None
     if text(rounding, "per") == "event":
         decimals = given.whole(rounding, "decimals", place) or 0
         per_event = (Fraction(1, 10**decimals), text(rounding, "mode") or "half-up")
-    shelves: dict[tuple[str, str], Shelf] = {}
+    windows, shelves = read_windows(raw, place), dict[tuple[str, str], Shelf]()
     for position, rate in enumerate(given.tables(raw, "rate"), start=1):
-        row = _read_row(rate, position, f"{place} rate[{position}]", schedules)
+        row = _read_row(rate, position, f"{place} rate[{position}]", schedules, windows)
+        _check_charge(row, products.get(row.product), f"{place} rate[{position}]")
         undeclared = set(row.dimensions) - set(products[row.product].dimensions if row.product in products else ())
         if row.product in products and (undeclared or (row.exact and not row.prefixes)):
             raise CardFaultError(f"{place} rate[{position}]", f"asks {sorted(undeclared) or 'exact without prefixes'}")
@@ -232,88 +153,83 @@ def read_card(raw: Raw, products: Mapping[str, Product]) -> CardVersion:
     )  # fmt: skip
 
 
-def _read_fill(raw: Raw, place: str) -> Fill:
-    selectors = [{key: words(one[key]) for key in sorted(one)} for one in given.tables(raw, "fill")]
-    fill = tuple({str(one): one for one in sorted(selectors, key=str)}.values())  # a set: cards may order it otherwise
-    if not fill or not all(key in _SELECTABLE for one in fill for key in one):
-        raise CardFaultError(place, f"fill must select by {', '.join(_SELECTABLE)}")
-    return fill
-
-
-def _read_schedule(name: str, raw: Raw) -> Schedule:
-    place = f"tiers.{name}"
-    lists = {
-        key: tuple(given.exact(value, f"{place}.{key}") for value in words(raw.get(key)))
-        for key in ("up_to", "flats", "discounts")
-    }
-    if any(low >= high for low, high in zip((Fraction(0), *lists["up_to"]), lists["up_to"], strict=False)):
-        raise CardFaultError(place, "up_to must rise from above 0")
-    if {len(lists["flats"]), len(lists["discounts"])} - {0, len(lists["up_to"]) + 1}:
-        raise CardFaultError(place, "flats and discounts need one entry per tier, the open one included")
-    for key, known in _SCHEDULE_WORDS.items():
-        if text(raw, key) not in ("", *known):
-            raise CardFaultError(f"{place}.{key}", f"{text(raw, key)!r} is not one of {', '.join(known)}")
-    return Schedule(
-        name=name, mode=text(raw, "mode") or "graduated", up_to=lists["up_to"], unit=text(raw, "unit"),
-        measure=text(raw, "measure") or "quantity", scope=text(raw, "scope") or "billing_account",
-        fill=_read_fill(raw, place), flats=lists["flats"], flat_at_zero=flag(raw, "flat_at_zero"),
-        discounts=lists["discounts"],
-    )  # fmt: skip
-
-
-def _read_pool(name: str, raw: Raw, *, own: bool = False) -> Pool:
-    """A named pool, or the one that a row's own `free_units` and `block` stand for."""
-    place = f"pools.{name}"
-    free, block = given.number(raw, "free_units" if own else "free", place), given.number(raw, "block", place)
-    if block and text(raw, "unit") == "event":
-        raise CardFaultError(place, "blocks are of a unit of quantity, not of events")
-    return Pool(
-        name=name, free=free or Fraction(0), block=block or Fraction(0), unit=text(raw, "unit"),
-        scope=text(raw, "scope") or "billing_account", fill=() if own else _read_fill(raw, place),
-    )  # fmt: skip
-
-
-def _read_row(raw: Raw, position: int, place: str, schedules: Mapping[str, Schedule]) -> Row:
-    if unknown := [key for key in _NOT_YET if text(raw, key)]:
-        raise CardFaultError(place, f"{', '.join(unknown)}: not rated by this verifier yet")
-    list_price, prices = _read_prices(raw, place, schedules)
-    has_pool = text(raw, "free_units") or text(raw, "block")
+def _read_row(
+    raw: Raw, position: int, place: str, schedules: Mapping[str, Schedule], windows: Mapping[str, Window]
+) -> Row:
+    steps = _read_steps(raw, place)
+    list_price, prices = _read_prices(raw, place, schedules, steps)
+    has_pool, window = text(raw, "free_units") or text(raw, "block"), text(raw, "window")
+    if window and window not in windows:
+        raise CardFaultError(f"{place} window", f"{window!r} is not a window of this card")
     return Row(
         number=position, product=text(raw, "product"), element=text(raw, "element") or "usage",
         destination=text(raw, "destination"), prefixes=words(raw.get("prefixes")), exact=flag(raw, "exact"),
         origins=words(raw.get("origin_prefixes")), origin_unknown=text(raw, "origin") == "unknown",
         dimensions={key: text(raw, key) for key in raw if key not in _NOT_DIMENSIONS and text(raw, key)},
-        unit=text(raw, "unit"), prices=prices, list_price=list_price, tiers=text(raw, "tiers"),
+        unit=text(raw, "unit"), prices=prices, list_price=list_price, steps=steps, tiers=text(raw, "tiers"),
         increments=text(raw, "increments"), setup_fee=given.number(raw, "setup_fee", place),
+        min_charge=given.number(raw, "min_charge", place), max_charge=given.number(raw, "max_charge", place),
         max_quantity=given.whole(raw, "max_quantity", place), grace=given.whole(raw, "grace", place),
-        pool=_read_pool(f"{raw['product']} {text(raw, 'destination')}", raw, own=True) if has_pool else None,
-        effective_from=given.instant(raw, "effective_from", place),
+        pool=read_pool(f"{raw['product']} {text(raw, 'destination')}", raw, own=True) if has_pool else None,
+        effective_from=given.instant(raw, "effective_from", place), window=windows.get(window),
         effective_to=given.instant(raw, "effective_to", place), blocked=flag(raw, "blocked"),
     )  # fmt: skip
 
 
-def _read_prices(raw: Raw, place: str, schedules: Mapping[str, Schedule]) -> tuple[Fraction, tuple[Fraction, ...]]:
+def _read_steps(raw: Raw, place: str) -> Steps:
+    """`0:0.10 60:0.05`: from base unit 0 at 0.10, from base unit 60 at 0.05 per unit of the row."""
+    found = []
+    for word in words(raw.get("steps")):
+        bound, _, price = word.partition(":")
+        if not (bound.isascii() and bound.isdecimal()):
+            raise CardFaultError(f"{place} steps", f"{word!r} is not like 60:0.05")
+        found.append((int(bound), given.exact(price, f"{place} steps")))
+    bounds = [bound for bound, _ in found]
+    if found and (bounds[0] != 0 or bounds != sorted(set(bounds))):
+        raise CardFaultError(f"{place} steps", "must begin at 0 and rise")
+    return tuple(found)
+
+
+def _read_prices(
+    raw: Raw, place: str, schedules: Mapping[str, Schedule], steps: Steps
+) -> tuple[Fraction, tuple[Fraction, ...]]:
     """The undiscounted first price, and the price of each tier."""
     price, name = given.number(raw, "price", place), text(raw, "tiers")
     prices = tuple(given.exact(one, f"{place} prices") for one in words(raw.get("prices")))
     if flag(raw, "blocked"):
         return Fraction(0), (Fraction(0),)
-    if (price is None) == (not prices) or (name and name not in schedules):
-        raise CardFaultError(place, "needs price or prices, and only schedules of this card")
+    if (price is not None) + bool(prices) + bool(steps) != 1 or (name and name not in schedules):
+        raise CardFaultError(place, "needs one of price, prices and steps, and only schedules of this card")
     tiers = len(schedules[name].up_to) + 1 if name else 1
     discounts = schedules[name].discounts if name else ()
     if price is not None:
         return price, tuple(price * Fraction(100 - percent, 100) for percent in discounts or (Fraction(0),) * tiers)
+    prices = prices or (steps[0][1],)
     if len(prices) != tiers or discounts:
         raise CardFaultError(place, f"prices needs {tiers} entries, and no discounts in its schedule")
     return prices[0], prices
+
+
+def _check_charge(row: Row, product: Product | None, place: str) -> None:
+    """What is not linear in the quantity is settled within one event: it needs one price, and that of the usage."""
+    limited, split = (row.min_charge, row.max_charge) != (None, None), row.window is not None and row.window.split
+    if row.blocked or not (row.steps or limited or split):
+        return
+    if row.element != "usage" or len(set(row.prices)) > 1 or (row.pool and not split):
+        raise CardFaultError(place, "steps, limits and windows that split are of usage with one price and no pool")
+    if row.min_charge is not None and row.max_charge is not None and row.min_charge > row.max_charge:
+        raise CardFaultError(place, "min_charge is above max_charge")
+    if (row.steps or split) and row.unit == "event":
+        raise CardFaultError(place, "what is priced per event has no steps and is not split")
+    if split and (row.steps or (product and product.base != "second")):
+        raise CardFaultError(place, "only what is counted in seconds, at one price, is split by windows")
 
 
 def _rank_within(row: Row, traits: Traits) -> Rank | None:
     """How well the row fits apart from the destination; None if it does not."""
     origin: int | None = 0
     if row.origins or row.origin_unknown:
-        longest = _longest(row.origins, traits.origin_digits) if traits.origin_digits else None
+        longest = longest_prefix(row.origins, traits.origin_digits) if traits.origin_digits else None
         origin = len(longest) if longest else None
         origin = 1 if row.origin_unknown and not traits.origin_digits else origin
     asked = [row.dimensions.get(name, "") for name in traits.product.dimensions]
@@ -327,11 +243,11 @@ def match_linear(card: CardVersion, element: str, traits: Traits, at: datetime) 
     found = []
     for row in card.shelves.get((traits.product.id, element), Shelf()).rows:
         whole = traits.to if traits.to in row.prefixes else None
-        longest = _longest(row.prefixes or ("",), traits.to_digits)
+        longest = longest_prefix(row.prefixes or ("",), traits.to_digits)
         prefix, rank = whole if row.exact else longest, _rank_within(row, traits)
         if prefix is not None and rank is not None and row.holds_at(at):
-            found.append(Match(card=card, row=row, prefix=prefix, rank=(len(prefix), *rank)))
-    return _best(found)
+            found.append(Match(card=card, row=row, prefix=prefix, rank=(len(prefix), *rank), rows=(row,)))
+    return _best(found, at)
 
 
 def match_indexed(card: CardVersion, element: str, traits: Traits, at: datetime) -> Match | None:
@@ -345,21 +261,24 @@ def match_indexed(card: CardVersion, element: str, traits: Traits, at: datetime)
         if asked not in shelf.ranked:
             ranks = ((row, _rank_within(row, traits)) for row in shelf.by_key[key])
             shelf.ranked[asked] = [
-                Match(card=card, row=row, prefix=key[1], rank=(len(key[1]), *rank)) for row, rank in ranks if rank
+                Match(card=card, row=row, prefix=key[1], rank=(len(key[1]), *rank), rows=(row,))
+                for row, rank in ranks
+                if rank
             ]
         found = [match for match in shelf.ranked[asked] if match.row.holds_at(at)]
         if found:
-            return _best(found)
+            return _best(found, at)
     return None
 
 
-def _best(found: Sequence[Match]) -> Match | None:
+def _best(found: Sequence[Match], at: datetime) -> Match | None:
+    """The closest fit; of several, which must differ in their windows, the one that holds."""
     rank = max((match.rank for match in found), default=())
     best = [match for match in found if match.rank == rank]
-    if len(best) > 1:
-        twins = " and ".join(f"rate[{match.row.number}]" for match in best)
-        raise CardFaultError(f"card {best[0].card.name}", f"{twins} fit equally well; let match or dates differ")
-    return best[0] if best else None
+    if not best or (len(best) == 1 and best[0].row.window is None):
+        return best[0] if best else None
+    match = replace(best[0], rows=tuple(match.row for match in best))
+    return replace(match, row=match.at(at))
 
 
 def decide(cards: Sequence[CardVersion], element: str, traits: Traits, at: datetime) -> Match | None:

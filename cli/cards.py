@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.cardreports import bound_of, diff, published, refuse_jumps, shadows_of, tell_notices
 from cli.decks import CDRTOOL, OWN, TWILIO_PRICING, Deck, dialects, load, open_deck, takes_deck
 from cli.exits import Exit
+from cli.margins import margin
 from cli.options import AtOption, DryRunOption, dimensions_of, instant_of, product_of
 from cli.outfiles import check_target, writing_whole
 from cli.output import (
@@ -25,7 +27,6 @@ from cli.output import (
     text,
 )
 from cli.words import counted
-from rates.errors import TollbookError
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -36,11 +37,9 @@ if TYPE_CHECKING:
     from rates.errors import Fault
 
 
-class CardMissingError(TollbookError):
-    """No published version of a card is in force at an instant."""
-
-
-app = typer.Typer(no_args_is_help=True, help="Rate cards: check, publish, list, question.")
+app = typer.Typer(no_args_is_help=True, help="Rate cards: check, publish, list, compare, question.")
+app.command("diff")(diff)
+app.command("margin")(margin)
 
 _FAULTS = (text("severity"), text("place"), text("value"), text("problem"), text("remedy"))
 _LISTED = (
@@ -82,15 +81,27 @@ FilesArgument = Annotated[
 
 @app.command()
 @takes_deck
-def check(files: FilesArgument, form: FormatOption = Format.TABLE, *, deck: Deck) -> None:
+def check(
+    files: FilesArgument,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(help="A card below it in a book: print every row that shadows another.", metavar="CARD"),
+    ] = None,
+    form: FormatOption = Format.TABLE,
+    *,
+    deck: Deck,
+) -> None:
     """Say everything that is wrong with a card or a deck, each fault with its place. Nothing is stored.
+
+    With --against, every row that shadows another is printed with its price change: one of the card itself, and one of
+    the cards below it.
 
     Of many faults of one kind a table shows the first 20; JSON and CSV have them all, and warnings and notices too.
     """
     from rates.cards import identity
 
     read = load(files, deck)
-    if form is not Format.TABLE:
+    if form is not Format.TABLE and (read.card is None or not against):
         found = [("fault", read.faults), ("warning", _warnings(read)), ("notice", read.notices)]
         rows = [{"severity": kind, **asdict(each)} for kind, faults in found for each in faults]
         emit(rows, _FAULTS, form)
@@ -100,6 +111,8 @@ def check(files: FilesArgument, form: FormatOption = Format.TABLE, *, deck: Deck
     card = read.whole()
     rates = counted(card.rows.num_rows, "rate")
     say(f"{card.version}: {rates}, {card.currency}, no faults. Identity {identity(card).hex()}.")
+    if against:
+        shadows_of(card, against, deck, form)
 
 
 @app.command("import")
@@ -120,7 +133,7 @@ def import_(
     The same card again changes nothing. Prices that jump, against the published version before it, are faults unless
     they are accepted.
     """
-    bound = _bound(jump_bound)
+    bound = bound_of(jump_bound)
     read = load(files, deck)
     _tell(read)
     card = read.whole()
@@ -249,18 +262,6 @@ def explain(
         raise typer.Exit(Exit.NEEDS_A_PERSON)
 
 
-def _bound(text: str) -> "Fraction":
-    from rates.money import DecimalInvalidError, exact, parse_decimal
-
-    try:
-        bound = exact(parse_decimal(text))
-    except DecimalInvalidError as error:
-        raise typer.BadParameter(str(error)) from None
-    if bound < 1:
-        raise typer.BadParameter(f"--jump-bound {text} lets no price stay as it is: give 1 or more")
-    return bound
-
-
 def _warnings(read: "CardRead") -> "list[Fault]":
     from cli.world import products
     from rates.cardchanges import countries_denied
@@ -272,8 +273,7 @@ def _tell(read: "CardRead") -> None:
     """Say how the files were read and what of them is not on the card, and what on it looks wrong."""
     from rates.errors import lines_of
 
-    for line in lines_of(read.notices):
-        say(printable(f"notice: {line}"))
+    tell_notices(read)
     for line in lines_of(_warnings(read)):
         say(printable(f"warning: {line}"))
 
@@ -283,16 +283,11 @@ def _refuse_jumps(card: "Card", bound: "Fraction", written: "Rows") -> None:
     from cli.db import reading
     from cli.world import products
     from rates.cardchanges import jumps
-    from rates.errors import CardFaultyError
-    from rates.money import format_fraction
 
     with reading() as connection:
         before = card_before(connection, card, products())
-    faults = jumps(before, card, bound, written=written) if before is not None else []
-    if before is not None and faults:
-        say(f"Prices are over {format_fraction(bound)} times dearer or cheaper than in {before.version}:")
-        say("--accept publishes them, --jump-bound sets another bound.")
-        raise CardFaultyError(faults, place=card.version)
+    if before is not None:
+        refuse_jumps(jumps(before, card, bound, written=written), before, card, bound)
 
 
 def _publish(card: "Card", form: Format, *, dry_run: bool) -> None:
@@ -317,20 +312,9 @@ def _publish(card: "Card", form: Format, *, dry_run: bool) -> None:
 
 def _card(name: str, at: datetime) -> "Card":
     """A card by its file, or the published version of that id in force."""
-    from billing.store.queries.cards import published_card
     from cli.cardfiles import card_of
-    from cli.db import reading
-    from cli.world import products
 
-    if name.endswith(".toml"):
-        return card_of(Path(name))
-    with reading() as connection:
-        card = published_card(connection, name, at, products())
-    if card is None:
-        raise CardMissingError(
-            "is not a published card that is in force then", value=name, remedy="see `tollbook cards list`"
-        )
-    return card
+    return card_of(Path(name)) if name.endswith(".toml") else published(name, at)
 
 
 def _first_product(card: "Card") -> str:

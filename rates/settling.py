@@ -149,10 +149,14 @@ def settle(asked: Asked) -> Settled:
         if not several.any():
             continue
         place = some[cut.place[several]]
-        row = _rows_of(asked, place, cut.window[several], number)
+        row, quantity = _rows_of(asked, place, cut.window[several], number), cut.quantity[several]
+        if len(terms.uncut):
+            # A window that splits is open or shut, but those of this usage are others.
+            own = ~np.isin(place, place[(row >= 0) & terms.uncut[row]])
+            place, row, quantity = place[own], row[own], quantity[own]
         unmatched.append(place[row < 0])
         blocked.append(place[(row >= 0) & terms.ways.blocked[terms.way[row]]])
-        pieces = _replaced(pieces, _runs(place, row, cut.quantity[several]))
+        pieces = _replaced(pieces, _runs(place, row, quantity))
     refused = np.concatenate([*blocked, *unmatched])
     pieces = pieces.where(~np.isin(pieces.place, refused)) if len(refused) else pieces
     return Settled(pieces, np.unique(np.concatenate(blocked)), np.unique(np.concatenate(unmatched)))

@@ -166,6 +166,13 @@ def check_code(text: str) -> str:
     return text
 
 
+def check_mcc(text: str) -> str:
+    """A mobile country code: three digits (ITU-T E.212), kept as text."""
+    if re.fullmatch("[0-9]{3}", text) is None:
+        raise CellInvalidError("is not a mobile code", value=text, remedy="write its 3 digits, as in 248")
+    return text
+
+
 def check_country(code: str) -> str:
     """An ISO 3166-1 alpha-2 code."""
     if code not in ASSIGNED:
@@ -229,7 +236,7 @@ WAYS: Mapping[str, Way] = {
     "origin": (one_by_one, one_of(["unknown"], "is not an origin", "write unknown, or leave it empty")),
     "exact": (one_by_one, check_flag),
     "blocked": (one_by_one, check_flag),
-    "mcc": (one_by_one, check_code),
+    "mcc": (one_by_one, check_mcc),
     "mnc": (one_by_one, check_code),
     "destination": (canonical_names, check_name),
     "price": (canonical_price, check_price),

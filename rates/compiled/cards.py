@@ -47,7 +47,8 @@ class RowTerms:
 
     `rate` int64[n] and `price` int32[n] are global ids, `setup` int32[n] is the price of the setup fee (-1: none),
     `way` int32[n] is the row's place in `ways`. `charging` int32[n] is its place in `chargings`, -1 where what it
-    charges is linear; it is empty where that is so of all rows. `settles`: of some usage it is not.
+    charges is linear; it is empty where that is so of all rows. `settles`: of some usage it is not. `uncut` bool[n]:
+    the row has a window at whose edges no event is cut; it is empty for a card whose windows all cut, or all do not.
     """
 
     rate: Int64s
@@ -59,6 +60,7 @@ class RowTerms:
     charging: Int32s
     chargings: Chargings
     settles: bool
+    uncut: Flags
 
     def __len__(self) -> int:
         return len(self.rate)
@@ -73,6 +75,7 @@ class RowTerms:
             for part, n in zip(parts, kinds[:-1], strict=True)
         ]
         ways = {each.name: np.concatenate([getattr(part.ways, each.name) for part in parts]) for each in fields(Ways)}
+        uncut = [part.uncut if len(part.uncut) else np.zeros(len(part), dtype=np.bool_) for part in parts]
         return cls(
             rate=np.concatenate([part.rate for part in parts]),
             price=np.concatenate([part.price for part in parts]),
@@ -83,6 +86,7 @@ class RowTerms:
             charging=np.concatenate(charging).astype(np.int32) if kinds[-1] else np.empty(0, dtype=np.int32),
             chargings=Chargings.joined([part.chargings for part in parts]),
             settles=any(part.settles for part in parts),
+            uncut=np.concatenate(uncut if any(len(part.uncut) for part in parts) else [np.empty(0, dtype=np.bool_)]),
         )
 
     @property
@@ -254,7 +258,16 @@ def _terms(card: Card, products: Mapping[str, Product], prices: PriceList, rate_
         charging=charging,
         chargings=chargings,
         settles=bool(len(charging) and (is_usage[codes_and_values(card.rows, "element")[0]] & (charging >= 0)).any()),
+        uncut=_uncut(card),
     )
+
+
+def _uncut(card: Card) -> Flags:
+    """The rows with a window that does not split, where others of the card do."""
+    if {window.split for window in card.windows.values()} != {True, False}:
+        return np.empty(0, dtype=np.bool_)
+    codes, names = codes_and_values(card.rows, "window")
+    return np.array([bool(name) and not card.windows[name].split for name in names], dtype=np.bool_)[codes]
 
 
 def _ways(card: Card, rows: Int64s) -> Ways:

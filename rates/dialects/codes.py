@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rates.checking.cells import Canonical, CellInvalidError, check_prefixes, sorted_lists
 from rates.dialects.mappings import Column
+from rates.errors import TollbookError
 from rates.numbering import PLAN
 
 JOINT = "\x1f"
@@ -75,7 +76,19 @@ class Codes:
         return filled, doubtful & ~mask
 
     def check(self, cell: str) -> str:
-        """The canonical form of a cell: its prefixes, separated by spaces. Raises `CellInvalidError`."""
+        """The canonical form of a cell: its prefixes, separated by spaces. Raises `CellInvalidError`.
+
+        Of a plan's code in several columns the value of a fault is all of it: none of its parts is one.
+        """
+        try:
+            return self._checked(cell)
+        except TollbookError as error:
+            if JOINT not in cell or not self.column.plan:
+                raise
+            whole = " ".join(filter(None, cell.split(JOINT)))
+            raise CellInvalidError(error.problem, value=whole, remedy=error.remedy) from None
+
+    def _checked(self, cell: str) -> str:
         before, joint, rest = cell.rpartition(JOINT)
         country = "".join(self._digits(part, part) for part in before.split(JOINT)) if joint else ""
         codes = self._codes(country, rest)

@@ -46,9 +46,10 @@ class Cells:
         found = {key: self.positions(key) for key in self.dialect.columns}
         return {key: " + ".join(map(self.header.called, at)) for key, at in found.items() if at}
 
-    def read(self, position: int, cells: pa.Array, way: Way) -> pa.Array:
-        """A column in the form that a check gives each distinct value; faults are noted where they stand."""
-        found, faults = canonical(self._sheet(), self.header.called(position), cells, way)
+    def read(self, positions: tuple[int, ...], cells: pa.Array, way: Way) -> pa.Array:
+        """Columns put together, in the form that a check gives each distinct value; faults are noted at all of them."""
+        called = " + ".join(map(self.header.called, positions))
+        found, faults = canonical(self._sheet(), called, cells, way)
         self.faults.extend(faults)
         return found.dictionary.take(found.indices)
 
@@ -103,15 +104,15 @@ def _read(cells: Cells, column: Column, at: tuple[int, ...], found: Mapping[str,
     if key == "destination":
         return {key: _named(written, column)}
     if key == "mccmnc":
-        networks = cells.read(at[0], written[0], (one_by_one, check_network(column)))
+        networks = cells.read(at, written[0], (one_by_one, check_network(column)))
         return {"mcc": pc.utf8_slice_codeunits(networks, 0, 3), "mnc": pc.utf8_slice_codeunits(networks, 4, 7)}
     if key == "mnc" and not column.pad:
         _zeros_lost(cells, at[0])
     if key == "increments":
         joined = pc.binary_join_element_wise(*written, "/")
         joined = pc.if_else(pc.equal(joined, "/"), "", joined) if len(written) > 1 else joined
-        return {key: cells.read(at[0], joined, (one_by_one, check_interval(column.zero)))}
-    return {key: cells.read(at[0], written[0], _way(cells, column))}
+        return {key: cells.read(at, joined, (one_by_one, check_interval(column.zero)))}
+    return {key: cells.read(at, written[0], _way(cells, column))}
 
 
 def _way(cells: Cells, column: Column) -> Way:
@@ -152,11 +153,11 @@ def _codes(cells: Cells, column: Column, at: tuple[int, ...], found: Mapping[str
     if column.key == "prefixes" and not column.optional:
         none = pc.equal(joined, "").to_numpy(zero_copy_only=False)
         cells.note(at[-1], none, "is missing", "a rate without prefixes would match every number: skip the row")
-    way = Codes(column=column)
+    way, whole = Codes(column=column), at if column.plan else at[-1:]
     if column.key != "prefixes" or "exact" not in found:
-        return cells.read(at[-1], joined, (way.prepared, way.check))
+        return cells.read(whole, joined, (way.prepared, way.check))
     exact = pc.equal(found["exact"], "true")
-    codes = cells.read(at[-1], pc.if_else(exact, "", joined), (way.prepared, way.check))
+    codes = cells.read(whole, pc.if_else(exact, "", joined), (way.prepared, way.check))
     return pc.if_else(exact, pc.utf8_trim_whitespace(pc.replace_substring_regex(joined, r"[\s,;|]+", " ")), codes)
 
 

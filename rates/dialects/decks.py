@@ -175,7 +175,7 @@ def _block(
     else:
         cells.note(position, empty & ~barred, "is missing", "every rate has a price: mend it, or skip the row")
     way = Amounts(decimal=dialect.decimal, group=dialect.group, currency=cells.currency, scale=price.scale)
-    amounts = cells.read(position, written, (way.prepared, way.check))
+    amounts = cells.read((position,), written, (way.prepared, way.check))
     rows = np.flatnonzero(alive)
     index = pa.array(rows)
     columns = {key: column.take(index) for key, column in base.items()}

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from rates.cardchanges import Rows
 from rates.cardfile import card_from_sheet
-from rates.checking.cells import Check, check_code, check_country, check_prefixes, check_price
+from rates.checking.cells import Check, check_code, check_country, check_mcc, check_prefixes, check_price
 from rates.checking.sheet import Sheet
 from rates.dialects.decks import Reading, Told
 from rates.errors import Fault, TollbookError
@@ -229,7 +229,10 @@ class _Rows:
         self._add(at, entry, cells)
 
     def _network(self, at: str, entry: Mapping[str, object], product: str) -> None:
-        mcc, mnc = (self._checked(f"{at}.{key}", entry.get(key), check_code) for key in ("mcc", "mnc"))
+        mcc, mnc = (
+            self._checked(f"{at}.{key}", entry.get(key), check)
+            for key, check in (("mcc", check_mcc), ("mnc", check_code))
+        )
         if mnc == _OTHER_NETWORKS:
             mnc = ""
         elif mnc and self.settings.digits:

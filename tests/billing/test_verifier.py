@@ -15,8 +15,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from billing import verifier
-from billing.verifier import RatedEvent, Reason
-from billing.verifier_cards import bounds_of, cut, match_indexed, match_linear, next_tier, tier_reached, traits_of
+from billing.verifier_cards import match_indexed, match_linear
+from billing.verifier_counters import bounds_of, cut, next_tier, tier_reached
+from billing.verifier_events import RatedEvent, Reason, rate_event
+from billing.verifier_traits import traits_of
 from billing.verifier_usage import (
     CardFaultError,
     Difference,
@@ -118,7 +120,7 @@ def reason(event: Raw, *cards: Raw, **terms: Sequence[Raw]) -> str:
 
 
 def rated(event: Raw, *cards: Raw, **terms: Sequence[Raw]) -> RatedEvent | Reason:
-    return verifier.rate_event(event, verifier.read_terms(cards=cards, plan=PLAN, **(TERMS | terms)))
+    return rate_event(event, verifier.read_terms(cards=cards, plan=PLAN, **(TERMS | terms)))
 
 
 def priced_at(event: Raw, *cards: Raw, **terms: Sequence[Raw]) -> str:
@@ -384,9 +386,10 @@ def test_the_longest_destination_prefix_wins_and_is_reported() -> None:
     rows = [row(), row(prefixes=["1416", "1415"], price="0.02"), row(prefixes="", price="0.09")]
     answer = rated(call(), card(*rows))
     assert isinstance(answer, RatedEvent)
-    match = answer.elements[0].match
+    [part] = answer.parts
+    match = part.match
     assert ("list@2026-10-01T00:00:00Z", 2, "1415", 60) == (
-        match.card.name, match.row.number, match.prefix, answer.billable,
+        match.card.name, match.row.number, match.prefix, part.quantity,
     )  # fmt: skip
     assert priced_at(call(to="+12125550123"), card(*rows)) == "0.01"
     assert priced_at(call(to="+442071838750"), card(*rows)) == "0.09"
@@ -548,9 +551,15 @@ def test_each_element_is_matched_alone_with_its_own_unit_increments_and_card() -
     assert expected == amounts([known], special, listed, contracts=contracts)
 
 
-def test_a_stated_setup_fee_stands_instead_of_a_setup_row() -> None:
-    listed = card(row(setup_fee="0"), row(element="setup", unit="event", price="0.2"))
-    assert amounts([call()], listed) == {"usage//0.01": "1 0.01"}
+def test_a_setup_fee_stands_instead_of_a_setup_row() -> None:
+    setup = row(element="setup", unit="event", price="0.2")
+    assert {"usage//0.01": "1 0.01", "setup//0.05": "1 0.05"} == amounts([call()], card(row(setup_fee="0.05"), setup))
+
+
+def test_a_setup_fee_of_nothing_is_none() -> None:
+    """The identity of a card omits defaults: stated or not, it is the same card."""
+    setup = row(element="setup", unit="event", price="0.2")
+    assert amounts([call()], card(row(), setup)) == amounts([call()], card(row(setup_fee="0"), setup))
 
 
 def test_an_unpriced_required_element_quarantines_the_whole_event() -> None:
@@ -934,7 +943,7 @@ def test_rounding_per_event_is_once_over_usage_and_setup(mode: str, amount: str)
 @pytest.mark.parametrize(
     "bad",
     [
-        card(row(min_charge="1")), card(row(steps="0:1")), card(row(window="peak")), card(row(prices="1 2")),
+        card(row(window="peak")), card(row(prices="1 2")),
         card(row(tiers="none")), card(row(region="eu")), card(row(price="1e-3")), card(row(price=0.01)),
         card(row(exact=True, prefixes="")), card(row(unit="hour")), card(row(), effective_from=""),
         tiered(["2", "1"], ["1", "1", "1"]), tiered(["1"], ["1"]), tiered(["1"], ["1", "2"], {"flats": ["1"]}),

@@ -118,7 +118,7 @@ def test_a_price_that_jumps_from_the_version_before_is_refused_unless_accepted(
     assert code == ran.code
     if code == 5:
         assert f'next.toml: rate[0].prefixes (row 1) "44": the price is {price}, was 0.02' in ran.err
-        assert "in list@2026-10-01T00:00:00Z:\n--accept publishes them" in ran.err
+        assert "in list@2026-10-01T00:00:00Z:\n--accept takes them" in ran.err
     published = json.loads(tollbook("cards", "list", "--format", "json").out)
     assert (2 if code == 0 else 1) == len(published)
 
@@ -300,7 +300,8 @@ def test_a_number_without_a_price_needs_a_person(
 def test_a_card_that_is_not_there_is_said(tollbook: Tollbook) -> None:
     ran = tollbook("cards", "explain", "nothing", "+44")
     assert 1 == ran.code
-    assert 'tollbook: "nothing": is not a published card that is in force then; see `tollbook cards list`\n' == ran.err
+    said = "is neither a file nor a published card in force then; see `tollbook cards list`"
+    assert f'tollbook: "nothing": {said}\n' == ran.err
     assert 1 == tollbook("cards", "explain", "list", "+44", "--at", "2026-09-30").code
     assert 0 == tollbook("cards", "explain", "list", "+44", "--at", "2026-10-01").code
 

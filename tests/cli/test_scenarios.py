@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from billing import verifier, verifier_cards
+from billing import verifier
 from billing.bills import Bills, bill
 from billing.invoices import record
 from billing.scenarios import Scenario, read_scenario, run
@@ -61,13 +61,6 @@ def verified(path: Path, scenario: Scenario, bills: Bills) -> dict[str, Any]:
     )
 
 
-def not_verified(path: Path) -> list[str]:
-    """The keys of a scenario's rates that the verifier refuses by name."""
-    refused = getattr(verifier_cards, "_NOT_YET", ())
-    cards = tomllib.loads(path.read_text(encoding="utf-8"))["card"]
-    return sorted({key for card in cards for rate in card["rate"] for key in rate if key in refused})
-
-
 def lines_of(bills: Bills) -> dict[str, tuple[str, list[dict[str, object]]]]:
     """The total and the lines of each account that has any."""
     return {
@@ -94,8 +87,6 @@ def test_it_passes(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
 def test_the_verifier_makes_the_same_lines_of_it(path: Path) -> None:
-    if refused := not_verified(path):
-        pytest.skip(f"the verifier refuses {', '.join(refused)}, as it says")
     scenario = read(path)
     bills = bill(scenario.payloads, scenario.deal, scenario.period)
     came, expected = lines_of(bills), verified(path, scenario, bills)

@@ -18,11 +18,13 @@ from billing.errors import PublicationBackdatedError
 from billing.flows.fold import fold
 from billing.flows.publish import publish
 from billing.flows.release import release
+from billing.flows.verify import verify
 from billing.store.embedded import Cluster, create_database, drop_database
 from billing.store.engine import open_engine
+from cli.world import product_tables
 from rates.cardfile import card_from_table
 from rates.cards import Card
-from tests.shop import AT, Shop, call, products
+from tests.shop import AT, OCTOBER, Shop, call, products
 
 BEGIN = datetime(2026, 10, 1, tzinfo=UTC)
 PREFIXES = ["1", "44", "4477", "33", "49"]
@@ -202,4 +204,7 @@ def test_a_mended_card_is_as_if_it_had_been_there_or_is_refused(
         assert state(foreseen) == state(mending)
         for shop in (mending, foreseen):
             shop.post(*late)
+        found = [verify(shop.engine, products(), product_tables(), OCTOBER) for shop in (mending, foreseen)]
+        assert found[0] == found[1]
+        assert found[0].agrees
         assert state(foreseen) == state(mending)

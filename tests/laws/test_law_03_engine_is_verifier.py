@@ -5,25 +5,14 @@ Cards, accounts, contracts and events are drawn as the tables and objects that p
 as they are. What the engine's checks refuse is drawn again.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from billing import verifier
-from billing.accounts import read_account
-from billing.bills import Arrangement, Bills, bill
-from billing.contracts import read_contract
-from billing.invoices import record
 from billing.periods import Period
-from billing.verification import Bill, bill_disagreements, unrated_disagreements
-from cli.world import product_tables, products
-from rates.cardfile import card_from_table
-from rates.money import format_minor
-from rates.numbering import PLAN
+from tests.verified import Table, assert_verified, billed, cards_of
 
 OCTOBER = Period.parse("2026-10")
 START = datetime(2026, 10, 1, tzinfo=UTC)
@@ -33,8 +22,6 @@ NUMBERS = ["+14155550100", "+14165550100", "+12125550100", "+447700900123", "+44
 CALLERS = ["+14155550111", "+447700900999", "anonymous", ""]
 PRICES = ["0", "0.01", "0.0075", "0.02", "0.1", "0.333333", "1.5"]
 COUNTRIES = ["US", "CA", "GB", "FR"]
-
-Table = dict[str, Any]
 
 selectors = st.lists(
     st.fixed_dictionaries(
@@ -273,25 +260,6 @@ def contracts(draw: st.DrawFn, cards: list[Table], accounts: list[Table]) -> lis
     return found
 
 
-def engine(cards: list[Table], tree: list[Table], deals: list[Table], usage: list[Table]) -> Bills:
-    """What the engine makes of it; what no publication would let pass is drawn again."""
-    read = [card_from_table(table, {}, products()) for table in cards]
-    assume(all(card is not None for card, _ in read))
-    accounts = [read_account(table, "account")[0] for table in tree]
-    agreed = [read_contract(table, "contract")[0] for table in deals]
-    by_account: dict[str, list[Any]] = {}
-    for contract in agreed:
-        assert contract is not None
-        by_account.setdefault(contract.account, []).append(contract)
-    deal = Arrangement(
-        cards=[card for card, _ in read if card is not None],
-        products=products(),
-        accounts={account.id: account for account in accounts if account is not None},
-        contracts=by_account,
-    )
-    return bill([json.dumps(event).encode() for event in usage], deal, OCTOBER)
-
-
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(data=st.data())
 def test_the_engine_and_the_verifier_make_the_same_bills(data: st.DataObject) -> None:
@@ -299,35 +267,7 @@ def test_the_engine_and_the_verifier_make_the_same_bills(data: st.DataObject) ->
     tree = data.draw(trees())
     deals = data.draw(contracts(cards, tree))
     usage = data.draw(traffic())
-    ours = engine(cards, tree, deals, usage)
-    theirs: dict[str, Any] = verifier.rate(
-        period=str(OCTOBER),
-        events=usage,
-        cards=cards,
-        products=product_tables(),
-        accounts=tree,
-        contracts=deals,
-        plan=PLAN,
-    )
-    assert [] == list(ours.rejects) == theirs["rejected"]
-    expected = {
-        each["account"]: Bill(currency=each["currency"], total=each["total"], lines=tuple(each["lines"]))
-        for each in theirs["accounts"]
-    }
-    actual = {
-        each.account: Bill(
-            currency=each.currency,
-            total=format_minor(each.total_minor, each.currency),
-            lines=tuple(record(line, each.currency) for line in each.lines),
-        )
-        for each in ours.bills
-        if each.lines
-    }
-    assert [] == bill_disagreements(expected, actual)
-    unrated = {
-        kind: frozenset((kind, each.source, each.id, str(each.reason)) for each in found)
-        for kind, found in (("quarantined", ours.quarantined), ("zero_rated", ours.zero_rated))
-    }
-    for kind, found in unrated.items():
-        said = frozenset((kind, each["source"], each["id"], each["reason"]) for each in theirs[kind])
-        assert [] == unrated_disagreements(said, found)
+    read = cards_of(cards)
+    assume(read is not None)
+    assert read is not None
+    assert_verified(billed(read, tree, deals, usage, OCTOBER), cards, tree, deals, usage)

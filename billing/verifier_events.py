@@ -1,0 +1,154 @@
+"""The verifier's answer for one event: who pays it, which rows price it, and how much of it bills, or why nothing does.
+
+The payer decides the contract, the contract the cards, the product's rule what bills; then each element is matched by
+itself. The rules are those of DESIGN 5 and 6 and FORMATS 1 and 4.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import billing.verifier_cards as on_card
+import billing.verifier_usage as given
+from billing.verifier_cards import Book, Match, Row, Terms
+from billing.verifier_charges import BlockedPartError, Element, settle, usage_parts
+from billing.verifier_traits import Traits, traits_of
+from billing.verifier_usage import DatedFacts, Product, Raw, Usage, text
+
+Payer = tuple[str, str]  # the paying account and its currency
+
+Reason = StrEnum(
+    "Reason",
+    "PENDING STATUS_NOT_BILLABLE ZERO_QUANTITY"
+    " UNKNOWN_ACCOUNT NO_PAYER UNKNOWN_PRODUCT NO_PRODUCT_RULE NO_CONTRACT NO_CARD NO_RATE BLOCKED CURRENCY_MISMATCH"
+    " NO_INCREMENTS MAX_QUANTITY",
+)
+"""Why an event is on no line (the value is the name in lower case): the first three zero-rated, else quarantined."""
+
+ZERO_RATED = frozenset({Reason.PENDING, Reason.STATUS_NOT_BILLABLE, Reason.ZERO_QUANTITY})
+
+
+class UsageUnratedError(Exception):
+    """Ends the rating of one event; its only argument is the Reason, which `rate_event` returns as a value."""
+
+
+def payer_of(terms: Terms, account: str, at: datetime) -> Payer:
+    """The nearest paying account at or above this one. A root pays unless it says no, a subaccount if it says so."""
+    seen: set[str] = set()
+    while (known := given.in_force(terms.accounts.get(account, ()), at)) is not None and account not in seen:
+        parent = text(known.facts, "parent")
+        if given.flag(known.facts, "pays", default=not parent):
+            return account, text(known.facts, "currency")
+        seen.add(account)
+        account = parent
+    raise UsageUnratedError(Reason.NO_PAYER if seen else Reason.UNKNOWN_ACCOUNT)
+
+
+def book_of(terms: Terms, payer: str, at: datetime) -> Book:
+    """The card versions in force for the payer, in the order of its contract."""
+    contract = given.in_force(terms.contracts.get(payer, ()), at)
+    if contract is None:
+        raise UsageUnratedError(Reason.NO_CONTRACT)
+    found = [given.in_force(terms.cards.get(name, ()), at) for name in given.words(contract.facts.get("cards"))]
+    return tuple(version for version in found if version is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatedEvent:
+    """An event, who pays it, and what it is charged: the `parts` of its usage, and the `elements` beside them.
+
+    `book` is that of its day's end, by which it is counted.
+    There are no parts where only a fee bills, or where a minimum or a maximum stands in place of the usage.
+    """
+
+    usage: Usage
+    payer: Payer
+    traits: Traits
+    book: Book
+    parts: tuple[Element, ...]
+    elements: tuple[Element, ...]
+
+
+def rate_event(event: Raw | Usage, terms: Terms) -> RatedEvent | Reason:
+    """Which row prices each part of an event and how much of it bills, or why nothing does."""
+    try:
+        return _rate(event if isinstance(event, Usage) else given.read_usage(event), terms)
+    except UsageUnratedError as stop:
+        return Reason(stop.args[0])
+
+
+def _rate(usage: Usage, terms: Terms) -> RatedEvent:
+    payer = payer_of(terms, usage.account, usage.occurred_at)
+    product = terms.products.get(usage.product)
+    rule = None if product is None else given.in_force(product.rules, usage.occurred_at)
+    if product is None or rule is None:
+        raise UsageUnratedError(Reason.UNKNOWN_PRODUCT if product is None else Reason.NO_PRODUCT_RULE)
+    silent = given.why_silent(rule, usage)
+    quantity = 0 if silent else given.measured_quantity(product, usage)
+    silent = silent or ("" if quantity else Reason.ZERO_QUANTITY)
+    fees = [] if silent == Reason.PENDING else given.fees_due(rule, usage)
+    if silent and not fees:
+        raise UsageUnratedError(silent)
+    book = book_of(terms, payer[0], usage.occurred_at)
+    if not book:
+        raise UsageUnratedError(Reason.NO_CARD)
+    traits = traits_of(product, usage, terms.plan)
+    parts, elements = ((), list[Element]()) if silent else _charged(book, rule, usage, traits, quantity)
+    for fee in fees:
+        match = _match(book, fee, usage, traits)
+        elements += [Element(name=fee, match=match, unit="event", price=match.row.prices[0])] if match else []
+    if not parts and not elements:
+        raise UsageUnratedError(silent or Reason.ZERO_QUANTITY)
+    if any(element.match.card.currency != payer[1] for element in (*parts, *elements)):
+        raise UsageUnratedError(Reason.CURRENCY_MISMATCH)
+    book = book_of(terms, payer[0], usage.occurred_at.replace(hour=23, minute=59, second=59, microsecond=999_999))
+    return RatedEvent(usage=usage, payer=payer, traits=traits, book=book, parts=parts, elements=tuple(elements))
+
+
+def _charged(
+    book: Book, rule: DatedFacts, usage: Usage, traits: Traits, quantity: int
+) -> tuple[tuple[Element, ...], list[Element]]:
+    """The parts of the usage, and what comes with it. Of 0 nothing comes: no setup and no minimum either."""
+    main, product = _match(book, "usage", usage, traits), traits.product
+    if main is None or (main.row.max_quantity is not None and quantity > main.row.max_quantity):
+        raise UsageUnratedError(Reason.NO_RATE if main is None else Reason.MAX_QUANTITY)
+    billable = _billable(main.row, rule, product, quantity)
+    if billable == 0:
+        return (), []
+    beside, fee, brought = list[Element](), main.row.setup_fee, given.table(usage.fields, "charges")
+    if fee:  # a fee of nothing is none
+        beside.append(Element(name="setup", match=main, unit="event", price=fee))
+    known = {element for card in book for own, element in card.shelves if own == product.id}
+    settled = {"usage", *brought, *product.fees} | ({"setup"} if fee else set())
+    for name in sorted((known | product.required) - settled):
+        match = _match(book, name, usage, traits)
+        size = match and _billable(match.row, rule, product, quantity)
+        if match and size:
+            unit, price = match.row.unit, match.row.prices[0]
+            per = product.size(unit)
+            beside.append(Element(name=name, match=match, unit=unit, price=price, size=per, quantity=size))
+    for name in brought:
+        price = given.exact(brought[name], f"{usage.place} charges.{name}")
+        beside.append(Element(name=name, match=main, unit="event", price=price, brought=True))
+    try:
+        parts = usage_parts(main, product, usage.occurred_at, quantity, billable)
+    except BlockedPartError:
+        raise UsageUnratedError(Reason.BLOCKED) from None
+    return settle(main, parts, beside)
+
+
+def _match(book: Book, element: str, usage: Usage, traits: Traits) -> Match | None:
+    """The row that decides. Only of a required element, none or a blocked one stops the whole event."""
+    match = on_card.decide(book, element, traits, usage.occurred_at)
+    if (match is None or match.row.blocked) and element in traits.product.required:
+        raise UsageUnratedError(Reason.NO_RATE if match is None else Reason.BLOCKED)
+    return None if match is None or match.row.blocked else match
+
+
+def _billable(row: Row, rule: DatedFacts, product: Product, quantity: int) -> int:
+    """Nothing below the grace; then by the row's increments, else the product's. What is counted needs none."""
+    grace = given.whole(rule.facts, "grace", product.id) if row.grace is None else row.grace
+    increments = row.increments or text(rule.facts, "increments")
+    if not increments and product.base == "second":
+        raise UsageUnratedError(Reason.NO_INCREMENTS)
+    return 0 if quantity < (grace or 0) else given.apply_increments(quantity, increments or "1/1")
