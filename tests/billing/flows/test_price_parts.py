@@ -11,8 +11,10 @@ from billing.flows.draw_up import draw_up
 from billing.flows.explain import explain_line
 from billing.flows.finalize import finalize
 from billing.flows.fold import fold
+from billing.flows.verify import verify
 from billing.store.engine import snapshot
 from billing.store.queries.verification import unbalanced_totals
+from cli.world import product_tables
 from rates.cardfile import read_card
 from rates.cards import Card
 from rates.money import parse_fraction
@@ -168,6 +170,9 @@ def test_what_is_stored_in_any_batches_is_billed_as_the_files_are(shop: Shop) ->
         assert 0 == unbalanced_totals(connection, OCTOBER)
     draw_up(shop.engine, products(), OCTOBER, CLOSED, write=True)
     finalize(shop.engine, OCTOBER, CLOSED)
+    verified = verify(shop.engine, products(), product_tables(), OCTOBER)
+    assert () == verified.disagreements
+    assert (400, len(stored)) == (verified.events, verified.lines)
     explained = [
         explain_line(shop.engine, products(), OCTOBER, "acme", number, size=1000)
         for number in range(1, len(stored) + 1)
