@@ -242,7 +242,9 @@ def words_for(old: Ratings, new: Ratings, row: int, tariffs: Tariffs) -> tuple[s
 def _in_words(ratings: Ratings, row: int, tariffs: Tariffs) -> str:
     own = [(int(ratings.price[row]), int(ratings.billed[row]))] if ratings.price[row] >= 0 else []
     beside = zip(_extras(ratings, row, ratings.extra_price), _extras(ratings, row, ratings.extra_billed), strict=True)
-    charged = [_price_in_words(tariffs.prices[number], quantity) for number, quantity in (*own, *beside)]
+    priced = [(tariffs.prices[number], quantity) for number, quantity in (*own, *beside)]
+    parts_first = sorted(priced, key=lambda each: each[0].element != USAGE)
+    charged = [_price_in_words(price, quantity) for price, quantity in parts_first]
     reason = REASONS[ratings.reason[row]]
     return " and ".join([*charged, *([f"nothing ({reason})"] if reason else [])])
 
