@@ -2,9 +2,11 @@
 
 import pytest
 
-from billing.explanations import EventExplanation
+from billing.explanations import EventExplanation, LineExplanation
 from billing.flows.compose import compose_statement
+from billing.flows.draw_up import draw_up
 from billing.flows.explain import explain_event, explain_line
+from billing.flows.finalize import finalize
 from rates.cardfile import read_card
 from tests.invoicing import CLOSED
 from tests.shop import OCTOBER, SOURCE, Shop, call, products
@@ -38,7 +40,11 @@ def check_lines(shop: Shop) -> list[str]:
     lines = compose_statement(shop.engine, products(), OCTOBER, OCTOBER.opens, "acme").lines
     found = [explain_line(shop.engine, products(), OCTOBER, "acme", n) for n in range(1, len(lines) + 1)]
     assert all(each.adds_up for each in found)
-    return [f"{each.line.element}: {each.arithmetic}: {[share.exact_amount for share in each.page]}" for each in found]
+    return [in_words(each) for each in found]
+
+
+def in_words(found: LineExplanation) -> str:
+    return f"{found.line.element}: {found.arithmetic}: {[share.exact_amount for share in found.page]}"
 
 
 def test_each_step_of_a_call_is_a_part_and_the_whole_is_what_was_billed(shop: Shop) -> None:
@@ -116,3 +122,23 @@ def test_a_call_that_is_rounded_by_itself_says_its_charge_and_its_line_adds_char
     zero, whole = check_lines(shop)
     assert zero.endswith("event by event rounded, with their setup: 0, rounded 0.00 USD: ['0']")
     assert whole.endswith(f" USD: {charges}")
+
+
+@pytest.mark.parametrize("rounding", ["", '[rounding]\nper = "event"\ndecimals = 2\n'], ids=["per line", "per event"])
+def test_parts_that_came_after_the_invoice_are_not_among_those_that_it_billed(shop: Shop, rounding: str) -> None:
+    open_shop(shop, f'{HEAD}{rounding}{RATE}steps = "0:0.10 60:0.05"\n')
+    shop.post(call(0, duration_seconds="90", occurred_at="2026-10-02T10:00:00Z"), at=CLOSED)
+    draw_up(shop.engine, products(), OCTOBER, CLOSED, write=True)
+    finalize(shop.engine, OCTOBER, CLOSED)
+    before = check_lines(shop)
+    shop.post(call(1, duration_seconds="120", occurred_at="2026-10-02T09:00:00Z"), at=CLOSED)
+    lines = [explain_line(shop.engine, products(), OCTOBER, "acme", number) for number in (1, 2)]
+    assert before == [in_words(each) for each in lines]
+    assert [(True, 1, "INV-000001")] * 2 == [(each.adds_up, each.later, each.invoice) for each in lines]
+    billed, late = (explain_event(shop.engine, products(), SOURCE, name) for name in ("call-0", "call-1"))
+    assert ({1, 2}, False) == ({part.line_no for part in billed.parts}, billed.late)
+    assert ([None, None], [60, 60], True) == (
+        [part.line_no for part in late.parts],
+        [part.base_quantity for part in late.parts],
+        late.late,
+    )
