@@ -59,7 +59,7 @@ NAMED = ("voice.outbound", "voice.inbound", "sms.outbound", "number.check")
 TEXTS = {
     "country": ["", "GB"],
     "number_type": ["", "mobile"],
-    "mcc": ["", "234", "01"],
+    "mcc": ["", "234", "001"],
     "mnc": ["", "1", "01"],
     "depth": ["", "full", "other"],
     "channel": ["", "api", "ελλ"],
@@ -114,7 +114,7 @@ def message(draw: Draw, prefixes: Sequence[str]) -> Row:
         "unit": "segment",
         "price": draw(DECIMALS),
         "country": draw(st.sampled_from(["", "GB", "KZ"])),
-        "mcc": draw(st.sampled_from(["", "234", "01"])),
+        "mcc": draw(st.sampled_from(["", "234", "001"])),
         "number_type": draw(KINDS),
     }
     return row | ({"mnc": draw(st.sampled_from(["", "1", "01", "001"]))} if row["mcc"] else {})
