@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rates.compiled.cards import CardTable, Lineage, RowTerms
-from rates.compiled.tables import ElementTable, Matched, Part, plan_countries
+from rates.compiled.countries import plan_countries
+from rates.compiled.tables import ElementTable, Matched, Part
 from rates.numbering import COUNTRIES
 from rates.prefixes import NONE
 from rates.products import Product
