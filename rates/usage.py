@@ -33,6 +33,11 @@ def pick(rows: Rows, which: Which | Int64s) -> Rows:
     return places + rows.start if isinstance(rows, slice) else rows[places]
 
 
+def stretch(rows: Rows, places: slice) -> Rows:
+    """The rows at a stretch of places."""
+    return slice(rows.start + places.start, rows.start + places.stop) if isinstance(rows, slice) else rows[places]
+
+
 def inverse(which: Which) -> Which:
     """The other rows."""
     return not which if isinstance(which, bool) else ~which

@@ -133,7 +133,7 @@ def _named(value: object) -> Iterator[tuple[str, object]]:
     """The fields of a dataclass or named tuple of the modules that compiled cards are made of."""
     if _CLASSES.get(_name(type(value))) is not type(value):
         raise TypeError(f"{type(value).__qualname__} cannot be packed")
-    names = [each.name for each in fields(value)] if is_dataclass(value) else value._fields  # type: ignore[attr-defined]
+    names = [each.name for each in fields(value) if each.init] if is_dataclass(value) else value._fields  # type: ignore[attr-defined]
     return ((name, getattr(value, name)) for name in names)
 
 

@@ -99,6 +99,29 @@ def patterns(card: Card) -> Patterns:
     )
 
 
+def joined(all_of: Sequence[Patterns]) -> Patterns:
+    """The patterns of several cards, one card after the other."""
+    texts = {text: None for each in all_of for text in each.exact}
+    place = {text: i for i, text in enumerate(texts)}
+    prefixes = []
+    for each in all_of:
+        prefix, exact = each.prefix, each.length == EXACT
+        if exact.any():
+            codes = np.array([place[text] for text in each.exact], dtype=np.int64)
+            prefix = np.where(exact, codes[np.where(exact, prefix, 0)], prefix)
+        prefixes.append(prefix)
+    return Patterns(
+        row=np.concatenate([p.row for p in all_of]),
+        length=np.concatenate([p.length for p in all_of]),
+        prefix=np.concatenate(prefixes),
+        exact=tuple(texts),
+        origin_length=np.concatenate([p.origin_length for p in all_of]),
+        origin=np.concatenate([p.origin for p in all_of]),
+        starts=np.concatenate([p.starts for p in all_of]),
+        ends=np.concatenate([p.ends for p in all_of]),
+    )
+
+
 def dimension(card: Card, name: str) -> Texts:
     """A dimension of a card's rows, code 0 being any."""
     codes, values = codes_and_values(card.rows, name)

@@ -7,19 +7,21 @@ other conditions (how long an origin, which dimensions), the most decisive first
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rates.compiled.calendars import Calendar
-from rates.compiled.patterns import ALWAYS, EXACT, UNKNOWN, Patterns, country_codes, dimensions_of
+from rates.compiled.countries import PLAN_PREFIXES, cell_countries
+from rates.compiled.memos import BLOCK, Asked, Memo
+from rates.compiled.patterns import ALWAYS, EXACT, UNKNOWN, Patterns, country_codes, dimensions_of, joined
 from rates.compiled.shapes import Dimension, Questions, Shape, shapes
-from rates.numbering import COUNTRIES, COUNTRY_CODES, PLAN
+from rates.numbering import COUNTRIES
 from rates.prefixes import NONE, PrefixTable, digit_counts, distinct
 from rates.products import Product
-from rates.usage import Rows, Texts, UsageColumns, pick, recode
+from rates.usage import Rows, Texts, UsageColumns, recode
 
 Int64s = NDArray[np.int64]
 Int32s = NDArray[np.int32]
@@ -32,18 +34,6 @@ _CARD = ""
 
 WINDOW = " window"
 """The name of the condition on the time of day: the last one beside that on the card."""
-
-_PLAN_PREFIXES = np.array(sorted(map(int, PLAN)), dtype=np.int64)
-_PLAN_COUNTRIES = np.array([COUNTRY_CODES[PLAN[str(prefix)]] for prefix in _PLAN_PREFIXES], dtype=np.int16)
-
-
-_PLAN_TABLE = PrefixTable.build(_PLAN_PREFIXES, digit_counts(_PLAN_PREFIXES))
-
-
-def plan_countries(numbers: Int64s) -> Int16s:
-    """The codes of the countries of numbers (int64[n], 0 for none) by the numbering plan, 0 for none."""
-    slot = _PLAN_TABLE.lookup(numbers)
-    return np.where(slot >= 0, _PLAN_COUNTRIES.take(slot, mode="clip"), np.int16(0))
 
 
 class Part(NamedTuple):
@@ -77,7 +67,7 @@ class ElementTable:
     where the number alone decides (-1: none matches, -2: search). Exact texts are nodes behind the cells. `rank`
     int64[patterns] says how closely a pattern matches, comparable between the cards of a product. `calendars` are those
     of the cards whose windows count, `calendar` int32[c] the place of each card's by its code (0 where it is the only
-    card), -1 for none.
+    card), -1 for none. `memos` is empty until the first search, then what searches have found (None: too much to keep).
     """
 
     numbers: PrefixTable
@@ -96,11 +86,12 @@ class ElementTable:
     dated: bool
     calendars: tuple[Calendar, ...]
     calendar: Int32s
+    memos: list[Memo | None] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
     def build(cls, product: Product, parts: Sequence[Part], part_codes: Sequence[int] = ()) -> Self:
         """The table of some cards' patterns. With `part_codes` (from 1) an event asks only the parts of its code."""
-        patterns = _joined(parts)
+        patterns = joined([part.patterns for part in parts])
         names = dimensions_of(product)
         values, codes = _dimensions(names, parts)
         rank = _ranks(patterns, codes)
@@ -127,7 +118,7 @@ class ElementTable:
     ) -> Self:
         refined = product.country_of == "to"
         is_exact = patterns.length == EXACT
-        plan = _PLAN_PREFIXES if refined else _PLAN_PREFIXES[:0]
+        plan = PLAN_PREFIXES if refined else PLAN_PREFIXES[:0]
         cells = distinct(np.concatenate([[np.int64(0)], patterns.prefix[~is_exact], plan]))
         node = np.searchsorted(cells, patterns.prefix)
         node[is_exact] = len(cells) + patterns.prefix[is_exact]
@@ -141,7 +132,7 @@ class ElementTable:
         return cls(
             numbers=numbers,
             refined=refined,
-            country=_countries(numbers, cells) if refined else np.zeros(len(cells), dtype=np.int16),
+            country=cell_countries(numbers, cells) if refined else np.zeros(len(cells), dtype=np.int16),
             holder=holder,
             above=above,
             resolved=np.full(len(cells), _SEARCH, dtype=np.int32),
@@ -184,11 +175,8 @@ class ElementTable:
             search |= node >= 0
         found = np.flatnonzero(search)
         if len(found):
-            part, window = (None if part is None else part[found]), (None if window is None else window[found])
-            questions = self._questions(usage, pick(rows, found), country[found], part, window)
-            pattern[found] = self._search(
-                questions, self.holder.take(cell[found]), None if node is None else node[found]
-            )
+            asked = Asked(usage, rows, cell, country, node, part, window)
+            pattern[found] = self._recall(asked if len(found) == len(cell) else asked.within(found))
         return Matched(pattern, country)
 
     def _exact_nodes(self, usage: UsageColumns, rows: Rows) -> Int64s | None:
@@ -198,6 +186,41 @@ class ElementTable:
         if text is None:
             return None
         return np.array([self.exact.get(value, NONE) for value in text.values], dtype=np.int64)[text.codes[rows]]
+
+    def _recall(self, asked: Asked) -> Int32s:
+        """What a search would find; what earlier ones have found is not searched for again."""
+        if not self.memos:
+            self.memos.append(self._memo())
+        memo = self.memos[0]
+        if memo is None or (asked.exact is not None and asked.exact.max() >= 0):
+            return self._search(asked)
+        pattern = np.empty(len(asked.cell), dtype=np.int32)
+        weights = memo.weights(asked.usage, self.dimensions, self.values, {"country", WINDOW})
+        # Blocks whose temporaries stay in the processor's cache.
+        for start in range(0, len(pattern), BLOCK):
+            some = asked.within(slice(start, min(start + BLOCK, len(pattern))))
+            at_home = not self.refined or "country" not in self.dimensions
+            if not at_home and not np.array_equal(some.country, self.country.take(some.cell)):
+                pattern[start : start + BLOCK] = self._search(some)
+                continue
+            beside: dict[str, Int16s | Int32s] = {"country": some.country}
+            if self.calendars:
+                beside[WINDOW] = self._windows(some.usage.occurred_at[some.rows], None, some.window)
+            key = memo.keys(some.usage, some.rows, some.cell, weights, beside)
+            found = memo.answers.take(key)
+            new = np.flatnonzero(found == 0)
+            if len(new):
+                found[new] = self._search(some.within(new)) + np.int32(2)
+                memo.answers[key[new]] = found[new]
+            np.subtract(found, 2, out=pattern[start : start + BLOCK])
+        return pattern
+
+    def _memo(self) -> Memo | None:
+        if _CARD in self.dimensions:
+            return None
+        home = "country" if self.refined else None
+        radixes = [1 if name == home else len(of) + 1 for name, of in zip(self.dimensions, self.values, strict=True)]
+        return Memo.of(self.patterns, len(self.holder), radixes)
 
     def _questions(
         self, usage: UsageColumns, rows: Rows, country: Int16s, part: Int32s | None, window: Int16s | None
@@ -232,11 +255,12 @@ class ElementTable:
             found[some] = code[calendar.at(at[some]) if window is None else window[some]]
         return found
 
-    def _search(self, questions: Questions, node: Int32s, exact: Int64s | None) -> Int32s:
-        found = np.full(len(node), NONE, dtype=np.int32)
-        if exact is not None:
-            self._probe(questions, exact, np.flatnonzero(exact >= 0), found)
-        nodes = node.astype(np.int64)
+    def _search(self, asked: Asked) -> Int32s:
+        questions = self._questions(asked.usage, asked.rows, asked.country, asked.part, asked.window)
+        found = np.full(len(asked.cell), NONE, dtype=np.int32)
+        if asked.exact is not None:
+            self._probe(questions, asked.exact, np.flatnonzero(asked.exact >= 0), found)
+        nodes = self.holder.take(asked.cell).astype(np.int64)
         left = np.flatnonzero((found < 0) & (nodes >= 0))
         while len(left):
             left = self._probe(questions, nodes, left, found)
@@ -310,29 +334,6 @@ def _calendars(parts: Sequence[Part], part_codes: Sequence[int]) -> tuple[tuple[
     return tuple(kept), calendar
 
 
-def _joined(parts: Sequence[Part]) -> Patterns:
-    all_of = [part.patterns for part in parts]
-    texts = {text: None for patterns in all_of for text in patterns.exact}
-    place = {text: i for i, text in enumerate(texts)}
-    prefixes = []
-    for patterns in all_of:
-        prefix, exact = patterns.prefix, patterns.length == EXACT
-        if exact.any():
-            codes = np.array([place[text] for text in patterns.exact], dtype=np.int64)
-            prefix = np.where(exact, codes[np.where(exact, prefix, 0)], prefix)
-        prefixes.append(prefix)
-    return Patterns(
-        row=np.concatenate([p.row for p in all_of]),
-        length=np.concatenate([p.length for p in all_of]),
-        prefix=np.concatenate(prefixes),
-        exact=tuple(texts),
-        origin_length=np.concatenate([p.origin_length for p in all_of]),
-        origin=np.concatenate([p.origin for p in all_of]),
-        starts=np.concatenate([p.starts for p in all_of]),
-        ends=np.concatenate([p.ends for p in all_of]),
-    )
-
-
 def _dimensions(names: Sequence[str], parts: Sequence[Part]) -> tuple[list[tuple[str, ...]], list[Int32s]]:
     """Each dimension's values over all parts, and the code of each pattern."""
     values: list[tuple[str, ...]] = []
@@ -376,15 +377,3 @@ def _holders(numbers: PrefixTable, has_rows: Flags) -> tuple[Int32s, Int32s]:
     parent = numbers.parent
     above = np.where(parent >= 0, holder.take(parent, mode="clip"), np.int32(NONE)).astype(np.int32)
     return holder, above
-
-
-def _countries(numbers: PrefixTable, cells: Int64s) -> Int16s:
-    country = np.zeros(len(cells), dtype=np.int16)
-    planned = np.searchsorted(cells, _PLAN_PREFIXES)
-    country[planned] = _PLAN_COUNTRIES
-    in_plan = np.zeros(len(cells), dtype=np.bool_)
-    in_plan[planned] = True
-    for length in range(1, numbers.deepest + 1):
-        some = np.flatnonzero((numbers.length == length) & ~in_plan)
-        country[some] = country[numbers.parent[some]]
-    return country
