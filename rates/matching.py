@@ -16,6 +16,7 @@ from rates.compiled.cards import CardTable, Lineage, RowTerms
 from rates.compiled.countries import plan_countries
 from rates.compiled.shapes import CardTooWideError
 from rates.compiled.tables import ElementTable, Matched
+from rates.numbering import COUNTRIES
 from rates.prefixes import NONE
 from rates.products import Product
 from rates.usage import Rows, UsageColumns, numbers_of, recode
