@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -135,7 +134,7 @@ def _head(read: Reader, products: Mapping[str, Product]) -> Card:
         effective_from=read.instant("effective_from") or _EPOCH,
         effective_to=read.instant("effective_to", required=False),
         rules=read.integer("rules", RULES),
-        timezone=_timezone(read),
+        timezone=read.timezone("timezone"),
         overlay=read.flag("overlay"),
         rounding=_rounding(read.below("rounding"), given="rounding" in read.table),
         schedules=_named(read.below("tiers"), products, read_schedule, schedule_faults),
@@ -166,15 +165,6 @@ def _currency(read: Reader) -> str:
     except CurrencyUnknownError as error:
         read.fault("currency", error.problem, error.remedy)
         return ""
-
-
-def _timezone(read: Reader) -> str:
-    name = read.text("timezone", "UTC")
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        read.fault("timezone", "is not a time zone", "write its name, as in Europe/Paris")
-    return name
 
 
 def _rounding(read: Reader, *, given: bool) -> Rounding:

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rates.errors import Fault
 from rates.money import DecimalInvalidError, parse_decimal
@@ -102,6 +103,16 @@ class Reader:
                 self.fault(key, "is missing", "write an instant such as 2026-10-01T00:00:00Z")
             return default
         return self._instant(key, value)
+
+    def timezone(self, key: str, default: str = "UTC") -> str:
+        """The name of the time zone at `key`."""
+        name = self.text(key, default)
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            self.fault(key, "is not a time zone", "write its name, as in Europe/Paris")
+            return default
+        return name
 
     def below(self, key: str) -> "Reader":
         """The table at `key`; an empty one if absent."""

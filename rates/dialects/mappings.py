@@ -43,7 +43,6 @@ A mapping is a TOML file:
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -166,7 +165,7 @@ def read_mapping(
         unit=unit,
         currency=read.text("currency", ""),
         increments=_increments(read),
-        timezone=_timezone(read),
+        timezone=read.timezone("timezone"),
         dates=_dates(read, "dates"),
         refuse=read.texts("refuse"),
         needs=_parts(read, "needs"),
@@ -358,16 +357,6 @@ def _increments(read: Reader) -> str:
     except IncrementsInvalidError as error:
         read.fault("increments", error.problem, error.remedy)
         return ""
-
-
-def _timezone(read: Reader) -> str:
-    name = read.text("timezone", "UTC")
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        read.fault("timezone", "is not a time zone", "write its name, as in Europe/Paris")
-        return "UTC"
-    return name
 
 
 def _dates(read: Reader, key: str) -> str:
