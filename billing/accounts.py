@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NewType
-from zoneinfo import ZoneInfo
 
 from rates.errors import Fault
 from rates.money import CurrencyUnknownError, currency
@@ -41,7 +40,7 @@ def read_account(table: Mapping[str, object], place: str) -> tuple[Account | Non
         parent=parent,
         pays=read.flag("pays", default=not parent),
         currency=read.text("currency", ""),
-        zone=read.text("zone", "UTC"),
+        zone=read.timezone("zone"),
         name=read.text("name", ""),
         address=read.texts("address"),
         tax_id=read.text("tax_id", ""),
@@ -115,7 +114,3 @@ def _check(account: Account, read: Reader) -> None:
             currency(account.currency)
         except CurrencyUnknownError as error:
             read.fault("currency", error.problem, error.remedy)
-    try:
-        ZoneInfo(account.zone)
-    except (KeyError, ValueError, OSError):  # unknown names, hostile names, names of folders
-        read.fault("zone", "is not a time zone", "write it as Europe/Paris")

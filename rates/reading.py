@@ -109,7 +109,7 @@ class Reader:
         name = self.text(key, default)
         try:
             ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # unknown names, hostile names, names of folders
             self.fault(key, "is not a time zone", "write its name, as in Europe/Paris")
             return default
         return name
