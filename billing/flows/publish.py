@@ -15,8 +15,10 @@ from itertools import chain
 
 from billing.accounts import Account, check_tree, payer_of
 from billing.contracts import Contract, Counting, counted_together, counter_faults, unpaid
+from billing.corrections import Correction
 from billing.errors import InputFaultyError, PublicationConflictError
-from billing.flows.backdate import move, reach_of_card, reach_of_contracts
+from billing.flows.backdate import Moved, move, reach_of_card, reach_of_contracts
+from billing.flows.correct import Force, details_of
 from billing.flows.release import Released, foresee
 from billing.flows.rerate import EVENTS_AT_ONCE
 from billing.rated import rate_usage
@@ -57,7 +59,7 @@ class Changed:
     """What came of a change: how many rated events moved with it, and how many drafts of invoices were withdrawn.
 
     `foreseen`: of a rehearsal, what a release would come to. Of accounts and contracts `added` counts those that were
-    new, `altered` those of which something else is said now.
+    new, `altered` those of which something else is said now. `correction`: what a forced change did to amounts.
     """
 
     status: Status
@@ -66,6 +68,7 @@ class Changed:
     added: int = 0
     altered: int = 0
     foreseen: Released | None = None
+    correction: Correction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +84,7 @@ _LOOKED_AT = 1000
 """Waiting events that are rated to say in a refusal which of them a card would price."""
 
 
-def publish(
+def publish(  # noqa: PLR0913 (what is published, by whom, and how)
     engine: Engine,
     card: Card,
     products: Mapping[str, Product],
@@ -90,11 +93,13 @@ def publish(
     actor: str,
     kept: CompiledCards | None = None,
     dry_run: bool = False,
+    reason: str = "",
     events_at_once: int = EVENTS_AT_ONCE,
 ) -> Published:
     """Publish a checked card. The same content again changes nothing. `kept`: where compiled cards are kept.
 
-    With `dry_run` all is done, and nothing stays. Raises CardTooWideError for a card whose conditions no table can
+    With `dry_run` all is done, and nothing stays. With a `reason` it is forced: `actor` answers for what is charged
+    otherwise, except where invoices are final. Raises CardTooWideError for a card whose conditions no table can
     hold, PublicationBackdatedError where usage that was rated would be charged otherwise, PublicationConflictError for
     another currency than before or a second version from the same instant, InputFaultyError for a schedule that counts
     otherwise than in another version, or in a card beside it in a contract, and PeriodLockedError where invoices of
@@ -117,13 +122,15 @@ def publish(
         compiled = compiled.numbered(version.rate_base, version.price_base)
         books = cache(partial(load_books, connection, products, None, kept, {version.card_version_id: compiled}))
         reach = reach_of_card(connection, card, versions, products)
-        moved = move(connection, reach, books, at=at, events_at_once=events_at_once)
+        force = Force(engine=engine, products=products, reason=reason) if reason else None
+        moved = move(connection, reach, books, at=at, events_at_once=events_at_once, force=force)
         details = {
             "hash": content.hex(),
             "rates": version.rates,
             "prices": version.prices,
             "moved": moved.events,
             "withdrawn": moved.drafts,
+            **_forced(moved, reason),
         }
         record(connection, at=at, actor=actor, action="publish", subject=f"card {card.version}", details=details)
         foreseen = foresee(connection, books()) if dry_run else None
@@ -136,6 +143,7 @@ def publish(
         moved=moved.events,
         withdrawn=moved.drafts,
         foreseen=foreseen,
+        correction=moved.correction,
     )
 
 
@@ -174,7 +182,7 @@ def add_accounts(
     return Changed(status=Status.PUBLISHED, added=len(added), altered=altered, foreseen=foreseen)
 
 
-def add_contracts(
+def add_contracts(  # noqa: PLR0913 (what is added, by whom, and how)
     engine: Engine,
     contracts: Sequence[Contract],
     products: Mapping[str, Product],
@@ -183,11 +191,13 @@ def add_contracts(
     actor: str,
     kept: CompiledCards | None = None,
     dry_run: bool = False,
+    reason: str = "",
     events_at_once: int = EVENTS_AT_ONCE,
 ) -> Changed:
     """Add contracts. The same contract again changes nothing. `kept`: where compiled cards are kept.
 
-    With `dry_run` all is done, and nothing stays. Raises InputFaultyError where an account is unknown or does not pay,
+    With `dry_run` all is done, and nothing stays. With a `reason` it is forced: `actor` answers for what is charged
+    otherwise, except where invoices are final. Raises InputFaultyError where an account is unknown or does not pay,
     or a card is unknown or of another currency, PublicationConflictError for a second contract from the same day,
     PublicationBackdatedError where usage that was rated would be charged otherwise, and PeriodLockedError where
     invoices of usage that moves are just being drawn up or issued.
@@ -207,9 +217,11 @@ def add_contracts(
         raise_book_version(connection)
         books = cache(partial(load_books, connection, products, None, kept))
         reach = reach_of_contracts(connection, changed, stored, cards, products)
-        moved = move(connection, reach, books, at=at, events_at_once=events_at_once)
+        force = Force(engine=engine, products=products, reason=reason) if reason else None
+        moved = move(connection, reach, books, at=at, events_at_once=events_at_once, force=force)
         for contract in changed:
-            details = {"effective_from": str(contract.effective_from), "cards": list(contract.cards)}
+            details: dict[str, object] = {"effective_from": str(contract.effective_from), "cards": list(contract.cards)}
+            details |= _forced(moved, reason)
             subject = f"contract {contract.account}"
             record(connection, at=at, actor=actor, action="add", subject=subject, details=details)
         foreseen = foresee(connection, books()) if dry_run else None
@@ -219,7 +231,15 @@ def add_contracts(
         withdrawn=moved.drafts,
         added=len(changed),
         foreseen=foreseen,
+        correction=moved.correction,
     )
+
+
+def _forced(moved: Moved, reason: str) -> dict[str, object]:
+    """What the audit log keeps of a forced change."""
+    if not reason:
+        return {}
+    return {"forced": {"reason": reason} if moved.correction is None else details_of(moved.correction, reason)}
 
 
 def _waits_for(
