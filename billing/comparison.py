@@ -14,6 +14,7 @@ class What(StrEnum):
     """What a row compares."""
 
     TOTAL = "total"
+    HELD = "held back"
     PRODUCT = "product"
     ACCOUNT = "account"
     CARD = "card"
@@ -55,19 +56,24 @@ class Change:
 
     @property
     def percent(self) -> str:
-        """The difference in percent of before, with a decimal, half away from zero; "" where there is no before."""
+        """The difference in percent of before, with one decimal, half away from zero; "" where there is no before."""
         if not self.before_minor:
             return ""
         tenths = round_ratio(
             self.moved_minor * _TENTHS_OF_PERCENT * (1 if self.before_minor > 0 else -1), abs(self.before_minor)
         )
-        return format_fraction(Fraction(tenths, 10))
+        whole, tenth = divmod(abs(tenths), 10)
+        return f"{'-' * (tenths < 0)}{whole}.{tenth}"
 
 
 def compare(before: Side, after: Side, *, factor: Fraction) -> tuple[Change, ...]:
-    """All that is not as before, totals and products always. Prices `factor` times up or down are beyond the bound."""
+    """All that is not as before, totals and products always. Prices `factor` times up or down are beyond the bound.
+
+    What is held back is in no total and no product; its sum is a row of its own.
+    """
     return (
-        *_amounts(What.TOTAL, _totals(before), _totals(after)),
+        *_amounts(What.TOTAL, _totals(before, held=False), _totals(after, held=False)),
+        *_amounts(What.HELD, _totals(before, held=True), _totals(after, held=True)),
         *_amounts(What.PRODUCT, before.products, after.products),
         *_accounts(before, after),
         *_cards(before, after),
@@ -75,10 +81,11 @@ def compare(before: Side, after: Side, *, factor: Fraction) -> tuple[Change, ...
     )
 
 
-def _totals(side: Side) -> dict[tuple[Currency, str], int]:
+def _totals(side: Side, *, held: bool) -> dict[tuple[Currency, str], int]:
     sums: dict[tuple[Currency, str], int] = {}
-    for (code, _), minor in side.accounts.items():
-        sums[code, ""] = sums.get((code, ""), 0) + minor
+    for (code, name), minor in side.accounts.items():
+        if (name in side.held) is held:
+            sums[code, ""] = sums.get((code, ""), 0) + minor
     return sums
 
 
