@@ -105,7 +105,7 @@ def sniff(file: DeckFile, dialects: Mapping[str, Dialect]) -> tuple[Sniffed | No
 def _damage(look: Look) -> str:
     count = len(look.destroyed)
     cells = f"{count:,} cells such as {look.destroyed[0]}" if count > 1 else f"the cell {look.destroyed[0]}"
-    return f"a spreadsheet destroyed {cells} in column {look.name}; export the column as text"
+    return f"a spreadsheet destroyed {cells} in column {look.name.removeprefix('column ')}; export the column as text"
 
 
 def fitting(file: DeckFile, dialects: Mapping[str, Dialect]) -> Iterator[str]:

@@ -243,15 +243,15 @@ def calls(draw: st.DrawFn, around: datetime, tables: Sequence[Table], month: Per
     return found
 
 
-def assert_the_same(tables: list[Table], usage: list[Table], month: Period) -> None:
-    """Both sides bill the calls alike; what no publication would let pass is drawn again."""
-    read = cards_of(tables)
+def assert_the_same(tables: list[Table], usage: list[Table], month: Period, goods: Sequence[Table] = ()) -> None:
+    """Both sides bill the usage alike; what no publication would let pass is drawn again."""
+    read = cards_of(tables, goods)
     assume(read is not None)
     assert read is not None
     tree: list[Table] = [{"id": "a", "currency": "USD"}, {"id": "a-sub", "parent": "a"}]
     order = list(dict.fromkeys(table["id"] for table in reversed(tables)))
     deals: list[Table] = [{"account": "a", "effective_from": date(2026, 1, 1), "cards": order}]
-    assert_verified(billed(read, tree, deals, usage, month), tables, tree, deals, usage)
+    assert_verified(billed(read, tree, deals, usage, month, goods), tables, tree, deals, usage, goods)
 
 
 SLOW = [HealthCheck.filter_too_much, HealthCheck.too_slow]
@@ -266,6 +266,7 @@ def test_every_key_of_a_card_means_the_same_to_both(data: st.DataObject) -> None
     assert_the_same(tables, data.draw(calls(around, tables, month)), month)
 
 
+LONGEST = 172_800  # seconds: `most` of the products of voice
 PLAIN: Table = {"product": "voice.outbound", "prefixes": ["1"], "unit": "minute", "increments": "1/1"}
 HEAD: Table = {"id": "list", "currency": "USD", "effective_from": "2026-01-01T00:00:00Z"}
 
@@ -285,7 +286,8 @@ def test_calls_are_cut_at_the_same_edges_on_days_on_which_clocks_are_set(data: s
     hours = data.draw(st.integers(1, 40))
     before = (around - timedelta(hours=hours, seconds=data.draw(st.integers(0, 3600)))).isoformat()
     call = {"source": "s", "account": "a", "product": "voice.outbound", "to": "+15550100", "occurred_at": before}
-    usage.append(call | {"id": "long", "duration_seconds": str(3600 * hours + data.draw(st.integers(0, 90_000)))})
+    seconds = min(3600 * hours + data.draw(st.integers(0, 90_000)), LONGEST)
+    usage.append(call | {"id": "long", "duration_seconds": str(seconds)})
     assert_the_same(tables, usage, month)
 
 
@@ -316,3 +318,44 @@ def test_charges_that_meet_a_limit_exactly_are_judged_alike(
         for n, each in enumerate(seconds)
     ]
     assert_the_same(tables, usage, Period.parse("2026-10"))
+
+
+PAGES: Table = {
+    "id": "fax.pages",
+    "name": "Pages",
+    "base": "page",
+    "rules": [{"effective_from": "1970-01-01T00:00:00Z", "billable": {}}],
+}
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
+@given(
+    size=st.sampled_from([None, 1, 7, 60]),
+    mode=st.sampled_from(["graduated", "volume"]),
+    fill=st.sampled_from(["voice.outbound", "fax.pages"]),
+    bound=st.integers(1, 9),
+    usage=st.lists(st.tuples(st.booleans(), st.integers(0, 400)), max_size=8),
+)
+def test_a_counter_is_bounded_in_the_unit_of_what_fills_it(
+    size: int | None, mode: str, fill: str, bound: int, usage: list[tuple[bool, int]]
+) -> None:
+    """What a schedule prices and does not count may have another unit of the name of the bounds', or none."""
+    pages = PAGES | {"units": {"page": 1} | ({} if size is None else {"minute": size})}
+    schedule = {"mode": mode, "up_to": [str(bound)], "unit": "minute", "fill": [{"product": fill}]}
+    rows = [
+        {"product": "voice.outbound", "unit": "minute", "increments": "1/1"},
+        {"product": "fax.pages", "unit": "page"},
+    ]
+    tables = [HEAD | {"tiers": {"t": schedule}, "rate": [row | {"tiers": "t", "prices": ["2", "1"]} for row in rows]}]
+    events: list[Table] = [
+        {
+            "source": "s",
+            "account": "a",
+            "id": f"e{n}",
+            "occurred_at": f"2026-10-14T12:{n:02}:00Z",
+            "quantity": str(used),
+        }
+        | ({"product": "fax.pages"} if is_page else {"product": "voice.outbound", "to": "+15550100"})
+        for n, (is_page, used) in enumerate(usage)
+    ]
+    assert_the_same(tables, events, Period.parse("2026-10"), [pages])
