@@ -359,3 +359,56 @@ def test_a_counter_is_bounded_in_the_unit_of_what_fills_it(
         for n, (is_page, used) in enumerate(usage)
     ]
     assert_the_same(tables, events, Period.parse("2026-10"), [pages])
+
+
+LOOKUP: Table = {
+    "id": "lookup",
+    "name": "Look-ups",
+    "base": "request",
+    "units": {"request": 1},
+    "match": ["to", "package"],
+    "measure": "packages",
+    "rules": [{"effective_from": "1970-01-01T00:00:00Z", "billable": {}}],
+}
+RELAY: Table = {
+    "id": "relay",
+    "name": "Relayed traffic",
+    "base": "byte",
+    "units": {"byte": 1, "kilobyte": 1000},
+    "match": ["region"],
+    "measure": "bytes",
+    "rules": [{"effective_from": "1970-01-01T00:00:00Z", "billable": {}}],
+}
+PACKAGES = ["caller_name", "sim_swap", "line_type"]
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
+@given(
+    rows=st.lists(st.tuples(st.sampled_from(["", "44"]), st.sampled_from(["", *PACKAGES])), min_size=1, unique=True),
+    lookups=st.lists(st.tuples(st.sampled_from(["+441632960000", "+15550100", ""]), st.sampled_from(["", *PACKAGES]))),
+    relayed=st.lists(st.tuples(st.sampled_from(["", "de1"]), st.integers(0, 3000), st.integers(0, 3000))),
+)
+def test_look_ups_by_their_package_and_bytes_both_ways_are_read_alike(
+    rows: list[tuple[str, str]], lookups: list[tuple[str, str]], relayed: list[tuple[str, int, int]]
+) -> None:
+    fill = [{"product": "lookup"}]
+    head = HEAD | {"tiers": {"t": {"up_to": ["3"], "unit": "request", "fill": fill}}}
+    rates: list[Table] = [
+        {"product": "lookup", "prefixes": [prefix] if prefix else [], "package": package, "unit": "request"}
+        | {"destination": f"{prefix} {package}".strip(), "tiers": "t", "prices": [f"0.0{n}", "0.001"]}
+        for n, (prefix, package) in enumerate(rows, 1)
+    ]
+    rates += [{"product": "relay", "region": region, "unit": "kilobyte", "price": "0.02"} for region in ("", "de1")]
+    said: list[Table] = [
+        {"product": "lookup", "to": number} | ({"packages": [package]} if package else {"quantity": "1"})
+        for number, package in lookups
+    ]
+    said += [
+        {"product": "relay", "region": region, "bytes_sent": str(sent), "bytes_received": str(received)}
+        for region, sent, received in relayed
+    ]
+    common = {"source": "s", "account": "a", "occurred_at": "2026-10-14T12:00:00Z"}
+    events = [
+        common | {key: value for key, value in each.items() if value} | {"id": f"e{n}"} for n, each in enumerate(said)
+    ]
+    assert_the_same([head | {"rate": rates}], events, Period.parse("2026-10"), [LOOKUP, RELAY])
