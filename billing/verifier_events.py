@@ -12,7 +12,7 @@ from math import ceil
 import billing.verifier_cards as on_card
 import billing.verifier_usage as given
 from billing.verifier_cards import Book, Match, Row, Terms
-from billing.verifier_charges import BlockedPartError, Element, settle, usage_parts
+from billing.verifier_charges import BlockedPartError, ChargeTooLargeError, Element, settle, usage_parts
 from billing.verifier_traits import Traits, traits_of
 from billing.verifier_usage import DatedFacts, InputFaultError, Product, Raw, Usage, text
 
@@ -22,7 +22,7 @@ Reason = StrEnum(
     "Reason",
     "PENDING STATUS_NOT_BILLABLE ZERO_QUANTITY"
     " UNKNOWN_ACCOUNT NO_PAYER UNKNOWN_PRODUCT NO_PRODUCT_RULE NO_CONTRACT NO_CARD NO_RATE BLOCKED CURRENCY_MISMATCH"
-    " NO_INCREMENTS MAX_QUANTITY",
+    " NO_INCREMENTS MAX_QUANTITY CHARGE_TOO_LARGE",
 )
 """Why an event is on no line (the value is the name in lower case): the first three zero-rated, else quarantined."""
 
@@ -171,7 +171,10 @@ def _charged(
         parts = usage_parts(main, product, usage.occurred_at, quantity, billable)
     except BlockedPartError:
         raise UsageUnratedError(Reason.BLOCKED) from None
-    return settle(main, parts, beside)
+    try:
+        return settle(main, parts, beside)
+    except ChargeTooLargeError:
+        raise UsageUnratedError(Reason.CHARGE_TOO_LARGE) from None
 
 
 def _match(book: Book, element: str, usage: Usage, traits: Traits) -> Match | None:

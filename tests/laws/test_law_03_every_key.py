@@ -320,6 +320,29 @@ def test_charges_that_meet_a_limit_exactly_are_judged_alike(
     assert_the_same(tables, usage, Period.parse("2026-10"))
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
+@given(
+    price=st.sampled_from(["1", "0.999999999999", "9.223372036854", "9.223372036855", "1000"]),
+    setup=st.sampled_from(["", "0.000000000007", "0.775807", "0.775808"]),
+    most=st.sampled_from(["", "", "5", "9223372"]),
+    decimals=st.sampled_from([12, 12, 11, 6]),
+    mode=st.sampled_from(["half-up", "up", "down"]),
+    segments=st.lists(st.sampled_from([1, 999_999, 10**6, 10**6 + 1, 9_223_372, 9_223_373, 10**12]), max_size=6),
+)
+def test_charges_near_the_most_that_64_bits_hold_are_judged_alike(
+    price: str, setup: str, most: str, decimals: int, mode: str, segments: list[int]
+) -> None:
+    row = {"product": "sms.outbound", "prefixes": ["1"], "unit": "segment", "price": price}
+    row |= {key: cell for key, cell in (("setup_fee", setup), ("max_charge", most)) if cell}
+    tables = [HEAD | {"rounding": {"per": "event", "decimals": decimals, "mode": mode}, "rate": [row]}]
+    usage = [
+        {"source": "s", "account": name, "id": f"e{n}", "product": "sms.outbound", "to": "+15550100"}
+        | {"segments": str(each), "occurred_at": f"2026-10-{n + 1:02}T12:00:00Z"}
+        for n, (each, name) in enumerate(zip(segments, ["a", "a-sub"] * 3, strict=False))
+    ]
+    assert_the_same(tables, usage, Period.parse("2026-10"))
+
+
 PAGES: Table = {
     "id": "fax.pages",
     "name": "Pages",
