@@ -205,7 +205,7 @@ class _Lines:
     ) -> NDArray[Any]:
         nothing = (np.empty(0, dtype=np.int64),) * 3
         payer, line, quantity = (np.concatenate(column) for column in zip(nothing, *entries, strict=True))
-        sums = np.zeros(len(self._names), dtype=kind)
+        sums: NDArray[Any] = np.zeros(len(self._names), dtype=kind)
         if len(quantity):
             place = self._order[np.searchsorted(self._names, payer * self._keys + line)]
             order = np.argsort(place, kind="stable")
