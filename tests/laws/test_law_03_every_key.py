@@ -254,6 +254,7 @@ def assert_the_same(tables: list[Table], usage: list[Table], month: Period, good
     assert_verified(billed(read, tree, deals, usage, month, goods), tables, tree, deals, usage, goods)
 
 
+LONGEST_CALL = 172_800  # seconds: `most` of the product
 SLOW = [HealthCheck.filter_too_much, HealthCheck.too_slow]
 
 
@@ -266,7 +267,6 @@ def test_every_key_of_a_card_means_the_same_to_both(data: st.DataObject) -> None
     assert_the_same(tables, data.draw(calls(around, tables, month)), month)
 
 
-LONGEST = 172_800  # seconds: `most` of the products of voice
 PLAIN: Table = {"product": "voice.outbound", "prefixes": ["1"], "unit": "minute", "increments": "1/1"}
 HEAD: Table = {"id": "list", "currency": "USD", "effective_from": "2026-01-01T00:00:00Z"}
 
@@ -286,7 +286,7 @@ def test_calls_are_cut_at_the_same_edges_on_days_on_which_clocks_are_set(data: s
     hours = data.draw(st.integers(1, 40))
     before = (around - timedelta(hours=hours, seconds=data.draw(st.integers(0, 3600)))).isoformat()
     call = {"source": "s", "account": "a", "product": "voice.outbound", "to": "+15550100", "occurred_at": before}
-    seconds = min(3600 * hours + data.draw(st.integers(0, 90_000)), LONGEST)
+    seconds = min(3600 * hours + data.draw(st.integers(0, 90_000)), LONGEST_CALL)
     usage.append(call | {"id": "long", "duration_seconds": str(seconds)})
     assert_the_same(tables, usage, month)
 
