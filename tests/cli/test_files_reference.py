@@ -159,9 +159,8 @@ def test_the_keys_of_a_column_are_those_that_its_kind_has() -> None:
         kind: {key for key, of in rows if of == "all" or kind in of.replace("`", "").split(", ")} for kind in COLUMNS
     }
     for kind, key in COLUMNS.items():
-        table = example("Mappings") | {"columns": {key: {"column": "x", "inclusive": True, UNKNOWN: ""}}}
-        if kind != "effective_to":
-            del table["columns"][key]["inclusive"]
+        said = {"column": "x", UNKNOWN: "", **({"inclusive": True} if kind == "effective_to" else {})}
+        table = example("Mappings") | {"columns": {key: said}}
         (fault,) = (fault for fault in mapping(table) if fault.place.endswith(UNKNOWN))
         known = re.search("known(?: here)?: (.*)", fault.remedy)
         assert known is not None
