@@ -196,4 +196,4 @@ def _calling_code(digits: str) -> str:
 
 
 def _padded(digits: int, count: int) -> int:
-    return digits * 10 ** (_DIGITS - count)
+    return int(f"{digits}{'0' * (_DIGITS - count)}")
