@@ -87,6 +87,8 @@ def read_csv(data: bytes, place: str, known: Collection[str]) -> tuple[Sheet | N
     lines = np.arange(2, table.num_rows + 2, dtype=np.int32)
     columns = {name: table[name].combine_chunks() for name in header}
     written = _written(columns, len(lines))
+    if not written.any():
+        return None, [_no_rows(place)]
     if not written.all():
         kept = pa.array(written)
         columns, lines = {name: cells.filter(kept) for name, cells in columns.items()}, lines[written]
@@ -127,9 +129,12 @@ def header_faults(header: Sequence[str], known: Collection[str], place: str) -> 
 
 
 def header_of(data: bytes) -> list[str]:
-    """The names in the first line of a file; what is not UTF-8 in it is replaced."""
-    line = data.removeprefix(_BOM).split(b"\n", 1)[0].rstrip(b"\r")
-    return next(csv.reader([line.decode(errors="replace")]), [""])
+    """The names in the first line of a file; what is not UTF-8 in it is replaced. A line that is no row is one name."""
+    line = data.removeprefix(_BOM).split(b"\n", 1)[0].rstrip(b"\r").decode(errors="replace")
+    try:
+        return next(csv.reader([line]), []) or [""]
+    except csv.Error:
+        return [line]
 
 
 def write_csv(columns: Mapping[str, pa.Array]) -> bytes:
@@ -153,8 +158,12 @@ def _file_faults(data: bytes, place: str) -> list[Fault]:
         problem = "has a carriage return without a line feed"
         return [Fault(place=place, value="", problem=problem, remedy="end lines with LF or CRLF")]
     if not data.partition(b"\n")[2].strip():
-        return [Fault(place=place, value="", problem="has no rows", remedy="write a header and at least one row")]
+        return [_no_rows(place)]
     return quote_faults(data, place) if b'"' in data else []
+
+
+def _no_rows(place: str) -> Fault:
+    return Fault(place=place, value="", problem="has no rows", remedy="write a header and at least one row")
 
 
 def quote_faults(data: bytes, place: str, above: int = 0) -> list[Fault]:
