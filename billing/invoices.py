@@ -66,6 +66,7 @@ LIFE_CYCLE = {
     (State.DRAFT, Step.APPROVE): State.APPROVED,
     (State.DRAFT, Step.FINALIZE): State.FINAL,
     (State.APPROVED, Step.REDRAW): State.DRAFT,
+    (State.APPROVED, Step.APPROVE): State.APPROVED,
     (State.APPROVED, Step.FINALIZE): State.FINAL,
 }
 """(state, step) -> the next state. What is not here cannot happen."""

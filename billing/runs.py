@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from billing.approvals import Approvals, Unsigned
 from billing.periods import Period
 from rates.errors import TollbookError
 from rates.money import Currency
@@ -44,7 +45,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountOutcome:
-    """What became of one account. `reason` says why it was stopped and what to do; `final`: billed before this run."""
+    """What became of one account. `reason` says why it was stopped and what to do; `final`: billed before this run.
+
+    `releasable`: a safety bound holds back what it would be billed, until a person releases it; `waiting` counts its
+    events that wait for a price then.
+    """
 
     account: str
     outcome: Outcome
@@ -54,6 +59,8 @@ class AccountOutcome:
     sha256: str = ""
     reason: str = ""
     final: bool = False
+    releasable: bool = False
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +107,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueRules:
-    """By which rules a house issues invoices: their series, when they are due, and whether a person must approve."""
+    """By which rules a house issues invoices: their series, when they are due, and who must approve them."""
 
     series: str = "INV"
     payment_days: int = 30
-    approval_demanded: bool = False
+    approvals: Approvals = Approvals.NONE
     grace: timedelta = GRACE
 
 
@@ -115,7 +122,8 @@ DEFAULT_RULES = IssueRules()
 class IssueReport:
     """What finalizing a period did. `numbers` are those of its invoices, in order, by legal entity.
 
-    `refused` names accounts whose draft is not what was signed any more; `stopped` those that the run stopped at.
+    `refused` names accounts whose draft is not what was drawn up any more, `unsigned` those of which not exactly what
+    was approved is there to be issued; `stopped` those that the run stopped at.
     `late` are those with usage that came after the run, and `quarantined` counts the period's events that nothing
     prices, by reason: neither is on an invoice.
     """
@@ -125,6 +133,7 @@ class IssueReport:
     totals_minor: Mapping[Currency, int]
     numbers: Mapping[str, tuple[str, ...]]
     refused: tuple[str, ...] = ()
+    unsigned: Mapping[str, Unsigned] = field(default_factory=dict)
     stopped: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
     quarantined: Mapping[str, int] = field(default_factory=dict)
@@ -132,7 +141,7 @@ class IssueReport:
     @property
     def needs_a_person(self) -> bool:
         """Whether something waits for somebody to look at it."""
-        return bool(self.refused or self.stopped or self.late or self.quarantined)
+        return bool(self.refused or self.unsigned or self.stopped or self.late or self.quarantined)
 
 
 def report(  # noqa: PLR0913 (each is another part of the report)

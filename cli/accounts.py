@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import DryRunOption
+from cli.options import DryRunOption, ForceOption, NameOption, ReasonOption, forced_by
 from cli.output import Format, FormatOption, emit, say, text
 from cli.words import counted, of_number
 
@@ -56,21 +56,32 @@ def list_accounts(form: FormatOption = Format.TABLE) -> None:
 
 
 @contracts.command("add")
-def add_contracts(files: _Files, dry_run: DryRunOption = False, form: FormatOption = Format.TABLE) -> None:
+def add_contracts(
+    files: _Files,
+    force: ForceOption = False,
+    reason: ReasonOption = "",
+    name: NameOption = "",
+    dry_run: DryRunOption = False,
+    form: FormatOption = Format.TABLE,
+) -> None:
     """Add contracts, and let out of the quarantine what waited for them. The same again changes nothing.
 
-    A contract is never edited, the next one follows it.
+    A contract is never edited, the next one follows it. One from the past that charges otherwise what was rated is
+    refused unless it is forced; final invoices stay in any case.
     """
+    why, who = forced_by(reason, name, force=force)
     from billing.flows import publish
     from cli.db import compiled_cards, writing
     from cli.parties import contracts_in
     from cli.released import let_out
-    from cli.world import actor, now, products
+    from cli.world import now, products
 
     found = contracts_in(files)
     with writing() as engine:
         kept = compiled_cards()
-        changed = publish.add_contracts(engine, found, products(), at=now(), actor=actor(), kept=kept, dry_run=dry_run)
+        changed = publish.add_contracts(
+            engine, found, products(), at=now(), actor=who, kept=kept, dry_run=dry_run, reason=why
+        )
         released = let_out(engine, changed)
     _report(changed, released, form, "contract", len(dict.fromkeys(found)), dry_run=dry_run)
 

@@ -12,7 +12,17 @@ from cli.cardreports import bound_of, diff, published, refuse_jumps, shadows_of,
 from cli.decks import CDRTOOL, OWN, TWILIO_PRICING, Deck, dialects, load, open_deck, takes_deck
 from cli.exits import Exit
 from cli.margins import margin
-from cli.options import AtOption, DryRunOption, dimensions_of, instant_of, product_of
+from cli.options import (
+    AtOption,
+    DryRunOption,
+    ForceOption,
+    NameOption,
+    ReasonOption,
+    dimensions_of,
+    forced_by,
+    instant_of,
+    product_of,
+)
 from cli.outfiles import check_target, writing_whole
 from cli.output import (
     Format,
@@ -117,12 +127,15 @@ def check(
 
 @app.command("import")
 @takes_deck
-def import_(
+def import_(  # noqa: PLR0913 (each is an option of the command)
     files: FilesArgument,
     jump_bound: Annotated[
         str, typer.Option(metavar="TIMES", help="How many times dearer or cheaper a price may become.")
     ] = "2",
     accept: Annotated[bool, typer.Option("--accept", help="Publish prices that jump beyond the bound.")] = False,
+    force: ForceOption = False,
+    reason: ReasonOption = "",
+    name: NameOption = "",
     dry_run: DryRunOption = False,
     form: FormatOption = Format.TABLE,
     *,
@@ -131,15 +144,17 @@ def import_(
     """Check a card or a deck and publish it, and let out of the quarantine what waited for it.
 
     The same card again changes nothing. Prices that jump, against the published version before it, are faults unless
-    they are accepted.
+    they are accepted. A card from the past that charges otherwise what was rated is refused unless it is forced; final
+    invoices stay in any case.
     """
+    why, who = forced_by(reason, name, force=force)
     bound = bound_of(jump_bound)
     read = load(files, deck)
     _tell(read)
     card = read.whole()
     if not accept:
         _refuse_jumps(card, bound, read.written)
-    _publish(card, form, dry_run=dry_run)
+    _publish(card, form, why, who, dry_run=dry_run)
 
 
 @app.command()
@@ -290,14 +305,15 @@ def _refuse_jumps(card: "Card", bound: "Fraction", written: "Rows") -> None:
         refuse_jumps(jumps(before, card, bound, written=written), before, card, bound)
 
 
-def _publish(card: "Card", form: Format, *, dry_run: bool) -> None:
+def _publish(card: "Card", form: Format, reason: str, name: str, *, dry_run: bool) -> None:
     from billing.flows.publish import Status, publish
     from cli.db import compiled_cards, writing
     from cli.released import let_out, tell
-    from cli.world import actor, now, products
+    from cli.world import now, products
 
     with writing() as engine:
-        published = publish(engine, card, products(), at=now(), actor=actor(), kept=compiled_cards(), dry_run=dry_run)
+        kept = compiled_cards()
+        published = publish(engine, card, products(), at=now(), actor=name, kept=kept, dry_run=dry_run, reason=reason)
         released = let_out(engine, published)
     version = published.version
     if published.status is Status.UNCHANGED:

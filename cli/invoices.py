@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.exits import Exit
-from cli.options import DryRunOption, PeriodArgument
+from cli.month import EarlyOption, approve, bounds_of, diff, release, rules_of
+from cli.options import AsOption, DryRunOption, PeriodArgument
 from cli.outfiles import check_target, writing_whole
 from cli.output import (
     LINES,
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Invoices: preview, draw up, issue, show, export.")
 
 _LONGEST_NUMBER = 18  # digits: what the database counts with
-
-EarlyOption = Annotated[bool, typer.Option("--early", help="Now, although usage of the month may still arrive.")]
 
 _LISTED = (
     text("number"),
@@ -75,14 +74,22 @@ def preview(period: PeriodArgument, form: FormatOption = Format.TABLE) -> None:
 
 @app.command()
 def run(
-    period: PeriodArgument, early: EarlyOption = False, dry_run: DryRunOption = False, form: FormatOption = Format.TABLE
+    period: PeriodArgument,
+    early: EarlyOption = False,
+    name: AsOption = "",
+    dry_run: DryRunOption = False,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Draw up a draft for each active account. Safe to repeat: drafts are replaced where usage has changed.
 
     Exit code 4: done, but something waits for a person: an account that the run stopped at, usage in quarantine, or
     usage that came after an invoice was issued. 3: no account is active.
     """
-    _draw_up(period, form, write=not dry_run, early=early)
+    _draw_up(period, form, write=not dry_run, early=early, drawn_by=name)
+
+
+for each in (approve, diff, release):
+    app.command()(each)
 
 
 @app.command()
@@ -92,12 +99,11 @@ def finalize(
     """Issue the drafts of a period: numbers without a gap, and invoices that never change. Safe to repeat.
 
     Exit code 4: done, but something waits for a person: an account that the run stopped at, a draft that is not what
-    was drawn up, usage in quarantine, or usage that came after the run. 3: there was nothing to issue.
+    was drawn up or approved, usage in quarantine, or usage that came after the run. 3: there was nothing to issue.
     """
     from billing.flows.finalize import finalize as issue
     from billing.flows.finalize import still_waiting
     from billing.periods import Period
-    from billing.runs import IssueRules
     from cli.db import settings, writing
     from cli.world import actor, now
 
@@ -112,10 +118,8 @@ def finalize(
         if not listed:
             raise typer.Exit(Exit.NOTHING_TO_DO)
         return
-    said = settings()
-    rules = IssueRules(series=said.series, payment_days=said.payment_days)
     with writing() as engine:
-        report = issue(engine, month, now(), actor=actor(), early=early, rules=rules)
+        report = issue(engine, month, now(), actor=actor(), early=early, rules=rules_of(settings()))
     show_issued(report, form)
     if report.needs_a_person:
         raise typer.Exit(Exit.NEEDS_A_PERSON)
@@ -186,14 +190,25 @@ def show_invoice(invoice: "Invoice") -> None:
     show(table(document["lines"], LINES, title=f"{head}: {who}, {invoice.period}{dates}", total=total))
 
 
-def _draw_up(period: str, form: Format, *, write: bool, early: bool) -> None:
+def _draw_up(period: str, form: Format, *, write: bool, early: bool, drawn_by: str = "") -> None:
     from billing.flows.draw_up import draw_up
     from billing.periods import Period
-    from cli.db import writing
+    from cli.db import settings, writing
     from cli.world import actor, now, products
 
     with writing() as engine:
-        drawn = draw_up(engine, products(), Period.parse(period), now(), write=write, actor=actor(), early=early)
+        month = Period.parse(period)
+        drawn = draw_up(
+            engine,
+            products(),
+            month,
+            now(),
+            write=write,
+            actor=actor(),
+            drawn_by=drawn_by,
+            early=early,
+            bounds=bounds_of(settings()),
+        )
     show_run(drawn, form, each_account=not write)
     if drawn.report.needs_a_person:
         raise typer.Exit(Exit.NEEDS_A_PERSON)

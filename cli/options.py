@@ -13,10 +13,37 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything,
 AtOption = Annotated[
     str, typer.Option("--at", metavar="INSTANT", help="The instant, as in 2026-10-01T00:00:00Z; now without it.")
 ]
+AsOption = Annotated[
+    str, typer.Option("--as", metavar="NAME", help="Who does it, for the record; without it, who is logged in.")
+]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Also if rated usage is charged otherwise by it: that is rated again.")
+]
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it stays in the audit log.")]
+NameOption = Annotated[str, typer.Option("--as", metavar="NAME", help="Who answers for it; it stays in the audit log.")]
 PeriodArgument = Annotated[str, typer.Argument(metavar="MONTH", help="A month, as in 2026-10.")]
 PeriodOption = Annotated[
     str, typer.Option("--period", metavar="MONTH", help="A month, as in 2026-10; without it the current one.")
 ]
+
+
+def answered(reason: str, name: str, what: str) -> tuple[str, str]:
+    """Why something is done and who answers for it; both have to be said."""
+    reason, name = reason.strip(), name.strip()
+    if not (reason and name):
+        raise typer.BadParameter(f"{what} is answered for: give --reason TEXT and --as NAME")
+    return reason, name
+
+
+def forced_by(reason: str, name: str, *, force: bool) -> tuple[str, str]:
+    """Why a change is forced, if it is, and who makes it; without force, whoever runs the command."""
+    from cli.world import actor
+
+    if force:
+        return answered(reason, name, "what --force changes")
+    if reason or name:
+        raise typer.BadParameter("--reason and --as say why a change is forced: add --force")
+    return "", actor()
 
 
 def instant_of(text: str) -> datetime:

@@ -47,9 +47,13 @@ def tell(
 ) -> None:
     """Say what a change came to; `words` and `facts` are about the change itself. Ends the command if there is none."""
     from billing.flows.publish import Status
+    from cli.rerate import correction_record, say_correction, show_correction
 
     counts = {"released": _by_reason(released.released), "waiting": _by_reason(released.waiting)}
+    correction = changed.correction
     say(words)
+    if correction is not None:
+        say_correction(correction, dry_run=dry_run)
     if form is Format.JSON:
         emit_json(
             {
@@ -59,6 +63,7 @@ def tell(
                 "moved": changed.moved,
                 "withdrawn": changed.withdrawn,
                 **counts,
+                **({} if correction is None else {"correction": correction_record(correction)}),
             }
         )
     elif form is Format.CSV:
@@ -74,14 +79,16 @@ def tell(
         emit_csv([*came, *rows], _ROWS)
     else:
         _say(changed, counts, dry_run=dry_run)
+        if correction is not None:
+            show_correction(correction)
     if changed.status is Status.UNCHANGED:
         raise typer.Exit(Exit.NOTHING_TO_DO)
 
 
 def _say(changed: "Changed", counts: Mapping[str, Mapping[str, int]], *, dry_run: bool) -> None:
-    if changed.moved:
+    if changed.moved and changed.correction is None:
         say(f"{_events(changed.moved)} rated before {'would move' if dry_run else 'moved'} along, charged as before.")
-    if changed.withdrawn:
+    if changed.withdrawn and changed.correction is None:
         drafts = counted(changed.withdrawn, "draft of an invoice", "drafts of invoices")
         done = f"{of_number(changed.withdrawn, 'is', 'are')} withdrawn: run the invoices of the month again"
         say(f"{drafts} {'would be withdrawn' if dry_run else done}.")

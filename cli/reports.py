@@ -4,14 +4,24 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from cli.output import Format, emit_csv, emit_json, emit_record, money, number, say, show, table, text
+from cli.output import Format, emit, emit_csv, emit_json, emit_record, money, number, say, show, table, text
 from cli.words import counted, numbers_in_words
 
 if TYPE_CHECKING:
+    from billing.approvals import ApprovalReport
+    from billing.comparison import Change
     from billing.runs import IssueReport, Run, RunReport
+    from rates.money import Currency
 
 LATE_USAGE = "A run takes it into a draft; of an invoice that is issued, no command bills it yet."
 """What becomes of usage that came after what was billed."""
+
+_UNSIGNED = {
+    "added": "its draft came after the approval",
+    "changed": "its draft was drawn up anew after the approval",
+    "withdrawn": "its draft was approved, and went away",
+    "inputs changed": "its contract or cards were changed after the approval",
+}
 
 _NAMED = 10  # accounts that a sentence names one by one
 
@@ -69,15 +79,27 @@ def _reported(report: "RunReport") -> dict[str, Any]:
     }
 
 
+def balance_of(report: "RunReport") -> str:
+    """How many accounts came to what, as a sum."""
+    balance = f"{report.billed:,} billed + {report.zero:,} zero + {report.parked:,} parked + {report.failed:,} failed"
+    return f"{balance} = {report.active:,} active"
+
+
+def amounts(totals_minor: "Mapping[Currency, int]") -> str:
+    """Sums by currency, for a person."""
+    from rates.money import format_minor
+
+    return ", ".join(money(format_minor(minor, code), code) for code, minor in totals_minor.items())
+
+
 def _show_report(report: "RunReport", rows: list[dict[str, Any]]) -> None:
     said = _reported(report)
-    balance = f"{report.billed:,} billed + {report.zero:,} zero + {report.parked:,} parked + {report.failed:,} failed"
     emit_record(
         {
-            "accounts": f"{balance} = {report.active:,} active",
+            "accounts": balance_of(report),
             "already final": report.final or None,
             "lines": f"{report.lines:,}",
-            "total": ", ".join(money(total, code) for code, total in said["totals"].items()) or "nothing",
+            "total": amounts(report.totals_minor) or "nothing",
             "late": f"usage has changed since the invoices of {some_of(report.late)}" if report.late else None,
             "quarantined": _reasons(report.quarantined),
             "pending": pending(report.pending),
@@ -101,6 +123,7 @@ def show_issued(report: "IssueReport", form: Format) -> None:
         "numbers": list(chain.from_iterable(report.numbers.values())),
         "totals": totals,
         "refused": list(report.refused),
+        "unsigned": dict(report.unsigned),
         "stopped": list(report.stopped),
         "late": list(report.late),
         "quarantined": dict(report.quarantined),
@@ -109,16 +132,86 @@ def show_issued(report: "IssueReport", form: Format) -> None:
         runs = (run for numbers in report.numbers.values() for run in numbers_in_words(numbers))
         facts |= {
             "numbers": ", ".join(runs),
-            "totals": ", ".join(money(total, code) for code, total in totals.items()),
+            "totals": amounts(report.totals_minor),
+            "unsigned": some_of([*report.unsigned]),
             "late": some_of(report.late),
             "quarantined": _reasons(report.quarantined),
         }
     emit_record(facts, form)
     for account in report.refused:
-        say(f"{account}: its draft is not what was signed any more; draw it up again")
+        say(f"{account}: its draft is not what was drawn up any more; draw it up again")
+    for account, why in [*report.unsigned.items()][:_NAMED]:
+        say(f"{account}: {_UNSIGNED[why]}; approve the period again")
     for account in report.stopped:
         say(f"{account}: the run stopped at it; see `tollbook invoices preview {report.period}`")
     say_waiting(report.late, report.quarantined)
+
+
+def show_approved(report: "ApprovalReport", form: Format) -> None:
+    """Print what was signed, and what was not."""
+    from rates.money import format_minor
+
+    totals = {code: format_minor(minor, code) for code, minor in report.totals_minor.items()}
+    facts: dict[str, Any] = {
+        "period": str(report.period),
+        "approved_by": report.approver,
+        "drawn_by": list(report.drawn_by),
+        "drafts": report.drafts,
+        "totals": totals,
+        "sha256": report.sha256,
+        "written": report.written,
+        "altered": list(report.altered),
+    }
+    if form is not Format.JSON:
+        facts |= {
+            "drawn_by": ", ".join(report.drawn_by),
+            "totals": amounts(report.totals_minor),
+            "written": report.written if form is Format.CSV else None,
+            "altered": some_of(report.altered),
+        }
+    emit_record(facts, form)
+    for account in report.altered:
+        say(f"{account}: its draft is not what was drawn up any more; draw it up again")
+    if not report.written:
+        say("Nothing was signed: there are no drafts, or the same person signed exactly these before.")
+
+
+_CHANGES = (
+    text("what"),
+    text("name"),
+    text("currency"),
+    number("before"),
+    number("after"),
+    number("change"),
+    number("percent", "%"),
+    text("note"),
+)
+
+
+def show_changes(changes: Sequence["Change"], form: Format, *, top: int, title: str) -> None:
+    """Print what moved between two months; of accounts, a table has the `top` ones and those that are held back."""
+    rows = [_changed(each) for each in changes]
+    if form is Format.TABLE:
+        accounts = [n for n, each in enumerate(changes) if each.what == "account"]
+        left = {n for n in accounts[top:] if not changes[n].beyond}
+        rows = [row for n, row in enumerate(rows) if n not in left]
+        if left:
+            say(f"{counted(len(left), 'account')} that moved less: see --top, or --format csv.")
+    emit(rows, _CHANGES, form, title=title)
+
+
+def _changed(change: "Change") -> dict[str, Any]:
+    from rates.money import format_minor
+
+    code = change.currency
+    said = {"what": str(change.what), "name": change.name, "currency": code, "note": change.note}
+    if change.before_minor is None and change.after_minor is None:
+        return {**said, "before": change.before, "after": change.after, "change": "", "percent": ""}
+    before, after = (
+        "" if minor is None else format_minor(minor, code) for minor in (change.before_minor, change.after_minor)
+    )
+    moved = format_minor(change.moved_minor, code)
+    return {**said, "before": before, "after": after, "change": moved, "percent": change.percent}
 
 
 def say_waiting(late: Sequence[str], quarantined: Mapping[str, int]) -> None:

@@ -1,22 +1,42 @@
 """What the environment says: `DATABASE_URL`, `TOLLBOOK_*`, and secrets also from files (`*_FILE`)."""
 
+from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from billing.approvals import Approvals
+
 FORMS = {
     "series": "1 to 20 capital letters, digits and hyphens that begin with a letter or a digit, as in INV",
+    "approvals": "none, one or two-people",
+    "bound_factor": "a number from 1 to 1000 with 3 decimals at most, as in 3 or 2.5",
+    "bound_least": "a whole number of major units of the currency from 0 to 1000000000",
+    "bound_months": "a whole number of invoices from 1 to 36",
+    "bounds": "all, totals or none",
     "payment_days": "a whole number of days from 0 to 366",
 }
 """What the value of a setting is, in words."""
 
 
+class BoundsKept(StrEnum):
+    """By which safety bounds a run holds bills back: far totals and usage that waits; far totals only; none."""
+
+    ALL = "all"
+    TOTALS = "totals"
+    NONE = "none"
+
+
 class Settings(BaseSettings):
     """Settings of the command line. Without `database_url` the embedded PostgreSQL is used.
 
-    `series` is what invoice numbers begin with, `payment_days` how long after its date an invoice is due. Where the
+    `series` is what invoice numbers begin with, `payment_days` how long after its date an invoice is due,
+    `approvals` who must approve drafts before they are issued. Bills are
+    held back by `bounds`: `bound_factor` times more or less than the median of the last `bound_months` invoices, if
+    the difference is `bound_least` or more, and with usage that waits for a price. Where the
     embedded PostgreSQL lies (`TOLLBOOK_DATA`) and which one it is (`TOLLBOOK_PG_BIN`) is read by the store itself.
     """
 
@@ -26,6 +46,11 @@ class Settings(BaseSettings):
     database_url_file: Path | None = Field(default=None, validation_alias="DATABASE_URL_FILE")
 
     series: str = Field(default="INV", pattern=r"^[A-Z0-9][A-Z0-9-]{0,19}$")
+    approvals: Approvals = Approvals.NONE
+    bounds: BoundsKept = BoundsKept.ALL
+    bound_factor: Decimal = Field(default=Decimal(3), gt=1, le=1000, decimal_places=3)
+    bound_least: int = Field(default=100, ge=0, le=10**9)
+    bound_months: int = Field(default=3, ge=1, le=36)
     payment_days: int = Field(default=30, ge=0, le=366)
 
     @model_validator(mode="after")

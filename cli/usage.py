@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from cli import controls
 from cli.callrecords import (
     NDJSON,
     AccountOption,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from cli.db import Engine
 
 app = typer.Typer(no_args_is_help=True, help="Usage: import it, and look after what waits in quarantine.")
+app.add_typer(controls.app, name="controls")
 
 LONGEST_SOURCE = 200
 

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, time, timedelta
 from functools import cache
 
 from billing.contracts import Contract, in_force
+from billing.corrections import Correction
 from billing.errors import PublicationBackdatedError
-from billing.flows.rerate import InTheWay, rerate
+from billing.flows.correct import Force, correction_of
+from billing.flows.rerate import InTheWay, Rerated, rerate
 from billing.periods import ALWAYS, Period
 from billing.rerating import Counting, Stretch, card_stretches, contract_stretches, recounted
 from billing.runs import PeriodLockedError
@@ -15,7 +17,7 @@ from billing.store.accounts import Accounts, read_accounts
 from billing.store.drafts import lock_months, withdraw_drafts
 from billing.store.engine import Connection
 from billing.store.queries.invoices import account_names
-from billing.store.queries.pricing import head_of
+from billing.store.queries.pricing import head_of, payers_with_usage
 from billing.store.ratebooks import CardVersion, Ratebooks
 from billing.store.standing import Standing, invoiced, standing
 from rates.cards import Card, instant
@@ -47,26 +49,31 @@ class Reach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """How many rated events moved along, and how many drafts were withdrawn."""
+    """How many rated events moved along, and how many drafts were withdrawn; and of what was forced, what it did."""
 
     events: int
     drafts: int
+    correction: Correction | None = None
 
 
 def reach_of_card(
     connection: Connection, card: Card, versions: Sequence[CardVersion], products: Mapping[str, Product]
 ) -> Reach:
-    """What a version reaches beside its other versions: until the next one, all that contracts with the card rate."""
+    """What a version reaches beside its other versions: until the next one, all that contracts with the card rate.
+
+    It stands in place of one of them that is from the same instant.
+    """
     stored = read_accounts(connection)
     until = min((v.effective_from for v in versions if v.effective_from > card.effective_from), default=ALWAYS)
     stretches = card_stretches(card.id, card.effective_from, until, stored.accounts, stored.contracts, stored.numbers)
     said = [card_terms(head_of(version, products)) for version in versions]
-    before, after = (Counting([card.id], {card.id: each}) for each in (said, [*said, card_terms(card)]))
-    others, otherwise = recounted(before, after, card.effective_from, until)
+    others = [each for each in said if each.effective_from != card.effective_from]
+    before, after = (Counting([card.id], {card.id: each}) for each in (said, [*others, card_terms(card)]))
+    renamed, otherwise = recounted(before, after, card.effective_from, until)
     return Reach(
         place=lambda _: (f"card {card.id}", instant(card.effective_from)),
         stretches=stretches,
-        renamed=stretches if others else (),
+        renamed=stretches if renamed else (),
         recounted=stretches if otherwise else (),
         met=frozenset(each.payer for each in stretches),
     )
@@ -114,22 +121,56 @@ def reach_of_contracts(
     )
 
 
-def move(connection: Connection, reach: Reach, books: Books, *, at: datetime, events_at_once: int) -> Moved:
+def move(
+    connection: Connection,
+    reach: Reach,
+    books: Books,
+    *,
+    at: datetime,
+    events_at_once: int,
+    force: Force | None = None,
+) -> Moved:
     """Move what was rated within reach to the books as `connection` has changed them; `at` is the present.
 
     Drafts of months in reach are withdrawn. Raises PublicationBackdatedError where something would be charged or
-    counted otherwise, or is on an invoice that is final and would be billed from another card version, and
-    PeriodLockedError where a run or a finalization of a month in reach is at work; then nothing may be committed.
+    counted otherwise (unless by `force`), or is on an invoice that is final and would be billed from another card
+    version or counted otherwise, and PeriodLockedError where a run or a finalization of a month in reach is at work;
+    then nothing may be committed.
     """
     if not reach.stretches:
         return Moved(events=0, drafts=0)
     _lock_invoices(connection, reach.stretches, at)
-    _require_counted_as_before(connection, reach)
-    found = rerate(connection, reach.stretches, books, events_at_once=events_at_once)
-    for events, what in ((found.otherwise, _OTHERWISE), (found.final, _FINAL)):
+    _require_counted_as_before(connection, reach, forced=force is not None)
+    found = rerate(connection, reach.stretches, books, events_at_once=events_at_once, forced=force is not None)
+    refused = [(found.otherwise, _OTHERWISE), (found.final, _FINAL)] if force is None else [(found.final, _INVOICED)]
+    for events, what in refused:
         if events is not None:
             raise _refusal(reach, events, *what)
-    return Moved(events=found.rewritten, drafts=withdraw_drafts(connection, reach.stretches, _WITHDRAWN))
+    drafts = withdraw_drafts(connection, reach.stretches, _WITHDRAWN)
+    correction = None if force is None else _corrected(connection, reach, found, drafts, at, force)
+    return Moved(events=found.rewritten, drafts=drafts, correction=correction)
+
+
+def _corrected(
+    connection: Connection, reach: Reach, found: Rerated, drafts: int, at: datetime, force: Force
+) -> Correction:
+    """What a forced change did: of the months in reach with usage, the accounts whose charges or counters changed."""
+    concerned = found.payers | {each.payer for each in reach.recounted}
+    period = Period.at(min(each.since for each in reach.stretches))
+    months = []
+    while period.opens <= at:
+        months.append((period, [payer for payer in payers_with_usage(connection, period) if payer in concerned]))
+        period = period.next()
+    return correction_of(
+        force,
+        connection,
+        months,
+        events=found.events,
+        rewritten=found.rewritten,
+        quarantined=found.quarantined,
+        withdrawn=drafts,
+        left={},
+    )
 
 
 def _lock_invoices(connection: Connection, stretches: Sequence[Stretch], at: datetime) -> None:
@@ -143,9 +184,13 @@ def _lock_invoices(connection: Connection, stretches: Sequence[Stretch], at: dat
         raise PeriodLockedError(problem, value=str(period), remedy="wait until it has ended, and try again")
 
 
-def _require_counted_as_before(connection: Connection, reach: Reach) -> None:
-    """Nothing has been rated or billed since that was counted otherwise, or by another version if it is final."""
-    if found := standing(connection, [each._replace(until=ALWAYS) for each in reach.recounted], reach.met):
+def _require_counted_as_before(connection: Connection, reach: Reach, *, forced: bool) -> None:
+    """Nothing has been rated or billed since that was counted otherwise, or by another version if it is final.
+
+    Forced, only invoices that are final stand in the way.
+    """
+    recounted = [each._replace(until=ALWAYS) for each in reach.recounted]
+    if found := invoiced(connection, recounted) if forced else standing(connection, recounted, reach.met):
         raise _recount(connection, reach, found, "schedules and pools would count otherwise", _AS_THEY_ARE)
     if found := invoiced(connection, reach.renamed):
         raise _recount(connection, reach, found, "schedules and pools would be those of another card version", _BESIDE)
@@ -156,6 +201,11 @@ _AS_THEY_ARE = "leave schedules and pools as they are"
 _BESIDE = "publish what is missing as a card of its own, and begin a contract that names it behind the others"
 _OTHERWISE = ("would be charged otherwise", "")
 _FINAL = ("are on final invoices, and would be billed from another card version", f"; or {_BESIDE}")
+
+_INVOICED = (
+    "are on the side of final invoices, and would be charged otherwise or from another card version",
+    "; or publish it as a card of another id, and begin contracts with that for the accounts without an invoice",
+)
 
 
 def _recount(

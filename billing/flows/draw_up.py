@@ -14,7 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from billing.approvals import person
+from billing.bounds import Bounds
 from billing.drafts import NO_TOTALS_SHA256, Drafts, billed_totals, draw, together, totals_sha256
+from billing.flows.hold import Holds
 from billing.flows.price import ACCOUNT_FAULTS, Pricer, payers_and_prices, totals_of
 from billing.invoices import Party
 from billing.payers import Payer, payers_of
@@ -22,6 +25,7 @@ from billing.periods import Period
 from billing.runs import GRACE, AccountOutcome, Outcome, PeriodLockedError, Run, report, require_closed
 from billing.store.accounts import Accounts, read_accounts
 from billing.store.audit import record
+from billing.store.controls import unmatched_payers
 from billing.store.drafts import (
     delete_drafts,
     insert_drafts,
@@ -43,7 +47,7 @@ CHUNK = 2500
 """Accounts that are read and priced at a time."""
 
 
-def draw_up(
+def draw_up(  # noqa: PLR0913 (each is asked of a run by its own name)
     engine: Engine,
     products: Mapping[str, Product],
     period: Period,
@@ -51,10 +55,15 @@ def draw_up(
     *,
     write: bool,
     actor: str = "",
+    drawn_by: str = "",
     early: bool = False,
+    bounds: Bounds | None = None,
     grace: timedelta = GRACE,
 ) -> Run:
     """Draw up a period's invoices as of now; without `write` nothing is stored, and that is the preview.
+
+    `drawn_by` says who runs it, where that is not `actor`, who is logged in. Bills beyond `bounds` are parked until a
+    person releases them.
 
     Raises PeriodOpenError where drafts are to be written of a period that has not ended (unless `early`), and
     PeriodLockedError where another run or a finalization of the period is at work.
@@ -69,8 +78,9 @@ def draw_up(
         # Taken under the lock: whatever was issued before is seen, and nothing is issued meanwhile.
         reading = stack.enter_context(snapshot(engine))
         drawing = _Drawing.begin(reading, writing, products, period)
+        drawing.holds = None if bounds is None else Holds.begin(reading, period, bounds)
         drawing.draw_all()
-        return drawing.end(at, grace, actor)
+        return drawing.end(at, grace, actor, person(drawn_by or actor))
 
 
 class _Chunk(NamedTuple):
@@ -95,6 +105,8 @@ class _Drawing:
     active: list[int]
     pricer: Pricer
     snapshot_id: int
+    unmatched: Mapping[int, str]
+    holds: Holds | None = None
     outcomes: dict[int, AccountOutcome] = field(default_factory=dict)
     late: set[str] = field(default_factory=set)
 
@@ -117,6 +129,7 @@ class _Drawing:
             final=final,
             active=sorted({*under_contract, *payers_with_usage(reading, period), *final}),
             pricer=Pricer.begin(reading, period, products, payers),
+            unmatched=unmatched_payers(reading, period),
             snapshot_id=0 if writing is None else record_snapshot(writing, written_batches(reading)),
         )
 
@@ -156,15 +169,30 @@ class _Drawing:
         parties = self._parties(unpriced)
         lines = [lines for lines in self.pricer.price(unpriced, totals_of(totals, unpriced)) if len(lines.payer)]
         drafts = [draw(each, parties, digests, period=str(self.period)) for each in lines]
-        if not drafts:
+        drawn = self._within_bounds(unpriced, together(drafts) if drafts else None)
+        if drawn is None:
             self._note(unpriced, None)
             return None
-        drawn = together(drafts)
         billed = billed_totals(totals_of(totals, drawn.payer.tolist()))
         self._note(unpriced, drawn)
         return _Chunk(drawn, billed, digests)
 
-    def end(self, at: datetime, grace: timedelta, actor: str) -> Run:
+    def _within_bounds(self, numbers: Sequence[int], drawn: Drafts | None) -> Drafts | None:
+        """The drafts but those that a safety bound holds back; their outcome is noted. None if that leaves nothing."""
+        if self.holds is None:
+            return drawn
+        bills = {} if drawn is None else dict(zip(drawn.payer.tolist(), drawn.total_minor.tolist(), strict=True))
+        for number in numbers:
+            party = self.payers[number].party
+            held = self.holds.of(number, party, bills.get(number))
+            if held is not None and number not in self.pricer.failed:
+                self.outcomes[number] = held
+        if drawn is None:
+            return None
+        kept = np.array([number not in self.outcomes for number in drawn.payer.tolist()], dtype=bool)
+        return drawn.take(kept) if kept.any() else None
+
+    def end(self, at: datetime, grace: timedelta, actor: str, drawn_by: str) -> Run:
         """The report; and, where drafts are written, the last of it."""
         outcomes = tuple(self.outcomes[number] for number in self.active)
         found = report(
@@ -180,8 +208,9 @@ class _Drawing:
         )
         if self.writing is not None:
             self._delete_stale(self.writing)
-            record_run(self.writing, found, self.accounts.numbers, self.snapshot_id)
-            details = {"billed": found.billed, "zero": found.zero, "parked": found.parked, "failed": found.failed}
+            record_run(self.writing, found, self.accounts.numbers, self.snapshot_id, drawn_by)
+            counts = {"billed": found.billed, "zero": found.zero, "parked": found.parked, "failed": found.failed}
+            details = {"as": drawn_by, **counts}
             action, subject = "invoices.run", str(self.period)
             record(self.writing, at=at, actor=actor, action=action, subject=subject, details=details)
         return Run(report=found, outcomes=outcomes)
@@ -199,6 +228,8 @@ class _Drawing:
             elif number in foreign:
                 billed = f"is billed in {self.payers[number].party.currency}"
                 self._stop(number, Outcome.PARKED, f"{billed}, but was rated in {foreign[number]}: mend its currency")
+            elif number in self.unmatched:
+                self._stop(number, Outcome.PARKED, self.unmatched[number])
             else:
                 left.append(number)
         return left

@@ -1,17 +1,21 @@
 """Finalize a period: the drafts become invoices, with numbers without a gap.
 
-Each transaction takes up to a thousand drafts that nobody else is issuing, checks their rows against what was signed,
-takes their numbers last, and moves them into the tables that nothing changes. So any number of finalizers can work at
-once, one that dies gives its numbers back, and running it again goes on where it stopped.
+Where drafts are approved, what is issued is exactly what was signed: whatever changed, went or came along since is
+named, and stays where it is.
+
+Each transaction takes up to a thousand drafts that nobody else is issuing, checks their rows against what was drawn and
+signed, takes their numbers last, and moves them into the tables that nothing changes. So any number of finalizers can
+work at once, one that dies gives its numbers back, and running it again goes on where it stopped.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from billing.approvals import Approval, ApprovalMissingError, Approvals, Unsigned, require_second, unsigned
 from billing.drafts import NO_TOTALS_SHA256, totals_sha256
-from billing.invoices import State, Step, number_text, states_before
+from billing.invoices import Step, number_text, states_before
 from billing.periods import Period
 from billing.runs import (
     DEFAULT_RULES,
@@ -22,6 +26,7 @@ from billing.runs import (
     PeriodOpenError,
     require_closed,
 )
+from billing.store.approvals import issued_payers, newest_approval, signable_drafts, signed_drafts, unsigned_among
 from billing.store.audit import record
 from billing.store.drafts import altered_drafts, lock_period
 from billing.store.engine import Connection, Engine, snapshot, transaction
@@ -51,19 +56,19 @@ def finalize(
     """Issue all drafts of a period, dated `at`. Safe to repeat, to run many at once, and to kill.
 
     Raises PeriodOpenError within the grace or where the drafts were drawn in it (unless `early`), PeriodNotDrawnError
-    before the first run, PeriodLockedError while a run is at work.
+    before the first run, PeriodLockedError while a run is at work; ApprovalMissingError and ApprovalSelfError where the
+    rules ask for an approval, and there is none, or one by whoever ran the invoices.
     """
     require_closed(period, at, grace=rules.grace, early=early, what="finalize invoices")
-    run = _drawn(engine, period, grace=rules.grace, early=early)
+    run = _drawn(engine, period, rules, early=early)
     day = at.astimezone(UTC).date()
     due = day + timedelta(days=rules.payment_days)
     terms = Issue(series=rules.series, issued_on=day, due_on=due, at=at, actor=actor)
-    states = states_before(Step.FINALIZE, approval_demanded=rules.approval_demanded)
     totals: Counter[Currency] = Counter()
     numbers: dict[str, list[str]] = {}
     refused: dict[int, str] = {}
     count = 0
-    for issued in _batches(engine, period, states, terms, batch, refused):
+    for issued in _batches(engine, period, rules, terms, batch, refused):
         count += issued.count
         totals.update(issued.totals_minor)
         for entity, (first, last) in issued.numbers.items():
@@ -76,6 +81,7 @@ def finalize(
         totals_minor=dict(sorted(totals.items())),
         numbers={entity: tuple(taken) for entity, taken in sorted(numbers.items())},
         refused=tuple(sorted(refused.values())),
+        unsigned=_unsigned(engine, period, {*refused.values()}),
         stopped=run.stopped,
         late=tuple(sorted({*waiting.late} - {*refused.values()})),
         quarantined=waiting.quarantined,
@@ -114,29 +120,64 @@ def _late(connection: Connection, period: Period, run: DrawnRun) -> Iterator[str
 
 
 def _batches(
-    engine: Engine, period: Period, states: Sequence[State], terms: Issue, batch: int, refused: dict[int, str]
+    engine: Engine, period: Period, rules: IssueRules, terms: Issue, batch: int, refused: dict[int, str]
 ) -> Iterator[Issued]:
     """Issue batch after batch, each in its own transaction, until nothing is left to take."""
+    unsigned: set[int] = set()
     while True:
         with transaction(engine) as connection:
             _lock(connection, period)
-            taken = take_drafts(connection, period, states, batch, without=refused)
+            approval = newest_approval(connection, period)
+            demanded = approval is not None or rules.approvals is not Approvals.NONE
+            states = states_before(Step.FINALIZE, approval_demanded=demanded)
+            taken = take_drafts(connection, period, states, batch, without={*refused, *unsigned})
             if not len(taken):
                 return
             altered = altered_drafts(connection, period, taken)
-            drafts = taken.without(set(altered))
             refused |= altered
+            drafts = taken.without({*altered})
+            if approval is not None:
+                others = unsigned_among(connection, period, approval, drafts)
+                unsigned |= others
+                drafts = drafts.without(others)
             # Everything is computed by now: the counters are held for as short as can be.
             issued = issue(connection, drafts, take_numbers(connection, drafts, terms.series), terms)
             _audit(connection, period, terms, issued)
         yield issued
 
 
-def _drawn(engine: Engine, period: Period, *, grace: timedelta, early: bool) -> DrawnRun:
-    """The run whose drafts are issued."""
+def _unsigned(engine: Engine, period: Period, refused: set[str]) -> dict[str, Unsigned]:
+    """What is not as it was signed, by account; nothing where nobody signed."""
+    with snapshot(engine) as connection:
+        approval = newest_approval(connection, period)
+        if approval is None:
+            return {}
+        signed, drafts = signed_drafts(connection, approval), signable_drafts(connection, period)
+        found = unsigned(signed, drafts, issued_payers(connection, period))
+        return {account: why for account, why in found.items() if account not in refused}
+
+
+def _drawn(engine: Engine, period: Period, rules: IssueRules, *, early: bool) -> DrawnRun:
+    """The run whose drafts are issued, approved where the rules ask for it."""
     with transaction(engine) as connection:
         _lock(connection, period)
-        run = newest_run(connection, period)
+        run = drawn_run(connection, period, grace=rules.grace, early=early)
+        approval = newest_approval(connection, period)
+        if rules.approvals is not Approvals.NONE:
+            _require_approval(approval, rules.approvals, period)
+        return run
+
+
+def _require_approval(approval: Approval | None, asked: Approvals, period: Period) -> None:
+    if approval is None:
+        remedy = f"let somebody run `tollbook invoices approve {period} --as NAME`"
+        raise ApprovalMissingError("nobody approved these drafts", value=str(period), remedy=remedy)
+    require_second(approval.approver, approval.drawn_by, asked)
+
+
+def drawn_run(connection: Connection, period: Period, *, grace: timedelta, early: bool) -> DrawnRun:
+    """The run whose drafts may be issued. Raises PeriodNotDrawnError, and PeriodOpenError unless `early`."""
+    run = newest_run(connection, period)
     if run is None:
         remedy = f"run `tollbook invoices run {period}` first"
         raise PeriodNotDrawnError("no invoices were drawn up", value=str(period), remedy=remedy)

@@ -15,8 +15,10 @@ from itertools import chain
 
 from billing.accounts import Account, check_tree, payer_of
 from billing.contracts import Contract, Counting, counted_together, counter_faults, unpaid
+from billing.corrections import Correction
 from billing.errors import InputFaultyError, PublicationConflictError
-from billing.flows.backdate import move, reach_of_card, reach_of_contracts
+from billing.flows.backdate import Moved, move, reach_of_card, reach_of_contracts
+from billing.flows.correct import Force, details_of
 from billing.flows.release import Released, foresee
 from billing.flows.rerate import EVENTS_AT_ONCE
 from billing.rated import rate_usage
@@ -57,7 +59,7 @@ class Changed:
     """What came of a change: how many rated events moved with it, and how many drafts of invoices were withdrawn.
 
     `foreseen`: of a rehearsal, what a release would come to. Of accounts and contracts `added` counts those that were
-    new, `altered` those of which something else is said now.
+    new, `altered` those of which something else is said now. `correction`: what a forced change did to amounts.
     """
 
     status: Status
@@ -66,6 +68,7 @@ class Changed:
     added: int = 0
     altered: int = 0
     foreseen: Released | None = None
+    correction: Correction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +84,7 @@ _LOOKED_AT = 1000
 """Waiting events that are rated to say in a refusal which of them a card would price."""
 
 
-def publish(
+def publish(  # noqa: PLR0913 (what is published, by whom, and how)
     engine: Engine,
     card: Card,
     products: Mapping[str, Product],
@@ -90,15 +93,18 @@ def publish(
     actor: str,
     kept: CompiledCards | None = None,
     dry_run: bool = False,
+    reason: str = "",
     events_at_once: int = EVENTS_AT_ONCE,
 ) -> Published:
     """Publish a checked card. The same content again changes nothing. `kept`: where compiled cards are kept.
 
-    With `dry_run` all is done, and nothing stays. Raises CardTooWideError for a card whose conditions no table can
-    hold, PublicationBackdatedError where usage that was rated would be charged otherwise, PublicationConflictError for
-    another currency than before or a second version from the same instant, InputFaultyError for a schedule that counts
-    otherwise than in another version, or in a card beside it in a contract, and PeriodLockedError where invoices of
-    usage that moves are just being drawn up or issued.
+    With `dry_run` all is done, and nothing stays. With a `reason` it is forced: `actor` answers for what is charged
+    otherwise, except where invoices are final, and a version from the same instant is replaced. Raises
+    CardTooWideError for a card whose conditions no table can hold, PublicationBackdatedError where usage that was rated
+    would be charged otherwise, PublicationConflictError for another currency than before or (unless it is forced) a
+    second version from the same instant, InputFaultyError for a schedule that counts otherwise than in another version,
+    or in a card beside it in a contract, and PeriodLockedError where invoices of usage that moves are just being drawn
+    up or issued.
     """
     content = identity(card)
     prices = price_list(card, products)
@@ -110,20 +116,23 @@ def publish(
         same = next((version for version in versions if version.hash == content), None)
         if same is not None:
             return Published(status=Status.UNCHANGED, version=same)
-        _check_card(card, versions, partial(_waits_for, connection, compiled, products, kept))
-        _check_counters(connection, card, versions, products)
-        version = insert_card(connection, card, content, prices, at=at, actor=actor)
+        replaced = _replaced(card, versions, partial(_waits_for, connection, compiled, products, kept), reason)
+        _check_counters(connection, card, [each for each in versions if each is not replaced], products)
+        version = insert_card(connection, card, content, prices, at=at, actor=actor, instead=replaced)
         raise_book_version(connection)
         compiled = compiled.numbered(version.rate_base, version.price_base)
         books = cache(partial(load_books, connection, products, None, kept, {version.card_version_id: compiled}))
         reach = reach_of_card(connection, card, versions, products)
-        moved = move(connection, reach, books, at=at, events_at_once=events_at_once)
+        force = Force(engine=engine, products=products, reason=reason) if reason else None
+        moved = move(connection, reach, books, at=at, events_at_once=events_at_once, force=force)
         details = {
             "hash": content.hex(),
             "rates": version.rates,
             "prices": version.prices,
             "moved": moved.events,
             "withdrawn": moved.drafts,
+            **({} if replaced is None else {"replaces": replaced.hash.hex()}),
+            **_forced(moved, reason),
         }
         record(connection, at=at, actor=actor, action="publish", subject=f"card {card.version}", details=details)
         foreseen = foresee(connection, books()) if dry_run else None
@@ -136,6 +145,7 @@ def publish(
         moved=moved.events,
         withdrawn=moved.drafts,
         foreseen=foreseen,
+        correction=moved.correction,
     )
 
 
@@ -174,7 +184,7 @@ def add_accounts(
     return Changed(status=Status.PUBLISHED, added=len(added), altered=altered, foreseen=foreseen)
 
 
-def add_contracts(
+def add_contracts(  # noqa: PLR0913 (what is added, by whom, and how)
     engine: Engine,
     contracts: Sequence[Contract],
     products: Mapping[str, Product],
@@ -183,11 +193,13 @@ def add_contracts(
     actor: str,
     kept: CompiledCards | None = None,
     dry_run: bool = False,
+    reason: str = "",
     events_at_once: int = EVENTS_AT_ONCE,
 ) -> Changed:
     """Add contracts. The same contract again changes nothing. `kept`: where compiled cards are kept.
 
-    With `dry_run` all is done, and nothing stays. Raises InputFaultyError where an account is unknown or does not pay,
+    With `dry_run` all is done, and nothing stays. With a `reason` it is forced: `actor` answers for what is charged
+    otherwise, except where invoices are final. Raises InputFaultyError where an account is unknown or does not pay,
     or a card is unknown or of another currency, PublicationConflictError for a second contract from the same day,
     PublicationBackdatedError where usage that was rated would be charged otherwise, and PeriodLockedError where
     invoices of usage that moves are just being drawn up or issued.
@@ -207,9 +219,11 @@ def add_contracts(
         raise_book_version(connection)
         books = cache(partial(load_books, connection, products, None, kept))
         reach = reach_of_contracts(connection, changed, stored, cards, products)
-        moved = move(connection, reach, books, at=at, events_at_once=events_at_once)
+        force = Force(engine=engine, products=products, reason=reason) if reason else None
+        moved = move(connection, reach, books, at=at, events_at_once=events_at_once, force=force)
         for contract in changed:
-            details = {"effective_from": str(contract.effective_from), "cards": list(contract.cards)}
+            details: dict[str, object] = {"effective_from": str(contract.effective_from), "cards": list(contract.cards)}
+            details |= _forced(moved, reason)
             subject = f"contract {contract.account}"
             record(connection, at=at, actor=actor, action="add", subject=subject, details=details)
         foreseen = foresee(connection, books()) if dry_run else None
@@ -219,7 +233,15 @@ def add_contracts(
         withdrawn=moved.drafts,
         added=len(changed),
         foreseen=foreseen,
+        correction=moved.correction,
     )
+
+
+def _forced(moved: Moved, reason: str) -> dict[str, object]:
+    """What the audit log keeps of a forced change."""
+    if not reason:
+        return {}
+    return {"forced": {"reason": reason} if moved.correction is None else details_of(moved.correction, reason)}
 
 
 def _waits_for(
@@ -252,7 +274,10 @@ def _compiled(card: Card, products: Mapping[str, Product], prices: PriceList) ->
     return compiled
 
 
-def _check_card(card: Card, versions: Sequence[CardVersion], instead: Callable[[CardVersion], str]) -> None:
+def _replaced(
+    card: Card, versions: Sequence[CardVersion], until: Callable[[CardVersion], str], reason: str
+) -> CardVersion | None:
+    """The version in whose place a card stands, for a `reason`; None without one. Raises PublicationConflictError."""
     place = f"card {card.id}"
     for version in versions:
         if version.currency != card.currency:
@@ -262,13 +287,15 @@ def _check_card(card: Card, versions: Sequence[CardVersion], instead: Callable[[
                 value=card.currency,
                 remedy="give a card in another currency another id",
             )
-        if version.effective_from == card.effective_from:
-            raise PublicationConflictError(
-                "another version is published from this instant",
-                place=place,
-                value=instant(card.effective_from),
-                remedy=f"publish the change from a later instant{instead(version)}",
-            )
+    same = next((version for version in versions if version.effective_from == card.effective_from), None)
+    if same is not None and not reason:
+        raise PublicationConflictError(
+            "another version is published from this instant",
+            place=place,
+            value=instant(card.effective_from),
+            remedy=f"publish the change from a later instant{until(same)}; --force puts it in the other's place",
+        )
+    return same
 
 
 def _check_counters(
@@ -282,7 +309,8 @@ def _check_counters(
         return
     contracts = read_accounts(connection).contracts.values()
     groups = {group for each in contracts for group in counted_together(each) if card.id in group}
-    counting = _counting(read_card_versions(connection))
+    every = read_card_versions(connection)
+    counting = _counting([each for each in every if each.card_id != card.id or each in versions])
     counting.setdefault(card.id, []).append((card.version, card.schedules))
     if faults := counter_faults([(card.id,), *groups], counting):
         raise InputFaultyError(faults, place=f"card {card.version}")

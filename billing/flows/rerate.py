@@ -1,8 +1,11 @@
 """Rate stored usage again with other books, and move what is charged the same to the new numbers.
 
+Forced, also what is charged otherwise; what is on the side of final invoices stays as it was billed in any case.
+
 Part of a unit of work that holds the books exclusively: nobody rates, and nobody writes usage, until it has ended.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -15,7 +18,7 @@ from billing.rated import rate_usage
 from billing.rerating import Stretch, Tariffs, compare, reordered, words_for
 from billing.store.engine import Connection
 from billing.store.queries.invoices import final_invoices
-from billing.store.queries.pricing import read_heads, read_prices
+from billing.store.queries.pricing import read_heads, read_tariffs
 from billing.store.ratebooks import Ratebooks
 from billing.store.ratings import Stored, rewrite, stored_ratings
 from billing.usage import at_micros
@@ -46,16 +49,21 @@ class InTheWay:
 
 @dataclass(slots=True, kw_only=True)
 class Rerated:
-    """How many stored events were rated again, and how many have new ratings.
+    """How many stored events were rated again, how many have new ratings, and how many of these now wait for a price.
 
-    `otherwise` are those that would be charged otherwise; `final` those that would be charged the same by prices of
-    another card version, and are on invoices that are final. Where there are some, nothing is to be committed.
+    `otherwise` are those that would be charged otherwise; `final` those that would be charged by prices of another
+    card version, and are of accounts and months with final invoices. Where there are some, nothing is to be committed
+    unless it is forced: then what is otherwise is written, and only `final` has stayed as it was. `payers` have
+    new ratings; `left` counts by payer what stayed for its invoice.
     """
 
     events: int = 0
     rewritten: int = 0
+    quarantined: int = 0
     otherwise: InTheWay | None = None
     final: InTheWay | None = None
+    payers: set[int] = field(default_factory=set)
+    left: Counter[int] = field(default_factory=Counter)
 
 
 def rerate(
@@ -64,15 +72,17 @@ def rerate(
     books: Callable[[], Ratebooks],
     *,
     events_at_once: int = EVENTS_AT_ONCE,
+    forced: bool = False,
 ) -> Rerated:
     """Rate the events within stretches again. `books` gives what to rate with, and is asked if there are any.
 
+    `forced`: what would be charged otherwise is in nobody's way, except where invoices are final.
     Whoever does it holds the invoices of all their months alone.
     """
     rerating: _Rerating | None = None
     for stored in stored_ratings(connection, stretches, events_at_once):
         if rerating is None:
-            rerating = _Rerating.begin(connection, books())
+            rerating = _Rerating.begin(connection, books(), forced=forced)
         rerating.go_on(stored)
     return Rerated() if rerating is None else rerating.so_far
 
@@ -85,15 +95,15 @@ class _Rerating:
     books: Ratebooks
     tariffs: Tariffs
     heads: Mapping[int, Card]
+    forced: bool
     so_far: Rerated = field(default_factory=Rerated)
     final: dict[date, NDArray[np.int64]] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, connection: Connection, books: Ratebooks) -> "_Rerating":
+    def begin(cls, connection: Connection, books: Ratebooks, *, forced: bool) -> "_Rerating":
         """Read what all cards say beside their rows."""
-        heads = read_heads(connection, books.products)
-        tariffs = Tariffs(cards={card.version: card for card in heads.values()})
-        return cls(connection=connection, books=books, tariffs=tariffs, heads=heads)
+        heads = read_heads(connection, books.products, replaced=True)
+        return cls(connection=connection, books=books, tariffs=Tariffs(), heads=heads, forced=forced)
 
     def go_on(self, stored: Stored) -> None:
         """Rate some events again; as long as nothing is in the way, what differs is written."""
@@ -101,17 +111,26 @@ class _Rerating:
         new = rate_usage(stored.usage, books.assignment, books.books, books.products).ratings
         missing = self.tariffs.missing(stored.ratings, new)
         if missing:
-            self.tariffs.prices |= read_prices(self.connection, missing, self.heads)
+            self.tariffs.add(read_tariffs(self.connection, missing, self.heads))
         # Compared by the elements' names; what is written keeps the order in which it was rated, which numbers it.
         stored, named = stored.reordered(self.tariffs.order(stored.ratings)), reordered(new, self.tariffs.order(new))
         compared = compare(stored.ratings, named, self.tariffs)
-        is_final = self._final(stored, compared.repriced & ~compared.otherwise)
+        otherwise = compared.otherwise
+        # What is charged otherwise is refused anyway, unless it is forced: then invoices have to stand all the same.
+        is_final = self._final(stored, compared.repriced | otherwise if self.forced else compared.repriced & ~otherwise)
         found.events += len(stored)
-        found.otherwise = self._note(found.otherwise, stored, named, compared.otherwise)
+        found.otherwise = self._note(found.otherwise, stored, named, otherwise & ~is_final)
         found.final = self._note(found.final, stored, named, is_final)
-        if found.otherwise is None and found.final is None:
-            rewrite(self.connection, stored, new, compared.differs)
-            found.rewritten += int(np.count_nonzero(compared.differs))
+        if self.forced or (found.otherwise is None and found.final is None):
+            self._write(stored, new, compared.differs & ~is_final)
+        found.left.update(stored.payer[is_final].tolist())
+
+    def _write(self, stored: Stored, new: Ratings, which: Flags) -> None:
+        rewrite(self.connection, stored, new, which)
+        found = self.so_far
+        found.rewritten += int(np.count_nonzero(which))
+        found.quarantined += int(np.count_nonzero(which & new.is_quarantined))
+        found.payers.update(np.unique(stored.payer[which]).tolist())
 
     def _final(self, stored: Stored, which: Flags) -> Flags:
         """Those of the marked events that are on the side of invoices that are final."""

@@ -217,15 +217,18 @@ def insert_drafts(
     )
 
 
-def record_run(connection: Connection, report: RunReport, stopped: Mapping[str, int], snapshot_id: int) -> None:
+def record_run(
+    connection: Connection, report: RunReport, stopped: Mapping[str, int], snapshot_id: int, drawn_by: str
+) -> None:
     """Keep what a run came to. `stopped` are the payers by the names of the accounts that it stopped at."""
     connection.execute(
-        "INSERT INTO draft_runs (period_start, period_end, drawn_at, active, billed, zero, parked, failed, final, late,"
-        " snapshot_id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "INSERT INTO draft_runs (period_start, period_end, drawn_at, drawn_by, active, billed, zero, parked, failed,"
+        " final, late, snapshot_id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
             report.period.start,
             report.period.end,
             report.drawn_at,
+            drawn_by,
             report.active,
             report.billed,
             report.zero,
@@ -238,8 +241,15 @@ def record_run(connection: Connection, report: RunReport, stopped: Mapping[str, 
     )
     connection.execute("DELETE FROM draft_stops WHERE period_start = %s", [report.period.start])
     connection.cursor().executemany(
-        "INSERT INTO draft_stops (payer_id, period_start, outcome, reason) VALUES (%s, %s, %s, %s)",
-        [(stopped[each.account], report.period.start, each.outcome, each.reason) for each in report.stopped],
+        "INSERT INTO draft_stops (payer_id, period_start, outcome, reason, releasable, total_minor, waiting)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        [
+            (
+                *(stopped[each.account], report.period.start, each.outcome, each.reason),
+                *(each.releasable, each.total_minor, each.waiting),
+            )
+            for each in report.stopped
+        ],
     )
 
 

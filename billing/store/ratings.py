@@ -99,12 +99,15 @@ def stored_ratings(connection: Connection, stretches: Sequence[Stretch], limit: 
 def rewrite(connection: Connection, stored: Stored, new: Ratings, which: Flags) -> None:
     """Replace the ratings of marked events (bool[n]), and change the totals by as much. All of them have a place.
 
-    `new` has what an event comes to beside its usage in the order in which it was rated.
+    `new` has what an event comes to beside its usage in the order in which it was rated. Those that have no price any
+    more move to the quarantine, as they were reported.
     """
     if not which.any():
         return
-    _rewrite_events(connection, stored, new, which)
+    lost = which & new.is_quarantined
+    _rewrite_events(connection, stored, new, which & ~lost)
     _rewrite_elements(connection, stored, new, which)
+    _quarantine(connection, stored, new, lost)
     changes = summed(pa.concat_tables([_changes(stored, stored.ratings, which, -1), _changes(stored, new, which, 1)]))
     something = pc.or_(pc.not_equal(changes["events"], 0), pc.not_equal(changes["quantity"], 0))
     copy_rows(connection, "unfolded", CHANGES, csv_of(changes.filter(something)))
@@ -206,6 +209,8 @@ def _keys(rows: Table) -> Table:
 
 
 def _rewrite_events(connection: Connection, stored: Stored, new: Ratings, which: Flags) -> None:
+    if not which.any():
+        return
     marked = pa.array(which)
     _place(
         connection,
@@ -241,6 +246,16 @@ def _rewrite_elements(connection: Connection, stored: Stored, new: Ratings, whic
             "country": _countries(new, event),
         }
         copy_in(connection, "event_elements", columns)
+
+
+def _quarantine(connection: Connection, stored: Stored, new: Ratings, which: Flags) -> None:
+    """Move marked events to the quarantine, with the reasons for which they wait there."""
+    if not which.any():
+        return
+    rows = stored.rows.filter(pa.array(which))
+    _place(connection, {**{name: rows[name] for name in ("partition", "place")}, "reason": pa.array(new.reason[which])})
+    _each_partition(connection, rows["partition"], _WAIT)
+    _each_partition(connection, rows["partition"], _DELETE)
 
 
 def _place(connection: Connection, columns: dict[str, Table]) -> None:
@@ -358,3 +373,15 @@ FROM rewritten AS new WHERE partition = %s AND event.ctid = place
 """
 
 _DELETE = "DELETE FROM {} AS element USING rewritten AS old WHERE partition = %s AND element.ctid = place"
+
+_REPORTED = """occurred_at, received_at, batch, to_e164, from_e164, rated_to_e164, measured, source_id, revision,
+    stated_country, to_address, from_address, mcc, mnc, number_type, region, jurisdiction, package, status, error_code,
+    attributes"""
+
+_WAIT = f"""
+INSERT INTO quarantine ({_REPORTED}, id, reason, account, product)
+SELECT {_REPORTED}, event.id, new.reason, accounts.id, products.id
+FROM rewritten AS new JOIN {{}} AS event ON event.ctid = place
+JOIN accounts USING (account_id) JOIN products USING (product_id)
+WHERE partition = %s
+"""  # noqa: S608

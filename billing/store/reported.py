@@ -43,6 +43,7 @@ def usage_of(column: Mapping[str, Table]) -> Usage:
     text = {name: pc.fill_null(column[name], "") for name in _TEXTS}
     number = {name: numpy_of(pc.fill_null(column[name], 0)) for name in _NUMBERS}
     stated = {name: encoded(text[of]) for name, of in TEXT_COLUMNS.items() if column[of].null_count < n}
+    attributes = encoded(text["attributes"])
     return Usage(
         row=np.arange(n, dtype=np.int64),
         source=encoded(column["source"]),
@@ -54,8 +55,8 @@ def usage_of(column: Mapping[str, Table]) -> Usage:
         from_=number["from_e164"],
         rated_to=number["rated_to_e164"],
         measured=number["measured"],
-        texts=stated | _declared(text["attributes"]),
-        attributes=encoded(text["attributes"]),
+        texts=stated | _declared(attributes),
+        attributes=attributes,
         fingerprint=pa.nulls(n, pa.string()),  # the identity has it
         too_old=np.zeros(n, dtype=np.bool_),
     )
@@ -67,7 +68,9 @@ def numpy_of(column: Table) -> NDArray[Any]:
     return found
 
 
-def _declared(texts: Table) -> dict[str, Texts]:
-    stated = attributes_of(texts.to_pylist())
-    names = sorted({name for attributes in stated for name in attributes})
-    return {name: encode([attributes.get(name, "") for attributes in stated]) for name in names}
+def _declared(attributes: Texts) -> dict[str, Texts]:
+    """The columns of the attributes that some event states. Each distinct text of them is read once."""
+    stated = attributes_of(attributes.values)
+    names = sorted({name for each in stated for name in each})
+    distinct = {name: encode([each.get(name, "") for each in stated]) for name in names}
+    return {name: Texts(values=text.values, codes=text.codes[attributes.codes]) for name, text in distinct.items()}

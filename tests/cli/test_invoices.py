@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from billing.documents.csv_document import COLUMNS
+from billing.periods import Period
+from billing.store.drafts import lock_period
+from billing.store.embedded import Address
+from billing.store.engine import open_engine, transaction
 from tests.cli.conftest import Tollbook, with_changes
 
 
@@ -382,3 +386,84 @@ def test_usage_after_the_invoice_is_exit_4_of_all_that_bill(issued: Path, tollbo
 @pytest.mark.parametrize("command", [["invoices", "run"], ["invoices", "finalize"], ["statement"]])
 def test_the_help_says_what_exit_4_means(command: list[str], tollbook: Tollbook) -> None:
     assert "xit code 4" in " ".join(tollbook(*command, "--help").out.split())
+
+
+@pytest.mark.usefixtures("month")
+def test_a_second_person_approves_and_exactly_that_is_issued(
+    tollbook: Tollbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOLLBOOK_APPROVALS", "two-people")
+    assert 3 == tollbook("invoices", "approve", "2026-10", "--as", "controller", "--early").code, "no run"
+    tollbook("invoices", "run", "2026-10", "--early", "--as", "finance")
+    missing = tollbook("invoices", "finalize", "2026-10", "--early")
+    assert 4 == missing.code
+    assert "nobody approved these drafts" in missing.err
+    own = tollbook("invoices", "approve", "2026-10", "--as", "finance", "--early")
+    assert 4 == own.code
+    assert '"finance": ran these invoices, and may not approve them too; let somebody else' in own.err
+    assert 2 == tollbook("invoices", "approve", "2026-10", "--as", " ", "--early").code
+    signed = tollbook("invoices", "approve", "2026-10", "--as", "controller", "--early", "--format", "json")
+    assert 0 == signed.code
+    found = json.loads(signed.out)
+    assert ("controller", ["finance"], 1, {"USD": "0.12"}) == tuple(
+        found[key] for key in ("approved_by", "drawn_by", "drafts", "totals")
+    )
+    assert 3 == tollbook("invoices", "approve", "2026-10", "--as", "controller", "--early").code
+    (listed,) = json.loads(tollbook("invoices", "show", "2026-10", "--format", "json").out)
+    assert "approved" == listed["state"]
+    assert 0 == tollbook("invoices", "finalize", "2026-10", "--early").code
+
+
+def test_a_draft_that_changed_after_the_approval_is_named(month: Path, tollbook: Tollbook) -> None:
+    tollbook("invoices", "run", "2026-10", "--early")
+    assert 0 == tollbook("invoices", "approve", "2026-10", "--as", "controller", "--early").code
+    (month / "more.ndjson").write_text(with_changes(id="c9", occurred_at="2026-10-09T00:00:00Z"))
+    tollbook("usage", "import", month / "more.ndjson", "--source", "switch-1")
+    tollbook("invoices", "run", "2026-10", "--early")
+    ran = tollbook("invoices", "finalize", "2026-10", "--early")
+    assert 4 == ran.code
+    assert "acme: its draft was drawn up anew after the approval; approve the period again" in ran.err
+    found = json.loads(tollbook("invoices", "finalize", "2026-10", "--early", "--format", "json").out)
+    assert ({"acme": "changed"}, 0) == (found["unsigned"], found["issued"])
+
+
+def test_a_bill_that_a_bound_holds_back_is_released_by_name(month: Path, tollbook: Tollbook) -> None:
+    take_in(month, tollbook, NOWHERE)
+    ran = tollbook("invoices", "run", "2026-10", "--early")
+    assert 4 == ran.code
+    assert "0 billed + 0 zero + 1 parked + 0 failed = 1 active" in ran.out
+    assert 2 == tollbook("invoices", "release", "2026-10", "acme", "--as", "controller", "--reason", " ").code
+    released = tollbook(
+        *("invoices", "release", "2026-10", "acme", "--as", "controller", "--reason", "Japan is not sold"),
+        *("--format", "json"),
+    )
+    assert (0, "Japan is not sold") == (released.code, json.loads(released.out)["reason"])
+    assert "1 billed" in tollbook("invoices", "run", "2026-10", "--early").out
+    assert 3 == tollbook("invoices", "release", "2026-10", "acme", "--as", "controller", "--reason", "again").code
+
+
+@pytest.mark.usefixtures("issued")
+def test_months_are_compared_in_every_form(tollbook: Tollbook) -> None:
+    assert 3 == tollbook("invoices", "diff", "2026-10").code, "no month before it is issued"
+    ran = tollbook("invoices", "diff", "2026-11", "--format", "json")
+    assert 0 == ran.code
+    rows = json.loads(ran.out)
+    assert ("total", "0.12", "", "-0.12", "-100.0") == tuple(
+        rows[0][key] for key in ("what", "before", "after", "change", "percent")
+    )
+    assert ["lost"] == [row["note"] for row in rows if row["what"] == "account"]
+    table = list(csv.DictReader(io.StringIO(tollbook("invoices", "diff", "2026-11", "--format", "csv").out)))
+    assert [row["name"] for row in rows] == [row["name"] for row in table]
+    assert "2026-11 against 2026-10" in tollbook("invoices", "diff", "2026-11").out
+
+
+@pytest.mark.usefixtures("month")
+@pytest.mark.parametrize("command", [["run", "--early"], ["finalize", "--early"], ["approve", "--early", "--as", "x"]])
+def test_a_second_one_at_once_says_locked(command: list[str], tollbook: Tollbook, empty_books: Address) -> None:
+    tollbook("invoices", "run", "2026-10", "--early")
+    engine = open_engine(empty_books.sqlalchemy_url)
+    with transaction(engine) as connection:
+        assert lock_period(connection, Period.parse("2026-10"), shared=False)
+        assert 7 == tollbook("invoices", *command, "2026-10").code
+    engine.dispose()
+    assert 0 == tollbook("invoices", *command, "2026-10").code

@@ -27,6 +27,10 @@ def take_in(folder: Path, tollbook: Tollbook, *lines: str) -> None:
 
 
 def issue(tollbook: Tollbook) -> None:
+    """Issue the month although one of its calls waits for a price: somebody has looked at that, and says so."""
+    tollbook("invoices", "run", "2026-10", "--early")
+    looked = ("--as", "finance", "--reason", "the price comes in November")
+    tollbook("invoices", "release", "2026-10", "acme", *looked)
     tollbook("invoices", "run", "2026-10", "--early")
     tollbook("invoices", "finalize", "2026-10", "--early")
 

@@ -16,6 +16,7 @@ CREATE TABLE draft_runs (
     period_start date NOT NULL,
     period_end date NOT NULL CHECK (period_end > period_start),
     drawn_at timestamptz NOT NULL,
+    drawn_by text NOT NULL,
     active integer NOT NULL,
     billed integer NOT NULL,
     zero integer NOT NULL,
@@ -34,6 +35,9 @@ CREATE TABLE draft_stops (
     period_start date NOT NULL,
     outcome text NOT NULL CHECK (outcome IN ('parked', 'failed')),
     reason text NOT NULL,
+    releasable boolean NOT NULL DEFAULT false, -- held back by a safety bound, until a person releases it
+    total_minor bigint NOT NULL DEFAULT 0, -- what it would be billed
+    waiting bigint NOT NULL DEFAULT 0, -- its events that wait for a price
     PRIMARY KEY (payer_id, period_start)
 );
 

@@ -128,3 +128,20 @@ CREATE TABLE usage_totals (
     country text COLLATE "C" NOT NULL,
     PRIMARY KEY (payer_id, day, price_id, account_id, country)
 ) WITH (fillfactor = 70);
+
+-- What sources say they counted on a day. Revisions are added, and the newest one holds; a source may be unknown yet.
+CREATE TABLE usage_controls (
+    at timestamptz NOT NULL,
+    events bigint NOT NULL CHECK (events >= 0),
+    quantity bigint NOT NULL CHECK (quantity >= 0), -- measured, in base units of the product
+    revision integer NOT NULL CHECK (revision > 0),
+    day date NOT NULL, -- UTC
+    source text COLLATE "C" NOT NULL CHECK (source <> ''),
+    product text COLLATE "C" NOT NULL CHECK (product <> ''),
+    actor text NOT NULL,
+    PRIMARY KEY (source, product, day, revision)
+);
+CREATE INDEX ON usage_controls (day);
+CREATE TRIGGER usage_controls_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON usage_controls
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE usage_controls ENABLE ALWAYS TRIGGER usage_controls_stay;

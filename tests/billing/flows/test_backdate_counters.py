@@ -10,6 +10,7 @@ import pytest
 from billing.contracts import Contract
 from billing.errors import InputFaultyError, PublicationBackdatedError
 from billing.flows.backdate import Books, Moved, Reach, move
+from billing.flows.correct import Force
 from billing.flows.draw_up import draw_up
 from billing.flows.finalize import finalize
 from billing.flows.publish import Changed, Status, add_contracts
@@ -210,8 +211,10 @@ def test_nothing_is_issued_or_drawn_up_between_the_look_and_the_commit(
         except PeriodLockedError as error:
             outcomes.append(error)
 
-    def looked(connection: Connection, reach: Reach, books: Books, *, at: datetime, events_at_once: int) -> Moved:
-        found = move(connection, reach, books, at=at, events_at_once=events_at_once)
+    def looked(
+        connection: Connection, reach: Reach, books: Books, *, at: datetime, events_at_once: int, force: Force | None
+    ) -> Moved:
+        found = move(connection, reach, books, at=at, events_at_once=events_at_once, force=force)
         thread = threading.Thread(target=tried)
         thread.start()
         thread.join(timeout=30)

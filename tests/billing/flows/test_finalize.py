@@ -12,7 +12,6 @@ from billing.flows.finalize import finalize
 from billing.flows.publish import add_accounts, add_contracts
 from billing.invoices import State
 from billing.runs import (
-    DEFAULT_RULES,
     GRACE,
     IssueReport,
     PeriodLockedError,
@@ -25,7 +24,6 @@ from billing.store.queries.invoices import all_invoices, invoices_by_number
 from tests.shop import OCTOBER, Shop, account, call, products
 
 CLOSED = OCTOBER.closes + GRACE
-APPROVED_ONLY = replace(DEFAULT_RULES, approval_demanded=True)
 
 FINAL_TABLES = ("billed_batches", "invoices", "invoice_lines", "invoice_billed_totals", "invoice_events")
 
@@ -174,15 +172,6 @@ def test_a_draft_that_is_not_what_was_drawn_is_refused_and_the_others_are_issued
     again = issue(shop)
     assert ((), 1) == (again.refused, again.issued), "drawn again, it is as it should be"
     assert [(1, "bolt"), (2, "core"), (3, "acme")] == numbers(shop)
-
-
-def test_where_approval_is_demanded_only_what_is_approved_is_issued(shop: Shop) -> None:
-    run(shop)
-    assert 0 == issue(shop, rules=APPROVED_ONLY).issued
-    with transaction(shop.engine) as connection:
-        connection.execute("UPDATE draft_invoices SET state = 'approved' WHERE account = 'bolt'")
-    assert 1 == issue(shop, rules=APPROVED_ONLY).issued
-    assert [(1, "bolt")] == numbers(shop)
 
 
 def test_nothing_is_issued_before_the_grace_is_over(shop: Shop) -> None:

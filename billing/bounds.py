@@ -1,0 +1,127 @@
+"""Safety bounds: which bills a person must look at before they are drawn up.
+
+A bill is held back where its total is far from what the account was billed before, or where usage of the account waits
+for a price that a card or a contract could say, so that the bill would be too small. A person who has looked releases
+it by name; that holds until the bill is far from what was released, or more usage waits than then.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from fractions import Fraction
+
+from billing.periods import Period
+from rates.errors import TollbookError
+from rates.money import EXPONENTS, Currency, format_fraction, format_minor
+from rates.rating import Reason
+
+UNPRICED = frozenset(
+    {
+        Reason.NO_CONTRACT,
+        Reason.NO_CARD,
+        Reason.NO_RATE,
+        Reason.NO_INCREMENTS,
+        Reason.MAX_QUANTITY,
+        Reason.CURRENCY_MISMATCH,
+    }
+)
+"""Why usage of an account waits that should be billed to it. Other usage in quarantine stops nobody: it is counted."""
+
+
+class ReleaseNeedlessError(TollbookError):
+    """An account would be released that no run holds back; `value` is its name."""
+
+
+class ReleaseRefusedError(TollbookError):
+    """An account would be released that stopped at something that has to be mended; `value` is its name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How far a total may be from the median of the last `months` invoices: `factor` times more or less.
+
+    A difference below `least`, in major units of the currency, is never far. `waiting`: whether usage that waits
+    for a price holds its account back.
+    """
+
+    factor: Fraction = Fraction(3)
+    months: int = 3
+    least: int = 100
+    waiting: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """The totals of an account's last final invoices in one currency, and when the last of their periods ended."""
+
+    totals_minor: tuple[int, ...]
+    ended: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """What a person has looked at and released: a total, and how many events waited."""
+
+    total_minor: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """A release as it was recorded. `held` is why the account was held back."""
+
+    period: Period
+    account: str
+    person: str
+    reason: str
+    held: str
+    total_minor: int
+    waiting: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """What an account would be billed in a period, and how many events of it wait; without lines it is not `billed`."""
+
+    period: Period
+    currency: Currency
+    total_minor: int
+    billed: bool
+    waiting: int
+
+
+def held_back(bill: Bill, past: Past | None, release: Release | None, bounds: Bounds) -> str:
+    """Why a bill is held back; "" if it is not."""
+    reasons = []
+    if bounds.waiting and bill.waiting > (release.waiting if release else 0):
+        events = "event waits" if bill.waiting == 1 else "events wait"
+        reasons.append(f"{bill.waiting:,} {events} for a price, and would not be billed")
+    accepted = release is not None and not _far(bill.total_minor, (release.total_minor,), bill.currency, bounds)
+    known = past is not None and (bill.billed or past.ended == bill.period.start)
+    if past is not None and known and not accepted and _far(bill.total_minor, past.totals_minor, bill.currency, bounds):
+        reasons.append(_said(bill, past, bounds))
+    return "; ".join(reasons)
+
+
+def twice_median(totals: Sequence[int]) -> int:
+    """Twice the median of at least one total: of an even number the two in the middle are added."""
+    ordered = sorted(totals)
+    return ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]
+
+
+def _far(total: int, before: Sequence[int], currency: Currency, bounds: Bounds) -> bool:
+    median, twice = twice_median(before), 2 * total
+    least = bounds.least * 10 ** EXPONENTS[currency]
+    more, less = twice > bounds.factor * median, twice * bounds.factor < median
+    return (more or less) and abs(twice - median) >= 2 * least
+
+
+def _said(bill: Bill, past: Past, bounds: Bounds) -> str:
+    median = twice_median(past.totals_minor)
+    middle = format_minor(median // 2, bill.currency)
+    times, n = format_fraction(bounds.factor), len(past.totals_minor)
+    how = f"more than {times} times" if 2 * bill.total_minor > median else f"less than 1/{times} of"
+    last = f"its last {n} invoices" if n > 1 else "its last invoice"
+    total = format_minor(bill.total_minor, bill.currency)
+    return f"its total of {total} {bill.currency} is {how} {middle}, the median of {last}"

@@ -1,0 +1,138 @@
+"""Two months side by side: totals, products, accounts, cards and prices, and which of them moved how much."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+
+from rates.money import Currency, format_fraction, round_ratio
+
+_TENTHS_OF_PERCENT = 1000
+
+
+class What(StrEnum):
+    """What a row compares."""
+
+    TOTAL = "total"
+    HELD = "held back"
+    PRODUCT = "product"
+    ACCOUNT = "account"
+    CARD = "card"
+    PRICE = "price"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """A month: amounts in minor units by currency and name, the card versions, and unit prices by what they are for.
+
+    `held` are the accounts that the run stopped at, with the reason; what they would be billed is in `accounts`.
+    """
+
+    accounts: Mapping[tuple[Currency, str], int]
+    products: Mapping[tuple[Currency, str], int]
+    cards: frozenset[str]
+    prices: Mapping[tuple[Currency, str], frozenset[Fraction]]
+    held: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One row. Amounts are in minor units, None where there is none; prices are texts. `beyond`: a bound is broken."""
+
+    what: What
+    name: str
+    currency: Currency
+    before_minor: int | None = None
+    after_minor: int | None = None
+    before: str = ""
+    after: str = ""
+    note: str = ""
+    beyond: bool = False
+
+    @property
+    def moved_minor(self) -> int:
+        """The difference."""
+        return (self.after_minor or 0) - (self.before_minor or 0)
+
+    @property
+    def percent(self) -> str:
+        """The difference in percent of before, with one decimal, half away from zero; "" where there is no before."""
+        if not self.before_minor:
+            return ""
+        tenths = round_ratio(
+            self.moved_minor * _TENTHS_OF_PERCENT * (1 if self.before_minor > 0 else -1), abs(self.before_minor)
+        )
+        whole, tenth = divmod(abs(tenths), 10)
+        return f"{'-' * (tenths < 0)}{whole}.{tenth}"
+
+
+def compare(before: Side, after: Side, *, factor: Fraction) -> tuple[Change, ...]:
+    """All that is not as before, totals and products always. Prices `factor` times up or down are beyond the bound.
+
+    What is held back is in no total and no product; its sum is a row of its own.
+    """
+    return (
+        *_amounts(What.TOTAL, _totals(before, held=False), _totals(after, held=False)),
+        *_amounts(What.HELD, _totals(before, held=True), _totals(after, held=True)),
+        *_amounts(What.PRODUCT, before.products, after.products),
+        *_accounts(before, after),
+        *_cards(before, after),
+        *_prices(before, after, factor),
+    )
+
+
+def _totals(side: Side, *, held: bool) -> dict[tuple[Currency, str], int]:
+    sums: dict[tuple[Currency, str], int] = {}
+    for (code, name), minor in side.accounts.items():
+        if (name in side.held) is held:
+            sums[code, ""] = sums.get((code, ""), 0) + minor
+    return sums
+
+
+def _amounts(
+    what: What, before: Mapping[tuple[Currency, str], int], after: Mapping[tuple[Currency, str], int]
+) -> Iterator[Change]:
+    for code, name in sorted({*before, *after}):
+        yield Change(
+            what=what,
+            name=name,
+            currency=code,
+            before_minor=before.get((code, name)),
+            after_minor=after.get((code, name)),
+        )
+
+
+def _accounts(before: Side, after: Side) -> Iterator[Change]:
+    moved = list(_amounts(What.ACCOUNT, before.accounts, after.accounts))
+    for each in sorted(moved, key=lambda change: (-abs(change.moved_minor), change.currency, change.name)):
+        held = after.held.get(each.name, "")
+        new, lost = each.before_minor is None, each.after_minor is None
+        note = f"parked: {held}" if held else "new" if new else "lost" if lost else ""
+        if each.moved_minor or note:
+            yield Change(
+                what=each.what,
+                name=each.name,
+                currency=each.currency,
+                before_minor=each.before_minor,
+                after_minor=each.after_minor,
+                note=note,
+                beyond=bool(held),
+            )
+
+
+def _cards(before: Side, after: Side) -> Iterator[Change]:
+    for name in sorted(before.cards ^ after.cards):
+        note = "new" if name in after.cards else "not billed any more"
+        yield Change(what=What.CARD, name=name, currency=Currency(""), note=note)
+
+
+def _prices(before: Side, after: Side, factor: Fraction) -> Iterator[Change]:
+    for code, name in sorted({*before.prices} & {*after.prices}):
+        old, new = before.prices[code, name], after.prices[code, name]
+        if old != new:
+            far = max(new) > factor * max(old) or factor * min(new) < min(old)
+            note = f"more than {format_fraction(factor)} times up or down" if far else ""
+            said = (" / ".join(map(format_fraction, sorted(each))) for each in (old, new))
+            yield Change(
+                what=What.PRICE, name=name, currency=code, before=next(said), after=next(said), note=note, beyond=far
+            )

@@ -1,0 +1,130 @@
+"""Control totals: what a source says it counted on a day, to be held against what was accepted from it."""
+
+import csv
+import io
+from datetime import date
+from typing import NamedTuple
+
+from rates.errors import Fault
+
+COLUMNS = ("source", "product", "day", "events", "quantity")
+"""The header of a file of control totals."""
+
+_MOST = (1 << 63) - 1
+
+
+class ControlKey(NamedTuple):
+    """What a control total is of; `day` is the UTC day on which usage occurred."""
+
+    source: str
+    product: str
+    day: date
+
+
+class Count(NamedTuple):
+    """How many events, and their measured quantity in base units of the product."""
+
+    events: int = 0
+    quantity: int = 0
+
+
+class Control(NamedTuple):
+    """A control total: what the source counted."""
+
+    key: ControlKey
+    counted: Count
+
+
+class Compared(NamedTuple):
+    """A control total in its newest revision, and what was accepted: rated, zero-rated or quarantined, each once."""
+
+    key: ControlKey
+    revision: int
+    counted: Count
+    accepted: Count
+
+    @property
+    def matches(self) -> bool:
+        """Whether both are the same."""
+        return self.counted == self.accepted
+
+    @property
+    def reason(self) -> str:
+        """Why accounts with such usage are stopped, and what to do."""
+        source, product, day = self.key
+        counted = f"{source} counted {self.counted.events} events of {self.counted.quantity} in all"
+        accepted = f"{self.accepted.events} of {self.accepted.quantity} were accepted"
+        remedy = "import what is missing, or correct the control total"
+        return f"{product} of {day}: {counted}, and {accepted}: {remedy}"
+
+
+def control(row: dict[str, str], place: str) -> Control | list[Fault]:
+    """A control total of the texts of its columns, or all that is wrong with them."""
+    faults = [
+        _fault(place, name, row[name], f"is no {name}", "write the name, without spaces around it")
+        for name in ("source", "product")
+        if not row[name] or row[name] != row[name].strip() or not row[name].isprintable()
+    ]
+    day = _day(row["day"])
+    if day is None:
+        faults.append(_fault(place, "day", row["day"], "is no day", "write it as 2026-10-31"))
+    numbers = {name: _whole(row[name]) for name in ("events", "quantity")}
+    faults += [
+        _fault(place, name, row[name], "is not a whole number", "write digits only; quantities are in base units")
+        for name, number in numbers.items()
+        if number is None
+    ]
+    if faults or day is None:
+        return faults
+    key = ControlKey(row["source"], row["product"], day)
+    return Control(key, Count(numbers["events"] or 0, numbers["quantity"] or 0))
+
+
+def read_controls(text: str, place: str) -> tuple[list[Control], list[Fault]]:
+    """The control totals of a CSV text with the header COLUMNS, and all that is wrong with it."""
+    reader = csv.reader(io.StringIO(text, newline=""))
+    header = next(reader, [])
+    if sorted(header) != sorted(COLUMNS):
+        remedy = f"write the header {','.join(COLUMNS)}"
+        return [], [Fault(place=f"{place}:1", value=",".join(header), problem="is not the header", remedy=remedy)]
+    found: dict[ControlKey, Control] = {}
+    faults: list[Fault] = []
+    for cells in reader:
+        where = f"{place}:{reader.line_num}"
+        if not cells:
+            continue
+        if len(cells) != len(header):
+            problem = f"has {len(cells)} cells, not {len(header)}"
+            faults.append(
+                Fault(place=where, value=",".join(cells), problem=problem, remedy="write one for each column")
+            )
+            continue
+        read = control(dict(zip(header, cells, strict=True)), where)
+        if isinstance(read, list):
+            faults += read
+        elif read.key in found:
+            problem = "has two control totals"
+            name = "/".join(map(str, read.key))
+            faults.append(Fault(place=where, value=name, problem=problem, remedy="keep one of them"))
+        else:
+            found[read.key] = read
+    return list(found.values()), faults
+
+
+def _fault(place: str, name: str, value: str, problem: str, remedy: str) -> Fault:
+    return Fault(place=f"{place} {name}".strip(), value=value, problem=problem, remedy=remedy)
+
+
+def _day(text: str) -> date | None:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if str(day) == text else None
+
+
+def _whole(text: str) -> int | None:
+    if not (text.isascii() and text.isdecimal()) or len(text) > len(str(_MOST)):
+        return None
+    number = int(text)
+    return number if number <= _MOST else None

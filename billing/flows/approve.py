@@ -1,0 +1,77 @@
+"""Approve a period: a person signs its drafts as they are; what is issued afterwards is exactly that."""
+
+from datetime import datetime
+
+from billing.approvals import (
+    ApprovalReport,
+    person,
+    require_second,
+    signature,
+    unsigned,
+)
+from billing.flows.finalize import drawn_run
+from billing.periods import Period
+from billing.runs import DEFAULT_RULES, IssueRules, PeriodLockedError
+from billing.store.approvals import (
+    draft_totals,
+    drawn_by,
+    insert_approval,
+    issued_payers,
+    newest_approval,
+    signable_drafts,
+    signed_drafts,
+)
+from billing.store.audit import record
+from billing.store.drafts import Taken, altered_drafts, lock_period
+from billing.store.engine import Engine, transaction
+
+
+def approve(
+    engine: Engine,
+    period: Period,
+    at: datetime,
+    *,
+    approver: str,
+    actor: str = "",
+    early: bool = False,
+    rules: IssueRules = DEFAULT_RULES,
+) -> ApprovalReport:
+    """Sign all drafts of a period as `approver`; `actor` is who is logged in. Safe to repeat.
+
+    Drafts whose rows are not what was drawn up are left out and named. Raises PeriodNotDrawnError before the first
+    run, PeriodOpenError where the drafts were drawn within the grace (unless `early`), PeriodLockedError while a run
+    or a finalization is at work, and ApprovalSelfError where two people are asked for and `approver` ran the drafts.
+    """
+    name = person(approver)
+    with transaction(engine) as connection:
+        if not lock_period(connection, period, shared=False):
+            problem = "a run or a finalization is at work"
+            raise PeriodLockedError(problem, value=str(period), remedy="wait until it has ended")
+        drawn_run(connection, period, grace=rules.grace, early=early)
+        drew = drawn_by(connection, period)
+        require_second(name, drew, rules.approvals)
+        found = signable_drafts(connection, period)
+        taken = Taken(payers=[*found], ids=[each.invoice_id for each in found.values()])
+        altered = altered_drafts(connection, period, taken)
+        drafts = {payer: each for payer, each in found.items() if each.invoice_id not in altered}
+        digest = signature(period, drafts.values())
+        before = newest_approval(connection, period)
+        signed = {} if before is None else signed_drafts(connection, before)
+        anew = bool(unsigned(signed, drafts, issued_payers(connection, period)))
+        by_another = before is None or before.approver != name
+        written = anew or (bool(drafts) and by_another)
+        if written:
+            insert_approval(connection, period, drafts, digest, at=at, approver=name, drew=drew)
+            details = {"as": name, "drawn_by": drew, "drafts": len(drafts), "sha256": digest}
+            action, subject = "invoices.approve", str(period)
+            record(connection, at=at, actor=actor, action=action, subject=subject, details=details)
+        return ApprovalReport(
+            period=period,
+            approver=name,
+            drawn_by=drew,
+            drafts=len(drafts),
+            totals_minor=draft_totals(connection, taken.without({*altered})),
+            sha256=digest,
+            written=written,
+            altered=tuple(sorted(altered.values())),
+        )

@@ -1,0 +1,66 @@
+"""Hold bills back that are beyond the safety bounds, as a run prices them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from billing.accounts import payer_of
+from billing.bounds import Bill, Bounds, Past, Release, held_back
+from billing.invoices import Party
+from billing.periods import Period
+from billing.runs import AccountOutcome, Outcome
+from billing.store.accounts import read_accounts
+from billing.store.bounds import past_invoices, releases, waiting_by_account
+from billing.store.engine import Connection
+from rates.money import Currency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holds:
+    """What a run goes by: earlier invoices, usage that waits (by its payer's name), and what was released."""
+
+    period: Period
+    bounds: Bounds
+    past: Mapping[tuple[int, Currency], Past]
+    waiting: Mapping[str, int]
+    released: Mapping[int, Release]
+
+    @classmethod
+    def begin(cls, connection: Connection, period: Period, bounds: Bounds) -> Self:
+        """Read it, as this transaction sees it."""
+        accounts = read_accounts(connection).accounts
+        waiting: dict[str, int] = {}
+        for name, events in waiting_by_account(connection, period).items():
+            payer = payer_of(name, accounts) if name in accounts else None
+            if payer is not None:
+                waiting[payer.id] = waiting.get(payer.id, 0) + events
+        return cls(
+            period=period,
+            bounds=bounds,
+            past=past_invoices(connection, period, bounds.months),
+            waiting=waiting,
+            released=releases(connection, period),
+        )
+
+    def of(self, number: int, party: Party, total_minor: int | None) -> AccountOutcome | None:
+        """What becomes of a bill that is held back; None if it is not. Without a total it would have no lines."""
+        bill = Bill(
+            period=self.period,
+            currency=party.currency,
+            total_minor=total_minor or 0,
+            billed=total_minor is not None,
+            waiting=self.waiting.get(party.account, 0),
+        )
+        past = self.past.get((number, party.currency))
+        reason = held_back(bill, past, self.released.get(number), self.bounds)
+        if not reason:
+            return None
+        return AccountOutcome(
+            account=party.account,
+            outcome=Outcome.PARKED,
+            currency=party.currency,
+            total_minor=bill.total_minor,
+            reason=f"{reason}: look at it, then `tollbook invoices release {self.period} {party.account}`",
+            releasable=True,
+            waiting=bill.waiting,
+        )

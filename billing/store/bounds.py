@@ -1,0 +1,82 @@
+"""Safety bounds in the store: what accounts were billed before, what of them waits, and who released what."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from billing.bounds import UNPRICED, Past, Release
+from billing.invoices import Kind
+from billing.periods import Period
+from billing.runs import Outcome
+from billing.store.engine import Connection
+from rates.money import Currency
+from rates.rating import CODES
+
+
+class Stop(NamedTuple):
+    """An account that the newest run stopped at; `releasable` if a person may let it go on."""
+
+    payer: int
+    reason: str
+    releasable: bool
+    total_minor: int
+    waiting: int
+
+
+def past_invoices(connection: Connection, period: Period, months: int) -> dict[tuple[int, Currency], Past]:
+    """The last final invoices before a period, by payer and currency; at most `months` of each."""
+    rows = connection.execute(
+        """
+        WITH numbered AS (
+            SELECT payer_id, currency, total_minor, period_end,
+                   row_number() OVER (PARTITION BY payer_id, currency ORDER BY period_start DESC) AS n
+            FROM invoices WHERE period_start < %s AND kind = %s
+        )
+        SELECT payer_id, currency, array_agg(total_minor ORDER BY n), max(period_end) FROM numbered WHERE n <= %s
+        GROUP BY payer_id, currency
+        """,
+        [period.start, Kind.USAGE, months],
+    )
+    return {(payer, Currency(code)): Past(totals_minor=tuple(totals), ended=end) for payer, code, totals, end in rows}
+
+
+def waiting_by_account(connection: Connection, period: Period) -> dict[str, int]:
+    """How many events of a period wait for a price (`UNPRICED`), by the account that they name."""
+    rows = connection.execute(
+        "SELECT account, count(*) FROM quarantine WHERE occurred_at >= %s AND occurred_at < %s"
+        " AND reason = ANY(%s) GROUP BY account",
+        [period.opens, period.closes, sorted(CODES[reason] for reason in UNPRICED)],
+    )
+    return dict(rows.fetchall())
+
+
+def releases(connection: Connection, period: Period) -> dict[int, Release]:
+    """The newest release of each payer in a period."""
+    rows = connection.execute(
+        "SELECT DISTINCT ON (payer_id) payer_id, total_minor, waiting FROM bound_releases WHERE period_start = %s"
+        " ORDER BY payer_id, release_id DESC",
+        [period.start],
+    )
+    return {payer: Release(total_minor=total, waiting=waiting) for payer, total, waiting in rows}
+
+
+def stop_of(connection: Connection, period: Period, account: str) -> Stop | None:
+    """What the newest run of a period says of an account that it stopped at."""
+    row = connection.execute(
+        "SELECT payer_id, reason, releasable, total_minor, waiting FROM draft_stops"
+        " JOIN accounts ON account_id = payer_id WHERE period_start = %s AND id = %s AND outcome = %s",
+        [period.start, account, Outcome.PARKED],
+    ).fetchone()
+    return None if row is None else Stop(*row)
+
+
+def insert_release(connection: Connection, period: Period, stop: Stop, facts: Mapping[str, str], at: datetime) -> None:
+    """Keep a release for good. `facts` are the `person` and the `reason`."""
+    connection.execute(
+        "INSERT INTO bound_releases (period_start, payer_id, at, person, reason, held, total_minor, waiting)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        [
+            *(period.start, stop.payer, at, facts["person"], facts["reason"]),
+            *(stop.reason, stop.total_minor, stop.waiting),
+        ],
+    )

@@ -1,0 +1,103 @@
+"""Control totals in the store: revisions that stay, compared with the usage that was accepted."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from billing.controls import Compared, Control, ControlKey, Count
+from billing.periods import Period
+from billing.store.engine import Connection
+
+
+def insert_controls(connection: Connection, controls: Sequence[Control], *, at: datetime, actor: str) -> int:
+    """Add control totals as new revisions; those that say what the newest one says are left out. Gives how many."""
+    connection.execute("LOCK TABLE usage_controls IN SHARE ROW EXCLUSIVE MODE")
+    columns = [list(column) for column in zip(*((*each.key, *each.counted) for each in controls), strict=True)]
+    return connection.execute(_INSERT, [at, actor, *columns]).rowcount if columns else 0
+
+
+def compared_controls(connection: Connection, period: Period) -> list[Compared]:
+    """The newest revisions of a period's control totals, in order, with what was accepted."""
+    rows = connection.execute(_COMPARED, _bounds(period)).fetchall()
+    return [
+        Compared(ControlKey(source, product, day), revision, Count(events, quantity), Count(accepted, int(measured)))
+        for source, product, day, revision, events, quantity, accepted, measured in rows
+    ]
+
+
+def unmatched_payers(connection: Connection, period: Period) -> dict[int, str]:
+    """The payers with usage whose control total does not match, and why: the first that does not, by day.
+
+    Where nothing was accepted of a day, these are the payers with any such usage of that source in the period.
+    """
+    wrong = sorted(
+        (each for each in compared_controls(connection, period) if not each.matches), key=lambda w: w.key.day
+    )
+    if not wrong:
+        return {}
+    asked = {
+        "sources": [each.key.source for each in wrong],
+        "products": [each.key.product for each in wrong],
+        "days": [each.key.day for each in wrong],
+        "nothing": [each.accepted.events == 0 for each in wrong],
+    }
+    rows = connection.execute(_PAYERS, {**_bounds(period), **asked}).fetchall()
+    return {payer: wrong[place - 1].reason for payer, place in rows}
+
+
+def _bounds(period: Period) -> dict[str, object]:
+    return {"start": period.start, "end": period.end, "opens": period.opens, "closes": period.closes}
+
+
+_INSERT = """
+INSERT INTO usage_controls (at, actor, source, product, day, events, quantity, revision)
+SELECT %s, %s, new.*, coalesce(last.revision, 0) + 1
+FROM unnest(%s::text[], %s::text[], %s::date[], %s::bigint[], %s::bigint[])
+    AS new (source, product, day, events, quantity)
+LEFT JOIN LATERAL (
+    SELECT revision, events, quantity FROM usage_controls AS old
+    WHERE old.source = new.source AND old.product = new.product AND old.day = new.day ORDER BY revision DESC LIMIT 1
+) AS last ON true
+WHERE last.revision IS NULL OR (last.events, last.quantity) <> (new.events, new.quantity)
+"""
+
+# No usage is read of a period without controls.
+_COMPARED = """
+WITH control AS (
+    SELECT DISTINCT ON (source, product, day) source, product, day, revision, events, quantity
+    FROM usage_controls WHERE day >= %(start)s AND day < %(end)s ORDER BY source, product, day, revision DESC
+), accepted AS (
+    SELECT sources.id AS source, products.id AS product, day, n, measured
+    FROM (
+        SELECT source_id, product_id, occurred_at::date AS day, count(*) AS n, sum(measured) AS measured
+        FROM events WHERE occurred_at >= %(opens)s AND occurred_at < %(closes)s AND EXISTS (SELECT FROM control)
+        GROUP BY 1, 2, 3
+    ) AS event JOIN sources USING (source_id) JOIN products USING (product_id)
+    UNION ALL
+    SELECT sources.id, product, occurred_at::date, count(*), sum(measured)
+    FROM quarantine JOIN sources USING (source_id)
+    WHERE occurred_at >= %(opens)s AND occurred_at < %(closes)s AND EXISTS (SELECT FROM control)
+    GROUP BY 1, 2, 3
+)
+SELECT source, product, day, revision, events, quantity, coalesce(sum(n), 0)::bigint, coalesce(sum(measured), 0)
+FROM control LEFT JOIN accepted USING (source, product, day)
+GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3
+"""
+
+_PAYERS = """
+WITH wrong AS (
+    SELECT source_id, product, day, nothing, place
+    FROM unnest(%(sources)s::text[], %(products)s::text[], %(days)s::date[], %(nothing)s::boolean[])
+        WITH ORDINALITY AS w (source, product, day, nothing, place)
+    JOIN sources ON sources.id = source
+), used AS (
+    SELECT DISTINCT payer_id, source_id, products.id AS product, occurred_at::date AS day
+    FROM events JOIN products USING (product_id)
+    WHERE occurred_at >= %(opens)s AND occurred_at < %(closes)s AND source_id IN (SELECT source_id FROM wrong)
+    UNION
+    SELECT identity.payer_id, waiting.source_id, product, waiting.occurred_at::date
+    FROM quarantine AS waiting JOIN event_identity AS identity USING (source_id, id)
+    WHERE waiting.occurred_at >= %(opens)s AND waiting.occurred_at < %(closes)s AND identity.payer_id IS NOT NULL
+)
+SELECT payer_id, min(place) FROM used JOIN wrong USING (source_id, product)
+WHERE used.day = wrong.day OR nothing GROUP BY payer_id ORDER BY payer_id
+"""

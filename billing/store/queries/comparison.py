@@ -1,0 +1,69 @@
+"""What a month was billed, or would be, summed for a comparison."""
+
+from datetime import date
+from fractions import Fraction
+
+from psycopg import sql
+
+from billing.comparison import Side
+from billing.invoices import Kind
+from billing.periods import Period
+from billing.store.engine import Connection
+from rates.money import Currency, exact, parse_fraction
+
+
+def side_of(connection: Connection, period: Period) -> Side:
+    """A month's invoices, and its drafts beside them, with what those that the run stopped at would be billed."""
+    values = {"start": period.start, "kind": Kind.USAGE}
+    accounts, products, prices = (connection.execute(each, values).fetchall() for each in (_HEADS, _SUMS, _PRICES))
+    stops = connection.execute(
+        "SELECT id, currency, total_minor, reason FROM draft_stops JOIN accounts ON account_id = payer_id"
+        " WHERE period_start = %(start)s",
+        values,
+    ).fetchall()
+    cards = connection.execute(_CARDS, values).fetchall()
+    found: dict[tuple[Currency, str], set[Fraction]] = {}
+    for code, name, rounded, text in prices:
+        found.setdefault((Currency(code), name), set()).add(exact(rounded) if text is None else parse_fraction(text))
+    held = {(Currency(code), name): int(total) for name, code, total, _ in stops}
+    return Side(
+        accounts={**held, **{(Currency(code), name): int(total) for code, name, total in accounts}},
+        products={(Currency(code), name): int(total) for code, name, total in products},
+        cards=frozenset(name for (name,) in cards),
+        prices={key: frozenset(each) for key, each in found.items()},
+        held={name: reason for name, _, _, reason in stops},
+    )
+
+
+def last_final(connection: Connection, period: Period) -> date | None:
+    """The first day of the last month before a period that has final invoices."""
+    row = connection.execute(
+        "SELECT max(period_start) FROM invoices WHERE period_start < %s", [period.start]
+    ).fetchone()
+    return row[0] if row else None
+
+
+_LINES = sql.SQL("""
+    WITH heads AS (
+        SELECT payer_id, invoice_id, currency, account, total_minor FROM invoices
+        WHERE period_start = %(start)s AND kind = %(kind)s
+        UNION ALL
+        SELECT payer_id, invoice_id, currency, account, total_minor FROM draft_invoices
+        WHERE period_start = %(start)s AND kind = %(kind)s
+    ), lines AS (
+        SELECT heads.*, product, element, country, destination, tier, unit, unit_price, unit_price_exact, amount_minor,
+               cards
+        FROM heads JOIN invoice_lines USING (payer_id, invoice_id)
+        UNION ALL
+        SELECT heads.*, product, element, country, destination, tier, unit, unit_price, unit_price_exact, amount_minor,
+               cards
+        FROM heads JOIN draft_lines USING (payer_id, invoice_id)
+    )
+""")
+_HEADS = sql.SQL("{} SELECT currency, account, total_minor FROM heads").format(_LINES)
+_SUMS = sql.SQL("{} SELECT currency, product, sum(amount_minor) FROM lines GROUP BY currency, product").format(_LINES)
+_CARDS = sql.SQL("{} SELECT DISTINCT unnest(cards) FROM lines").format(_LINES)
+_PRICES = sql.SQL(
+    "{} SELECT DISTINCT currency, concat_ws(' ', product, element, nullif(country, ''), nullif(destination, ''),"
+    " nullif(tier, ''), 'per ' || unit), unit_price, unit_price_exact FROM lines"
+).format(_LINES)

@@ -1,0 +1,126 @@
+"""The steps of `tollbook invoices` at which a person looks: compare a month, release what is held back, approve."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.exits import Exit
+from cli.options import PeriodArgument
+from cli.output import Format, FormatOption, emit_record, say
+from cli.reports import show_approved, show_changes
+
+if TYPE_CHECKING:
+    from billing.bounds import Bounds
+    from billing.runs import IssueRules
+    from cli.settings import Settings
+
+EarlyOption = Annotated[bool, typer.Option("--early", help="Now, although usage of the month may still arrive.")]
+
+
+def approve(
+    period: PeriodArgument,
+    name: Annotated[str, typer.Option("--as", metavar="NAME", help="Who approves, for the record.")],
+    early: EarlyOption = False,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Sign the drafts of a period: `finalize` then issues exactly these. Safe to repeat.
+
+    TOLLBOOK_APPROVALS says who must: none (the default), one, or two-people, where the approver is not who ran them.
+    Exit code 4: you ran them yourself, or a draft is not what was drawn up. 3: you signed the same before.
+    """
+    from billing.approvals import person
+    from billing.flows.approve import approve as sign
+    from billing.periods import Period
+    from cli.db import settings, writing
+    from cli.world import actor, now
+
+    if not person(name):
+        raise typer.BadParameter("--as names nobody")
+    month = Period.parse(period)
+    with writing() as engine:
+        rules = rules_of(settings())
+        report = sign(engine, month, now(), approver=name, actor=actor(), early=early, rules=rules)
+    show_approved(report, form)
+    if report.altered:
+        raise typer.Exit(Exit.NEEDS_A_PERSON)
+    if not report.written:
+        raise typer.Exit(Exit.NOTHING_TO_DO)
+
+
+def diff(
+    period: PeriodArgument,
+    against: Annotated[
+        str, typer.Option("--against", metavar="MONTH", help="Another month; else the last one before that is issued.")
+    ] = "",
+    top: Annotated[
+        int, typer.Option("--top", min=1, help="How many accounts a table shows, those that moved most.")
+    ] = 20,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Compare the drafts of a month with the invoices of another: totals, products, accounts, cards, prices.
+
+    Exit code 4: a bound is broken: an account that the run stopped at, or a price that moved by more than
+    TOLLBOOK_BOUND_FACTOR. 3: there is nothing to compare with.
+    """
+    from fractions import Fraction
+
+    from billing.flows.compare import compare_periods
+    from billing.periods import Period
+    from cli.db import settings, writing
+
+    month, other = Period.parse(period), Period.parse(against) if against else None
+    with writing() as engine:
+        since, changes = compare_periods(engine, month, other, factor=Fraction(settings().bound_factor))
+    if since is None:
+        say(f"No month before {month} is issued: name one with --against.")
+        raise typer.Exit(Exit.NOTHING_TO_DO)
+    show_changes(changes, form, top=top, title=f"{month} against {since}")
+    if any(each.beyond for each in changes):
+        raise typer.Exit(Exit.NEEDS_A_PERSON)
+
+
+def release(
+    period: PeriodArgument,
+    account: Annotated[str, typer.Argument(help="The account that the run holds back.")],
+    name: Annotated[str, typer.Option("--as", metavar="NAME", help="Who has looked at it, for the record.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is right, for the record.")],
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Let an account go on that a safety bound holds back; the next run draws its bill up.
+
+    It holds until the bill is as far from what was released. Exit code 3: no run holds it back.
+    """
+    from billing.approvals import person
+    from billing.flows.unpark import unpark
+    from billing.periods import Period
+    from cli.db import writing
+    from cli.world import actor, now
+
+    for said, option in ((name, "--as"), (reason, "--reason")):
+        if not person(said):
+            raise typer.BadParameter(f"{option} says nothing")
+    month = Period.parse(period)
+    with writing() as engine:
+        released = unpark(engine, month, account, now(), name=name, reason=reason, actor=actor())
+    facts = {"period": period, "account": account, "released_by": released.person}
+    emit_record({**facts, "reason": released.reason, "held_back": released.held}, form)
+    say(f"Draw it up with `tollbook invoices run {period}`.")
+
+
+def rules_of(said: "Settings") -> "IssueRules":
+    """By which rules invoices are issued."""
+    from billing.runs import IssueRules
+
+    return IssueRules(series=said.series, payment_days=said.payment_days, approvals=said.approvals)
+
+
+def bounds_of(said: "Settings") -> "Bounds | None":
+    """By which bounds a run holds bills back; None: by none."""
+    from fractions import Fraction
+
+    from billing.bounds import Bounds
+
+    if said.bounds == "none":
+        return None
+    factor, waiting = Fraction(said.bound_factor), said.bounds == "all"
+    return Bounds(factor=factor, months=said.bound_months, least=said.bound_least, waiting=waiting)

@@ -1,0 +1,128 @@
+"""Control totals: what a source counted has to match what was accepted, or accounts with such usage are parked."""
+
+from collections.abc import Sequence
+from datetime import date
+
+import psycopg
+import pytest
+
+from billing.controls import Control, ControlKey, Count, control, read_controls
+from billing.flows.control import add_controls, controls_of
+from billing.flows.draw_up import draw_up
+from billing.runs import GRACE, Outcome, Run
+from billing.store.engine import snapshot, transaction
+from tests.shop import AT, OCTOBER, SOURCE, Shop, call, card, products
+
+DAY = ControlKey(SOURCE, "voice.outbound", date(2026, 10, 2))
+
+
+@pytest.fixture
+def month(shop: Shop) -> Shop:
+    """On October 2, by acme: a call, twice, one that is not billed, and one that waits; the next day one by bolt."""
+    shop.publish(card())
+    shop.admit("acme", "bolt", "idle")
+    shop.post(call(1), call(1), call(2, status="busy", duration_seconds="0"), call(3, to="+33123456789"))
+    shop.post(call(4, account="bolt", occurred_at="2026-10-03T00:00:00Z"))
+    return shop
+
+
+def say(shop: Shop, *controls: Control) -> int:
+    return add_controls(shop.engine, controls, at=AT, actor="ann")
+
+
+def matches(shop: Shop) -> list[tuple[int, Count, Count, bool]]:
+    with snapshot(shop.engine) as connection:
+        found = controls_of(connection, OCTOBER)
+    return [(each.revision, each.counted, each.accepted, each.matches) for each in found]
+
+
+def drawn(shop: Shop) -> Run:
+    return draw_up(shop.engine, products(), OCTOBER, OCTOBER.closes + GRACE, write=True)
+
+
+def parked(run: Run) -> Sequence[str]:
+    return [each.account for each in run.report.stopped if each.outcome is Outcome.PARKED]
+
+
+def test_rated_zero_rated_and_quarantined_count_and_duplicates_count_once(month: Shop) -> None:
+    assert 1 == say(month, Control(DAY, Count(3, 122)))
+    assert [(1, Count(3, 122), Count(3, 122), True)] == matches(month)
+    assert [] == parked(drawn(month))
+
+
+@pytest.mark.parametrize("count", [Count(4, 122), Count(2, 122), Count(3, 121), Count(0, 0)])
+def test_what_does_not_match_parks_the_accounts_with_such_usage_and_the_report_adds_up(
+    month: Shop, count: Count
+) -> None:
+    drawn(month)
+    say(month, Control(DAY, count))
+    report = drawn(month).report
+    assert (3, 1, 1, 1, 0) == (report.active, report.billed, report.zero, report.parked, report.failed)
+    stopped = report.stopped[0]
+    assert "acme" == stopped.account
+    assert f"voice.outbound of 2026-10-02: {SOURCE} counted {count.events} events" in stopped.reason
+    assert [("bolt",)] == month.rows("SELECT account FROM draft_invoices")
+
+
+def test_a_corrected_count_is_a_revision_and_lets_the_account_go_on(month: Shop) -> None:
+    say(month, Control(DAY, Count(4, 122)))
+    assert 1 == say(month, Control(DAY, Count(3, 122)))
+    assert 0 == say(month, Control(DAY, Count(3, 122)))
+    assert [(2, Count(3, 122), Count(3, 122), True)] == matches(month)
+    assert [] == parked(drawn(month))
+    with pytest.raises(psycopg.errors.RestrictViolation), transaction(month.engine) as connection:
+        connection.execute("DELETE FROM usage_controls")
+
+
+def test_a_day_of_which_nothing_came_parks_all_with_usage_of_that_source(month: Shop) -> None:
+    say(month, Control(DAY._replace(day=date(2026, 10, 9)), Count(1, 60)))
+    assert ["acme", "bolt"] == parked(drawn(month))
+
+
+def test_other_sources_products_and_months_stop_nobody(month: Shop) -> None:
+    say(
+        month,
+        Control(DAY._replace(source="unknown"), Count(1, 60)),
+        Control(DAY._replace(product="sms.outbound"), Count(1, 60)),
+        Control(DAY._replace(day=date(2026, 11, 2)), Count(1, 60)),
+    )
+    assert [] == parked(drawn(month))
+    assert [False, False] == [each[-1] for each in matches(month)]
+
+
+def test_whose_usage_only_waits_is_parked_too(month: Shop) -> None:
+    month.post(call(9, account="idle", to="+33123456789", occurred_at="2026-10-05T10:00:00Z"))
+    say(month, Control(DAY._replace(day=date(2026, 10, 5)), Count(2, 122)))
+    assert ["idle"] == parked(drawn(month))
+
+
+GOOD = {"source": "s", "product": "p", "day": "2026-10-02", "events": "3", "quantity": "4"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("source", ""), ("source", " s"), ("product", "a\nb"), ("day", "2026-10"), ("day", "20261002")]
+    + [(name, value) for name in ("events", "quantity") for value in ("", "-1", "1.5", "1e3", "٣", "9" * 19)],
+)
+def test_a_faulty_cell_is_named(name: str, value: str) -> None:
+    found = control({**GOOD, name: value}, "f.csv:2")
+    assert isinstance(found, list)
+    assert [(f"f.csv:2 {name}", value)] == [(each.place, each.value) for each in found]
+
+
+def test_files_are_read_by_their_header() -> None:
+    found, faults = read_controls("day,source,product,quantity,events\r\n2026-10-02,s,p,4,3\r\n\r\n", "f.csv")
+    assert ([control(GOOD, "")], []) == (found, faults)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("", "f.csv:1"),
+        ("source,product\ns,p\n", "f.csv:1"),
+        (f"{','.join(GOOD)}\ns,p\n", "f.csv:2"),
+        (f"{','.join(GOOD)}\n{','.join(GOOD.values())}\n{','.join(GOOD.values())}\n", "f.csv:3"),
+    ],
+)
+def test_a_faulty_file_is_told_by_its_line(text: str, place: str) -> None:
+    assert [place] == [each.place for each in read_controls(text, "f.csv")[1]]

@@ -1,0 +1,153 @@
+"""Bills beyond the safety bounds: parked by the run, released by a named person, drawn up by the next run."""
+
+from fractions import Fraction
+
+import psycopg
+import pytest
+
+from billing.bounds import Bounds, Released, ReleaseNeedlessError, ReleaseRefusedError
+from billing.flows.draw_up import draw_up
+from billing.flows.finalize import finalize
+from billing.flows.unpark import unpark
+from billing.periods import Period
+from billing.runs import GRACE, PeriodLockedError, RunReport
+from billing.store.drafts import lock_period
+from billing.store.engine import transaction
+from tests.shop import OCTOBER, Shop, call, products
+
+NOVEMBER = Period.parse("2026-11")
+CLOSED = NOVEMBER.closes + GRACE
+BOUNDS = Bounds(factor=Fraction(3), least=1)
+HOUR = "3600"  # seconds, at 0.02 a minute
+
+
+@pytest.fixture(autouse=True)
+def october(shop: Shop) -> None:
+    """Three accounts with an invoice of 1.20 each of October."""
+    shop.publish()
+    shop.admit("acme", "bolt", "core")
+    shop.post(*(call(i, account=name, duration_seconds=HOUR) for i, name in enumerate(["acme", "bolt", "core"])))
+    at = OCTOBER.closes + GRACE
+    draw_up(shop.engine, products(), OCTOBER, at, write=True, bounds=BOUNDS)
+    assert 3 == finalize(shop.engine, OCTOBER, at).issued
+
+
+def talk(shop: Shop, number: int, account: str, hours: int, **changes: object) -> None:
+    seconds = str(3600 * hours)
+    each = call(number, account=account, duration_seconds=seconds, occurred_at="2026-11-02T00:00:00Z", **changes)
+    shop.post(each, at=CLOSED)
+
+
+def run(shop: Shop, period: Period = NOVEMBER, bounds: Bounds = BOUNDS) -> RunReport:
+    found = draw_up(shop.engine, products(), period, CLOSED, write=True, bounds=bounds).report
+    assert found.billed + found.zero + found.parked + found.failed == found.active
+    return found
+
+
+def release(shop: Shop, account: str) -> Released:
+    said = {"name": "controller", "reason": "a new campaign", "actor": "root"}
+    return unpark(shop.engine, NOVEMBER, account, CLOSED, **said)
+
+
+def drafts(shop: Shop) -> list[object]:
+    return [account for (account,) in shop.rows("SELECT account FROM draft_invoices ORDER BY 1")]
+
+
+def test_what_is_far_is_parked_and_the_others_are_billed(shop: Shop) -> None:
+    talk(shop, 10, "acme", 1)
+    talk(shop, 11, "bolt", 4)
+    report = run(shop)
+    assert (3, 1, 2) == (report.active, report.billed, report.parked)
+    assert ["bolt", "core"] == [each.account for each in report.stopped]
+    assert "4.80 USD is more than 3 times 1.20" in report.stopped[0].reason
+    assert "tollbook invoices release 2026-11 bolt" in report.stopped[0].reason
+    assert "0.00 USD is less than 1/3 of 1.20" in report.stopped[1].reason, "it had an invoice last month, and has none"
+    assert ["acme"] == drafts(shop)
+    found = finalize(shop.engine, NOVEMBER, CLOSED)
+    assert (1, ("bolt", "core")) == (found.issued, found.stopped)
+
+
+def test_what_was_released_is_drawn_up_by_the_next_run(shop: Shop) -> None:
+    talk(shop, 11, "bolt", 4)
+    run(shop)
+    released = release(shop, "bolt")
+    assert (480, "controller", "a new campaign") == (released.total_minor, released.person, released.reason)
+    release(shop, "core")
+    report = run(shop)
+    assert (1, 1, 1) == (report.billed, report.zero, report.parked)
+    assert ["bolt"] == drafts(shop)
+    assert [("root", "bolt", "controller", "a new campaign")] == shop.rows(
+        "SELECT actor, details ->> 'account', details ->> 'as', details ->> 'reason' FROM audit_log"
+        " WHERE action = 'invoices.release' AND details ->> 'account' = 'bolt'"
+    )
+
+
+def test_a_draft_that_was_within_bounds_goes_away_when_its_bill_is_not_any_more(shop: Shop) -> None:
+    talk(shop, 10, "acme", 1)
+    run(shop)
+    assert ["acme"] == drafts(shop)
+    talk(shop, 11, "acme", 9)
+    run(shop)
+    assert [] == drafts(shop)
+
+
+def test_a_release_does_not_cover_what_comes_later_and_is_far_from_it(shop: Shop) -> None:
+    talk(shop, 11, "bolt", 4)
+    run(shop)
+    release(shop, "bolt")
+    talk(shop, 12, "bolt", 4)
+    run(shop)
+    assert ["bolt"] == drafts(shop), "twice as much is near"
+    talk(shop, 13, "bolt", 20)
+    run(shop)
+    assert [] == drafts(shop)
+
+
+def test_usage_that_nothing_prices_parks_its_payer_until_it_is_released(shop: Shop) -> None:
+    for number, account in enumerate(["acme", "bolt", "core"], start=10):
+        talk(shop, number, account, 1)
+    talk(shop, 20, "bolt", 1, to="+81312345678")
+    talk(shop, 21, "nobody", 1)
+    talk(shop, 22, "core", 1, product="fax.outbound")
+    report = run(shop)
+    assert [("bolt", 1)] == [(each.account, each.waiting) for each in report.stopped]
+    assert "1 event waits for a price" in report.stopped[0].reason
+    release(shop, "bolt")
+    assert 3 == run(shop).billed
+    talk(shop, 23, "bolt", 1, to="+81312345678")
+    assert ["bolt"] == [each.account for each in run(shop).stopped], "more waits than was released"
+    assert 3 == run(shop, bounds=Bounds(waiting=False)).billed
+
+
+def test_only_who_is_held_back_is_released(shop: Shop) -> None:
+    talk(shop, 10, "acme", 1)
+    with transaction(shop.engine) as connection:
+        connection.execute("UPDATE accounts SET currency = 'EUR' WHERE id = 'acme'")
+    run(shop)
+    with pytest.raises(ReleaseRefusedError, match="mend its currency"):
+        release(shop, "acme")
+    with pytest.raises(ReleaseNeedlessError, match="no run of 2026-11 holds it back"):
+        release(shop, "nobody")
+    assert [] == shop.rows("SELECT FROM bound_releases")
+
+
+def test_nobody_is_released_while_a_run_is_at_work(shop: Shop) -> None:
+    run(shop)
+    with transaction(shop.engine) as connection:
+        assert lock_period(connection, NOVEMBER, shared=False)
+        with pytest.raises(PeriodLockedError):
+            release(shop, "core")
+
+
+@pytest.mark.parametrize("change", ["UPDATE {0} SET held = held", "DELETE FROM {0}", "TRUNCATE {0}"])
+def test_a_release_refuses_every_change(shop: Shop, change: str) -> None:
+    run(shop)
+    release(shop, "core")
+    with pytest.raises(psycopg.errors.RestrictViolation, match="is not allowed"), transaction(shop.engine) as changing:
+        changing.execute(change.format("bound_releases").encode())
+
+
+def test_the_preview_says_what_the_run_will_park(shop: Shop) -> None:
+    talk(shop, 11, "bolt", 4)
+    preview = draw_up(shop.engine, products(), NOVEMBER, CLOSED, write=False, bounds=BOUNDS).report
+    assert preview.stopped == run(shop).stopped
