@@ -25,6 +25,7 @@ INSTANTS = frozenset({"effective_from", "effective_to"})
 WHOLE = frozenset({"grace", "max_quantity"})
 
 _BOM = b"\xef\xbb\xbf"
+_HEAD, _TENTH = 1000, 10
 _QUOTE, _NEWLINE = ord('"'), ord("\n")
 
 
@@ -146,7 +147,8 @@ def write_csv(columns: Mapping[str, pa.Array]) -> bytes:
 
 
 def _file_faults(data: bytes, place: str) -> list[Fault]:
-    if data[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\0" in data[:1000]:
+    head = data[:_HEAD]
+    if data[:2] in {b"\xff\xfe", b"\xfe\xff"} or head.count(0) * _TENTH > len(head):
         return [Fault(place=place, value="", problem="is not UTF-8 but UTF-16", remedy="save it as CSV UTF-8")]
     try:
         data.decode()

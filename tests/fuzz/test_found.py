@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from billing.accounts import read_account
+from billing.controls import read_controls
 from billing.errors import InputFaultyError
 from billing.scenarios import read_scenario
 from billing.sources.calls import Stated
@@ -193,6 +194,20 @@ def test_a_header_without_an_end_of_line_is_no_row() -> None:
 
 def test_a_single_nul_does_not_make_a_file_utf_16() -> None:
     assert ("Code,Ra\x00te\n44,0.01\n", "utf-8") == decoded(b"Code,Ra\x00te\n44,0.01\n")
+
+
+def test_a_single_nul_in_rates_is_a_control_character_in_its_cell() -> None:
+    head = CARD.partition("[[rate]]")[0] + 'rates = "r.csv"\n'
+    rates = b"product,prefixes,unit,increments,price,destination\nvoice.outbound,44,minute,1/1,0.1,a\x00b\n"
+    said = ['r.csv:2 destination "a\\x00b": has a control character; remove it']
+    assert said == card_faults(read_card(head, {"r.csv": rates}, PRODUCTS))
+
+
+def test_a_line_of_control_totals_that_is_no_row_is_a_fault() -> None:
+    text = f"source,product,day,events,quantity\n{'x' * 200_000},voice.outbound,2026-10-01,1,1\n"
+    controls, faults = read_controls(text, "c.csv")
+    assert [] == controls
+    assert ["c.csv:2"] == [fault.place for fault in faults]
 
 
 def test_a_header_that_is_no_row_is_no_column() -> None:

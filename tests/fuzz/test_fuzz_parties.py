@@ -1,4 +1,4 @@
-"""Accounts, contracts and scenarios from any file: read, or refused with exit code 5 and a place; never a traceback."""
+"""Accounts, contracts, control totals, scenarios from any file: read, or refused with exit code 5 and a place."""
 
 import tomllib
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from billing.accounts import read_account
 from billing.contracts import read_contract
+from billing.controls import read_controls
 from billing.errors import InputFaultyError
 from billing.scenarios import read_scenario, run
 from cli.cardfiles import check_card
@@ -24,6 +25,10 @@ from tests.fuzz.seeds import accounts, cards, contracts, scenario_tables
 from tests.fuzz.writing import toml_of
 
 ACCOUNTS = [tomllib.loads(text) for text in accounts()]
+CONTROLS = (
+    b"source,product,day,events,quantity\nswitch-1,voice.outbound,2026-10-01,12,720\n"
+    b"switch-1,sms.outbound,2026-10-01,3,4\nswitch-2,voice.outbound,2026-10-31,0,0\n"
+)
 CONTRACTS = [tomllib.loads(text) for text in contracts()]
 
 
@@ -96,6 +101,22 @@ def test_a_damaged_card_is_checked_or_refused(data: bytes) -> None:
         assert (card is None) == bool(faults)
 
     from_file(data, checked)
+
+
+@fuzz(damaged([CONTROLS]))
+def test_a_damaged_file_of_control_totals_is_read_or_refused(data: bytes) -> None:
+    text = data.decode("utf-8", "replace")
+    controls, faults = bounded(read_controls, text, "controls.csv")
+    if faults:
+        told(faults, "controls.csv")
+    for each in controls:
+        assert_plain(each.key)
+        assert 0 <= each.counted.events < 2**63
+        assert 0 <= each.counted.quantity < 2**63
+    rows = [f"{','.join(map(str, each.key))},{each.counted.events},{each.counted.quantity}" for each in controls]
+    plain = "source,product,day,events,quantity\n" + "\n".join(rows)
+    if '"' not in plain and all(each.key.source.count(",") + each.key.product.count(",") == 0 for each in controls):
+        assert (controls, []) == read_controls(plain, "controls.csv")
 
 
 @fuzz(altered(scenario_tables(), TOML_VALUES), examples=60)
