@@ -328,7 +328,7 @@ def _price(read: Reader, unit: str) -> Price:
     )
     if not price.names:
         read.fault("column", "is missing", "name the column of the price")
-    for key in sets.table.keys() - {*MATCHED, "destination", "tiers"}:
+    for key in (key for key in sets.table if key not in {*MATCHED, "destination", "tiers"}):
         sets.fault(key, "is not told by a price column", f"use {', '.join(MATCHED)}")
     read.finish()
     return price

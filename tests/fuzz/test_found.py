@@ -272,6 +272,13 @@ def test_what_is_no_table_is_not_passed_over(
     assert f"write [[{key}]]" in str(error.value)
 
 
+def test_faults_stand_in_the_order_of_the_file_in_every_process() -> None:
+    keys = [f"key{i}" for i in range(9)]
+    price = {"column": "Rate", "set": dict.fromkeys(keys, "x")}
+    _, faults = read_mapping({"unit": "minute", "prices": [price]}, "m.toml", DIMENSIONS)
+    assert [f"m.toml: prices[0].set.{key}" for key in keys] == [fault.place for fault in faults]
+
+
 def test_a_fault_of_what_was_told_beside_a_deck_is_named_without_a_point() -> None:
     _, faults = card_from_table({"id": "a", "currency": "XXX", "rate": []}, {}, PRODUCTS, place="")
     assert "currency" in [fault.place for fault in faults]
