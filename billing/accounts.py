@@ -1,5 +1,6 @@
 """Accounts: who used it, and who pays for it. Accounts form a tree; the payer is the nearest billing account above."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NewType
@@ -12,6 +13,8 @@ AccountId = NewType("AccountId", str)
 """An account's name as its owner writes it: 1 to 200 printable characters."""
 
 LONGEST_ID = 200
+
+_CONTROL = "[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +107,11 @@ def _upwards(account_id: str, accounts: Mapping[str, Account]) -> Iterator[Accou
 
 def _check(account: Account, read: Reader) -> None:
     if len(account.id) > LONGEST_ID or not account.id.isprintable():
-        read.fault("id", f"is not 1 to {LONGEST_ID} printable characters", "")
+        read.fault("id", f"is not 1 to {LONGEST_ID} printable characters", "write a short name, as in acme")
+    written = {key: (getattr(account, key),) for key in ("parent", "name", "tax_id", "language", "legal_entity")}
+    for key, lines in (written | {"address": account.address}).items():
+        if any(re.search(_CONTROL, line) for line in lines):
+            read.fault(key, "has a control character in it", "remove it; each line of an address is a text of its own")
     if account.parent and account.parent == account.id:
         read.fault("parent", "is the account itself", "leave it out at the root of a tree")
     if account.pays and not account.currency:

@@ -83,14 +83,18 @@ def control(row: dict[str, str], place: str) -> Control | list[Fault]:
 def read_controls(text: str, place: str) -> tuple[list[Control], list[Fault]]:
     """The control totals of a CSV text with the header COLUMNS, and all that is wrong with it."""
     reader = csv.reader(io.StringIO(text, newline=""))
-    header = next(reader, [])
+    try:
+        header, rows = next(reader, []), [(reader.line_num, cells) for cells in reader]
+    except csv.Error as error:
+        where = f"{place}:{reader.line_num}"
+        return [], [Fault(place=where, value="", problem=f"is not a table: {error}", remedy="mend the line")]
     if sorted(header) != sorted(COLUMNS):
         remedy = f"write the header {','.join(COLUMNS)}"
         return [], [Fault(place=f"{place}:1", value=",".join(header), problem="is not the header", remedy=remedy)]
     found: dict[ControlKey, Control] = {}
     faults: list[Fault] = []
-    for cells in reader:
-        where = f"{place}:{reader.line_num}"
+    for line, cells in rows:
+        where = f"{place}:{line}"
         if not cells:
             continue
         if len(cells) != len(header):

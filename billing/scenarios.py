@@ -6,7 +6,7 @@ A scenario is run by the same pure functions as everything else; no database is 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 from billing.accounts import Account, check_tree, read_account
 from billing.bills import Arrangement, bill, faults_of
@@ -161,10 +161,17 @@ def _payloads(read: Reader, period: Period) -> list[bytes]:
 
 
 def _plain(read: Reader, key: str) -> object:
-    """A value as it stands in JSON. TOML's times have their own type there; its floats are refused."""
-    value = read.table[key]
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if not isinstance(value, str | int | list | Mapping):
-        read.fault(key, "is a float", "write the number as a string")
-    return value if isinstance(value, str | int | list | Mapping) else str(value)
+    """A value as it stands in JSON, however deep. TOML's times have their own type there; its floats are refused."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, datetime | date | time):
+            return value.isoformat()
+        if isinstance(value, list):
+            return [plain(item) for item in value]
+        if isinstance(value, Mapping):
+            return {name: plain(item) for name, item in value.items()}
+        if not isinstance(value, str | int):
+            read.fault(key, "is a float", "write the number as a string")
+        return value if isinstance(value, str | int) else str(value)
+
+    return plain(read.table[key])

@@ -31,6 +31,9 @@ def _all(paths: Sequence[Path], key: str, read: _Read[T]) -> list[T]:
         table, broken = read_toml(path)
         faults += broken
         for place, one in _tables(table, key, path.name) if not broken else ():
+            if not isinstance(one, Mapping):
+                faults.append(Fault(place=place, value="", problem="is not a table", remedy=f"write [[{key}]]"))
+                continue
             value, wrong = read(one, place)
             faults += wrong
             found += [value] if value is not None else []
@@ -39,12 +42,11 @@ def _all(paths: Sequence[Path], key: str, read: _Read[T]) -> list[T]:
     return found
 
 
-def _tables(table: Mapping[str, object], key: str, name: str) -> list[tuple[str, Mapping[str, object]]]:
-    """The tables under `key`, one or many; without it the whole file is one."""
+def _tables(table: Mapping[str, object], key: str, name: str) -> list[tuple[str, object]]:
+    """What stands under `key`, one table or many; without it the whole file is one."""
     if set(table) != {key}:
         return [(name, table)]
     under = table[key]
-    if isinstance(under, Mapping):
-        return [(f"{name}: {key}", under)]
-    each = under if isinstance(under, list) else []
-    return [(f"{name}: {key}[{i}]", one) for i, one in enumerate(each) if isinstance(one, Mapping)]
+    if isinstance(under, list) and under:
+        return [(f"{name}: {key}[{i}]", one) for i, one in enumerate(under)]
+    return [(f"{name}: {key}", under)]

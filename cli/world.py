@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rates.errors import Fault, TollbookError
 from rates.products import Product, by_id, read_product
+from rates.reading import parse_toml
 
 
 class FileUnreadableError(TollbookError):
@@ -85,10 +86,7 @@ def read_text(path: Path) -> str:
 
 def read_toml(path: Path) -> tuple[dict[str, object], list[Fault]]:
     """The table of a TOML file, or the fault of it."""
-    try:
-        return tomllib.loads(read_text(path)), []
-    except tomllib.TOMLDecodeError as error:
-        return {}, [Fault(place=str(path), value="", problem=f"is not TOML: {error}", remedy="see https://toml.io")]
+    return parse_toml(read_text(path), str(path))
 
 
 def unreadable(path: Path, error: OSError) -> FileUnreadableError:

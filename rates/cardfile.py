@@ -24,7 +24,7 @@ from rates.checking.weeks import window_faults
 from rates.errors import CardFaultyError, Fault
 from rates.money import CurrencyUnknownError, RoundingMode, currency, plain
 from rates.products import Product
-from rates.reading import Reader
+from rates.reading import Reader, parse_toml
 from rates.tiers import Schedule, Selector, read_pool, read_schedule
 from rates.windows import Window, clock, read_window
 
@@ -38,12 +38,8 @@ def read_card(
     toml_text: str, attachments: Mapping[str, bytes], products: Mapping[str, Product], *, place: str = "card.toml"
 ) -> tuple[Card | None, list[Fault]]:
     """The card of a TOML text, its rows from `attachments` by the name that `rates` gives; or every fault of it."""
-    try:
-        # Floats stay text, so that one where a string belongs is shown as it was written.
-        table = tomllib.loads(toml_text.removeprefix("\ufeff"), parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
-        return None, [Fault(place=place, value="", problem=f"is not TOML: {error}", remedy="see https://toml.io")]
-    return card_from_table(table, attachments, products, place=f"{place}: ")
+    table, faults = parse_toml(toml_text, place)
+    return (None, faults) if faults else card_from_table(table, attachments, products, place=f"{place}: ")
 
 
 def card_from_table(
@@ -197,6 +193,8 @@ def _named(
     for name in read.table:
         below = read.below(name)
         known = len(read.faults)
+        if not name.isprintable():
+            below.fault("", "has a control character in its name", "write a short name, as in voice-us")
         found[name] = one(below, name)
         if len(read.faults) == known:
             read.faults.extend(wrong(found[name], products, below.place))

@@ -15,11 +15,14 @@ _LONGEST = 80
 
 
 def _sentence(place: str, value: str, problem: str, remedy: str) -> str:
-    # Values come from strangers' files: they stay on one line, escaped and short, in terminals and logs.
+    # Values, and the names of keys and columns, come from strangers' files: they stay on one line, escaped, in
+    # terminals and logs; values also short.
     shown = value if len(value) <= _LONGEST else value[:_LONGEST] + "…"
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
     where = " ".join(part for part in (place, f'"{shown}"' if value else "") if part)
-    return "".join((f"{where}: " if where else "", problem, f"; {remedy}" if remedy else ""))
+    said = "".join((f"{where}: " if where else "", problem, f"; {remedy}" if remedy else ""))
+    if said.isprintable():
+        return said
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in said)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

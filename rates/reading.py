@@ -6,6 +6,7 @@ one reading reports all faults of a file and not only the first.
 """
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
@@ -19,12 +20,53 @@ from rates.money import DecimalInvalidError, parse_decimal
 
 T = TypeVar("T")
 
+_INT64 = range(-(2**63), 2**63)
+
 
 def parse_instant(text: str) -> datetime:
-    """The instant of an RFC 3339 text, or of a date at 00:00 UTC. Raises ValueError."""
+    """The instant of an RFC 3339 text in UTC, or of a date at 00:00 UTC; naive without a zone. Raises ValueError."""
     if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         return datetime.combine(date.fromisoformat(text), time(), UTC)
-    return datetime.fromisoformat(text)
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo is None else in_utc(at)
+
+
+def in_utc(at: datetime) -> datetime:
+    """The same instant in UTC. Raises ValueError where it is before the year 1 or after 9999 there."""
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{at.isoformat()} is beyond the calendar in UTC") from error
+
+
+def parse_toml(text: str, place: str) -> tuple[dict[str, object], list[Fault]]:
+    """The table of a TOML text, or the fault of it. Floats are decimals, to be shown as they were written."""
+    try:
+        table = tomllib.loads(text.removeprefix("\ufeff"), parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        return {}, [Fault(place=place, value="", problem=f"is not TOML: {error}", remedy="see https://toml.io")]
+    except RecursionError:
+        return {}, [Fault(place=place, value="", problem="is nested too deeply", remedy="see https://toml.io")]
+    except ValueError:  # Python reads no decimal integer of more than 4,300 digits
+        table = {"": _INT64.stop}
+    # TOML's integers have 64 bits, and nobody can count on more.
+    if any(isinstance(value, int) and value not in _INT64 for value in _values(table)):
+        problem, remedy = "has a whole number beyond 64 bits", "mend it; numbers of money or quantity are strings"
+        return {}, [Fault(place=place, value="", problem=problem, remedy=remedy)]
+    return table, []
+
+
+def _values(table: object) -> Iterator[object]:
+    """All that stands below a table, however deep."""
+    below = [table]
+    while below:
+        value = below.pop()
+        if isinstance(value, dict):
+            below.extend(value.values())
+        elif isinstance(value, list):
+            below.extend(value)
+        else:
+            yield value
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,7 +86,7 @@ class Reader:
 
     def at(self, key: str) -> str:
         """The place of `key`: `card.toml: tiers.voice-us.mode`."""
-        joint = "" if not key or self.place.endswith(": ") else "."
+        joint = "" if not key or not self.place or self.place.endswith(": ") else "."
         return f"{self.place}{joint}{key}" if key else self.place.removesuffix(": ")
 
     def text(self, key: str, default: str | None = None) -> str:
@@ -52,7 +94,7 @@ class Reader:
         value = self._take(key, str, "a string", default)
         if default is None and value == "" and key in self.table:
             self.fault(key, "is empty", "give a value")
-        return value or ""
+        return self._whole(key, value or "")
 
     def choice(self, key: str, allowed: tuple[str, ...], default: str | None = None) -> str:
         """The string at `key`, one of `allowed`."""
@@ -72,7 +114,7 @@ class Reader:
         if value is None or isinstance(value, bool):
             return least
         if value < least:
-            self.fault(key, f"is below {least}", "")
+            self.fault(key, f"is below {least}", f"write at least {least}")
             return least
         return int(value)
 
@@ -90,7 +132,7 @@ class Reader:
         value = self.table.get(key, [])
         items = [value] if isinstance(value, str) else value
         if isinstance(items, list) and all(isinstance(item, str) for item in items):
-            return tuple(items)
+            return tuple(self._whole(key, item) for item in items)
         self.fault(key, "is not a list of strings", 'write ["...", "..."]')
         return ()
 
@@ -141,6 +183,12 @@ class Reader:
                 known = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(self.seen))}"
                 self.fault(key, "is not a key of this table", known)
 
+    def _whole(self, key: str, text: str) -> str:
+        if "\x00" in text:  # databases keep no such text
+            self.fault(key, "has a NUL character in it", "remove it")
+            return text.replace("\x00", "")
+        return text
+
     def _take(self, key: str, kind: type[T], what: str, default: T | None) -> T | None:
         self.seen.add(key)
         if key not in self.table:
@@ -150,7 +198,9 @@ class Reader:
         value = self.table[key]
         if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
             return value
-        self.fault(key, f"is not {what}", "numbers of money or quantity are strings" if kind is str else "")
+        self.fault(
+            key, f"is not {what}", "numbers of money or quantity are strings" if kind is str else f"write {what}"
+        )
         return default
 
     def _decimal(self, name: str, text: str) -> Decimal:
@@ -173,7 +223,11 @@ class Reader:
             if value.tzinfo is None:
                 self.fault(key, "has no time zone", "end it with Z or an offset")
                 return None
-            return value.astimezone(UTC)
+            try:
+                return in_utc(value)
+            except ValueError:
+                self.fault(key, "is beyond the calendar in UTC", "write it as 2026-10-01T00:00:00Z")
+                return None
         if isinstance(value, date):
             return datetime.combine(value, time(), UTC)
         self.fault(key, "is not an instant", "write it as 2026-10-01T00:00:00Z")

@@ -46,6 +46,7 @@ _PREFIX = "tollbook-test-"
 # so that what it says is about the change; whoever runs the tests otherwise looks for what nobody has drawn yet.
 hypothesis.settings.register_profile("tollbook", deadline=None)
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("fuzz", deadline=None)  # importers for FUZZ_SECONDS each: tests/fuzz/fuzzing.py
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tollbook"))
 
 NewCluster = Callable[..., Cluster]

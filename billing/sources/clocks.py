@@ -25,6 +25,9 @@ TIME = (
 )
 """As in `2026-10-02 10:11:12`, also with a fraction, and with an offset, `Z` or `UTC`."""
 
+LATEST = 253_402_300_800_000_000 - 1
+"""The last microsecond of the year 9999, since 1970: what is later no calendar has."""
+
 _OFFSET = re.compile(r"(?P<sign>[+-])(?P<hours>0[0-9]|1[0-4]):?(?P<minutes>[0-5][0-9])")
 _UTC = frozenset({"Z", "UTC", "GMT"})
 _SECOND = 1_000_000
@@ -95,7 +98,8 @@ def read_times(text: Column, zone: Zone | None) -> Instants:
         clock[naive] = Clock.NO_ZONE
     elif naive.any():
         micros[naive], clock[naive] = _by_the_clock(wall[naive], zone)
-    clock[(clock == Clock.RIGHT) & (micros < 0)] = Clock.NO_TIME  # of a clock that was never set
+    # Of a clock that was never set, or beyond the calendar.
+    clock[(clock == Clock.RIGHT) & ((micros < 0) | (micros > LATEST))] = Clock.NO_TIME
     return Instants(micros, clock)
 
 

@@ -32,6 +32,7 @@ from billing.sources.calls import (
     products,
     seconds,
 )
+from billing.sources.clocks import LATEST
 from billing.sources.records import Sheet
 from rates.usage import Int64s
 
@@ -92,11 +93,11 @@ def _statuses(sheet: Sheet, role: Mapping[str, str]) -> Column:
 def _epochs(sheet: Sheet, name: str) -> Int64s:
     text = sheet.column(name)
     right = pc.match_substring_regex(text, "^[1-9][0-9]{0,15}$")
-    sheet.refuse(
-        ~right.to_numpy(zero_copy_only=False), name, "is not seconds or microseconds since 1970", "mend the record"
-    )
     found: Int64s = pc.if_else(right, text, "0").cast(pa.int64()).to_numpy(zero_copy_only=False)
-    return np.minimum(found, np.iinfo(np.int64).max // _EPOCHS[name]) * _EPOCHS[name]
+    most = LATEST // _EPOCHS[name]
+    wrong = ~right.to_numpy(zero_copy_only=False) | (found > most)
+    sheet.refuse(wrong, name, "is not seconds or microseconds since 1970", "mend the record")
+    return np.minimum(found, most) * _EPOCHS[name]
 
 
 def _finer(text: Column, name: str) -> Column:

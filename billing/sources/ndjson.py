@@ -7,6 +7,7 @@ shows that it is. A stream that begins with `[` is one JSON array, which is read
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -29,6 +30,7 @@ _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 _BLANK = (b"", b"\r")
 _ITEMS = 1000
+_SIGN = re.compile(r"[ \t\r\n]*([\[,\]])[ \t\r\n]*")
 _ON_ONE_LINE = bytes.maketrans(b"\n\r", b"  ")
 
 
@@ -138,16 +140,48 @@ def _items(blocks: Iterator[bytes]) -> Iterator[list[bytes]]:
                 place="the stream",
                 remedy="write one object a line, without the brackets and commas",
             )
-    try:
-        items = msgspec.json.decode(text, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise StreamUnreadableError(
-            f"begins with [ and is not a JSON array: {error}",
-            place="the stream",
-            remedy="write one object a line, or an array of them",
-        ) from error
+    items = _elements(bytes(text))
     for start in range(0, len(items), _ITEMS):
         yield [bytes(item)[: LONGEST_LINE + 1] for item in items[start : start + _ITEMS]]
+
+
+def _elements(text: bytes) -> Sequence[msgspec.Raw | bytes]:
+    """The elements of an array. Half a character in one of them is its own fault, and none of the array's."""
+    try:
+        found: list[msgspec.Raw] = msgspec.json.decode(text, type=list[msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError) as error:
+        try:
+            return _with_care(text)
+        except (ValueError, RecursionError):
+            raise StreamUnreadableError(
+                f"begins with [ and is not a JSON array: {error}",
+                place="the stream",
+                remedy="write one object a line, or an array of them",
+            ) from error
+    return found
+
+
+def _with_care(text: bytes) -> list[bytes]:
+    """The same by the grammar of JSON alone, which has escapes of half characters. Raises ValueError."""
+    array = text.decode()
+    decoder = json.JSONDecoder(parse_int=str, parse_float=str)
+    items: list[bytes] = []
+    at, sign = _sign(array, 0)
+    while sign != "]":
+        _, end = decoder.raw_decode(array, at)
+        items.append(array[at:end].encode())
+        at, sign = _sign(array, end)
+    if at != len(array):
+        raise ValueError("something stands after its end")
+    return items
+
+
+def _sign(array: str, at: int) -> tuple[int, str]:
+    """Where the next element begins, and the bracket or comma before it."""
+    found = _SIGN.match(array, at)
+    if found is None:
+        raise ValueError("neither a comma nor an end")
+    return found.end(), found[1]
 
 
 def unpacked(stream: BinaryIO) -> Iterator[bytes]:

@@ -144,7 +144,7 @@ def _rewrite_dates(sheet: Sheet, name: str) -> None:
 def _rewritten(value: str) -> str:
     try:
         found = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return value
     return found.isoformat() if found.tzinfo is not None else value
 

@@ -197,7 +197,7 @@ def check_increments(text: str) -> str:
 def check_whole(text: str) -> str:
     """A whole number of base units; none for 0."""
     value = parse_decimal(text)
-    if re.fullmatch("[0-9]+", text) is None or int(text) > INT64_MAX:
+    if re.fullmatch("[0-9]+", text) is None or value > INT64_MAX:
         raise CellInvalidError("is not a whole number of base units", value=text, remedy="write digits only")
     return "" if value.is_zero() else normal(value)
 

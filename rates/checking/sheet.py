@@ -25,6 +25,7 @@ INSTANTS = frozenset({"effective_from", "effective_to"})
 WHOLE = frozenset({"grace", "max_quantity"})
 
 _BOM = b"\xef\xbb\xbf"
+_HEAD, _TENTH = 1000, 10
 _QUOTE, _NEWLINE = ord('"'), ord("\n")
 
 
@@ -87,6 +88,8 @@ def read_csv(data: bytes, place: str, known: Collection[str]) -> tuple[Sheet | N
     lines = np.arange(2, table.num_rows + 2, dtype=np.int32)
     columns = {name: table[name].combine_chunks() for name in header}
     written = _written(columns, len(lines))
+    if not written.any():
+        return None, [_no_rows(place)]
     if not written.all():
         kept = pa.array(written)
         columns, lines = {name: cells.filter(kept) for name, cells in columns.items()}, lines[written]
@@ -127,9 +130,12 @@ def header_faults(header: Sequence[str], known: Collection[str], place: str) -> 
 
 
 def header_of(data: bytes) -> list[str]:
-    """The names in the first line of a file; what is not UTF-8 in it is replaced."""
-    line = data.removeprefix(_BOM).split(b"\n", 1)[0].rstrip(b"\r")
-    return next(csv.reader([line.decode(errors="replace")]), [""])
+    """The names in the first line of a file; what is not UTF-8 in it is replaced. A line that is no row is one name."""
+    line = data.removeprefix(_BOM).split(b"\n", 1)[0].rstrip(b"\r").decode(errors="replace")
+    try:
+        return next(csv.reader([line]), []) or [""]
+    except csv.Error:
+        return [line]
 
 
 def write_csv(columns: Mapping[str, pa.Array]) -> bytes:
@@ -141,7 +147,8 @@ def write_csv(columns: Mapping[str, pa.Array]) -> bytes:
 
 
 def _file_faults(data: bytes, place: str) -> list[Fault]:
-    if data[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\0" in data[:1000]:
+    head = data[:_HEAD]
+    if data[:2] in {b"\xff\xfe", b"\xfe\xff"} or head.count(0) * _TENTH > len(head):
         return [Fault(place=place, value="", problem="is not UTF-8 but UTF-16", remedy="save it as CSV UTF-8")]
     try:
         data.decode()
@@ -153,8 +160,12 @@ def _file_faults(data: bytes, place: str) -> list[Fault]:
         problem = "has a carriage return without a line feed"
         return [Fault(place=place, value="", problem=problem, remedy="end lines with LF or CRLF")]
     if not data.partition(b"\n")[2].strip():
-        return [Fault(place=place, value="", problem="has no rows", remedy="write a header and at least one row")]
+        return [_no_rows(place)]
     return quote_faults(data, place) if b'"' in data else []
+
+
+def _no_rows(place: str) -> Fault:
+    return Fault(place=place, value="", problem="has no rows", remedy="write a header and at least one row")
 
 
 def quote_faults(data: bytes, place: str, above: int = 0) -> list[Fault]:

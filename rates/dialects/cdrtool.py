@@ -200,7 +200,7 @@ def _tenthousandths(text: str) -> str:
 
 def _increments(text: str) -> str:
     """`Incr/Min Dur` as `first/next`: the minimum first, then whole increments."""
-    match = re.fullmatch("([0-9]*)/([0-9]*)", text)
+    match = re.fullmatch("([0-9]{0,12})/([0-9]{0,12})", text)
     if match is None:
         raise CellInvalidError("is not a number of seconds", value=text, remedy="write Incr and Min Dur in digits")
     increment, minimum = int(match[1] or 0) or 1, int(match[2] or 0)

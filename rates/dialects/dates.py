@@ -4,13 +4,14 @@ What ISO 8601 writes (`2026-08-06`, with a time or without) means one day only a
 """
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
 from rates.cards import instant
 from rates.checking.cells import CellInvalidError, Check
 from rates.errors import TollbookError
+from rates.reading import in_utc
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _TOKENS = {
@@ -24,7 +25,7 @@ _TOKENS = {
 }
 _TIME = r"(?:[ T](?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:\.0+)?)?)?"
 _ISO = re.compile("(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})" + _TIME)
-_CENTURY = 2000
+_CENTURY, _SHORT_YEAR = 2000, len("26")
 
 
 class DatesInvalidError(TollbookError):
@@ -49,12 +50,17 @@ def check_dates(form: str, timezone: str, *, inclusive: bool = False) -> Check:
 
     def check(text: str) -> str:
         at = _read(text, form)
-        if at.tzinfo is None:
-            whole = at.time() == time()
-            at = at.replace(tzinfo=ZoneInfo(timezone))
-            if inclusive and whole:
-                at = datetime.combine(at.date() + timedelta(days=1), time(), at.tzinfo)
-        return instant(at.astimezone(UTC))
+        try:
+            if at.tzinfo is None:
+                whole = at.time() == time()
+                at = at.replace(tzinfo=ZoneInfo(timezone))
+                if inclusive and whole:
+                    if at.date() == date.max:  # as decks say that nothing ends: there is no day after it
+                        return ""
+                    at = datetime.combine(at.date() + timedelta(days=1), time(), at.tzinfo)
+            return instant(in_utc(at))
+        except ValueError:
+            raise CellInvalidError("is beyond the calendar in UTC", value=text, remedy="mend the cell") from None
 
     return check
 
@@ -80,9 +86,9 @@ def _read(text: str, form: str) -> datetime:
 
 
 def _built(parts: dict[str, str | None]) -> datetime:
-    year = int(parts["year"] or 0)
+    year = parts["year"] or ""
     name = (parts.get("name") or "").lower()
     month = _MONTHS.index(name) + 1 if name else int(parts["month"] or 0)
-    day = date(year if year > _CENTURY else year + _CENTURY, month, int(parts["day"] or 0))
+    day = date(int(year) + (_CENTURY if len(year) == _SHORT_YEAR else 0), month, int(parts["day"] or 0))
     at = time(int(parts["hour"] or 0), int(parts["minute"] or 0), int(parts["second"] or 0))
     return datetime.combine(day, at)

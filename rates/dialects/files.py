@@ -171,7 +171,10 @@ def _top(text: str, delimiter: str, skipped: int) -> tuple[list[list[str]], list
 def _offset(text: str, lines: int) -> int:
     offset = 0
     for _ in range(lines):
-        offset = text.find("\n", offset) + 1
+        end = text.find("\n", offset)
+        if end < 0:
+            return len(text)
+        offset = end + 1
     return offset
 
 

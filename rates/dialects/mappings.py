@@ -66,6 +66,7 @@ SPECIAL = frozenset({"currency", "mccmnc"})
 
 _NO_COLUMN = frozenset({"prices", "price"})
 _SCALES = ("1", "0.1", "0.01", "0.001", "0.0001", "0.00001", "0.000001")
+_LONGEST_POSITION, _MOST_PAD = 9, 15
 _TRUE, _FALSE = ("true", "yes", "y", "1", "x"), ("", "false", "no", "n", "0")
 
 
@@ -212,7 +213,7 @@ def told(table: Mapping[str, object], settings: Mapping[str, str]) -> dict[str, 
                 below[key] = inner
             below = inner
         flag = {"true": True, "false": False}.get(text)
-        below[last] = flag if flag is not None else int(text) if last == "pad" and text.isdecimal() else text
+        below[last] = flag if flag is not None else int(text) if last == "pad" and _is_position(text) else text
     return result
 
 
@@ -264,9 +265,15 @@ def _of_its_kind(read: Reader, column: Column) -> Column:
         return replace(column, zero=read.text("zero", ""))
     if column.key == "destination":
         return replace(column, remove=read.texts("remove"))
-    return replace(
-        column, default=_lower(read, "default", ()), pad=read.integer("pad", 0), unless=read.text("unless", "")
-    )
+    return replace(column, default=_lower(read, "default", ()), pad=_pad(read), unless=read.text("unless", ""))
+
+
+def _pad(read: Reader) -> int:
+    pad = read.integer("pad", 0)
+    if pad > _MOST_PAD:
+        read.fault("pad", f"is above {_MOST_PAD}", "no code is that long")
+        return 0
+    return pad
 
 
 def _with_words(read: Reader, column: Column) -> Column:
@@ -301,7 +308,11 @@ def _listed(read: Reader, key: str, value: object) -> Names:
     empty = any(item == "" or (isinstance(item, int) and item < 1) for item in (good[:-1] if key == "parts" else good))
     if not any(items) or len(good) != len(items) or empty:
         read.fault(key, "is neither headers nor a position", 'write ["Code", "Prefix"], or a position from 1')
-    return tuple(int(item) if isinstance(item, str) and item.isdecimal() else item for item in good)
+    return tuple(int(item) if _is_position(item) else item for item in good)
+
+
+def _is_position(item: str | int) -> bool:
+    return isinstance(item, str) and item.isdecimal() and len(item) <= _LONGEST_POSITION
 
 
 def _price(read: Reader, unit: str) -> Price:
@@ -317,7 +328,7 @@ def _price(read: Reader, unit: str) -> Price:
     )
     if not price.names:
         read.fault("column", "is missing", "name the column of the price")
-    for key in sets.table.keys() - {*MATCHED, "destination", "tiers"}:
+    for key in (key for key in sets.table if key not in {*MATCHED, "destination", "tiers"}):
         sets.fault(key, "is not told by a price column", f"use {', '.join(MATCHED)}")
     read.finish()
     return price

@@ -10,6 +10,8 @@ are whole, as Twilio publishes for Programmable Voice: other increments are told
 """
 
 import json
+import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -46,6 +48,7 @@ _CALLED = {
 _MESSAGES = {"outbound_sms_prices": "sms.outbound"}
 _LISTS = {**_CALLS, **_CALLED, **_MESSAGES}
 _SHORT_MNC = 2
+_HALF = re.compile("[\ud800-\udfff]")
 
 Item = tuple[str, object]
 """Where something stands in a body, and what stands there."""
@@ -304,7 +307,10 @@ class _Rows:
 
     def _text(self, place: str, value: object) -> str:
         if isinstance(value, str):
-            return value
+            if _HALF.search(value) is None:
+                return value
+            self.fault(place, value, "has half a character in it", "remove it")
+            return ""
         if value is not None:
             self.fault(place, value, "is not a text", "see the body as the API returned it")
         return ""
@@ -319,9 +325,10 @@ def _decoded(name: str, data: bytes) -> tuple[dict[str, object] | None, list[Fau
     twice: list[str] = []
 
     def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
-        keys = [key for key, _ in items]
-        twice.extend(sorted({key for key in keys if keys.count(key) > 1}))
-        return dict(items)
+        found = dict(items)
+        if len(found) < len(items):
+            twice.extend(sorted(key for key, count in Counter(key for key, _ in items).items() if count > 1))
+        return found
 
     try:
         text = data.decode("utf-8-sig")

@@ -30,10 +30,11 @@ _SIGNS = {
 _SIGN = r"[^\d\s.,+-]*"
 _NUMBER = r"[+-]?[\d.,'\s]*\d(?:[eE][+-]?\d+)?"
 _MONEY = re.compile(rf"(?P<before>{_SIGN})\s*(?P<number>{_NUMBER})\s*(?P<after>{_SIGN})")
+_LONGEST = 100
 _SPACES = "[ \u00a0\u202f]"
 _PLAIN = "^([0-9]{1,12}([.][0-9]{1,12})?)?$"
 _WHOLE = "^([0-9]{1,12})?$"
-_INTERVAL = re.compile(r"([0-9]+)\s*(?:[/:|+;-]\s*([0-9]+))?(?:\s*(?:s|sec|seconds))?", re.IGNORECASE)
+_INTERVAL = re.compile(r"([0-9]{1,12})\s*(?:[/:|+;-]\s*([0-9]{1,12}))?(?:\s*(?:s|sec|seconds))?", re.IGNORECASE)
 _DATE_OF_INTERVAL = re.compile(r"\d{1,2}-[A-Za-z]{3}|[A-Za-z]{3}-\d{2}|\d{4}-\d{2}-\d{2}.*")
 
 
@@ -54,7 +55,8 @@ class Amounts:
 
     def check(self, text: str) -> str:
         """The plain decimal that a cell says. Raises a `TollbookError`."""
-        found = _MONEY.fullmatch(text)
+        # What is longer than any price is not searched for one: a search takes the square of its length.
+        found = _MONEY.fullmatch(text) if len(text) <= _LONGEST else None
         if found is None:
             return check_price(text)
         for sign in (found["before"], found["after"]):

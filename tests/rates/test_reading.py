@@ -98,10 +98,10 @@ def test_a_flag_is_no_number_and_a_number_no_flag() -> None:
     read.integer("c")
     read.integer("d")
     assert [
-        'f.toml: a "True": is not a whole number',
-        'f.toml: b "1": is not true or false',
-        'f.toml: c "-1": is below 0',
-        'f.toml: d "2.5": is not a whole number',
+        'f.toml: a "True": is not a whole number; write a whole number',
+        'f.toml: b "1": is not true or false; write true or false',
+        'f.toml: c "-1": is below 0; write at least 0',
+        'f.toml: d "2.5": is not a whole number; write a whole number',
     ] == faults(read)
 
 
