@@ -24,7 +24,7 @@ from cli.output import (
     table,
     text,
 )
-from cli.reports import say_waiting, show_issued, show_run
+from cli.reports import say_unmatched, say_waiting, show_issued, show_run
 from cli.words import counted
 from rates.errors import TollbookError
 
@@ -101,8 +101,8 @@ def finalize(
     Exit code 4: done, but something waits for a person: an account that the run stopped at, a draft that is not what
     was drawn up or approved, usage in quarantine, or usage that came after the run. 3: there was nothing to issue.
     """
+    from billing.flows.finalize import current_mismatches, still_waiting, unmatched_drafts
     from billing.flows.finalize import finalize as issue
-    from billing.flows.finalize import still_waiting
     from billing.periods import Period
     from cli.db import settings, writing
     from cli.world import actor, now
@@ -112,8 +112,11 @@ def finalize(
         listed = _list(month, form)
         with writing() as engine:
             waiting = still_waiting(engine, month)
+            mismatches = current_mismatches(engine, month)
+            unmatched = unmatched_drafts(engine, month, mismatches)
         say_waiting(waiting.late, waiting.quarantined)
-        if any(waiting):
+        say_unmatched(unmatched, mismatches.nobodys, month)
+        if any((*waiting, unmatched, mismatches.nobodys)):
             raise typer.Exit(Exit.NEEDS_A_PERSON)
         if not listed:
             raise typer.Exit(Exit.NOTHING_TO_DO)

@@ -75,6 +75,7 @@ def _reported(report: "RunReport") -> dict[str, Any]:
         "late": list(report.late),
         "quarantined": dict(report.quarantined),
         "pending": report.pending,
+        "mismatches": list(report.mismatches),
     }
 
 
@@ -97,6 +98,7 @@ def _show_report(report: "RunReport", rows: list[dict[str, Any]]) -> None:
     if rows:
         show(table(rows, _ACCOUNTS))
     say_waiting(report.late, report.quarantined)
+    say_unmatched({}, report.mismatches, report.period)
 
 
 def show_issued(report: "IssueReport", form: Format) -> None:
@@ -114,6 +116,8 @@ def show_issued(report: "IssueReport", form: Format) -> None:
         "stopped": list(report.stopped),
         "late": list(report.late),
         "quarantined": dict(report.quarantined),
+        "unmatched": {account: list(each) for account, each in report.unmatched.items()},
+        "mismatches": list(report.mismatches),
     }
     if form is not Format.JSON:
         runs = (run for numbers in report.numbers.values() for run in numbers_in_words(numbers))
@@ -123,6 +127,8 @@ def show_issued(report: "IssueReport", form: Format) -> None:
             "unsigned": some_of([*report.unsigned]),
             "late": some_of(report.late),
             "quarantined": _reasons(report.quarantined),
+            "unmatched": some_of([*report.unmatched]),
+            "mismatches": "; ".join(report.mismatches),
         }
     emit_record(facts, form)
     for account in report.refused:
@@ -132,6 +138,7 @@ def show_issued(report: "IssueReport", form: Format) -> None:
     for account in report.stopped:
         say(f"{account}: the run stopped at it; see `tollbook invoices preview {report.period}`")
     say_waiting(report.late, report.quarantined)
+    say_unmatched(report.unmatched, report.mismatches, report.period)
 
 
 def show_approved(report: "ApprovalReport", form: Format) -> None:
@@ -208,6 +215,20 @@ def say_waiting(late: Sequence[str], quarantined: Mapping[str, int]) -> None:
         say(LATE_USAGE)
     if quarantined:
         say(f"Some usage is not priced ({_reasons(quarantined)}): see `tollbook usage quarantine`.")
+
+
+def say_unmatched(accounts: Mapping[str, Sequence[str]], nobodys: Sequence[str], period: object) -> None:
+    """Say which control totals do not match, and what to do: of accounts that are not issued, and of nobody."""
+    from billing.bounds import in_words
+
+    for account, mismatches in [*accounts.items()][:_NAMED]:
+        say(f"{account}: its control totals do not match: {in_words(mismatches)}")
+    if nobodys:
+        say(f"Control totals do not match, of usage that no account has: {in_words(nobodys)}")
+    if accounts or nobodys:
+        say("Import what is missing, or correct the control totals: see `tollbook usage controls`.")
+    if accounts:
+        say(f"Then, or to release what differs all the same, `tollbook invoices run {period}`.")
 
 
 def pending(events: int) -> str:

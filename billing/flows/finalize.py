@@ -1,7 +1,7 @@
 """Finalize a period: the drafts become invoices, with numbers without a gap.
 
 Where drafts are approved, what is issued is exactly what was signed: whatever changed, went or came along since is
-named, and stays where it is.
+named, and stays where it is. So is a draft of usage whose control totals do not match since it was drawn up.
 
 Each transaction takes up to a thousand drafts that nobody else is issuing, checks their rows against what was drawn and
 signed, takes their numbers last, and moves them into the tables that nothing changes. So any number of finalizers can
@@ -9,12 +9,14 @@ work at once, one that dies gives its numbers back, and running it again goes on
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from billing.approvals import Approval, ApprovalMissingError, Approvals, Unsigned, require_second, unsigned
+from billing.controls import Mismatches
 from billing.drafts import NO_TOTALS_SHA256, totals_sha256
+from billing.flows.hold import unreleased_mismatches
 from billing.invoices import Step, number_text, states_before
 from billing.periods import Period
 from billing.runs import (
@@ -28,7 +30,7 @@ from billing.runs import (
 )
 from billing.store.approvals import issued_payers, newest_approval, signable_drafts, signed_drafts, unsigned_among
 from billing.store.audit import record
-from billing.store.drafts import altered_drafts, lock_period
+from billing.store.drafts import altered_drafts, lock_period, payers_with_drafts
 from billing.store.engine import Connection, Engine, snapshot, transaction
 from billing.store.invoices import Issue, Issued, issue, take_drafts, take_numbers
 from billing.store.queries.invoices import DrawnRun, account_names, billed_digests, newest_run, written_since
@@ -67,8 +69,9 @@ def finalize(
     totals: Counter[Currency] = Counter()
     numbers: dict[str, list[str]] = {}
     refused: dict[int, str] = {}
+    mismatches = current_mismatches(engine, period)
     count = 0
-    for issued in _batches(engine, period, rules, terms, batch, refused):
+    for issued in _batches(engine, period, rules, terms, batch, mismatches.payers, refused):
         count += issued.count
         totals.update(issued.totals_minor)
         for entity, (first, last) in issued.numbers.items():
@@ -85,7 +88,25 @@ def finalize(
         stopped=run.stopped,
         late=tuple(sorted({*waiting.late} - {*refused.values()})),
         quarantined=waiting.quarantined,
+        unmatched=unmatched_drafts(engine, period, mismatches),
+        mismatches=mismatches.nobodys,
     )
+
+
+def current_mismatches(engine: Engine, period: Period) -> Mismatches:
+    """The control totals of a period that do not match now, but for what somebody released."""
+    with snapshot(engine) as connection:
+        return unreleased_mismatches(connection, period)
+
+
+def unmatched_drafts(engine: Engine, period: Period, mismatches: Mismatches) -> dict[str, tuple[str, ...]]:
+    """The accounts whose drafts are not issued because of mismatches of control totals, with these."""
+    if not mismatches.payers:
+        return {}
+    with snapshot(engine) as connection:
+        names = account_names(connection)
+        held = (payer for payer in payers_with_drafts(connection, period) if payer in mismatches.payers)
+        return dict(sorted((names[payer], mismatches.payers[payer]) for payer in held))
 
 
 class Waiting(NamedTuple):
@@ -120,9 +141,15 @@ def _late(connection: Connection, period: Period, run: DrawnRun) -> Iterator[str
 
 
 def _batches(
-    engine: Engine, period: Period, rules: IssueRules, terms: Issue, batch: int, refused: dict[int, str]
+    engine: Engine,
+    period: Period,
+    rules: IssueRules,
+    terms: Issue,
+    batch: int,
+    held: Collection[int],
+    refused: dict[int, str],
 ) -> Iterator[Issued]:
-    """Issue batch after batch, each in its own transaction, until nothing is left to take."""
+    """Issue batch after batch, each in its own transaction, until nothing is left to take but for `held` payers."""
     unsigned: set[int] = set()
     while True:
         with transaction(engine) as connection:
@@ -130,7 +157,7 @@ def _batches(
             approval = newest_approval(connection, period)
             demanded = approval is not None or rules.approvals is not Approvals.NONE
             states = states_before(Step.FINALIZE, approval_demanded=demanded)
-            taken = take_drafts(connection, period, states, batch, without={*refused, *unsigned})
+            taken = take_drafts(connection, period, states, batch, without={*refused, *unsigned}, but=held)
             if not len(taken):
                 return
             altered = altered_drafts(connection, period, taken)

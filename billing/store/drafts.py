@@ -241,12 +241,12 @@ def record_run(
     )
     connection.execute("DELETE FROM draft_stops WHERE period_start = %s", [report.period.start])
     connection.cursor().executemany(
-        "INSERT INTO draft_stops (payer_id, period_start, outcome, reason, releasable, total_minor, waiting)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        "INSERT INTO draft_stops (payer_id, period_start, outcome, reason, releasable, total_minor, waiting,"
+        " mismatches) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
         [
             (
                 *(stopped[each.account], report.period.start, each.outcome, each.reason),
-                *(each.releasable, each.total_minor, each.waiting),
+                *(each.releasable, each.total_minor, each.waiting, list(each.mismatches)),
             )
             for each in report.stopped
         ],
