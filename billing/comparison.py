@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from typing import NamedTuple
 
 from rates.money import Currency, format_fraction, round_ratio
 
@@ -20,18 +21,25 @@ class What(StrEnum):
     PRICE = "price"
 
 
+class Held(NamedTuple):
+    """An account that the run stopped at: what it would be billed, in minor units, and why it is not."""
+
+    total_minor: int
+    why: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
     """A month: amounts in minor units by currency and name, the card versions, and unit prices by what they are for.
 
-    `held` are the accounts that the run stopped at, with the reason; what they would be billed is in `accounts`.
+    They are of invoices and drafts; `held` are the accounts beside them that have neither, by currency and name.
     """
 
     accounts: Mapping[tuple[Currency, str], int]
     products: Mapping[tuple[Currency, str], int]
     cards: frozenset[str]
     prices: Mapping[tuple[Currency, str], frozenset[Fraction]]
-    held: Mapping[str, str]
+    held: Mapping[tuple[Currency, str], Held]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +104,12 @@ def _amounts(
 
 
 def _accounts(before: Side, after: Side) -> Iterator[Change]:
-    moved = list(_amounts(What.ACCOUNT, before.accounts, after.accounts))
+    would_be = {key: held.total_minor for key, held in after.held.items()}
+    moved = list(_amounts(What.ACCOUNT, before.accounts, {**would_be, **after.accounts}))
     for each in sorted(moved, key=lambda change: (-abs(change.moved_minor), change.currency, change.name)):
-        held = after.held.get(each.name, "")
+        held = after.held.get((each.currency, each.name))
         new, lost = each.before_minor is None, each.after_minor is None
-        note = f"parked: {held}" if held else "new" if new else "lost" if lost else ""
+        note = held.why if held else "new" if new else "lost" if lost else ""
         if each.moved_minor or note:
             yield Change(
                 what=each.what,
@@ -109,7 +118,7 @@ def _accounts(before: Side, after: Side) -> Iterator[Change]:
                 before_minor=each.before_minor,
                 after_minor=each.after_minor,
                 note=note,
-                beyond=bool(held),
+                beyond=held is not None,
             )
 
 

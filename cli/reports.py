@@ -131,6 +131,11 @@ def show_issued(report: "IssueReport", form: Format) -> None:
             "mismatches": "; ".join(report.mismatches),
         }
     emit_record(facts, form)
+    say_left(report)
+
+
+def say_left(report: "IssueReport") -> None:
+    """Say what is not issued, and what to do about it."""
     for account in report.refused:
         say(f"{account}: its draft is not what was drawn up any more; draw it up again")
     for account, why in [*report.unsigned.items()][:_NAMED]:
@@ -167,7 +172,8 @@ def show_approved(report: "ApprovalReport", form: Format) -> None:
     for account in report.altered:
         say(f"{account}: its draft is not what was drawn up any more; draw it up again")
     if not report.written:
-        say("Nothing was signed: there are no drafts, or the same person signed exactly these before.")
+        why = "the same person signed exactly these before" if report.drafts else "there are no drafts to sign"
+        say(f"Nothing was signed: {why}.")
 
 
 _CHANGES = (

@@ -22,13 +22,13 @@ from billing.flows.price import ACCOUNT_FAULTS, Pricer, payers_and_prices, total
 from billing.invoices import Party
 from billing.payers import Payer, payers_of
 from billing.periods import Period
-from billing.runs import GRACE, AccountOutcome, Outcome, PeriodLockedError, Run, report, require_closed
+from billing.runs import GRACE, AccountOutcome, Outcome, Run, report, require_closed
 from billing.store.accounts import Accounts, read_accounts
 from billing.store.audit import record
 from billing.store.drafts import (
     delete_drafts,
+    hold_period,
     insert_drafts,
-    lock_period,
     payers_with_drafts,
     record_run,
     record_snapshot,
@@ -71,9 +71,8 @@ def draw_up(  # noqa: PLR0913 (each is asked of a run by its own name)
         require_closed(period, at, grace=timedelta(0), early=early, what="draw up invoices")
     with ExitStack() as stack:
         writing = stack.enter_context(transaction(engine)) if write else None
-        if writing is not None and not lock_period(writing, period, shared=False):
-            problem = "another run or a finalization is at work"
-            raise PeriodLockedError(problem, value=str(period), remedy="wait until it has ended")
+        if writing is not None:
+            hold_period(writing, period)
         # Taken under the lock: whatever was issued before is seen, and nothing is issued meanwhile.
         reading = stack.enter_context(snapshot(engine))
         drawing = _Drawing.begin(reading, writing, products, period, bounds)
@@ -131,7 +130,7 @@ class _Drawing:
             final=final,
             active=sorted({*under_contract, *payers_with_usage(reading, period), *final}),
             pricer=Pricer.begin(reading, period, products, payers),
-            holds=Holds.begin(reading, period, bounds),
+            holds=Holds.begin(reading, period, bounds, accounts.accounts),
             snapshot_id=0 if writing is None else record_snapshot(writing, written_batches(reading)),
         )
 

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from billing.accounts import payer_of
+from billing.accounts import Account, payer_of
 from billing.bounds import Bill, Bounds, Past, Release, held_back, unseen
 from billing.controls import Mismatches
 from billing.invoices import Party
 from billing.periods import Period
 from billing.runs import AccountOutcome, Outcome
-from billing.store.accounts import read_accounts
 from billing.store.bounds import past_invoices, releases, waiting_by_account
 from billing.store.controls import mismatches_of
 from billing.store.engine import Connection
@@ -29,13 +28,15 @@ class Holds:
     released: Mapping[int, Release]
 
     @classmethod
-    def begin(cls, connection: Connection, period: Period, bounds: Bounds | None) -> Self:
+    def begin(
+        cls, connection: Connection, period: Period, bounds: Bounds | None, accounts: Mapping[str, Account]
+    ) -> Self:
         """Read it, as this transaction sees it. Without bounds only control totals hold bills back."""
         return cls(
             period=period,
             bounds=bounds or Bounds(),
             past={} if bounds is None else past_invoices(connection, period, bounds.months),
-            waiting={} if bounds is None else _waiting(connection, period),
+            waiting={} if bounds is None else _waiting(connection, period, accounts),
             mismatches=mismatches_of(connection, period),
             released=releases(connection, period),
         )
@@ -73,9 +74,8 @@ def unreleased_mismatches(connection: Connection, period: Period) -> Mismatches:
     return Mismatches(payers={payer: each for payer, each in left.items() if each}, nobodys=found.nobodys)
 
 
-def _waiting(connection: Connection, period: Period) -> dict[str, int]:
+def _waiting(connection: Connection, period: Period, accounts: Mapping[str, Account]) -> dict[str, int]:
     """How many events wait for a price, by the name of who pays for them."""
-    accounts = read_accounts(connection).accounts
     waiting: dict[str, int] = {}
     for name, events in waiting_by_account(connection, period).items():
         payer = payer_of(name, accounts) if name in accounts else None

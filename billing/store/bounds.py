@@ -23,6 +23,11 @@ class Stop(NamedTuple):
     waiting: int
     mismatches: list[str]
 
+    @property
+    def release(self) -> Release:
+        """What releasing it covers."""
+        return Release(total_minor=self.total_minor, waiting=self.waiting, mismatches=frozenset(self.mismatches))
+
 
 def past_invoices(connection: Connection, period: Period, months: int) -> dict[tuple[int, Currency], Past]:
     """The last final invoices before a period, by payer and currency; at most `months` of each."""

@@ -11,10 +11,11 @@ from billing.controls import Control, ControlKey, Count, control, read_controls
 from billing.flows.control import add_controls, controls_of
 from billing.flows.draw_up import draw_up
 from billing.flows.finalize import finalize
+from billing.flows.ingest import Intake
 from billing.flows.unpark import unpark
 from billing.runs import GRACE, IssueReport, Outcome, Run
 from billing.store.engine import snapshot, transaction
-from tests.shop import AT, OCTOBER, SOURCE, Shop, call, card, products
+from tests.shop import AT, OCTOBER, SOURCE, Shop, call, card, payloads, products
 
 DAY = ControlKey(SOURCE, "voice.outbound", date(2026, 10, 2))
 
@@ -176,6 +177,15 @@ def test_a_release_covers_the_mismatch_that_was_seen_and_no_other(month: Shop, o
     assert "acme" not in parked(drawn(month))
 
 
+def test_a_source_is_named_as_it_is_called(month: Shop) -> None:
+    odd = 'switch "7", \\n {a,b}'
+    Intake(engine=month.engine, products=products(), source=odd).ingest(payloads([call(1)]), AT)
+    say(month, Control(DAY._replace(source=odd), Count(9, 9)))
+    assert f"{odd} counted 9 events" in drawn(month).report.stopped[0].reason
+    release(month, "acme")
+    assert [] == parked(drawn(month))
+
+
 def test_a_mismatch_that_was_seen_stays_released_beside_what_was_released_later(month: Shop) -> None:
     say(month, Control(DAY, Count(4, 122)))
     drawn(month)
@@ -216,6 +226,7 @@ def test_files_are_read_by_their_header() -> None:
         ("", "f.csv:1"),
         ("source,product\ns,p\n", "f.csv:1"),
         (f"{','.join(GOOD)}\ns,p\n", "f.csv:2"),
+        (f"{','.join(GOOD)}\ns,p,{'x' * 200_000}\n", "f.csv:2"),
         (f"{','.join(GOOD)}\n{','.join(GOOD.values())}\n{','.join(GOOD.values())}\n", "f.csv:3"),
     ],
 )

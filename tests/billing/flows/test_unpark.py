@@ -9,8 +9,9 @@ from billing.bounds import Bounds, Released, ReleaseNeedlessError, ReleaseRefuse
 from billing.flows.draw_up import draw_up
 from billing.flows.finalize import finalize
 from billing.flows.unpark import unpark
+from billing.payers import SubjectMissingError
 from billing.periods import Period
-from billing.runs import GRACE, PeriodLockedError, RunReport
+from billing.runs import GRACE, PeriodLockedError, PeriodNotDrawnError, RunReport
 from billing.store.drafts import lock_period
 from billing.store.engine import transaction
 from tests.shop import OCTOBER, Shop, call, products
@@ -126,9 +127,28 @@ def test_only_who_is_held_back_is_released(shop: Shop) -> None:
     run(shop)
     with pytest.raises(ReleaseRefusedError, match="mend its currency"):
         release(shop, "acme")
+    for account in ("nobody", "acme-sales"):
+        with pytest.raises(SubjectMissingError, match="is no billing account"):
+            release(shop, account)
+    shop.admit("idle")
     with pytest.raises(ReleaseNeedlessError, match="no run of 2026-11 holds it back"):
-        release(shop, "nobody")
+        release(shop, "idle")
+    with pytest.raises(PeriodNotDrawnError):
+        unpark(shop.engine, Period.parse("2026-12"), "acme", CLOSED, name="controller", reason="a guess")
     assert [] == shop.rows("SELECT FROM bound_releases")
+
+
+def test_what_was_released_is_not_released_again_until_something_else_holds_it_back(shop: Shop) -> None:
+    talk(shop, 11, "bolt", 4)
+    run(shop)
+    release(shop, "bolt")
+    with pytest.raises(ReleaseNeedlessError, match="was released for 2026-11 already; draw its bill up with"):
+        release(shop, "bolt")
+    assert [(1,)] == shop.rows("SELECT count(*) FROM bound_releases")
+    talk(shop, 12, "bolt", 40)
+    run(shop)
+    release(shop, "bolt")
+    assert [(2,)] == shop.rows("SELECT count(*) FROM bound_releases")
 
 
 def test_nobody_is_released_while_a_run_is_at_work(shop: Shop) -> None:
