@@ -15,6 +15,7 @@ class What(StrEnum):
     """What a row compares."""
 
     TOTAL = "total"
+    HELD = "held back"
     PRODUCT = "product"
     ACCOUNT = "account"
     CARD = "card"
@@ -41,6 +42,11 @@ class Side:
     prices: Mapping[tuple[Currency, str], frozenset[Fraction]]
     held: Mapping[tuple[Currency, str], Held]
 
+    @property
+    def would_be(self) -> Mapping[tuple[Currency, str], int]:
+        """What the accounts that are held back would be billed."""
+        return {key: held.total_minor for key, held in self.held.items()}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
@@ -63,19 +69,24 @@ class Change:
 
     @property
     def percent(self) -> str:
-        """The difference in percent of before, with a decimal, half away from zero; "" where there is no before."""
+        """The difference in percent of before, with one decimal, half away from zero; "" where there is no before."""
         if not self.before_minor:
             return ""
         tenths = round_ratio(
             self.moved_minor * _TENTHS_OF_PERCENT * (1 if self.before_minor > 0 else -1), abs(self.before_minor)
         )
-        return format_fraction(Fraction(tenths, 10))
+        whole, tenth = divmod(abs(tenths), 10)
+        return f"{'-' * (tenths < 0)}{whole}.{tenth}"
 
 
 def compare(before: Side, after: Side, *, factor: Fraction) -> tuple[Change, ...]:
-    """All that is not as before, totals and products always. Prices `factor` times up or down are beyond the bound."""
+    """All that is not as before, totals and products always. Prices `factor` times up or down are beyond the bound.
+
+    What is held back is in no total and no product; its sum is a row of its own.
+    """
     return (
-        *_amounts(What.TOTAL, _totals(before), _totals(after)),
+        *_amounts(What.TOTAL, _totals(before.accounts), _totals(after.accounts)),
+        *_amounts(What.HELD, _totals(before.would_be), _totals(after.would_be)),
         *_amounts(What.PRODUCT, before.products, after.products),
         *_accounts(before, after),
         *_cards(before, after),
@@ -83,9 +94,9 @@ def compare(before: Side, after: Side, *, factor: Fraction) -> tuple[Change, ...
     )
 
 
-def _totals(side: Side) -> dict[tuple[Currency, str], int]:
+def _totals(accounts: Mapping[tuple[Currency, str], int]) -> dict[tuple[Currency, str], int]:
     sums: dict[tuple[Currency, str], int] = {}
-    for (code, _), minor in side.accounts.items():
+    for (code, _), minor in accounts.items():
         sums[code, ""] = sums.get((code, ""), 0) + minor
     return sums
 
@@ -104,8 +115,7 @@ def _amounts(
 
 
 def _accounts(before: Side, after: Side) -> Iterator[Change]:
-    would_be = {key: held.total_minor for key, held in after.held.items()}
-    moved = list(_amounts(What.ACCOUNT, before.accounts, {**would_be, **after.accounts}))
+    moved = list(_amounts(What.ACCOUNT, before.accounts, {**after.would_be, **after.accounts}))
     for each in sorted(moved, key=lambda change: (-abs(change.moved_minor), change.currency, change.name)):
         held = after.held.get((each.currency, each.name))
         new, lost = each.before_minor is None, each.after_minor is None

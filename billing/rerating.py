@@ -148,11 +148,16 @@ def tariff(price: Price, card: Card, country: str) -> Tariff:
 
 @dataclass(slots=True, kw_only=True)
 class Tariffs:
-    """Tariffs of prices by their numbers. `cards` are all versions by their names, with or without their rows."""
+    """Prices by their numbers, each with its card version (without its rows is enough), and what usage is charged."""
 
-    cards: Mapping[str, Card]
     prices: dict[int, Price] = field(default_factory=dict)
+    cards: dict[int, Card] = field(default_factory=dict)
     _known: dict[tuple[int, str], Tariff] = field(default_factory=dict)
+
+    def add(self, found: Mapping[int, tuple[Price, Card]]) -> None:
+        """Take prices by their numbers, each with its card version."""
+        for number, (price, card) in found.items():
+            self.prices[number], self.cards[number] = price, card
 
     def missing(self, *ratings: Ratings) -> list[int]:
         """The numbers in ratings whose prices are still to be added to `prices`."""
@@ -163,8 +168,7 @@ class Tariffs:
         """The tariff of a price in a country."""
         key = (number, country)
         if key not in self._known:
-            price = self.prices[number]
-            self._known[key] = tariff(price, self.cards[price.card], country)
+            self._known[key] = tariff(self.prices[number], self.cards[number], country)
         return self._known[key]
 
     def same(self, old: Int32s, new: Int32s, country: NDArray[np.int16]) -> Flags:

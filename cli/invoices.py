@@ -10,7 +10,7 @@ import typer
 
 from cli.exits import Exit
 from cli.month import EarlyOption, approve, bounds_of, diff, release, rules_of
-from cli.options import AsOption, DryRunOption, PeriodArgument, said
+from cli.options import AsOption, DryRunOption, PeriodArgument, runner
 from cli.outfiles import check_target, writing_whole
 from cli.output import (
     LINES,
@@ -85,8 +85,7 @@ def run(
     Exit code 4: done, but something waits for a person: an account that the run stopped at, usage in quarantine, or
     usage that came after an invoice was issued. 3: no account is active.
     """
-    drawn_by = "" if name is None else said(name, "--as")
-    _draw_up(period, form, write=not dry_run, early=early, drawn_by=drawn_by)
+    _draw_up(period, form, write=not dry_run, early=early, drawn_by=runner(name))
 
 
 for each in (approve, diff, release):

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 from typer.core import TyperGroup
 
-from cli import accounts, cards, db, doctor, explain, invoices, rate, rerate, scenarios, statement, usage, verify
+from cli import accounts, cards, close, db, doctor, explain, invoices, rate, rerate, scenarios, statement, usage, verify
 from cli.demo import command as demo
 from cli.exits import Exit, exit_of, words_of
 from cli.metavars import name_values
@@ -16,7 +16,7 @@ from cli.output import printable, say
 from cli.pipes import watched
 
 _ORDER = (
-    *("cards", "accounts", "contracts", "usage", "rerate", "statement", "invoices", "explain", "verify"),
+    *("cards", "accounts", "contracts", "usage", "rerate", "statement", "invoices", "close", "explain", "verify"),
     *("rate", "scenarios", "demo", "doctor", "db", "migrate"),
 )
 """The commands as `--help` lists them: as the work goes. Others come last."""
@@ -50,6 +50,7 @@ app.add_typer(usage.app, name="usage", rich_help_panel=BILLING)
 app.add_typer(invoices.app, name="invoices", rich_help_panel=BILLING)
 app.command(rich_help_panel=BILLING)(rerate.rerate)
 app.command(rich_help_panel=BILLING)(statement.statement)
+app.command(rich_help_panel=BILLING)(close.close)
 app.add_typer(explain.app, name="explain", rich_help_panel=BILLING)
 app.command(rich_help_panel=BILLING)(verify.verify)
 app.command(rich_help_panel=CHECKS)(rate.rate)

@@ -36,6 +36,11 @@ def said(text: str, option: str) -> str:
     return person(text)
 
 
+def runner(name: str | None) -> str:
+    """Who does it, as `--as` says; "" without it."""
+    return "" if name is None else said(name, "--as")
+
+
 def answered(reason: str, name: str, what: str) -> tuple[str, str]:
     """Why something is done and who answers for it; both have to be said."""
     reason, name = reason.strip(), name.strip()

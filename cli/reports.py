@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from billing.approvals import ApprovalReport
     from billing.comparison import Change
     from billing.runs import IssueReport, Run, RunReport
+    from rates.money import Currency
 
 LATE_USAGE = "A run takes it into a draft; of an invoice that is issued, no command bills it yet."
 """What becomes of usage that came after what was billed."""
@@ -79,15 +80,27 @@ def _reported(report: "RunReport") -> dict[str, Any]:
     }
 
 
+def balance_of(report: "RunReport") -> str:
+    """How many accounts came to what, as a sum."""
+    balance = f"{report.billed:,} billed + {report.zero:,} zero + {report.parked:,} parked + {report.failed:,} failed"
+    return f"{balance} = {report.active:,} active"
+
+
+def amounts(totals_minor: "Mapping[Currency, int]") -> str:
+    """Sums by currency, for a person."""
+    from rates.money import format_minor
+
+    return ", ".join(money(format_minor(minor, code), code) for code, minor in totals_minor.items())
+
+
 def _show_report(report: "RunReport", rows: list[dict[str, Any]]) -> None:
     said = _reported(report)
-    balance = f"{report.billed:,} billed + {report.zero:,} zero + {report.parked:,} parked + {report.failed:,} failed"
     emit_record(
         {
-            "accounts": f"{balance} = {report.active:,} active",
+            "accounts": balance_of(report),
             "already final": report.final or None,
             "lines": f"{report.lines:,}",
-            "total": ", ".join(money(total, code) for code, total in said["totals"].items()) or "nothing",
+            "total": amounts(report.totals_minor) or "nothing",
             "late": f"usage has changed since the invoices of {some_of(report.late)}" if report.late else None,
             "quarantined": _reasons(report.quarantined),
             "pending": pending(report.pending),
@@ -123,7 +136,7 @@ def show_issued(report: "IssueReport", form: Format) -> None:
         runs = (run for numbers in report.numbers.values() for run in numbers_in_words(numbers))
         facts |= {
             "numbers": ", ".join(runs),
-            "totals": ", ".join(money(total, code) for code, total in totals.items()),
+            "totals": amounts(report.totals_minor),
             "unsigned": some_of([*report.unsigned]),
             "late": some_of(report.late),
             "quarantined": _reasons(report.quarantined),
@@ -164,7 +177,7 @@ def show_approved(report: "ApprovalReport", form: Format) -> None:
     if form is not Format.JSON:
         facts |= {
             "drawn_by": ", ".join(report.drawn_by),
-            "totals": ", ".join(money(total, code) for code, total in totals.items()),
+            "totals": amounts(report.totals_minor),
             "written": report.written if form is Format.CSV else None,
             "altered": some_of(report.altered),
         }

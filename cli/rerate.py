@@ -10,7 +10,7 @@ from cli.output import Column, Format, FormatOption, Row, emit_csv, emit_json, n
 from cli.words import counted, of_number
 
 if TYPE_CHECKING:
-    from billing.corrections import Correction, Difference
+    from billing.corrections import Correction, Difference, Subject
 
 COLUMNS = (
     text("period"),
@@ -24,6 +24,8 @@ COLUMNS = (
     text("currency"),
 )
 """What a correction did, by account and product."""
+
+_SHOWN = 40  # rows that a person reads
 
 
 def rerate(
@@ -101,13 +103,22 @@ def emit_correction(found: "Correction", form: Format, facts: dict[str, object])
 
 
 def show_correction(found: "Correction") -> None:
-    """The amounts before and after as tables: by account and product, and in all."""
-    rows = [_row(each) for each in found.differences]
-    if rows:
-        show(table(rows, COLUMNS, title="Before and after"))
+    """The amounts before and after as tables: by account and product, of the most, and in all."""
+    moved = sorted((each for each in found.differences if each.before != each.after), key=_most)
+    if moved:
+        show(table([_row(each) for each in sorted(moved[:_SHOWN])], COLUMNS, title="Before and after"))
+    if (more := len(moved) - _SHOWN) > 0:
+        say(f"{counted(more, 'product')} of accounts moved less: --format csv has them all.")
+    if same := len(found.differences) - len(moved):
+        say(f"{counted(same, 'product')} of these accounts {of_number(same, 'comes', 'come')} to the same.")
+    if found.differences:
         total: list[Row] = [_row(each) for each in found.in_all]
         columns: list[Column] = [column for column in COLUMNS if column.key not in {"period", "account", "product"}]
         show(table(total, columns, title="In all, of these accounts"))
+
+
+def _most(each: "Difference") -> tuple[int, "Subject"]:
+    return -abs(each.amount_minor), each.subject
 
 
 def correction_record(found: "Correction") -> dict[str, Any]:

@@ -59,17 +59,21 @@ class Moved:
 def reach_of_card(
     connection: Connection, card: Card, versions: Sequence[CardVersion], products: Mapping[str, Product]
 ) -> Reach:
-    """What a version reaches beside its other versions: until the next one, all that contracts with the card rate."""
+    """What a version reaches beside its other versions: until the next one, all that contracts with the card rate.
+
+    It stands in place of one of them that is from the same instant.
+    """
     stored = read_accounts(connection)
     until = min((v.effective_from for v in versions if v.effective_from > card.effective_from), default=ALWAYS)
     stretches = card_stretches(card.id, card.effective_from, until, stored.accounts, stored.contracts, stored.numbers)
     said = [card_terms(head_of(version, products)) for version in versions]
-    before, after = (Counting([card.id], {card.id: each}) for each in (said, [*said, card_terms(card)]))
-    others, otherwise = recounted(before, after, card.effective_from, until)
+    others = [each for each in said if each.effective_from != card.effective_from]
+    before, after = (Counting([card.id], {card.id: each}) for each in (said, [*others, card_terms(card)]))
+    renamed, otherwise = recounted(before, after, card.effective_from, until)
     return Reach(
         place=lambda _: (f"card {card.id}", instant(card.effective_from)),
         stretches=stretches,
-        renamed=stretches if others else (),
+        renamed=stretches if renamed else (),
         recounted=stretches if otherwise else (),
         met=frozenset(each.payer for each in stretches),
     )

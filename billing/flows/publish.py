@@ -99,11 +99,12 @@ def publish(  # noqa: PLR0913 (what is published, by whom, and how)
     """Publish a checked card. The same content again changes nothing. `kept`: where compiled cards are kept.
 
     With `dry_run` all is done, and nothing stays. With a `reason` it is forced: `actor` answers for what is charged
-    otherwise, except where invoices are final. Raises CardTooWideError for a card whose conditions no table can
-    hold, PublicationBackdatedError where usage that was rated would be charged otherwise, PublicationConflictError for
-    another currency than before or a second version from the same instant, InputFaultyError for a schedule that counts
-    otherwise than in another version, or in a card beside it in a contract, and PeriodLockedError where invoices of
-    usage that moves are just being drawn up or issued.
+    otherwise, except where invoices are final, and a version from the same instant is replaced. Raises
+    CardTooWideError for a card whose conditions no table can hold, PublicationBackdatedError where usage that was rated
+    would be charged otherwise, PublicationConflictError for another currency than before or (unless it is forced) a
+    second version from the same instant, InputFaultyError for a schedule that counts otherwise than in another version,
+    or in a card beside it in a contract, and PeriodLockedError where invoices of usage that moves are just being drawn
+    up or issued.
     """
     content = identity(card)
     prices = price_list(card, products)
@@ -115,9 +116,9 @@ def publish(  # noqa: PLR0913 (what is published, by whom, and how)
         same = next((version for version in versions if version.hash == content), None)
         if same is not None:
             return Published(status=Status.UNCHANGED, version=same)
-        _check_card(card, versions, partial(_waits_for, connection, compiled, products, kept))
-        _check_counters(connection, card, versions, products)
-        version = insert_card(connection, card, content, prices, at=at, actor=actor)
+        replaced = _replaced(card, versions, partial(_waits_for, connection, compiled, products, kept), reason)
+        _check_counters(connection, card, [each for each in versions if each is not replaced], products)
+        version = insert_card(connection, card, content, prices, at=at, actor=actor, instead=replaced)
         raise_book_version(connection)
         compiled = compiled.numbered(version.rate_base, version.price_base)
         books = cache(partial(load_books, connection, products, None, kept, {version.card_version_id: compiled}))
@@ -130,6 +131,7 @@ def publish(  # noqa: PLR0913 (what is published, by whom, and how)
             "prices": version.prices,
             "moved": moved.events,
             "withdrawn": moved.drafts,
+            **({} if replaced is None else {"replaces": replaced.hash.hex()}),
             **_forced(moved, reason),
         }
         record(connection, at=at, actor=actor, action="publish", subject=f"card {card.version}", details=details)
@@ -272,7 +274,10 @@ def _compiled(card: Card, products: Mapping[str, Product], prices: PriceList) ->
     return compiled
 
 
-def _check_card(card: Card, versions: Sequence[CardVersion], instead: Callable[[CardVersion], str]) -> None:
+def _replaced(
+    card: Card, versions: Sequence[CardVersion], until: Callable[[CardVersion], str], reason: str
+) -> CardVersion | None:
+    """The version in whose place a card stands, for a `reason`; None without one. Raises PublicationConflictError."""
     place = f"card {card.id}"
     for version in versions:
         if version.currency != card.currency:
@@ -282,13 +287,15 @@ def _check_card(card: Card, versions: Sequence[CardVersion], instead: Callable[[
                 value=card.currency,
                 remedy="give a card in another currency another id",
             )
-        if version.effective_from == card.effective_from:
-            raise PublicationConflictError(
-                "another version is published from this instant",
-                place=place,
-                value=instant(card.effective_from),
-                remedy=f"publish the change from a later instant{instead(version)}",
-            )
+    same = next((version for version in versions if version.effective_from == card.effective_from), None)
+    if same is not None and not reason:
+        raise PublicationConflictError(
+            "another version is published from this instant",
+            place=place,
+            value=instant(card.effective_from),
+            remedy=f"publish the change from a later instant{until(same)}; --force puts it in the other's place",
+        )
+    return same
 
 
 def _check_counters(
@@ -302,7 +309,8 @@ def _check_counters(
         return
     contracts = read_accounts(connection).contracts.values()
     groups = {group for each in contracts for group in counted_together(each) if card.id in group}
-    counting = _counting(read_card_versions(connection))
+    every = read_card_versions(connection)
+    counting = _counting([each for each in every if each.card_id != card.id or each in versions])
     counting.setdefault(card.id, []).append((card.version, card.schedules))
     if faults := counter_faults([(card.id,), *groups], counting):
         raise InputFaultyError(faults, place=f"card {card.version}")

@@ -18,7 +18,7 @@ from billing.rated import rate_usage
 from billing.rerating import Stretch, Tariffs, compare, reordered, words_for
 from billing.store.engine import Connection
 from billing.store.queries.invoices import final_invoices
-from billing.store.queries.pricing import read_heads, read_prices
+from billing.store.queries.pricing import read_heads, read_tariffs
 from billing.store.ratebooks import Ratebooks
 from billing.store.ratings import Stored, rewrite, stored_ratings
 from billing.usage import at_micros
@@ -102,9 +102,8 @@ class _Rerating:
     @classmethod
     def begin(cls, connection: Connection, books: Ratebooks, *, forced: bool) -> "_Rerating":
         """Read what all cards say beside their rows."""
-        heads = read_heads(connection, books.products)
-        tariffs = Tariffs(cards={card.version: card for card in heads.values()})
-        return cls(connection=connection, books=books, tariffs=tariffs, heads=heads, forced=forced)
+        heads = read_heads(connection, books.products, replaced=True)
+        return cls(connection=connection, books=books, tariffs=Tariffs(), heads=heads, forced=forced)
 
     def go_on(self, stored: Stored) -> None:
         """Rate some events again; as long as nothing is in the way, what differs is written."""
@@ -112,7 +111,7 @@ class _Rerating:
         new = rate_usage(stored.usage, books.assignment, books.books, books.products).ratings
         missing = self.tariffs.missing(stored.ratings, new)
         if missing:
-            self.tariffs.prices |= read_prices(self.connection, missing, self.heads)
+            self.tariffs.add(read_tariffs(self.connection, missing, self.heads))
         # Compared by the elements' names; what is written keeps the order in which it was rated, which numbers it.
         stored, named = stored.reordered(self.tariffs.order(stored.ratings)), reordered(new, self.tariffs.order(new))
         compared = compare(stored.ratings, named, self.tariffs)

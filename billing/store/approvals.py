@@ -149,7 +149,7 @@ WITH asked AS (
 ), versions AS (
     SELECT card_id, hash, effective_from,
            lead(effective_from) OVER (PARTITION BY card_id ORDER BY effective_from) AS next
-    FROM card_versions
+    FROM standing_versions
 ), said AS (
     SELECT payer_id, 'contract ' || to_char(effective_from, 'YYYY-MM-DD') || ' ' || to_json(cards)::text AS text
     FROM covering

@@ -118,11 +118,13 @@ def product_ids(connection: Connection, names: Iterable[str]) -> dict[str, int]:
     return ids
 
 
-def read_card_versions(connection: Connection, card_id: str | None = None) -> list[CardVersion]:
-    """The published versions of all cards, or of one, in the order of their publication."""
+def read_card_versions(
+    connection: Connection, card_id: str | None = None, *, replaced: bool = False
+) -> list[CardVersion]:
+    """The published versions of all cards, or of one, in the order of their publication; also `replaced` ones."""
     names = list(CardVersion.__dataclass_fields__)
     rows = connection.execute(
-        f"SELECT {', '.join(names)} FROM card_versions"  # noqa: S608
+        f"SELECT {', '.join(names)} FROM {'card_versions' if replaced else 'standing_versions'}"  # noqa: S608
         " WHERE card_id = coalesce(%s, card_id) ORDER BY card_version_id",
         [card_id],
     )
@@ -143,9 +145,19 @@ def read_card(connection: Connection, version: CardVersion, products: Mapping[st
 
 
 def insert_card(
-    connection: Connection, card: Card, identity: bytes, prices: PriceList, *, at: datetime, actor: str
+    connection: Connection,
+    card: Card,
+    identity: bytes,
+    prices: PriceList,
+    *,
+    at: datetime,
+    actor: str,
+    instead: CardVersion | None = None,
 ) -> CardVersion:
-    """Store a checked card under the next free ids; the lock of the books is held exclusively."""
+    """Store a checked card under the next free ids; the lock of the books is held exclusively.
+
+    It may stand `instead` of a version from the same instant.
+    """
     # A card that only blocks has no price, and takes an id all the same: each block begins where no other does.
     rate_base, price_base = connection.execute(
         "SELECT coalesce(max(rate_base + rates), 1), coalesce(max(price_base + greatest(prices, 1)), 1)"
@@ -153,11 +165,13 @@ def insert_card(
     ).fetchone() or (1, 1)
     row = connection.execute(
         "INSERT INTO card_versions (card_id, hash, currency, effective_from, effective_to, head, rate_base, rates,"
-        " price_base, prices, published_at, published_by) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " price_base, prices, published_at, published_by, replaces)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         " RETURNING card_version_id",
         [
             *(card.id, identity, card.currency, card.effective_from, card.effective_to, write_head(card)),
             *(rate_base, card.rows.num_rows, price_base, len(prices.prices), at, actor),
+            None if instead is None else instead.card_version_id,
         ],
     ).fetchone()
     number = row[0] if row else 0

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.demo.files import CARDS, write_files
 from cli.exits import Exit
+from cli.options import period_of
 from cli.output import Format
 
 if TYPE_CHECKING:
@@ -28,10 +30,6 @@ AT = datetime(2026, 11, 5, 9, tzinfo=UTC)
 """When the demo takes place: after the month, and after what is reported late."""
 
 EVENTS = 200_000
-EUROS_IN_20 = 1
-SEED = 20261001
-CARDS = ("contact-center.toml", "list-usd.toml", "list-eur.toml")
-IDLE = "museum"
 SHOWN = "parcel-service"
 
 Done = Callable[[str], None]
@@ -64,11 +62,25 @@ class _Clock:
 
 def demo(
     events: Annotated[int, typer.Option(min=1000, max=5_000_000, help="How many events the month has.")] = EVENTS,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--write", metavar="FOLDER", help="Write its files to a new folder instead, and bill nothing."),
+    ] = None,
+    months: Annotated[
+        list[str] | None,
+        typer.Option("--month", metavar="MONTH", help="With --write: a month of usage, as in 2026-09; again for more."),
+    ] = None,
 ) -> None:
     """Bill a made-up month for real: cards, 200,000 events, invoices, and a verifier that rates it all again.
 
-    Works in a database of its own, made anew each time; no other data is touched.
+    Works in a database of its own, made anew each time; no other data is touched. With --write it touches no database:
+    you take its cards, accounts, contracts and usage from a folder and bill them yourself.
     """
+    if folder is not None:
+        write_files(folder, [period_of(month) for month in months or [PERIOD]], events)
+        return
+    if months:
+        raise typer.BadParameter("--month says which usage is written: add --write FOLDER")
     from cli.db import new_database
 
     clock = _Clock()
@@ -92,8 +104,10 @@ def _prepare(engine: "Engine", data: Path, events: int, clock: _Clock) -> Path:
     from importlib.resources import as_file, files
 
     from billing.flows import publish
+    from billing.periods import Period
     from cli.cardfiles import card_of
-    from cli.demo.traffic import DOLLARS, EUROS, Clientele, write_month
+    from cli.demo.files import clienteles_of
+    from cli.demo.traffic import write_month
     from cli.parties import accounts_in, contracts_in
     from cli.world import actor, products
 
@@ -112,14 +126,7 @@ def _prepare(engine: "Engine", data: Path, events: int, clock: _Clock) -> Path:
     with clock.step("traffic") as done:
         usage = data / "demo" / f"{PERIOD}.ndjson"
         usage.parent.mkdir(exist_ok=True)
-        euros = [account.id for account in accounts if account.currency == "EUR"]
-        dollars = [account.id for account in accounts if account.id not in {*euros, IDLE}]
-        in_euros = events * EUROS_IN_20 // 20
-        clienteles = {
-            events - in_euros: Clientele(accounts=dollars, card=cards[1], mix=DOLLARS),
-            in_euros: Clientele(accounts=euros, card=cards[2], mix=EUROS),
-        }
-        lines = write_month(usage, clienteles, seed=SEED)
+        lines = write_month(usage, clienteles_of(accounts, cards, events), Period.parse(PERIOD))
         done(f"{lines:,} lines of usage: some twice, out of order, to prefixes that no card has")
     return usage
 

@@ -7,7 +7,6 @@ others end in zeros.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from billing.periods import Period
 from rates.cards import Card, column
 from rates.numbering import NANP
 
@@ -25,8 +25,6 @@ Texts = Any
 Dice = np.random.Generator
 Int64s = NDArray[np.int64]
 
-START = datetime(2026, 10, 1, tzinfo=UTC)
-DAYS = 31
 OFTEN_CALLED = (
     "44", "49", "33", "52", "91", "34", "39", "31", "353", "61", "81", "55", "63", "86", "46", "41", "32", "48", "972",
     "65", "27", "57", "971", "351", "90", "62", "",
@@ -60,10 +58,10 @@ DOLLARS = {"out": 410, "in": 190, "toll_free": 30, "abroad": 80, "sms": 200, "sm
 EUROS = {"abroad": 700, "sms_abroad": 300}
 
 
-def write_month(path: Path, clienteles: Mapping[int, Clientele], *, seed: int) -> int:
+def write_month(path: Path, clienteles: Mapping[int, Clientele], month: Period, *, seed: int | None = None) -> int:
     """Write a month of so many events for each clientele as NDJSON, and give the number of lines: a little more."""
-    dice = np.random.default_rng(seed)
-    found = [_of_clientele(dice, who, events) for events, who in clienteles.items()]
+    dice = np.random.default_rng(int(f"{month.start:%Y%m%d}") if seed is None else seed)
+    found = [_of_clientele(dice, who, events, month) for events, who in clienteles.items()]
     seconds = np.concatenate([at for at, _ in found])
     lines = pa.concat_arrays([texts for _, texts in found])
     again = dice.choice(len(lines), int(len(lines) * REPEATED), replace=False)
@@ -76,19 +74,19 @@ def write_month(path: Path, clienteles: Mapping[int, Clientele], *, seed: int) -
     return len(ordered)
 
 
-def _of_clientele(dice: Dice, who: Clientele, events: int) -> tuple[Int64s, Texts]:
+def _of_clientele(dice: Dice, who: Clientele, events: int, month: Period) -> tuple[Int64s, Texts]:
     """The seconds of the month and the lines of some events."""
     weights = 1 / np.arange(1, len(who.accounts) + 1)
     account = _pick(dice, who.accounts, events, weights / weights.sum())
     account = pc.if_else(pa.array(dice.random(events) < OF_UNKNOWN_ACCOUNT), UNKNOWN_ACCOUNT, account)
     kinds = dice.choice(list(who.mix), events, p=np.array(list(who.mix.values())) / _THOUSAND)
-    seconds = _by_day_and_hour(dice, events)
+    seconds = _by_day_and_hour(dice, events, month)
     lines, places = [], []
     for kind in who.mix:
         some = np.flatnonzero(kinds == kind)
         own = _KINDS[kind](dice, len(some), who.card)
         fields = {"id": _ids(dice, len(some)), "account": account.take(pa.array(some)), **own}
-        fields["occurred_at"] = _instants(dice, seconds[some])
+        fields["occurred_at"] = _instants(dice, seconds[some], month)
         lines.append(_objects(fields))
         places.append(some)
     return seconds[np.concatenate(places)], pa.concat_arrays(lines)
@@ -166,17 +164,18 @@ def _foreign(dice: Dice, n: int, card: Card) -> Texts:
     return pc.binary_join_element_wise("+", prefix, _digits(dice, n, 4), "000", "")
 
 
-def _by_day_and_hour(dice: Dice, n: int) -> Int64s:
+def _by_day_and_hour(dice: Dice, n: int, month: Period) -> Int64s:
     """Seconds of the month: more by day than by night, more on weekdays than on Sundays."""
     hours = np.exp(-((np.arange(24) - 17) ** 2) / 40) + 0.1
-    days = np.where((np.arange(DAYS) + START.weekday()) % 7 >= _WEEKDAYS, 0.4, 1.0)
-    day = dice.choice(DAYS, n, p=days / days.sum())
+    length = (month.end - month.start).days
+    days = np.where((np.arange(length) + month.start.weekday()) % 7 >= _WEEKDAYS, 0.4, 1.0)
+    day = dice.choice(length, n, p=days / days.sum())
     hour = dice.choice(24, n, p=hours / hours.sum())
     return (day * 24 + hour) * 3600 + dice.integers(0, 3600, n)
 
 
-def _instants(dice: Dice, seconds: Int64s) -> Texts:
-    micros = (int(START.timestamp()) + seconds) * 1_000_000 + dice.integers(0, 1000, len(seconds)) * 1000
+def _instants(dice: Dice, seconds: Int64s, month: Period) -> Texts:
+    micros = (int(month.opens.timestamp()) + seconds) * 1_000_000 + dice.integers(0, 1000, len(seconds)) * 1000
     return pc.strftime(pa.array(micros).cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%SZ")
 
 

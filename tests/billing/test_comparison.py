@@ -52,7 +52,7 @@ def test_who_is_held_back_is_told_and_is_in_no_total() -> None:
 
 @pytest.mark.parametrize(
     ("before", "after", "percent"),
-    [(200, 100, "-50"), (-200, -100, "-50"), (-100, -200, "100"), (3, 4, "33.3"), (0, 5, ""), (None, 5, "")],
+    [(200, 100, "-50.0"), (-200, -100, "-50.0"), (-100, -200, "100.0"), (3, 4, "33.3"), (0, 5, ""), (None, 5, "")],
 )
 def test_percents_are_of_what_was_before(before: int | None, after: int, percent: str) -> None:
     change = Change(what=What.ACCOUNT, name="a", currency=USD, before_minor=before, after_minor=after)

@@ -130,8 +130,8 @@ def test_what_differs_and_what_is_charged_otherwise(
     card = listed()
     prices = price_list(card, products()).prices
     again = [replace(price, card="list@again") for price in prices]
-    cards = {card.version: card, "list@again": card}
-    tariffs = Tariffs(cards=cards, prices=dict(enumerate([*prices, *again], start=1)))
+    tariffs = Tariffs()
+    tariffs.add({number: (each, card) for number, each in enumerate([*prices, *again], start=1)})
     new = ratings(**columns)
     found = compare(ratings(), new, tariffs)
     each = [np.flatnonzero(which).tolist() for which in (found.otherwise, found.repriced, found.differs)]
@@ -145,7 +145,9 @@ def test_elements_are_compared_by_their_names_in_whatever_order_their_prices_are
     card = listed()
     usage, _, setup, *_ = price_list(card, products()).prices
     surcharge = replace(setup, element="surcharge")
-    tariffs = Tariffs(cards={card.version: card}, prices={1: usage, 3: setup, 4: surcharge, 5: surcharge, 6: setup})
+    tariffs = Tariffs()
+    numbered = {1: usage, 3: setup, 4: surcharge, 5: surcharge, 6: setup}
+    tariffs.add({number: (each, card) for number, each in numbered.items()})
     old, new = (
         reordered(each, tariffs.order(each))
         for each in (

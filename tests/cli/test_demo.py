@@ -5,8 +5,9 @@ import re
 import subprocess
 from pathlib import Path
 
+from billing.periods import Period
 from cli.cardfiles import card_of
-from cli.demo.command import CARDS, IDLE
+from cli.demo.files import CARDS, IDLE
 from cli.demo.traffic import DOLLARS, EUROS, Clientele, write_month
 from cli.parties import accounts_in, contracts_in
 from tests.cli.conftest import PROGRAM, run
@@ -19,7 +20,7 @@ def month(path: Path, seed: int = 1) -> list[str]:
         3000: Clientele(accounts=["a", "b"], card=card_of(FOLDER / "cards" / "list-usd.toml"), mix=DOLLARS),
         300: Clientele(accounts=["c"], card=card_of(FOLDER / "cards" / "list-eur.toml"), mix=EUROS),
     }
-    count = write_month(path, clienteles, seed=seed)
+    count = write_month(path, clienteles, Period.of_month(2026, 10), seed=seed)
     lines = path.read_text().splitlines()
     assert count == len(lines)
     return lines

@@ -34,7 +34,7 @@ def published_cards(connection: Connection) -> list[ListedCard]:
         "SELECT card_id, currency, effective_from, effective_to,"
         " least(effective_to, lead(effective_from) OVER (PARTITION BY card_id ORDER BY effective_from)),"
         " rates, prices, published_at, published_by, encode(hash, 'hex')"
-        " FROM card_versions ORDER BY card_id, effective_from"
+        " FROM standing_versions ORDER BY card_id, effective_from"
     )
     return [ListedCard(*row) for row in rows]
 

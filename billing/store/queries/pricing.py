@@ -71,17 +71,25 @@ def read_crossings(connection: Connection, wanted: Wanted) -> Totals:
 
 def read_prices(connection: Connection, ids: Collection[int], heads: Mapping[int, Card]) -> dict[int, Price]:
     """Prices by their ids; `heads` are the cards without rows by the numbers of their versions."""
+    return {number: price for number, (price, _) in read_tariffs(connection, ids, heads).items()}
+
+
+def read_tariffs(
+    connection: Connection, ids: Collection[int], heads: Mapping[int, Card]
+) -> dict[int, tuple[Price, Card]]:
+    """Prices by their ids, each with the head of its card version."""
     rows = connection.cursor(row_factory=dict_row).execute(
         "SELECT price_id, card_version_id, product, element, destination, number_type, unit, unit_size, base, prices,"
         " schedule, free_units, block FROM prices WHERE price_id = ANY(%s)",
         [list(ids)],
     )
-    return {row.pop("price_id"): _price(heads[row.pop("card_version_id")], row) for row in rows}
+    return {row.pop("price_id"): _priced(heads[row.pop("card_version_id")], row) for row in rows}
 
 
-def read_heads(connection: Connection, products: Mapping[str, Product]) -> dict[int, Card]:
-    """All published cards without their rows, by the numbers of their versions."""
-    return {each.card_version_id: head_of(each, products) for each in read_card_versions(connection)}
+def read_heads(connection: Connection, products: Mapping[str, Product], *, replaced: bool = False) -> dict[int, Card]:
+    """All published cards without their rows, by the numbers of their versions; also `replaced` ones."""
+    versions = read_card_versions(connection, replaced=replaced)
+    return {each.card_version_id: head_of(each, products) for each in versions}
 
 
 def head_of(version: CardVersion, products: Mapping[str, Product]) -> Card:
@@ -89,10 +97,10 @@ def head_of(version: CardVersion, products: Mapping[str, Product]) -> Card:
     return with_head(version.head, pa.table({"row": pa.array([], pa.int32())}), products)
 
 
-def _price(head: Card, row: dict[str, Any]) -> Price:
+def _priced(head: Card, row: dict[str, Any]) -> tuple[Price, Card]:
     exact: dict[str, Any] = {"prices": decimals(row.pop("prices"))}
     exact |= {name: Decimal(row.pop(name)) for name in ("free_units", "block")}
-    return Price(card=head.version, currency=head.currency, rounding=head.rounding, **row, **exact)
+    return Price(card=head.version, currency=head.currency, rounding=head.rounding, **row, **exact), head
 
 
 def quarantined_events(connection: Connection, period: Period, accounts: Sequence[str] | None = None) -> dict[str, int]:

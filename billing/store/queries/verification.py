@@ -38,7 +38,7 @@ def raw_cards(connection: Connection) -> list[Raw]:
         if "prices" in stated and len(stated["prices"].split()) == 1:
             stated["price"] = stated.pop("prices")
         rows.setdefault(row["card_version_id"], []).append({**stated, **(json.loads(declared) if declared else {})})
-    heads = connection.execute("SELECT card_version_id, head FROM card_versions ORDER BY card_version_id")
+    heads = connection.execute("SELECT card_version_id, head FROM standing_versions ORDER BY card_version_id")
     cards = []
     for number, head in heads:
         card = tomllib.loads(head)

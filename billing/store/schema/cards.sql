@@ -15,7 +15,7 @@ CREATE TABLE products (
 CREATE TABLE card_versions (
     card_version_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     card_id text COLLATE "C" NOT NULL,
-    hash bytea NOT NULL UNIQUE CHECK (octet_length(hash) = 32),
+    hash bytea NOT NULL CHECK (octet_length(hash) = 32),
     currency text NOT NULL,
     effective_from timestamptz NOT NULL,
     effective_to timestamptz CHECK (effective_to > effective_from),
@@ -29,8 +29,15 @@ CREATE TABLE card_versions (
     -- This copy of the card: its rows in this order under these ids, which `hash` does not say. What is compiled from
     -- it is filed under this name.
     stored_as uuid NOT NULL UNIQUE DEFAULT gen_random_uuid(),
-    UNIQUE (card_id, effective_from)
+    -- The version from the same instant in whose place this one stands. A chain: one first, and each replaced once.
+    replaces integer UNIQUE REFERENCES card_versions,
+    UNIQUE NULLS NOT DISTINCT (card_id, effective_from, replaces)
 );
+
+-- What cards say: the versions that nobody replaced. Of the others no usage is rated any more.
+CREATE VIEW standing_versions AS
+    SELECT * FROM card_versions AS version
+    WHERE NOT EXISTS (SELECT FROM card_versions AS other WHERE other.replaces = version.card_version_id);
 
 -- Cells as the card's canonical form has them; NULL is the default of FORMATS section 2.
 CREATE TABLE rates (

@@ -183,12 +183,27 @@ def test_a_draft_that_calls_itself_approved_is_not_issued_without_a_signature(sh
     assert ["acme", "core"] == issued(shop)
 
 
+def test_another_draft_under_the_number_of_a_signed_one_is_not_issued(shop: Shop) -> None:
+    run(shop)
+    sign(shop)
+    signed = shop.rows("SELECT invoice_id FROM draft_invoices WHERE account = 'bolt'")[0][0]
+    shop.post(call(20, account="bolt"))
+    run(shop)
+    own = "payer_id = (SELECT account_id FROM accounts WHERE id = 'bolt')"
+    with transaction(shop.engine) as connection:
+        for table in ("draft_lines", "draft_billed_totals", "draft_invoices"):
+            connection.execute(f"UPDATE {table} SET invoice_id = {signed} WHERE {own}".encode())
+    found = issue(shop)
+    assert ((), {"bolt": Unsigned.CHANGED}) == (found.refused, found.unsigned), "it is sound, and not what was signed"
+    assert ["acme", "core"] == issued(shop)
+
+
 def test_an_altered_draft_is_not_signed_and_is_named(shop: Shop) -> None:
     run(shop)
     with transaction(shop.engine) as connection:
         connection.execute("UPDATE draft_invoices SET name = 'Somebody else' WHERE account = 'bolt'")
     report = sign(shop)
-    assert (("bolt",), 2) == (report.altered, report.drafts)
+    assert (("bolt",), 2, {"USD": 12}) == (report.altered, report.drafts, report.totals_minor)
     assert [("acme", "approved"), ("bolt", "draft"), ("core", "approved")] == shop.rows(
         "SELECT account, state FROM draft_invoices ORDER BY account"
     )

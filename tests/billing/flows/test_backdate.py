@@ -236,7 +236,7 @@ def test_a_second_version_from_an_instant_is_refused_and_told_what_works(gap: Sh
     gap.post(call(5, occurred_at="2026-10-05T00:00:00Z", to=PARIS), call(6, to="+819012345678"))
     gap.post(call(7, occurred_at="2026-10-01T00:00:00Z", to=PARIS))  # no version that comes later reaches it
     mended = card(f"{GB}\n{FR}")
-    refused = "later instant, no later than 2026-10-04T10:00:00Z, when the first event that waits for it occurred$"
+    refused = "later instant, no later than 2026-10-04T10:00:00Z, when the first event that waits for it occurred; --f"
     with pytest.raises(PublicationConflictError, match=refused):
         gap.publish(mended)
     assert 2 == gap.publish(replace(mended, effective_from=datetime(2026, 10, 4, 10, tzinfo=UTC))).moved

@@ -13,15 +13,16 @@ from billing.flows.correct import rerate_period
 from billing.flows.draw_up import draw_up
 from billing.flows.finalize import finalize
 from billing.flows.fold import fold
-from billing.flows.publish import Published, add_contracts, publish
+from billing.flows.publish import Published, Status, add_contracts, publish
 from billing.flows.release import release
 from billing.flows.verify import verify
 from billing.payers import SubjectMissingError
 from billing.runs import GRACE, PeriodLockedError
 from billing.store.drafts import lock_period
-from billing.store.engine import transaction
+from billing.store.engine import snapshot, transaction
+from billing.store.queries.cards import published_card, published_cards
 from cli.world import product_tables
-from rates.cards import Card
+from rates.cards import Card, identity
 from rates.products import Product
 from tests.shop import AT, OCTOBER, Shop, call, card, products, tiered
 
@@ -122,6 +123,47 @@ def test_a_forced_card_charges_the_past_otherwise_and_tells_the_amounts(month: S
     assert {ACME: Worth(3, 31), bolt: Worth(1, 11)} == found.after
     assert [(Worth(4, 36), Worth(4, 42), 6)] == [(d.before, d.after, d.amount_minor) for d in found.in_all]
     agrees(month)
+
+
+def test_a_forced_card_takes_the_place_of_the_one_from_the_same_instant(month: Shop) -> None:
+    bill(month)
+    found = corrected(force(month, card(DEAR)))
+    assert (5, 4, 2) == (found.events, found.rewritten, found.withdrawn)
+    assert [(36, 44)] == [(each.before.amount_minor, each.after.amount_minor) for each in found.in_all]
+    with snapshot(month.engine) as connection:
+        assert [card(DEAR).version] == [
+            f"{each.id}@{each.effective_from:%Y-%m-%dT%H:%M:%SZ}" for each in published_cards(connection)
+        ]
+        published = published_card(connection, "list", AT, products())
+    assert published is not None
+    assert identity(card(DEAR)) == identity(published)
+    agrees(month)
+    force(month, card(GB))
+    assert Status.UNCHANGED is force(month, card(GB)).status
+    bill(month)
+    assert [(27,), (9,)] == month.rows("SELECT total_minor FROM draft_invoices ORDER BY payer_id")
+    agrees(month)
+
+
+def test_a_replaced_version_counts_nothing_any_more(shop: Shop) -> None:
+    shop.publish(tiered(("44", "0.02 0.01")))
+    shop.admit("acme")
+    shop.post(*(call(number, occurred_at=at) for number, at in enumerate(DAYS)))
+    found = corrected(force(shop, tiered(("44", "0.03 0.02"))))
+    assert ([4], [7]) == (
+        [each.amount_minor for each in found.before.values()],
+        [each.amount_minor for each in found.after.values()],
+    )
+    agrees(shop)
+
+
+def test_a_card_is_replaced_under_no_final_invoice(month: Shop) -> None:
+    bill(month, issue=True)
+    before = all_stored(month)
+    with pytest.raises(PublicationBackdatedError, match="4 rated events are on the side of final invoices"):
+        force(month, card(DEAR))
+    assert before == all_stored(month)
+    assert [(1, None)] == month.rows("SELECT card_version_id, replaces FROM card_versions")
 
 
 def test_what_is_not_forced_is_still_refused(month: Shop) -> None:

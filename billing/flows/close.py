@@ -1,0 +1,99 @@
+"""Close a month: draw up, verify, compare, and issue what a person has signed; it stops where one is needed.
+
+Whoever calls it again goes on: what is signed and of all usage is issued as it stands, anything else is drawn up anew.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+
+from billing.approvals import Approval, unsigned
+from billing.bounds import Bounds
+from billing.closing import Closing
+from billing.flows.compare import compare_periods
+from billing.flows.draw_up import draw_up
+from billing.flows.finalize import finalize, still_waiting
+from billing.flows.verify import Tables, verify
+from billing.periods import Period
+from billing.runs import IssueRules, require_closed
+from billing.store.approvals import issued_payers, newest_approval, signable_drafts, signed_drafts
+from billing.store.engine import Engine, snapshot
+from rates.products import Product
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """By which rules a house closes its months. Prices `factor` times up or down are beyond a bound."""
+
+    issue: IssueRules
+    bounds: Bounds | None
+    factor: Fraction
+
+
+def close(  # noqa: PLR0913 (each is asked by one of its stages)
+    engine: Engine,
+    products: Mapping[str, Product],
+    tables: Tables,
+    period: Period,
+    at: datetime,
+    *,
+    rules: Rules,
+    actor: str = "",
+    drawn_by: str = "",
+    early: bool = False,
+    processes: int = 1,
+) -> Closing:
+    """Go as far as nobody is needed; `tables` are the products in the form of their files, for the verifier.
+
+    Nothing is issued that the verifier disagrees with or that nobody signed, whatever the rules ask for. Raises what
+    `draw_up` and `finalize` raise.
+    """
+    require_closed(period, at, grace=rules.issue.grace, early=early, what="close the month")
+    standing = _standing(engine, period)
+    run = None
+    if standing is None:
+        run = draw_up(
+            engine,
+            products,
+            period,
+            at,
+            write=True,
+            actor=actor,
+            drawn_by=drawn_by,
+            early=early,
+            bounds=rules.bounds,
+            grace=rules.issue.grace,
+        )
+    verification = verify(engine, products, tables, period, processes=processes)
+    against, changes = compare_periods(engine, period, None, factor=rules.factor)
+    approval, drafts = _signed(engine, period)
+    issued = None
+    if verification.agrees and approval is not None and drafts:
+        issued = finalize(engine, period, at, actor=actor, early=early, rules=rules.issue)
+    return Closing(
+        period=period,
+        run=run,
+        verification=verification,
+        against=against,
+        changes=changes,
+        drafts=drafts,
+        approval=approval,
+        issued=issued,
+    )
+
+
+def _standing(engine: Engine, period: Period) -> Approval | None:
+    """The signature under drafts that are exactly what was signed, and of all usage; None where they are not."""
+    approval, drafts = _signed(engine, period)
+    return approval if drafts and not still_waiting(engine, period).late else None
+
+
+def _signed(engine: Engine, period: Period) -> tuple[Approval | None, int]:
+    """The signature under exactly the drafts of a period, if it holds; and how many drafts there are."""
+    with snapshot(engine) as connection:
+        approval, drafts = newest_approval(connection, period), signable_drafts(connection, period)
+        if approval is None:
+            return None, len(drafts)
+        others = unsigned(signed_drafts(connection, approval), drafts, issued_payers(connection, period))
+        return (None if others else approval), len(drafts)
