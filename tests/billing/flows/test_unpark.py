@@ -1,19 +1,25 @@
 """Bills beyond the safety bounds: parked by the run, released by a named person, drawn up by the next run."""
 
+import json
+from datetime import date, timedelta
 from fractions import Fraction
 
 import psycopg
 import pytest
 
-from billing.bounds import Bounds, Released, ReleaseNeedlessError, ReleaseRefusedError
+from billing.accounts import Account, AccountId
+from billing.bounds import Bounds, Past, Released, ReleaseNeedlessError, ReleaseRefusedError
 from billing.flows.draw_up import draw_up
 from billing.flows.finalize import finalize
+from billing.flows.publish import add_accounts
 from billing.flows.unpark import unpark
 from billing.payers import SubjectMissingError
 from billing.periods import Period
 from billing.runs import GRACE, PeriodLockedError, PeriodNotDrawnError, RunReport
+from billing.store.bounds import past_invoices
 from billing.store.drafts import lock_period
 from billing.store.engine import transaction
+from rates.money import Currency
 from tests.shop import OCTOBER, Shop, call, products
 
 NOVEMBER = Period.parse("2026-11")
@@ -136,6 +142,46 @@ def test_only_who_is_held_back_is_released(shop: Shop) -> None:
     with pytest.raises(PeriodNotDrawnError):
         unpark(shop.engine, Period.parse("2026-12"), "acme", CLOSED, name="controller", reason="a guess")
     assert [] == shop.rows("SELECT FROM bound_releases")
+
+
+def test_only_usage_of_the_month_waits(shop: Shop) -> None:
+    for number, account in enumerate(["acme", "bolt", "core"], start=10):
+        talk(shop, number, account, 1)
+    later = NOVEMBER.closes + timedelta(seconds=1)
+    for number, day in enumerate(["2026-10-31T23:59:59Z", "2026-12-01T00:00:00Z"], start=20):
+        shop.post(call(number, account="bolt", to="+81312345678", occurred_at=day), at=later)
+    assert 3 == run(shop).billed
+    shop.post(call(30, account="bolt", to="+81312345678", occurred_at="2026-11-30T23:59:59Z"), at=later)
+    assert ["bolt"] == [each.account for each in run(shop).stopped]
+
+
+def test_what_waits_of_subaccounts_holds_back_who_pays_for_them_and_is_added_up(shop: Shop) -> None:
+    talk(shop, 10, "acme", 1)
+    children = [Account(id=AccountId(name), pays=False, parent="acme") for name in ("north", "south")]
+    add_accounts(shop.engine, children, at=CLOSED, actor="finance")
+    for number, name in enumerate(["acme", "north", "south"], start=20):
+        talk(shop, number, name, 1, to="+81312345678")
+    assert [("acme", 3)] == [(each.account, each.waiting) for each in run(shop).stopped if each.waiting]
+
+
+def test_the_past_is_the_newest_final_invoices_before_the_month_in_the_same_currency(shop: Shop) -> None:
+    copies = [("2026-09-01", "2026-10-01", "USD", 7), ("2026-08-01", "2026-09-01", "EUR", 9)]
+    copies += [("2026-11-01", "2026-12-01", "USD", 8)]
+    with transaction(shop.engine) as connection:
+        for number, (start, end, currency, total) in enumerate(copies, start=100):
+            changes = {"period_start": start, "period_end": end, "currency": currency, "total_minor": total}
+            facts = json.dumps({**changes, "invoice_id": number, "number": number})
+            connection.execute(
+                "INSERT INTO invoices SELECT (jsonb_populate_record(found, %s)).* FROM invoices AS found"
+                " WHERE account = 'acme' AND period_start = '2026-10-01'",
+                [facts],
+            )
+        acme = connection.execute("SELECT account_id FROM accounts WHERE id = 'acme'").fetchall()[0][0]
+        found = {months: past_invoices(connection, NOVEMBER, months) for months in (1, 2)}
+    dollars, euros = (acme, Currency("USD")), (acme, Currency("EUR"))
+    assert Past(totals_minor=(120,), ended=NOVEMBER.start) == found[1][dollars]
+    assert Past(totals_minor=(120, 7), ended=NOVEMBER.start) == found[2][dollars]
+    assert Past(totals_minor=(9,), ended=date(2026, 9, 1)) == found[1][euros] == found[2][euros]
 
 
 def test_what_was_released_is_not_released_again_until_something_else_holds_it_back(shop: Shop) -> None:
