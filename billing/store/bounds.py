@@ -7,7 +7,6 @@ from typing import NamedTuple
 from billing.bounds import UNPRICED, Past, Release
 from billing.invoices import Kind
 from billing.periods import Period
-from billing.runs import Outcome
 from billing.store.engine import Connection
 from rates.money import Currency
 from rates.rating import CODES
@@ -73,8 +72,8 @@ def stop_of(connection: Connection, period: Period, account: str) -> Stop | None
     """What the newest run of a period says of an account that it stopped at."""
     row = connection.execute(
         "SELECT payer_id, reason, releasable, total_minor, waiting, mismatches FROM draft_stops"
-        " JOIN accounts ON account_id = payer_id WHERE period_start = %s AND id = %s AND outcome = %s",
-        [period.start, account, Outcome.PARKED],
+        " JOIN accounts ON account_id = payer_id WHERE period_start = %s AND id = %s",
+        [period.start, account],
     ).fetchone()
     return None if row is None else Stop(*row)
 

@@ -11,8 +11,10 @@ from billing.accounts import Account, AccountId
 from billing.bounds import Bounds, Past, Released, ReleaseNeedlessError, ReleaseRefusedError
 from billing.flows.draw_up import draw_up
 from billing.flows.finalize import finalize
+from billing.flows.hold import Holds
 from billing.flows.publish import add_accounts
 from billing.flows.unpark import unpark
+from billing.invoices import Party
 from billing.payers import SubjectMissingError
 from billing.periods import Period
 from billing.runs import GRACE, PeriodLockedError, PeriodNotDrawnError, RunReport
@@ -142,6 +144,25 @@ def test_only_who_is_held_back_is_released(shop: Shop) -> None:
     with pytest.raises(PeriodNotDrawnError):
         unpark(shop.engine, Period.parse("2026-12"), "acme", CLOSED, name="controller", reason="a guess")
     assert [] == shop.rows("SELECT FROM bound_releases")
+
+
+def test_a_bill_is_held_against_the_past_in_its_own_currency(shop: Shop) -> None:
+    with transaction(shop.engine) as connection:
+        holds = Holds.begin(connection, NOVEMBER, BOUNDS, {})
+    (acme, dollars), past = next(iter(holds.past.items()))
+    far = past.totals_minor[0] * 10
+    assert "USD" == dollars
+    for currency, held in (("USD", True), ("EUR", False)):
+        party = Party(account="acme", currency=Currency(currency))
+        assert held == (holds.of(acme, party, far) is not None)
+
+
+def test_who_failed_is_not_released_and_is_told_why(shop: Shop) -> None:
+    run(shop)
+    with transaction(shop.engine) as connection:
+        connection.execute("UPDATE draft_stops SET outcome = 'failed', reason = 'broken', releasable = false")
+    with pytest.raises(ReleaseRefusedError, match="cannot be released: broken"):
+        release(shop, "core")
 
 
 def test_only_usage_of_the_month_waits(shop: Shop) -> None:
