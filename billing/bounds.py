@@ -23,6 +23,7 @@ UNPRICED = frozenset(
         Reason.NO_RATE,
         Reason.NO_INCREMENTS,
         Reason.MAX_QUANTITY,
+        Reason.CHARGE_TOO_LARGE,
         Reason.CURRENCY_MISMATCH,
     }
 )

@@ -264,6 +264,10 @@ def _sums(column: Int64s, first: Int64s, what: str) -> Int64s:
         # Could be, not must be: the largest value and the most rows may be of two accounts.
         exact = np.add.reduceat(column.astype(object), first)
         if max(map(abs, exact)) > _INT64_MAX:
-            raise AmountOverflowError(f"the sum of the {what} of one account leaves 64 bits", place="drafts")
+            raise AmountOverflowError(
+                f"the sum of the {what} of one account leaves 64 bits",
+                place="drafts",
+                remedy="look for usage that is absurd, or have its card round each event to fewer decimals",
+            )
     sums: Int64s = np.add.reduceat(column, first)
     return sums

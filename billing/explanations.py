@@ -219,6 +219,7 @@ REMEDIES: Mapping[str, str] = {
     "no_increments": "give the rate its increments",
     "max_quantity": "it is longer than the rate allows: have the source looked at",
     "currency_mismatch": "use a card in the account's currency",
+    "charge_too_large": "its charge has more digits than 64 bits hold: round to fewer decimals, or see to its source",
     "too_old": "older than what is billed, so that a person decides, by name",
     "pending": "its outcome was still open, and reports cannot be amended yet: it is not billed",
 }

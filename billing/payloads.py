@@ -294,6 +294,8 @@ def _absurd(quantity: int, most: int, product: Product | None) -> str:
 
 def most_of(product: Product | None, *, own: bool) -> int:
     """The most base units that one event may state: in the product's `own` field, or else in `quantity`."""
+    # `quantity` may be the sum of many calls, as in the worked example of the volume discounts (200,000 minutes): what
+    # one call cannot be bounds only the field that is of one call.
     most = MAX_SECONDS if product is not None and product.timed else MAX_QUANTITY
     if product is not None and product.most is not None and (own or product.measure == "quantity"):
         return min(product.most, most)

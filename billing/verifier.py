@@ -202,9 +202,8 @@ def _add_part(month: Month, event: RatedEvent, part: Element, before: Sequence[E
 
 
 def _standing(month: Month, event: RatedEvent, schedule: Schedule) -> tuple[Sequence[Count], Count]:
-    """The bounds of a counter for an event's product, and where it stands."""
-    bounds = counted.bounds_of(schedule, event.traits.product)
-    return bounds, month.counters.get((_owner(schedule.scope, event), schedule.name), 0)
+    """The bounds of the counter that an event fills or is priced by, and where it stands."""
+    return counted.bounds_of(schedule), month.counters.get((_owner(schedule.scope, event), schedule.name), 0)
 
 
 def _growth(schedule: Schedule, parts: Sequence[Element]) -> Count:
@@ -222,6 +221,7 @@ def _fill(month: Month, event: RatedEvent, parts: Sequence[Element]) -> None:
     for found in (one for one in schedules_of(event.book) if selects(one[0].fill, event.traits)):
         schedule, card = (own.schedules[found[0].name], own) if found[0].name in own.schedules else found
         key, growth = (_owner(schedule.scope, event), schedule.name), _growth(schedule, parts)
+        counted.require_unit(schedule, event.traits.product)
         bounds, position = _standing(month, event, schedule)
         month.counters[key] = position + growth
         if schedule.mode == "volume":

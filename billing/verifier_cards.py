@@ -129,7 +129,7 @@ def read_card(raw: Raw, products: Mapping[str, Product]) -> CardVersion:
     if start is None or not text(raw, "id") or not text(raw, "currency"):
         raise CardFaultError(place, "needs id, currency and effective_from")
     named = given.table(raw, "tiers"), given.table(raw, "pools")
-    schedules = {name: read_schedule(name, given.table(named[0], name)) for name in named[0]}
+    schedules = {name: read_schedule(name, given.table(named[0], name), products.values()) for name in named[0]}
     pools = {name: read_pool(name, given.table(named[1], name)) for name in named[1]}
     rounding, per_event = given.table(raw, "rounding"), None
     if text(rounding, "per") == "event":

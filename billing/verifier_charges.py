@@ -18,6 +18,7 @@ import billing.verifier_usage as given
 from billing.verifier_cards import Match, Row
 from billing.verifier_usage import Product
 
+_MOST_STEPS = 2**63 - 1  # what a charge in units of 10^-decimals may have: 9.2 million at 12 decimals
 _LIMITED = ("setup", "surcharge")  # what is held to the row's limits together with the usage
 
 
@@ -58,6 +59,10 @@ class Element:
     def price_at(self, tier: int) -> Fraction:
         """The price in a tier, counted from 0; a step has the same in all."""
         return self.price if self.match.row.steps else self.match.row.prices[tier]
+
+
+class ChargeTooLargeError(Exception):
+    """An event that is rounded by itself comes to more steps of rounding than are counted."""
 
 
 class BlockedPartError(Exception):
@@ -127,7 +132,10 @@ def settle(
         return tuple(parts), [*own, *others]
     # The row's own setup fee goes in with its usage, and all of it is shown with the first part.
     charge = sum((part.cost for part in parts), main.row.setup_fee or Fraction(0))
-    amounts = (given.to_step(charge, *main.card.per_event), *(Fraction(0) for _ in parts[1:]))
+    whole = given.to_step(charge, *main.card.per_event)
+    if Fraction(whole, main.card.per_event[0]) > _MOST_STEPS:
+        raise ChargeTooLargeError
+    amounts = (whole, *(Fraction(0) for _ in parts[1:]))
     beside = [element for element in own if element.match.row is not main.row]
     rounded = (replace(part, rounded=amount) for part, amount in zip(parts, amounts, strict=True))
     return tuple(rounded), [*beside, *others]

@@ -1,13 +1,13 @@
 """What is counted in a month: tier schedules with their bounds, and pools of free units and blocks (DESIGN 7)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from math import floor
 
 import billing.verifier_usage as given
-from billing.verifier_traits import Fill, read_fill
+from billing.verifier_traits import Fill, filling, read_fill
 from billing.verifier_usage import CardFaultError, Product, Raw, flag, text, words
 
 _SCHEDULE_WORDS = {
@@ -34,12 +34,16 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Schedule:
-    """A tier schedule: `up_to` are the inclusive bounds in `unit`; the last tier is open. Tiers count from 0."""
+    """A tier schedule: `up_to` are the inclusive bounds in `unit`; the last tier is open. Tiers count from 0.
+
+    `size` is how many base units of what fills it are one `unit`. What it prices may have a unit of the same name.
+    """
 
     name: str
     mode: str
     up_to: tuple[Fraction, ...]
     unit: str
+    size: int
     measure: str
     scope: str
     fill: Fill
@@ -49,12 +53,17 @@ class Schedule:
 
 
 @lru_cache(maxsize=4096)
-def bounds_of(schedule: Schedule, product: Product) -> tuple[Fraction | int, ...]:
+def bounds_of(schedule: Schedule) -> tuple[Fraction | int, ...]:
     """The bounds on the counter: money for amounts, whole base units or events otherwise."""
     if schedule.measure == "amount":
         return schedule.up_to
-    size = product.size(schedule.unit) if schedule.measure == "quantity" else 1
-    return tuple(floor(bound * size) for bound in schedule.up_to)
+    return tuple(floor(bound * schedule.size) for bound in schedule.up_to)
+
+
+def require_unit(schedule: Schedule, product: Product) -> None:
+    """Raises CardFaultError for a product that cannot be counted in the schedule's unit."""
+    if schedule.measure == "quantity":
+        product.size(schedule.unit)
 
 
 def next_tier(bounds: Sequence[Count], position: Count) -> int:
@@ -77,8 +86,8 @@ def cut(bounds: Sequence[Count], position: Count, growth: Count) -> list[tuple[i
     return parts
 
 
-def read_schedule(name: str, raw: Raw) -> Schedule:
-    """A schedule from its table."""
+def read_schedule(name: str, raw: Raw, products: Iterable[Product]) -> Schedule:
+    """A schedule from its table, over units of some of the products."""
     place = f"tiers.{name}"
     lists = {
         key: tuple(given.exact(value, f"{place}.{key}") for value in words(raw.get(key)))
@@ -91,10 +100,15 @@ def read_schedule(name: str, raw: Raw) -> Schedule:
     for key, known in _SCHEDULE_WORDS.items():
         if text(raw, key) not in ("", *known):
             raise CardFaultError(f"{place}.{key}", f"{text(raw, key)!r} is not one of {', '.join(known)}")
+    fill, measure, unit = read_fill(raw, place), text(raw, "measure") or "quantity", text(raw, "unit")
+    counted = filling(fill, products) if measure == "quantity" else ()
+    sizes = {product.units[unit] for product in counted if unit in product.units}
+    if len(sizes) > 1:
+        raise CardFaultError(f"{place}.unit", f"{unit!r} is {sorted(sizes)} base units in what fills it")
     return Schedule(
-        name=name, mode=text(raw, "mode") or "graduated", up_to=lists["up_to"], unit=text(raw, "unit"),
-        measure=text(raw, "measure") or "quantity", scope=text(raw, "scope") or "billing_account",
-        fill=read_fill(raw, place), flats=lists["flats"], flat_at_zero=flag(raw, "flat_at_zero"),
+        name=name, mode=text(raw, "mode") or "graduated", up_to=lists["up_to"], unit=unit, size=max(sizes, default=1),
+        measure=measure, scope=text(raw, "scope") or "billing_account",
+        fill=fill, flats=lists["flats"], flat_at_zero=flag(raw, "flat_at_zero"),
         discounts=lists["discounts"],
     )  # fmt: skip
 

@@ -7,13 +7,14 @@ itself. The rules are those of DESIGN 5 and 6 and FORMATS 1 and 4.
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from math import ceil
 
 import billing.verifier_cards as on_card
 import billing.verifier_usage as given
 from billing.verifier_cards import Book, Match, Row, Terms
-from billing.verifier_charges import BlockedPartError, Element, settle, usage_parts
+from billing.verifier_charges import BlockedPartError, ChargeTooLargeError, Element, settle, usage_parts
 from billing.verifier_traits import Traits, traits_of
-from billing.verifier_usage import DatedFacts, Product, Raw, Usage, text
+from billing.verifier_usage import DatedFacts, InputFaultError, Product, Raw, Usage, text
 
 Payer = tuple[str, str]  # the paying account and its currency
 
@@ -21,7 +22,7 @@ Reason = StrEnum(
     "Reason",
     "PENDING STATUS_NOT_BILLABLE ZERO_QUANTITY"
     " UNKNOWN_ACCOUNT NO_PAYER UNKNOWN_PRODUCT NO_PRODUCT_RULE NO_CONTRACT NO_CARD NO_RATE BLOCKED CURRENCY_MISMATCH"
-    " NO_INCREMENTS MAX_QUANTITY",
+    " NO_INCREMENTS MAX_QUANTITY CHARGE_TOO_LARGE",
 )
 """Why an event is on no line (the value is the name in lower case): the first three zero-rated, else quarantined."""
 
@@ -84,7 +85,7 @@ def _rate(usage: Usage, terms: Terms) -> RatedEvent:
     if product is None or rule is None:
         raise UsageUnratedError(Reason.UNKNOWN_PRODUCT if product is None else Reason.NO_PRODUCT_RULE)
     silent = given.why_silent(rule, usage)
-    quantity = 0 if silent else given.measured_quantity(product, usage)
+    quantity = 0 if silent else measured_quantity(product, usage)
     silent = silent or ("" if quantity else Reason.ZERO_QUANTITY)
     fees = [] if silent == Reason.PENDING else given.fees_due(rule, usage)
     if silent and not fees:
@@ -103,6 +104,42 @@ def _rate(usage: Usage, terms: Terms) -> RatedEvent:
         raise UsageUnratedError(Reason.CURRENCY_MISMATCH)
     book = book_of(terms, payer[0], usage.occurred_at.replace(hour=23, minute=59, second=59, microsecond=999_999))
     return RatedEvent(usage=usage, payer=payer, traits=traits, book=book, parts=parts, elements=tuple(elements))
+
+
+def measured_quantity(product: Product, usage: Usage) -> int:
+    """The event's quantity in base units, before increments. Given in several ways, they must agree."""
+    claims = {given.whole(usage.fields, "quantity", usage.place), *_measured(product.measure, usage)}
+    stated = [claim for claim in claims if claim is not None]
+    if len(stated) != 1 or stated[0] < 0:
+        how = f"quantity or {product.measure or 'a measure'}"
+        raise InputFaultError(usage.place, f"needs one quantity of 0 or more: {how}")
+    return stated[0]
+
+
+def _measured(measure: str, usage: Usage) -> list[int | None]:
+    """What the event says of its quantity in the product's own fields."""
+    fields = usage.fields
+    if measure.endswith("_seconds"):
+        seconds = given.number(fields, measure, usage.place)
+        return [None if seconds is None else ceil(seconds)]
+    if measure == "bytes":
+        ways = [given.whole(fields, name, usage.place) for name in ("bytes_sent", "bytes_received")]
+        return [None if None in ways else sum(way or 0 for way in ways)]
+    if measure == "packages":
+        return [_one_package(usage)] if "packages" in fields else []
+    found = [given.whole(fields, measure, usage.place)] if measure else []
+    if measure == "segments" and "text" in fields:
+        found.append(given.count_segments(str(fields["text"])))
+    return found
+
+
+def _one_package(usage: Usage) -> int:
+    packages = usage.fields["packages"]
+    if not isinstance(packages, list) or [type(each) for each in packages] != [str]:
+        raise InputFaultError(
+            usage.place, "packages must be a list of one name; several are not rated by this verifier"
+        )
+    return 1
 
 
 def _charged(
@@ -134,7 +171,10 @@ def _charged(
         parts = usage_parts(main, product, usage.occurred_at, quantity, billable)
     except BlockedPartError:
         raise UsageUnratedError(Reason.BLOCKED) from None
-    return settle(main, parts, beside)
+    try:
+        return settle(main, parts, beside)
+    except ChargeTooLargeError:
+        raise UsageUnratedError(Reason.CHARGE_TOO_LARGE) from None
 
 
 def _match(book: Book, element: str, usage: Usage, traits: Traits) -> Match | None:

@@ -1,7 +1,7 @@
 """What rows and selectors may ask of an event: the numbers, the country, the dimensions that its product declares."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -50,6 +50,12 @@ def selects(fill: Fill, traits: Traits) -> bool:
         and (not one.get("prefixes") or longest_prefix(one["prefixes"], traits.to_digits) is not None)
         for one in fill
     )
+
+
+def filling(fill: Fill, products: Iterable[Product]) -> list[Product]:
+    """The products of which a selector may take usage."""
+    patterns = [one.get("product", ("*",)) for one in fill]
+    return [product for product in products if any(_fits(each, product.id) for few in patterns for each in few)]
 
 
 def longest_prefix(prefixes: Sequence[str], digits: str) -> str | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
-from math import ceil, floor
+from math import floor
 from typing import TypeVar
 
 Raw = Mapping[str, object]
@@ -267,7 +267,9 @@ class Usage:
         return f"event {self.source}/{self.id}"
 
     def value(self, name: str) -> str:
-        """A field or a declared attribute; "" if the event does not say."""
+        """A field or a declared attribute; "" if the event does not say. Of `packages` it has one."""
+        if name == "package" and (names := words(self.fields.get("packages"))):
+            return names[0]
         return text(self.fields, name) or text(table(self.fields, "attributes"), name)
 
 
@@ -325,23 +327,6 @@ def fees_due(rule: DatedFacts, usage: Usage) -> list[str]:
     due = [fee for fee in tables(rule.facts, "fees") if holds(table(fee, "when"), usage, when_silent=False)]
     exempt = [bool(fee.get("exempt")) and holds(table(fee, "exempt"), usage, when_silent=False) for fee in due]
     return [text(fee, "element") for fee, spared in zip(due, exempt, strict=True) if not spared]
-
-
-def measured_quantity(product: Product, usage: Usage) -> int:
-    """The event's quantity in base units, before increments. Given in several ways, they must agree."""
-    field = product.measure
-    claims = {whole(usage.fields, "quantity", usage.place)}
-    if field.endswith("_seconds"):
-        seconds = number(usage.fields, field, usage.place)
-        claims.add(None if seconds is None else ceil(seconds))
-    elif field:
-        claims.add(whole(usage.fields, field, usage.place))
-    if field == "segments" and "text" in usage.fields:
-        claims.add(count_segments(str(usage.fields["text"])))
-    stated = [claim for claim in claims if claim is not None]
-    if len(stated) != 1 or stated[0] < 0:
-        raise InputFaultError(usage.place, f"needs one quantity of 0 or more: quantity or {field or 'a measure'}")
-    return stated[0]
 
 
 def apply_increments(quantity: int, increments: str) -> int:

@@ -184,6 +184,8 @@ def sniff(
     say(printable(f"{file.name}: {found.rows:,} rows, {', '.join((header, *found.said))}."))
     for name in found.dialects:
         say(f"It has the columns of the dialect {name}: --dialect {name}.")
+    for fact in found.damage:
+        say(printable(f"{file.name}: {fact}."))
     for fact in found.tell:
         say(printable(f"To be told: {fact}."))
     if out is not None:

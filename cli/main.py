@@ -14,6 +14,7 @@ from cli.exits import Exit, exit_of, words_of
 from cli.metavars import name_values
 from cli.output import printable, say
 from cli.pipes import watched
+from cli.zones import pin_time_zones
 
 _ORDER = (
     *("cards", "accounts", "contracts", "usage", "rerate", "statement", "invoices", "close", "explain", "verify"),
@@ -84,6 +85,7 @@ def run() -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command and give its exit code. An expected error is a line on stderr, never a traceback."""
+    pin_time_zones()
     try:
         try:
             command = typer.main.get_command(app)

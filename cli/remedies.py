@@ -14,6 +14,7 @@ _COMMANDS = {  # what adds an account, a contract or a card also releases what w
     "blocked": "tollbook cards import CARD",
     "no_increments": "tollbook cards import CARD",
     "max_quantity": "tollbook cards import CARD",
+    "charge_too_large": "tollbook cards import CARD",
 }
 
 

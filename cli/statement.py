@@ -1,5 +1,6 @@
 """`tollbook statement`: what a customer owes for a month so far, and where the volume discounts stand."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -167,7 +168,8 @@ def _outside(found: "Statement") -> Iterator[str]:
         count = sum(found.waiting.values())
         said = f"{counted(count, 'event')} of {found.period} {of_number(count, 'waits', 'wait')} in quarantine"
         yield f"{said} and {of_number(count, 'is', 'are')} in no amount: {reasons}."
-        yield "`tollbook usage quarantine` says what would release them."
+        of = f"--account {shlex.quote(found.party.account)} --period {found.period}"
+        yield f"`tollbook usage quarantine {of}` says what would release them."
     if found.later:
         numbers = ", ".join(invoice.number for invoice in found.invoices)
         yield f"After {numbers} came {_after(found)}: no command bills it yet."

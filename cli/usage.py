@@ -29,8 +29,8 @@ from cli.callrecords import (
 from cli.exits import Exit
 from cli.imports import Summary, exit_of, notice_of, show_summary
 from cli.outfiles import check_target, writing_whole
-from cli.output import Format, FormatOption, emit, number, progress, say, text
-from cli.remedies import command_of
+from cli.output import Format, FormatOption, progress, say
+from cli.quarantine import quarantine
 from cli.words import counted
 
 if TYPE_CHECKING:
@@ -42,18 +42,6 @@ app = typer.Typer(no_args_is_help=True, help="Usage: import it, and look after w
 app.add_typer(controls.app, name="controls")
 
 LONGEST_SOURCE = 200
-
-_WAITING = (
-    text("reason"),
-    text("account"),
-    text("product"),
-    number("events"),
-    text("first_at", "first"),
-    text("last_at", "last"),
-    text("example", faint=True),
-    text("remedy", "what releases it"),
-    text("command", "as a command"),
-)
 
 
 @app.command("import")
@@ -147,52 +135,7 @@ def _check_names(file: Path, source: str, targets: dict[str, Path | None], *, ov
         raise typer.BadParameter("--rejects and --results are one file; name two")
 
 
-@app.command()
-def quarantine(
-    release: Annotated[
-        bool, typer.Option("--release", help="Rate it again, and let out what has a price now.")
-    ] = False,
-    too_old: Annotated[
-        bool, typer.Option("--too-old", help="With --release: also what came too late for its month.")
-    ] = False,
-    name: Annotated[str, typer.Option("--as", help="Who answers for a release; without it, who runs this.")] = "",
-    form: FormatOption = Format.TABLE,
-) -> None:
-    """What waits because nothing prices it or nobody owns it, and what would release it."""
-    if not release and (too_old or name):
-        raise typer.BadParameter("--too-old and --as say how to release: add --release")
-    released = release and _release(too_old=too_old, name=name.strip())
-    from billing.explanations import remedy_of
-    from billing.store.queries.usage import waiting_usage
-    from cli.db import reading
-    from cli.world import products
-    from rates.cards import instant
-    from rates.products import is_called
-
-    with reading() as connection:
-        found, known = waiting_usage(connection), products()
-    rows = [
-        {
-            "reason": str(each.reason),
-            "account": each.account,
-            "product": each.product,
-            "events": each.events,
-            "first_at": instant(each.first_at),
-            "last_at": instant(each.last_at),
-            "example": f"{each.source}/{each.id}",
-            "remedy": remedy_of(str(each.reason), has_number=each.has_number or not is_called(known, each.product)),
-            "command": command_of(str(each.reason)),
-        }
-        for each in found
-    ]
-    emit(rows, _WAITING, form, title="Quarantine")
-    if rows:
-        if release and not released:
-            say("Nothing could be released.")
-        raise typer.Exit(Exit.NEEDS_A_PERSON)
-    say("Nothing waits.")
-    if release and not released:
-        raise typer.Exit(Exit.NOTHING_TO_DO)
+app.command()(quarantine)
 
 
 @app.command()
@@ -302,18 +245,3 @@ def _told(rejects: Path | None, results: Path | None) -> Iterator[Tell]:
                 stream.write(lines(taken))
 
         yield tell
-
-
-def _release(*, too_old: bool, name: str) -> bool:
-    """Release what has a price now, and say what it was; whether there was any."""
-    from billing.flows.fold import fold as fold_all
-    from billing.flows.release import release
-    from cli.db import compiled_cards, writing
-    from cli.world import actor, now, products
-
-    with writing() as engine:
-        released = release(engine, products(), at=now(), actor=name or actor(), too_old=too_old, kept=compiled_cards())
-        fold_all(engine)
-    for reason, count in sorted(released.released.items()):
-        say(f"{counted(count, 'event')} released that waited for: {reason}")
-    return bool(released.released)

@@ -61,9 +61,13 @@ def lines_of(faults: Iterable[Fault]) -> list[str]:
     return lines
 
 
+_COUNTED = {"rate": "row", "account": "account", "contract": "contract"}
+
+
 def _in_rows(place: str) -> str:
-    """A place as people count: beside the path of a `[[rate]]` table, of which the first is 0, its row, from 1."""
-    return re.sub(r"\brate\[([0-9]+)\]\S*", lambda found: f"{found[0]} (row {int(found[1]) + 1})", place)
+    """A place as people count: beside the path of one of many tables, of which the first is 0, its number, from 1."""
+    path = rf"\b({'|'.join(_COUNTED)})\[([0-9]+)\](\.\S*)?"
+    return re.sub(path, lambda found: f"{found[0]} ({_COUNTED[found[1]]} {int(found[2]) + 1})", place)
 
 
 class TollbookError(Exception):

@@ -3,7 +3,7 @@
 The line key is the rounding unit: prefixes, card versions, days and subaccounts are not in it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -178,6 +178,11 @@ def _sums(column: Int64s, first: Int64s) -> Int64s:
     return np.add.reduceat(column, first)
 
 
+def _exact_sums(column: Int64s, first: Int64s) -> NDArray[np.object_]:
+    sums: NDArray[np.object_] = np.add.reduceat(column.astype(object), first)
+    return sums
+
+
 class _Lines:
     """Lines by payer and number of their key."""
 
@@ -189,14 +194,23 @@ class _Lines:
 
     def sums(self, entries: Sequence[tuple[Int64s, Int64s, Int64s]]) -> Int64s:
         """The sum of each line, int64[m], of (payer, line, quantity) entries of which every one has a line."""
+        return self._summed(entries, _sums, np.int64)
+
+    def exact_sums(self, entries: Sequence[tuple[Int64s, Int64s, Int64s]]) -> NDArray[np.object_]:
+        """The same in Python's integers: charges of many events, in units of 10^-12, leave 64 bits soon."""
+        return self._summed(entries, _exact_sums, object)
+
+    def _summed(
+        self, entries: Sequence[tuple[Int64s, Int64s, Int64s]], add: Callable[[Int64s, Int64s], Any], kind: type
+    ) -> NDArray[Any]:
         nothing = (np.empty(0, dtype=np.int64),) * 3
         payer, line, quantity = (np.concatenate(column) for column in zip(nothing, *entries, strict=True))
-        sums = np.zeros(len(self._names), dtype=np.int64)
+        sums: NDArray[Any] = np.zeros(len(self._names), dtype=kind)
         if len(quantity):
             place = self._order[np.searchsorted(self._names, payer * self._keys + line)]
             order = np.argsort(place, kind="stable")
             first = np.flatnonzero(np.diff(place[order], prepend=-1))
-            sums[place[order][first]] = _sums(quantity[order], first)
+            sums[place[order][first]] = add(quantity[order], first)
         return sums
 
 
@@ -209,9 +223,9 @@ class _Charged(NamedTuple):
 
 def _charged(parts: Parts, lines: _Lines) -> _Charged:
     decimals = max(parts.charges, default=0)
-    units = 0 * lines.sums([]).astype(object)
+    units = lines.exact_sums([])
     for places, entries in parts.charges.items():
-        units = units + lines.sums(entries).astype(object) * 10 ** (decimals - places)
+        units = units + lines.exact_sums(entries) * 10 ** (decimals - places)
     return _Charged(units, decimals)
 
 

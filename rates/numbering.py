@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from itertools import product
 from string import ascii_uppercase
 from types import MappingProxyType
+from typing import NamedTuple
 
 _GEOGRAPHIC = """
 20:EG 211:SS 212:MA 213:DZ 216:TN 218:LY 220:GM 221:SN 222:MR 223:ML 224:GN 225:CI 226:BF 227:NE 228:TG
@@ -147,6 +148,7 @@ COUNTRY_CODES: Mapping[str, int] = MappingProxyType({country: code for code, cou
 """Country -> its code in columns."""
 
 _LONGEST_PREFIX = max(map(len, PLAN))
+_DIGITS = 15  # the most that a number has (E.164, 6.2)
 
 
 def country_of(number: int | str) -> str:
@@ -157,3 +159,41 @@ def country_of(number: int | str) -> str:
         if country is not None:
             return country
     return ""
+
+
+class Range(NamedTuple):
+    """Numbers of one code and country: from `first` (of 15 digits, as are all) up to the first of the next range.
+
+    `code` is a calling code. Where no country has the numbers it is as long as is known: under +1 with the area code.
+    A code that nobody has been assigned stands for itself, in three digits.
+    """
+
+    first: int
+    code: str
+    country: str
+
+
+def ranges() -> list[Range]:
+    """The whole plan in ascending order, without gaps from the first code on, for whoever has no longest match."""
+    spare = {str(code): "" for code in range(100, 1000) if not _calling_code(str(code))}
+    areas = {f"1{area}": "" for area in range(200, 1000)}
+    known = {**spare, **areas, **PLAN}
+    ends = {_padded(int(prefix) + 1, len(prefix)) for prefix in known}
+    found: list[Range] = []
+    for first in sorted({_padded(int(prefix), len(prefix)) for prefix in known} | ends):
+        digits = str(first)
+        prefix = next((digits[:n] for n in range(_LONGEST_PREFIX, 0, -1) if digits[:n] in known), "")
+        country = known.get(prefix, "")
+        code = _calling_code(prefix) if country or prefix not in areas else prefix
+        here = Range(first, code or prefix, country)
+        if len(digits) == _DIGITS and (not found or here[1:] != found[-1][1:]):
+            found.append(here)
+    return found
+
+
+def _calling_code(digits: str) -> str:
+    return next((digits[:n] for n in range(1, 4) if digits[:n] in CALLING_CODES), "")
+
+
+def _padded(digits: int, count: int) -> int:
+    return int(f"{digits}{'0' * (_DIGITS - count)}")

@@ -48,6 +48,7 @@ class Reason(StrEnum):
     MAX_QUANTITY = "max_quantity"
     CURRENCY_MISMATCH = "currency_mismatch"
     TOO_OLD = "too_old"
+    CHARGE_TOO_LARGE = "charge_too_large"
 
 
 REASONS: tuple[Reason | None, ...] = (None, *Reason)
@@ -203,6 +204,7 @@ class _Rater:
         self._rule = rule
         self._with_setup: list[Int64s] = []
         self._foreign: list[Int64s] = []
+        self._beyond: list[Int64s] = []
         self._limits: Limits | None = None
 
     def rate(self, rows: Rows) -> None:
@@ -217,6 +219,8 @@ class _Rater:
             self._rate_element(element, pick(rows, draft.price[rows] >= 0))
         if self._limits is not None:
             draft.clamp(self._limits)
+        for beyond in self._beyond:
+            draft.refuse(np.setdiff1d(beyond, draft.clamped), Reason.CHARGE_TOO_LARGE)
         for element, due in fees:
             self._rate_fee(element, self._covered(due, draft.refuse))
         for foreign in self._foreign:
@@ -284,7 +288,8 @@ class _Rater:
         further = pieces.where(~first)
         numbers, rates = event[further.place], terms.rate[further.row]
         draft.extras.append(Elements.of(numbers, rates, further.price(terms), further.quantity, events=0, limited=True))
-        place, charges = rounded_charges(asked, pieces)
+        place, charges, beyond = rounded_charges(asked, pieces)
+        self._beyond.append(event[beyond])
         prices = (terms.price[hits.row] + terms.chargings.to_charge[asked.kind])[place].astype(np.int32)
         draft.extras.append(
             Elements.of(event[place], terms.rate[hits.row[place]], prices, charges, events=0, limited=True)

@@ -20,7 +20,7 @@ from rates.elements import joined_columns
 from rates.matching import Source
 from rates.money import RoundingMode
 from rates.prefixes import NONE
-from rates.quantities import INT64_MAX, require_headroom
+from rates.quantities import INT64_MAX
 from rates.usage import Flags, UsageColumns
 
 Int64s = NDArray[np.int64]
@@ -234,11 +234,19 @@ def note_usage(ledger: Ledger, pieces: Pieces, terms: RowTerms) -> None:
     ledger.add(pieces.place[first], chargings.amounts, chargings.setup[kind[first]], ones)
 
 
-def rounded_charges(asked: Asked, pieces: Pieces) -> tuple[Int64s, Int64s]:
-    """The events (places, int64[m]) that are rounded by themselves, and what each comes to, in units of 10^-decimals.
+class Charges(NamedTuple):
+    """What events (places, int64[m]) that are rounded by themselves come to: int64[m] units of 10^-decimals.
 
-    Raises `QuantityOverflowError` for a charge of more than 64 bits.
+    `beyond` are the places of those that come to more than 64 bits hold.
     """
+
+    place: Int64s
+    charge: Int64s
+    beyond: Int64s
+
+
+def rounded_charges(asked: Asked, pieces: Pieces) -> Charges:
+    """The charges of the events that are rounded by themselves."""
     terms, kind = asked.source.terms, asked.kind
     decimals, mode = terms.chargings.decimals[kind], terms.chargings.mode[kind]
     charges = np.zeros(len(kind), dtype=np.int64)
@@ -254,13 +262,14 @@ def rounded_charges(asked: Asked, pieces: Pieces) -> tuple[Int64s, Int64s]:
                 continue
             alike = np.flatnonzero((decimals == places) & (mode == code))
             charges[alike] = rounded_column(total[alike], bottom, places, MODES[code])
-    return np.flatnonzero(some & (charges > 0)), charges[some & (charges > 0)]
+    place = np.flatnonzero(some & (charges > 0))
+    return Charges(place, charges[place], np.flatnonzero(charges == NONE))
 
 
 def rounded_column(top: Numbers, bottom: int, decimals: int, mode: RoundingMode) -> Int64s:
     """`rates.money.rounded` of top over bottom in units of 10^-decimals: integers [n] -> int64[n].
 
-    Raises `QuantityOverflowError` where one has more than 64 bits.
+    -1 where 64 bits do not hold it: one such event must not keep the others of its batch from being rated.
     """
     scale = 10**decimals
     if 2 * max(int(top.max(initial=0)) * scale, bottom) > INT64_MAX:
@@ -274,8 +283,7 @@ def rounded_column(top: Numbers, bottom: int, decimals: int, mode: RoundingMode)
     elif mode is RoundingMode.HALF_EVEN:
         up = (2 * rest > bottom) | ((2 * rest == bottom) & (whole % 2 == 1))
     whole = whole + up.astype(np.int64)
-    require_headroom(int(whole.max(initial=0)), "the charge of an event")
-    charges: Int64s = whole.astype(np.int64)
+    charges: Int64s = np.where(whole > INT64_MAX, NONE, whole).astype(np.int64)
     return charges
 
 

@@ -27,7 +27,10 @@ from billing.store.embedded import (
 )
 from billing.store.engine import Engine, open_engine
 from billing.store.migrate import migrate
+from cli.zones import pin_time_zones
 from tests.shop import Shop
+
+pin_time_zones()  # as the program does: what is tested does not depend on the machine's zones either
 
 # Nothing in a throw-away cluster is worth waiting for a disk. Only here: production has no way to turn these off.
 THROW_AWAY: Mapping[str, str] = {

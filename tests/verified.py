@@ -1,7 +1,7 @@
 """One month billed twice, by the engine and by the independent verifier, from the same tables and events."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from billing import verifier
@@ -16,18 +16,32 @@ from rates.cardfile import card_from_table
 from rates.cards import Card
 from rates.money import format_minor
 from rates.numbering import PLAN
+from rates.products import Product, by_id, read_product
 
 Table = dict[str, Any]
 
 
-def cards_of(tables: Sequence[Table]) -> list[Card] | None:
+def products_of(goods: Sequence[Table]) -> Mapping[str, Product]:
+    """The products that come along, and those of some tables."""
+    read = (read_product(table, table["id"])[0] for table in goods)
+    return {**products(), **by_id([product for product in read if product is not None])}
+
+
+def cards_of(tables: Sequence[Table], goods: Sequence[Table] = ()) -> list[Card] | None:
     """The cards, or None where no publication would let one of them pass."""
-    read = [card_from_table(table, {}, products())[0] for table in tables]
+    read = [card_from_table(table, {}, products_of(goods))[0] for table in tables]
     return None if None in read else [card for card in read if card is not None]
 
 
-def billed(cards: Sequence[Card], tree: list[Table], deals: list[Table], usage: list[Table], month: Period) -> Bills:
-    """What the engine makes of it."""
+def billed(
+    cards: Sequence[Card],
+    tree: list[Table],
+    deals: list[Table],
+    usage: list[Table],
+    month: Period,
+    goods: Sequence[Table] = (),
+) -> Bills:
+    """What the engine makes of it. `goods` are products beside those that come along."""
     accounts = [read_account(table, "account")[0] for table in tree]
     agreed = [read_contract(table, "contract")[0] for table in deals]
     by_account: dict[str, list[Any]] = {}
@@ -36,7 +50,7 @@ def billed(cards: Sequence[Card], tree: list[Table], deals: list[Table], usage: 
         by_account.setdefault(contract.account, []).append(contract)
     deal = Arrangement(
         cards=cards,
-        products=products(),
+        products=products_of(goods),
         accounts={account.id: account for account in accounts if account is not None},
         contracts=by_account,
     )
@@ -44,14 +58,19 @@ def billed(cards: Sequence[Card], tree: list[Table], deals: list[Table], usage: 
 
 
 def assert_verified(
-    ours: Bills, tables: list[Table], tree: list[Table], deals: list[Table], usage: list[Table]
+    ours: Bills,
+    tables: list[Table],
+    tree: list[Table],
+    deals: list[Table],
+    usage: list[Table],
+    goods: Sequence[Table] = (),
 ) -> None:
     """Every line, every total, and every event that is on none, with its reason, is the same on both sides."""
     theirs: Table = verifier.rate(
         period=str(ours.period),
         events=usage,
         cards=tables,
-        products=product_tables(),
+        products=[*product_tables(), *goods],
         accounts=tree,
         contracts=deals,
         plan=PLAN,

@@ -15,7 +15,7 @@ from billing import verifier
 from billing.accounts import payer_of
 from billing.assignment import NOBODY
 from billing.drafts import NO_TOTALS_SHA256, totals_sha256
-from billing.flows.price import Pricer, totals_of
+from billing.flows.price import ACCOUNT_FAULTS, Pricer, totals_of
 from billing.invoices import Invoice, InvoiceLine, Party, lines_by_payer, record, total_minor
 from billing.payers import payers_of
 from billing.periods import Period
@@ -137,8 +137,14 @@ class _Stored:
         return stored
 
     def add(self, pricer: Pricer, numbers: Sequence[int], invoices: Mapping[str, Invoice]) -> None:
-        """The bills of some payers."""
-        totals = pricer.read(numbers)
+        """The bills of some payers. One whose totals cannot even be read has none, which is a disagreement."""
+        try:
+            totals = pricer.read(numbers)
+        except ACCOUNT_FAULTS:
+            middle = len(numbers) // 2
+            for some in (numbers[:middle], numbers[middle:]) if middle else ():
+                self.add(pricer, some, invoices)
+            return
         digests = totals_sha256(totals)
         unbilled = []
         for number in numbers:

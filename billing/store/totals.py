@@ -14,22 +14,34 @@ from rates.usage import TOTALS, Int64s, Totals
 _LETTERS = 26
 
 # One statement: what it deletes is what it adds. Other folders skip the rows it holds, and upserts in the order of
-# the key cannot deadlock.
+# the key cannot deadlock. Two numbers of 62 bits add up to one of 63: what is larger stays as it is, a change among
+# others, so that one absurd account keeps nobody's changes from being folded.
 _FOLD = """
 WITH taken AS (
     DELETE FROM unfolded WHERE ctid = ANY (ARRAY(SELECT ctid FROM unfolded LIMIT %s FOR UPDATE SKIP LOCKED))
     RETURNING payer_id, account_id, price_id, day, country, events, quantity
 ), sums AS (
     SELECT payer_id, day, price_id, account_id, country COLLATE "C" AS country,
-        sum(events)::bigint AS events, sum(quantity)::bigint AS quantity, count(*) AS changes
+        sum(events)::bigint AS events, sum(quantity) AS quantity, count(*) AS changes
     FROM taken GROUP BY 1, 2, 3, 4, 5
 ), folded AS (
     INSERT INTO usage_totals (payer_id, day, price_id, account_id, country, events, quantity)
-    SELECT payer_id, day, price_id, account_id, country, events, quantity FROM sums ORDER BY 1, 2, 3, 4, 5
+    SELECT payer_id, day, price_id, account_id, country, events, quantity::bigint
+    FROM sums WHERE abs(quantity) < 1::bigint << 62 ORDER BY 1, 2, 3, 4, 5
     ON CONFLICT (payer_id, day, price_id, account_id, country) DO UPDATE
     SET events = usage_totals.events + excluded.events, quantity = usage_totals.quantity + excluded.quantity
+    WHERE abs(usage_totals.quantity) < 1::bigint << 62
+    RETURNING payer_id, day, price_id, account_id, country
+), left_alone AS (
+    INSERT INTO unfolded (payer_id, account_id, price_id, day, country, events, quantity)
+    SELECT payer_id, account_id, price_id, day, country, events, quantity FROM taken
+    WHERE (SELECT count(*) FROM folded) < (SELECT count(*) FROM sums)
+      AND NOT EXISTS (SELECT FROM folded AS f WHERE (f.payer_id, f.day, f.price_id, f.account_id, f.country)
+          = (taken.payer_id, taken.day, taken.price_id, taken.account_id, taken.country COLLATE "C"))
+    RETURNING payer_id
 )
-SELECT coalesce(sum(changes), 0)::bigint, count(*) FROM sums
+SELECT (SELECT coalesce(sum(changes), 0)::bigint FROM sums) - (SELECT count(*) FROM left_alone),
+    (SELECT count(*) FROM folded)
 """
 
 _READ = """
@@ -40,7 +52,10 @@ FROM {} WHERE day >= %s AND day < %s
 
 
 def fold(connection: Connection, limit: int) -> tuple[int, int]:
-    """Move at most `limit` changes into the totals; how many they were, and how many totals they changed."""
+    """Move at most `limit` changes into the totals; how many they were, and how many totals they changed.
+
+    A change that would bring its total near 64 bits stays where it is, and counts in neither.
+    """
     row = connection.execute(_FOLD, [limit]).fetchone()
     return (int(row[0]), int(row[1])) if row else (0, 0)
 

@@ -20,7 +20,7 @@ from billing.store.engine import Connection
 from billing.store.identity import IDENTITY, WORTH_A_TRY, claim, require_sources, take_new
 from billing.usage import DIMENSIONS, Usage
 from rates.numbering import COUNTRIES
-from rates.quantities import INT64_MAX, require_headroom
+from rates.quantities import INT64_MAX
 from rates.usage import MICROSECONDS_A_DAY, Int64s, Texts
 
 Flags = NDArray[np.bool_]
@@ -141,10 +141,17 @@ def write_rows(connection: Connection, batch: Batch, is_fresh: Flags) -> None:
 
 
 def summed(changes: Table) -> Table:
-    """Changes of totals, those of one key added up. Raises QuantityOverflowError before a sum leaves 64 bits."""
-    if changes.num_rows and pc.max(changes["quantity"]).as_py() * changes.num_rows > INT64_MAX:
-        # Could be, not must be: one charge in units of 10^-12 is as large as all the minutes of a month.
-        require_headroom(sum(changes["quantity"].to_pylist()), "the quantities of a batch")
+    """Changes of totals, those of one key added up; those apart whose sum could leave 64 bits.
+
+    One charge in units of 10^-12 is as large as all the minutes of a month.
+    """
+    small = pc.less_equal(pc.abs(changes["quantity"]), INT64_MAX // max(changes.num_rows, 1))
+    if pc.all(small).as_py():
+        return _added_up(changes)
+    return pa.concat_tables([_added_up(changes.filter(small)), changes.filter(pc.invert(small)).select(CHANGES)])
+
+
+def _added_up(changes: Table) -> Table:
     grouped = changes.group_by(list(_TOTALS_KEY), use_threads=False)
     sums = grouped.aggregate([("events", "sum"), ("quantity", "sum")])
     return sums.rename_columns({"events_sum": "events", "quantity_sum": "quantity"}).select(CHANGES)

@@ -15,6 +15,7 @@ _SAMPLE = 4_000
 _EXAMPLES = 3
 _CODE = r"^\^?(\+|00)?[0-9]{1,15}(\.\*)?$"
 _CODES = r"^\^?\+?[0-9]{1,15}([\s,;|/-]+[0-9]{1,15})+$"
+_EXPONENT = r"(?i)^[0-9]+([.,][0-9]+)?e\+[0-9]+$"
 _SHAPES = {
     "code": _CODE,
     "codes": _CODES,
@@ -32,7 +33,10 @@ _SHAPES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """The looks of a column: how many of 1,000 cells that are not empty have a shape; how varied they are; examples."""
+    """The looks of a column: how many of 1,000 cells that are not empty have a shape; how varied they are; examples.
+
+    `destroyed` are cells, of all rows and not of a sample, that a spreadsheet has rounded, as in 4.95E+12.
+    """
 
     name: str
     position: int
@@ -41,6 +45,7 @@ class Look:
     shares: dict[str, int]
     examples: tuple[str, ...]
     texts: tuple[str, ...]
+    destroyed: tuple[str, ...] = ()
 
     def mostly(self, shape: str, least: int = 900) -> bool:
         """Whether at least `least` of 1,000 cells have a shape."""
@@ -68,6 +73,7 @@ def look_at(name: str, position: int, cells: pa.Array) -> Look:
         shares=shares,
         examples=texts[:_EXAMPLES],
         texts=texts,
+        destroyed=tuple(cells.filter(pc.match_substring_regex(cells, _EXPONENT)).to_pylist()),
     )
 
 

@@ -64,13 +64,17 @@ class Guess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sniffed:
-    """What was found in a file: the dialects that fit it, best first; each column; a draft; and what must be told."""
+    """What was found in a file: the dialects that fit it, best first; each column; a draft; and what must be told.
+
+    `damage` says in words which cells are lost, however their columns are read.
+    """
 
     dialects: tuple[str, ...]
     header_line: int
     said: tuple[str, ...]
     guesses: tuple[Guess, ...]
     tell: tuple[str, ...]
+    damage: tuple[str, ...]
     mapping: str
     rows: int = field(default=0)
 
@@ -92,9 +96,16 @@ def sniff(file: DeckFile, dialects: Mapping[str, Dialect]) -> tuple[Sniffed | No
             Guess(column=look.name, key=key, reason=reason, examples=look.examples) for look, key, reason in guesses
         ),
         tell=tuple(tell),
+        damage=tuple(_damage(look) for look in looks if look.destroyed),
         mapping=mapping,
         rows=len(body.lines),
     ), []
+
+
+def _damage(look: Look) -> str:
+    count = len(look.destroyed)
+    cells = f"{count:,} cells such as {look.destroyed[0]}" if count > 1 else f"the cell {look.destroyed[0]}"
+    return f"a spreadsheet destroyed {cells} in column {look.name.removeprefix('column ')}; export the column as text"
 
 
 def fitting(file: DeckFile, dialects: Mapping[str, Dialect]) -> Iterator[str]:

@@ -1150,8 +1150,25 @@ def test_every_event_and_unit_is_in_exactly_one_place(usage: list[dict[str, obje
 
 def test_bounds_are_whole_base_units_for_quantities_and_money_for_amounts() -> None:
     terms = verifier.read_terms([tiered(["0.1"], ["1", "2"])], PRODUCTS, ACCOUNTS, CONTRACTS, {})
-    product = terms.products["voice.outbound"]
-    assert (6,) == bounds_of(terms.cards["list"][0].schedules["t"], product)
+    assert (6,) == bounds_of(terms.cards["list"][0].schedules["t"])
+
+
+def test_bounds_are_in_the_unit_of_what_fills_the_counter_not_of_what_it_prices() -> None:
+    """A fax `minute` of 10 pages is priced by a counter of minutes of calls: 59 seconds stand below the bound."""
+    fax = {**VOICE_OUT, "id": "fax", "base": "page", "units": {"page": 1, "minute": 10}, "measure": "quantity"}
+    pages: Raw = {"product": "fax", "unit": "page", "prices": "2 1", "tiers": "t"}
+    offer = card(row(increments="1/1", price="0"), pages, tiers={"t": schedule(["1"])})
+    faxed = call(1, product="fax", status="completed")
+    for seconds, price in (("59", "2"), ("60", "1")):
+        found = lines([call(quantity=seconds), faxed], offer, products=[VOICE_OUT, fax])
+        assert ("fax", price) == (found[0]["product"], found[0]["unit_price"])
+
+
+def test_a_counter_of_units_of_two_sizes_is_a_fault() -> None:
+    slow = {**VOICE_IN, "units": {"second": 1, "minute": 100}}
+    offer = card(row(), tiers={"t": schedule(["1"], fill=[{"product": "voice.*"}])})
+    with pytest.raises(CardFaultError, match=r"'minute' is \[60, 100\] base units"):
+        rate([], offer, products=[VOICE_OUT, slow])
 
 
 def test_numbers_may_come_as_decimals_and_integers() -> None:

@@ -40,7 +40,16 @@ def test_nothing_is_listed_and_said(tollbook: Tollbook) -> None:
         ("accounts", 'id = "b"\ncurrency = "XXX"', 'currency "XXX"'),
         ("accounts", 'id = "b"\nparent = "nobody"', 'parent "nobody": is not an account; add the parent first'),
         ("accounts", 'id = "acme"\ncurrency = "EUR"', 'currency "EUR"'),
-        ("accounts", '[[account]]\nid = "b"\ncurrency = "USD"\n[[account]]\nid = "c"', "account[1]: currency"),
+        (
+            "accounts",
+            '[[account]]\nid = "b"\ncurrency = "USD"\n[[account]]\nid = "c"',
+            "bad.toml: account[1] (account 2): currency: is missing",
+        ),
+        (
+            "contracts",
+            '[[contract]]\naccount = "acme"',
+            "bad.toml: contract[0] (contract 1): effective_from: is missing",
+        ),
         ("contracts", 'account = "acme"\neffective_from = 2027-01-01\ncards = ["none"]', "is not a published card"),
         ("contracts", 'account = "none"\neffective_from = 2027-01-01\ncards = ["list"]', "is of no account"),
         ("contracts", 'account = "acme"\neffective_from = 2026-10-01\ncards = ["list", "list"]', "names a card twice"),

@@ -94,6 +94,12 @@ def test_sniffing_names_the_dialect_that_fits_and_what_must_be_told(deck: Path, 
     assert ("Rate", "price", "is a usual name for it") == tuple(columns[7][key] for key in ("column", "key", "reason"))
 
 
+def test_sniffing_says_what_a_spreadsheet_destroyed(tmp_path: Path, tollbook: Tollbook) -> None:
+    (tmp_path / "deck.csv").write_text("Code,Rate\n44,0.1\n4.95E+12,0.2\n")
+    said = "deck.csv: a spreadsheet destroyed the cell 4.95E+12 in column Code; export the column as text.\n"
+    assert said in tollbook("cards", "sniff", tmp_path / "deck.csv").err
+
+
 def test_the_dialects_are_listed(tollbook: Tollbook) -> None:
     found = json.loads(tollbook("cards", "dialects", "--format", "json").out)
     assert {"tollbook", "cdrtool", "twilio", "telnyx", "astpp", "46labs", "npanxx", "sms"} <= {

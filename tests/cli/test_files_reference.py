@@ -15,6 +15,7 @@ from billing.scenarios import read_scenario, run
 from cli.cardfiles import check_card
 from cli.world import products
 from rates.cardfile import card_from_table, columns_of
+from rates.dialects.mappings import read_mapping
 from rates.errors import Fault
 from rates.products import Product, read_product
 
@@ -59,6 +60,10 @@ def product(table: Table) -> list[Fault]:
     return read_product(table, "file")[1]
 
 
+def mapping(table: Table) -> list[Fault]:
+    return read_mapping(table, "file")[1]
+
+
 def scenario(table: Table) -> list[Fault]:
     return read_scenario(table, products(), lambda name: check_card(Path(name)), place="file")[1]
 
@@ -85,6 +90,11 @@ READ: Mapping[str, tuple[Callable[[Table], list[Fault]], str, tuple[str, ...]]] 
     "Products": (product, "Products", ()),
     "[[rules]]": (product, "Products", ("rules",)),
     "Fees": (product, "Products", ("rules", "fees")),
+    "The head of a mapping": (mapping, "Mappings", ()),
+    "[file]": (mapping, "Mappings", ("file",)),
+    "[numbers]": (mapping, "Mappings", ("numbers",)),
+    "[[prices]]": (mapping, "Mappings", ("prices",)),
+    "[[skip]]": (mapping, "Mappings", ("skip",)),
     "Scenarios": (scenario, "Scenarios", ()),
     "[expect]": (scenario, "Scenarios", ("expect",)),
     "[[expect.invoice]]": (scenario, "Scenarios", ("expect", "invoice")),
@@ -131,7 +141,33 @@ def test_the_fields_of_an_event_are_those_of_the_reader() -> None:
     assert set(NOT_ACCEPTED) == refused("Usage events")
 
 
-@pytest.mark.parametrize("heading", ["Rate cards", "Accounts", "Contracts", "Products", "Scenarios"])
+COLUMNS = {
+    "prefixes": "prefixes",
+    "amounts": "setup_fee",
+    "flags": "exact",
+    "values": "number_type",
+    "increments": "increments",
+    "destination": "destination",
+    "effective_to": "effective_to",
+}
+"""A column of each kind that has keys of its own."""
+
+
+def test_the_keys_of_a_column_are_those_that_its_kind_has() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([^|]+) \|$", SECTIONS["[columns.KEY]"], flags=re.MULTILINE)
+    named = {
+        kind: {key for key, of in rows if of == "all" or kind in of.replace("`", "").split(", ")} for kind in COLUMNS
+    }
+    for kind, key in COLUMNS.items():
+        said = {"column": "x", UNKNOWN: "", **({"inclusive": True} if kind == "effective_to" else {})}
+        table = example("Mappings") | {"columns": {key: said}}
+        (fault,) = (fault for fault in mapping(table) if fault.place.endswith(UNKNOWN))
+        known = re.search("known(?: here)?: (.*)", fault.remedy)
+        assert known is not None
+        assert sorted(named[kind]) == sorted(set(known[1].split(", ")) - {UNKNOWN}), kind
+
+
+@pytest.mark.parametrize("heading", ["Rate cards", "Accounts", "Contracts", "Products", "Mappings", "Scenarios"])
 def test_the_examples_are_accepted(heading: str) -> None:
     table = example(heading)
     if heading in {"Accounts", "Contracts"}:
@@ -140,7 +176,7 @@ def test_the_examples_are_accepted(heading: str) -> None:
         assert isinstance(each, list)
         faults = [fault for one in each for fault in reader(one)]
     else:
-        faults = {"Rate cards": card, "Products": product, "Scenarios": scenario}[heading](table)
+        faults = {"Rate cards": card, "Products": product, "Mappings": mapping, "Scenarios": scenario}[heading](table)
     assert [] == faults
 
 

@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ import typer
 from cli.exits import Exit
 from cli.main import app
 from tests.cli.conftest import PROGRAM, Tollbook
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def commands(group: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -113,6 +116,33 @@ def test_the_installed_program_runs_and_starts_without_what_it_does_not_need() -
     assert set() == modules & {"numpy", "pyarrow", "psycopg", "sqlalchemy", "pydantic", "alembic", "msgspec"}
     ran = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True)
     assert "tollbook 0.1.0\n" == ran.stdout
+
+
+WORKER = """
+from multiprocessing import get_context
+from zoneinfo import ZoneInfo
+from cli.main import main
+
+if __name__ == "__main__":
+    folder = __import__("sys").argv[1]
+    code = main(["scenarios", "run", folder])
+    with get_context("spawn").Pool(1) as pool:
+        print(code, pool.apply(ZoneInfo, ["Europe/Berlin"]).utcoffset(__import__("datetime").datetime(2026, 1, 1)))
+"""
+
+
+def test_the_zones_of_the_machine_are_not_read_but_those_of_the_package(tmp_path: Path) -> None:
+    """A machine whose Berlin is in Japan bills peak and off-peak as any other, also in the processes it starts."""
+    (tmp_path / "Europe").mkdir()
+    tokyo = files("tzdata").joinpath("zoneinfo", "Asia", "Tokyo").read_bytes()
+    (tmp_path / "Europe" / "Berlin").write_bytes(tokyo)
+    (tmp_path / "worker.py").write_text(WORKER)
+    scenario = Path(__file__).resolve().parents[1] / "scenarios" / "windows-repeated-hour.toml"
+    command = [sys.executable, str(tmp_path / "worker.py"), str(scenario)]
+    python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    environment = {**os.environ, "PYTHONTZPATH": str(tmp_path), "PYTHONPATH": python_path}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "0 1:00:00" == ran.stdout.splitlines()[-1], ran.stdout
 
 
 def test_a_closed_stream_is_no_traceback() -> None:

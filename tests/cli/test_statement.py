@@ -41,6 +41,9 @@ def test_what_waits_in_quarantine_is_counted_for_people_and_for_programs(tollboo
     assert 4 == ran.code
     assert "0.08 USD" in ran.out
     assert "1 event of 2026-10 waits in quarantine and is in no amount: 1 no_rate." in ran.err
+    asked = ("usage", "quarantine", "--account", "acme", "--period", "2026-10")
+    assert f"`tollbook {' '.join(asked)}` says what would release them." in ran.err
+    assert 1 == sum(each["events"] for each in json.loads(tollbook(*asked, "--format", "json").out))
     found = json.loads(tollbook(*STATEMENT, "--format", "json").out)
     assert ({"no_rate": 1}, [], 0) == (found["waiting"], found["invoices"], found["unbilled"]["events"])
 

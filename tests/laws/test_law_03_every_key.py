@@ -243,15 +243,15 @@ def calls(draw: st.DrawFn, around: datetime, tables: Sequence[Table], month: Per
     return found
 
 
-def assert_the_same(tables: list[Table], usage: list[Table], month: Period) -> None:
-    """Both sides bill the calls alike; what no publication would let pass is drawn again."""
-    read = cards_of(tables)
+def assert_the_same(tables: list[Table], usage: list[Table], month: Period, goods: Sequence[Table] = ()) -> None:
+    """Both sides bill the usage alike; what no publication would let pass is drawn again."""
+    read = cards_of(tables, goods)
     assume(read is not None)
     assert read is not None
     tree: list[Table] = [{"id": "a", "currency": "USD"}, {"id": "a-sub", "parent": "a"}]
     order = list(dict.fromkeys(table["id"] for table in reversed(tables)))
     deals: list[Table] = [{"account": "a", "effective_from": date(2026, 1, 1), "cards": order}]
-    assert_verified(billed(read, tree, deals, usage, month), tables, tree, deals, usage)
+    assert_verified(billed(read, tree, deals, usage, month, goods), tables, tree, deals, usage, goods)
 
 
 LONGEST_CALL = 172_800  # seconds: `most` of the product
@@ -318,3 +318,120 @@ def test_charges_that_meet_a_limit_exactly_are_judged_alike(
         for n, each in enumerate(seconds)
     ]
     assert_the_same(tables, usage, Period.parse("2026-10"))
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
+@given(
+    price=st.sampled_from(["1", "0.999999999999", "9.223372036854", "9.223372036855", "1000"]),
+    setup=st.sampled_from(["", "0.000000000007", "0.775807", "0.775808"]),
+    most=st.sampled_from(["", "", "5", "9223372"]),
+    decimals=st.sampled_from([12, 12, 11, 6]),
+    mode=st.sampled_from(["half-up", "up", "down"]),
+    segments=st.lists(st.sampled_from([1, 999_999, 10**6, 10**6 + 1, 9_223_372, 9_223_373, 10**12]), max_size=6),
+)
+def test_charges_near_the_most_that_64_bits_hold_are_judged_alike(
+    price: str, setup: str, most: str, decimals: int, mode: str, segments: list[int]
+) -> None:
+    row = {"product": "sms.outbound", "prefixes": ["1"], "unit": "segment", "price": price}
+    row |= {key: cell for key, cell in (("setup_fee", setup), ("max_charge", most)) if cell}
+    tables = [HEAD | {"rounding": {"per": "event", "decimals": decimals, "mode": mode}, "rate": [row]}]
+    usage = [
+        {"source": "s", "account": name, "id": f"e{n}", "product": "sms.outbound", "to": "+15550100"}
+        | {"segments": str(each), "occurred_at": f"2026-10-{n + 1:02}T12:00:00Z"}
+        for n, (each, name) in enumerate(zip(segments, ["a", "a-sub"] * 3, strict=False))
+    ]
+    assert_the_same(tables, usage, Period.parse("2026-10"))
+
+
+PAGES: Table = {
+    "id": "fax.pages",
+    "name": "Pages",
+    "base": "page",
+    "rules": [{"effective_from": "1970-01-01T00:00:00Z", "billable": {}}],
+}
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
+@given(
+    size=st.sampled_from([None, 1, 7, 60]),
+    mode=st.sampled_from(["graduated", "volume"]),
+    fill=st.sampled_from(["voice.outbound", "fax.pages"]),
+    bound=st.integers(1, 9),
+    usage=st.lists(st.tuples(st.booleans(), st.integers(0, 400)), max_size=8),
+)
+def test_a_counter_is_bounded_in_the_unit_of_what_fills_it(
+    size: int | None, mode: str, fill: str, bound: int, usage: list[tuple[bool, int]]
+) -> None:
+    """What a schedule prices and does not count may have another unit of the name of the bounds', or none."""
+    pages = PAGES | {"units": {"page": 1} | ({} if size is None else {"minute": size})}
+    schedule = {"mode": mode, "up_to": [str(bound)], "unit": "minute", "fill": [{"product": fill}]}
+    rows = [
+        {"product": "voice.outbound", "unit": "minute", "increments": "1/1"},
+        {"product": "fax.pages", "unit": "page"},
+    ]
+    tables = [HEAD | {"tiers": {"t": schedule}, "rate": [row | {"tiers": "t", "prices": ["2", "1"]} for row in rows]}]
+    events: list[Table] = [
+        {
+            "source": "s",
+            "account": "a",
+            "id": f"e{n}",
+            "occurred_at": f"2026-10-14T12:{n:02}:00Z",
+            "quantity": str(used),
+        }
+        | ({"product": "fax.pages"} if is_page else {"product": "voice.outbound", "to": "+15550100"})
+        for n, (is_page, used) in enumerate(usage)
+    ]
+    assert_the_same(tables, events, Period.parse("2026-10"), [pages])
+
+
+LOOKUP: Table = {
+    "id": "lookup",
+    "name": "Look-ups",
+    "base": "request",
+    "units": {"request": 1},
+    "match": ["to", "package"],
+    "measure": "packages",
+    "rules": [{"effective_from": "1970-01-01T00:00:00Z", "billable": {}}],
+}
+RELAY: Table = {
+    "id": "relay",
+    "name": "Relayed traffic",
+    "base": "byte",
+    "units": {"byte": 1, "kilobyte": 1000},
+    "match": ["region"],
+    "measure": "bytes",
+    "rules": [{"effective_from": "1970-01-01T00:00:00Z", "billable": {}}],
+}
+PACKAGES = ["caller_name", "sim_swap", "line_type"]
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
+@given(
+    rows=st.lists(st.tuples(st.sampled_from(["", "44"]), st.sampled_from(["", *PACKAGES])), min_size=1, unique=True),
+    lookups=st.lists(st.tuples(st.sampled_from(["+441632960000", "+15550100", ""]), st.sampled_from(["", *PACKAGES]))),
+    relayed=st.lists(st.tuples(st.sampled_from(["", "de1"]), st.integers(0, 3000), st.integers(0, 3000))),
+)
+def test_look_ups_by_their_package_and_bytes_both_ways_are_read_alike(
+    rows: list[tuple[str, str]], lookups: list[tuple[str, str]], relayed: list[tuple[str, int, int]]
+) -> None:
+    fill = [{"product": "lookup"}]
+    head = HEAD | {"tiers": {"t": {"up_to": ["3"], "unit": "request", "fill": fill}}}
+    rates: list[Table] = [
+        {"product": "lookup", "prefixes": [prefix] if prefix else [], "package": package, "unit": "request"}
+        | {"destination": f"{prefix} {package}".strip(), "tiers": "t", "prices": [f"0.0{n}", "0.001"]}
+        for n, (prefix, package) in enumerate(rows, 1)
+    ]
+    rates += [{"product": "relay", "region": region, "unit": "kilobyte", "price": "0.02"} for region in ("", "de1")]
+    said: list[Table] = [
+        {"product": "lookup", "to": number} | ({"packages": [package]} if package else {"quantity": "1"})
+        for number, package in lookups
+    ]
+    said += [
+        {"product": "relay", "region": region, "bytes_sent": str(sent), "bytes_received": str(received)}
+        for region, sent, received in relayed
+    ]
+    common = {"source": "s", "account": "a", "occurred_at": "2026-10-14T12:00:00Z"}
+    events = [
+        common | {key: value for key, value in each.items() if value} | {"id": f"e{n}"} for n, each in enumerate(said)
+    ]
+    assert_the_same([head | {"rate": rates}], events, Period.parse("2026-10"), [LOOKUP, RELAY])

@@ -1,6 +1,11 @@
-import pytest
+from bisect import bisect_right
+from itertools import pairwise
 
-from rates.numbering import CALLING_CODES, NANP, PLAN, country_of
+import pytest
+from hypothesis import given
+from hypothesis.strategies import integers
+
+from rates.numbering import CALLING_CODES, NANP, PLAN, Range, country_of, ranges
 
 NUMBERS = """
     12025550123 US  Washington        14165550123 CA  Toronto           18765550123 JM  Jamaica
@@ -120,3 +125,46 @@ def test_as_many_area_codes_as_are_assigned() -> None:
     assert (370, 59, 3, 2, 2) == tuple(counts[country] for country in ("US", "CA", "DO", "JM", "PR"))
     assert all(count == 1 for country, count in counts.items() if country not in {"US", "CA", "DO", "JM", "PR"})
     assert 25 == len(counts)
+
+
+def range_of(number: str) -> Range:
+    """The range in which a number lies, as whoever searches the starts of the ranges finds it."""
+    found = ranges()
+    return found[bisect_right([each.first for each in found], int(number.ljust(15, "0"))) - 1]
+
+
+@pytest.mark.parametrize(("number", "country", "place"), KNOWN)
+def test_ranges_say_the_country_that_the_longest_prefix_says(number: str, country: str, place: str) -> None:
+    found = range_of(number)
+    assert (place, country) == (place, found.country)
+    assert number.startswith(found.code)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "country"),
+    [
+        ("81312345678", "81", "JP"),
+        ("77011234567", "7", "KZ"),
+        ("14165550123", "1", "CA"),
+        ("883510012345", "883", ""),
+        ("18005550123", "1800", ""),
+        ("11005550123", "1", ""),
+        ("999123456789012", "999", ""),
+        ("210123456789", "210", ""),
+    ],
+)
+def test_a_range_has_the_calling_code_and_without_a_country_the_longest_known(
+    number: str, code: str, country: str
+) -> None:
+    assert (code, country) == range_of(number)[1:]
+
+
+def test_ranges_follow_each_other_and_each_differs_from_the_one_before() -> None:
+    found = ranges()
+    assert 100_000_000_000_000 == found[0].first
+    assert all(one.first < other.first and one[1:] != other[1:] for one, other in pairwise(found))
+
+
+@given(integers(min_value=10**14, max_value=10**15 - 1))
+def test_no_number_of_a_range_has_another_country(number: int) -> None:
+    assert country_of(number) == range_of(str(number)).country

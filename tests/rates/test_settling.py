@@ -14,7 +14,7 @@ from rates.compiled.cards import compile_card
 from rates.compiled.chargings import Chargings
 from rates.compiled.patterns import microseconds
 from rates.money import RoundingMode, rounded
-from rates.quantities import INT64_MAX, QuantityOverflowError
+from rates.quantities import INT64_MAX
 from rates.settling import Ledger, rounded_column, stepped, stretches
 from rates.windows import DAYS, Window
 from tests.shop import AT, products
@@ -32,11 +32,8 @@ from tests.shop import AT, products
 def test_a_column_is_rounded_as_its_values_are(tops: list[int], bottom: int, decimals: int, mode: RoundingMode) -> None:
     expected = [rounded(top * 10**decimals, bottom, mode) for top in tops]
     kind = np.int64 if max(*tops, bottom) <= INT64_MAX else object
-    if max(expected) > INT64_MAX:
-        with pytest.raises(QuantityOverflowError):
-            rounded_column(np.array(tops, dtype=kind), bottom, decimals, mode)
-    else:
-        assert expected == rounded_column(np.array(tops, dtype=kind), bottom, decimals, mode).tolist()
+    held = [each if each <= INT64_MAX else -1 for each in expected]
+    assert held == rounded_column(np.array(tops, dtype=kind), bottom, decimals, mode).tolist()
 
 
 amounts = st.fractions(0, 10**6, max_denominator=10**12)

@@ -74,3 +74,23 @@ def test_a_great_many_events_of_the_largest_quantity_are_folded(shop: Shop) -> N
         )
     assert 100_001 == fold(shop.engine).changes
     assert [(100_001, 100_000 * MAX_QUANTITY + 120)] == [row[5:] for row in shop.totals()]
+
+
+def test_what_leaves_64_bits_stays_a_change_and_all_else_is_folded(shop: Shop) -> None:
+    """One account's sum beyond 64 bits made every fold fail from then on, of all accounts."""
+    shop.publish()
+    shop.admit("acme", "absurd")
+    shop.post(call(1, account="absurd"))
+    fold(shop.engine)
+    for number in range(2, 5):
+        shop.post(call(number, account="absurd"))
+    with transaction(shop.engine) as connection:
+        connection.execute("UPDATE unfolded SET quantity = %s", [2**62])
+    shop.post(call(5), call(6))
+    assert [1, 0] == [fold(shop.engine, changes_at_once=4).changes for _ in range(2)]
+    assert [(1, 120), (2, 240)] == shop.rows("SELECT events, quantity FROM usage_totals ORDER BY quantity")
+    assert [(3, 3 * 2**62)] == shop.rows("SELECT sum(events), sum(quantity) FROM unfolded")
+    with transaction(shop.engine) as connection:
+        connection.execute("UPDATE unfolded SET quantity = 120")
+    assert 3 == fold(shop.engine).changes
+    assert [(4, 480), (2, 240)] == [row[5:] for row in sorted(shop.totals(), reverse=True)]

@@ -46,6 +46,13 @@ def test_each_account_has_its_own(books: Shop) -> None:
     assert found["acme"] != found["bolt"]
 
 
+def test_the_order_of_a_contracts_cards_is_in_it(books: Shop) -> None:
+    books.admit("core", cards=("two", "one"), since=date(2026, 9, 1))
+    books.admit("dino", cards=("one", "two"), since=date(2026, 9, 1))
+    found = inputs(books)
+    assert found["acme"] == found["dino"] != found["core"]
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -85,6 +85,17 @@ def test_a_hyphen_is_drafted_as_a_range_only_where_it_can_be_nothing_else() -> N
     assert any("what a hyphen in a code is (93-70)" in fact for fact in unsure.tell)
 
 
+def test_codes_that_a_spreadsheet_destroyed_are_said_wherever_they_stand() -> None:
+    """A draft that shows 4.95E+12 as an example of a code would have a person believe that it can be read."""
+    plain = "".join(f"{code},0.1\n" for code in range(4_400_000, 4_409_000))
+    assert ("a spreadsheet destroyed 2 cells such as 4.95E+12 in column Code; export the column as text",) == sniffed(
+        f"Code,Rate\n{plain}4.95E+12,0.1\n{plain}4.96E+12,0.1\n"
+    ).damage
+    alone = sniffed("Code,Rate\n4.95E+12,0.1\n")
+    assert ("a spreadsheet destroyed the cell 4.95E+12 in column Code; export the column as text",) == alone.damage
+    assert () == sniffed("Code,Rate,Site\n44,0.1,12E5\n").damage
+
+
 def test_decimal_commas_and_groups_are_drafted_as_they_are_seen() -> None:
     found = tomllib.loads(sniffed('Code,Rate\n43,"1.234,5"\n44,"0,5"\n45,"0,25"\n46,"0,1"\n').mapping)
     assert {"decimal": ",", "group": "."} == found["numbers"]

@@ -1,0 +1,62 @@
+"""Charges that 64 bits do not hold, of one event or of many, stop nobody else: at the door, in the fold, in a run."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from billing.flows.draw_up import draw_up
+from billing.flows.fold import fold
+from billing.flows.verify import verify
+from billing.runs import GRACE
+from tests.shop import CATALOGUE, OCTOBER, Shop, call, outcomes, products, read
+
+CLOSED = OCTOBER.closes + GRACE
+TABLES = [tomllib.loads(Path(path).read_text()) for path in sorted(CATALOGUE.glob("*.toml"))]
+FINE = """
+    id = "fine"
+    currency = "USD"
+    effective_from = 2026-10-01T00:00:00Z
+    rates = "rates.csv"
+    [rounding]
+    per = "event"
+    decimals = 12
+"""
+
+
+def message(number: int, segments: int, **changes: object) -> dict[str, object]:
+    facts = {"product": "sms.outbound", "duration_seconds": None, "status": "sent", "segments": str(segments)}
+    return call(number, account="fine", **facts, **changes)
+
+
+@pytest.fixture(autouse=True)
+def opened(shop: Shop) -> None:
+    """Messages of a dollar a segment, rounded to 10^-12 each: 63 bits hold 9,223,372 dollars."""
+    shop.publish()
+    shop.publish(read(FINE, "product,unit,price\nsms.outbound,segment,1\n"))
+    shop.admit("acme")
+    shop.admit("fine", cards=("fine",))
+
+
+def test_one_event_beyond_64_bits_waits_and_the_others_of_its_batch_do_not(shop: Shop) -> None:
+    receipt = shop.post(call(1), message(2, 9_223_373), message(3, 9_223_372))
+    assert ["accepted", "quarantined", "accepted"] == outcomes(receipt)
+    assert "charge_too_large" == receipt.findings[1].reason
+    assert 2 == fold(shop.engine).changes, "the large charge stays a change: a second one would not fit"
+    run = draw_up(shop.engine, products(), OCTOBER, CLOSED, write=True)
+    assert (2, 0) == (run.report.billed, run.report.failed)
+    assert verify(shop.engine, products(), TABLES, OCTOBER).agrees
+
+
+@pytest.mark.parametrize("days", [1, 2])
+def test_an_account_of_many_that_do_not_add_up_fails_alone(shop: Shop, days: int) -> None:
+    one, other = message(1, 9_000_000), message(2, 9_000_000, occurred_at=f"2026-10-0{days + 1}T00:00:00Z")
+    assert ["accepted"] * 3 == outcomes(shop.post(one, other, call(3)))
+    fold(shop.engine)
+    run = draw_up(shop.engine, products(), OCTOBER, CLOSED, write=True)
+    assert (1, 1) == (run.report.billed, run.report.failed)
+    assert run.report.stopped[0].reason.endswith("or have its card round each event to fewer decimals")
+    found = verify(shop.engine, products(), TABLES, OCTOBER)
+    # Totals of two days are read one by one, and make the line that the verifier makes; of one day there is none.
+    assert [["fine"], []][days - 1] == sorted({each.subject.partition(" ")[0] for each in found.disagreements})
+    assert 0 == found.unbalanced_totals
