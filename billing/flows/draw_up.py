@@ -184,7 +184,7 @@ class _Drawing:
         for number in numbers:
             party = self.payers[number].party
             held = self.holds.of(number, party, bills.get(number))
-            if held is not None and number not in self.pricer.failed:
+            if held is not None:
                 self.outcomes[number] = held
         if drawn is None:
             return None

@@ -341,3 +341,16 @@ def test_a_rerating_waits_until_usage_that_is_being_written_is_there(month: Shop
             with pytest.raises(TimeoutError):
                 waiting.result(timeout=0.5)
         assert 0 == waiting.result().rewritten
+
+
+def test_who_could_not_be_priced_is_told_with_the_reason(month: Shop) -> None:
+    with transaction(month.engine) as connection:
+        connection.execute(
+            "UPDATE unfolded SET quantity = 9223372036854775807"
+            " WHERE account_id = (SELECT account_id FROM accounts WHERE id = 'acme')"
+        )
+    found = corrected(force(month, card(DEAR, since="2026-10-03")))
+    assert ["acme"] == [*found.unpriced]
+    assert "Error: " in found.unpriced["acme"]
+    assert {ACME._replace(account="bolt")} == {*found.before} == {*found.after}
+    assert found.needs_a_person
