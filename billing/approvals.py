@@ -112,9 +112,14 @@ def person(name: str) -> str:
 
 def require_second(approver: str, drawn_by: Iterable[str], asked: Approvals) -> None:
     """Refuse whoever approves what they ran themselves, where two people are asked for. Raises ApprovalSelfError."""
-    if asked is Approvals.TWO_PEOPLE and _folded(approver) in map(_folded, drawn_by):
+    if asked is Approvals.TWO_PEOPLE and any(same_person(approver, name) for name in drawn_by):
         problem = "ran these invoices, and may not approve them too"
         raise ApprovalSelfError(problem, value=approver, remedy="let somebody else approve them, with --as")
+
+
+def same_person(one: str, other: str) -> bool:
+    """Whether two names are of one person, however they are capitalised."""
+    return _folded(one) == _folded(other)
 
 
 def _folded(name: str) -> str:

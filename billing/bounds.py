@@ -1,11 +1,12 @@
 """Safety bounds: which bills a person must look at before they are drawn up.
 
-A bill is held back where its total is far from what the account was billed before, or where usage of the account waits
-for a price that a card or a contract could say, so that the bill would be too small. A person who has looked releases
-it by name; that holds until the bill is far from what was released, or more usage waits than then.
+A bill is held back where its total is far from what the account was billed before, where usage of the account waits
+for a price that a card or a contract could say, so that the bill would be too small, and where the source of its usage
+counted otherwise. A person who has looked releases it by name; that holds until the bill is far from what was released,
+more usage waits than then, or a count differs that did not differ so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from fractions import Fraction
@@ -22,10 +23,13 @@ UNPRICED = frozenset(
         Reason.NO_RATE,
         Reason.NO_INCREMENTS,
         Reason.MAX_QUANTITY,
+        Reason.CHARGE_TOO_LARGE,
         Reason.CURRENCY_MISMATCH,
     }
 )
 """Why usage of an account waits that should be billed to it. Other usage in quarantine stops nobody: it is counted."""
+
+_NAMED = 3  # mismatches that a sentence names one by one
 
 
 class ReleaseNeedlessError(TollbookError):
@@ -60,10 +64,11 @@ class Past:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """What a person has looked at and released: a total, and how many events waited."""
+    """What a person has looked at and released: a total, how many events waited, and which counts differed."""
 
     total_minor: int
     waiting: int
+    mismatches: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,18 +87,23 @@ class Released:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
-    """What an account would be billed in a period, and how many events of it wait; without lines it is not `billed`."""
+    """What an account would be billed in a period, how many events of it wait, and which control totals do not match.
+
+    Without lines it is not `billed`.
+    """
 
     period: Period
     currency: Currency
     total_minor: int
     billed: bool
     waiting: int
+    mismatches: tuple[str, ...] = ()
 
 
 def held_back(bill: Bill, past: Past | None, release: Release | None, bounds: Bounds) -> str:
     """Why a bill is held back; "" if it is not."""
-    reasons = []
+    differing = unseen(bill.mismatches, release)
+    reasons = [in_words(differing)] if differing else []
     if bounds.waiting and bill.waiting > (release.waiting if release else 0):
         events = "event waits" if bill.waiting == 1 else "events wait"
         reasons.append(f"{bill.waiting:,} {events} for a price, and would not be billed")
@@ -102,6 +112,18 @@ def held_back(bill: Bill, past: Past | None, release: Release | None, bounds: Bo
     if past is not None and known and not accepted and _far(bill.total_minor, past.totals_minor, bill.currency, bounds):
         reasons.append(_said(bill, past, bounds))
     return "; ".join(reasons)
+
+
+def unseen(mismatches: Iterable[str], release: Release | None) -> tuple[str, ...]:
+    """Those mismatches of control totals that a release does not cover."""
+    seen = release.mismatches if release else frozenset()
+    return tuple(each for each in mismatches if each not in seen)
+
+
+def in_words(mismatches: Sequence[str]) -> str:
+    """Mismatches of control totals in a sentence: of many the first, and how many more."""
+    more = len(mismatches) - _NAMED
+    return "; ".join(mismatches[:_NAMED]) + (f"; and {more:,} more control totals" if more > 0 else "")
 
 
 def twice_median(totals: Sequence[int]) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from typing import NamedTuple
 
 from rates.money import Currency, format_fraction, round_ratio
 
@@ -21,18 +22,30 @@ class What(StrEnum):
     PRICE = "price"
 
 
+class Held(NamedTuple):
+    """An account that the run stopped at: what it would be billed, in minor units, and why it is not."""
+
+    total_minor: int
+    why: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
     """A month: amounts in minor units by currency and name, the card versions, and unit prices by what they are for.
 
-    `held` are the accounts that the run stopped at, with the reason; what they would be billed is in `accounts`.
+    They are of invoices and drafts; `held` are the accounts beside them that have neither, by currency and name.
     """
 
     accounts: Mapping[tuple[Currency, str], int]
     products: Mapping[tuple[Currency, str], int]
     cards: frozenset[str]
     prices: Mapping[tuple[Currency, str], frozenset[Fraction]]
-    held: Mapping[str, str]
+    held: Mapping[tuple[Currency, str], Held]
+
+    @property
+    def would_be(self) -> Mapping[tuple[Currency, str], int]:
+        """What the accounts that are held back would be billed."""
+        return {key: held.total_minor for key, held in self.held.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +85,8 @@ def compare(before: Side, after: Side, *, factor: Fraction) -> tuple[Change, ...
     What is held back is in no total and no product; its sum is a row of its own.
     """
     return (
-        *_amounts(What.TOTAL, _totals(before, held=False), _totals(after, held=False)),
-        *_amounts(What.HELD, _totals(before, held=True), _totals(after, held=True)),
+        *_amounts(What.TOTAL, _totals(before.accounts), _totals(after.accounts)),
+        *_amounts(What.HELD, _totals(before.would_be), _totals(after.would_be)),
         *_amounts(What.PRODUCT, before.products, after.products),
         *_accounts(before, after),
         *_cards(before, after),
@@ -81,11 +94,10 @@ def compare(before: Side, after: Side, *, factor: Fraction) -> tuple[Change, ...
     )
 
 
-def _totals(side: Side, *, held: bool) -> dict[tuple[Currency, str], int]:
+def _totals(accounts: Mapping[tuple[Currency, str], int]) -> dict[tuple[Currency, str], int]:
     sums: dict[tuple[Currency, str], int] = {}
-    for (code, name), minor in side.accounts.items():
-        if (name in side.held) is held:
-            sums[code, ""] = sums.get((code, ""), 0) + minor
+    for (code, _), minor in accounts.items():
+        sums[code, ""] = sums.get((code, ""), 0) + minor
     return sums
 
 
@@ -103,11 +115,11 @@ def _amounts(
 
 
 def _accounts(before: Side, after: Side) -> Iterator[Change]:
-    moved = list(_amounts(What.ACCOUNT, before.accounts, after.accounts))
+    moved = list(_amounts(What.ACCOUNT, before.accounts, {**after.would_be, **after.accounts}))
     for each in sorted(moved, key=lambda change: (-abs(change.moved_minor), change.currency, change.name)):
-        held = after.held.get(each.name, "")
+        held = after.held.get((each.currency, each.name))
         new, lost = each.before_minor is None, each.after_minor is None
-        note = f"parked: {held}" if held else "new" if new else "lost" if lost else ""
+        note = held.why if held else "new" if new else "lost" if lost else ""
         if each.moved_minor or note:
             yield Change(
                 what=each.what,
@@ -116,7 +128,7 @@ def _accounts(before: Side, after: Side) -> Iterator[Change]:
                 before_minor=each.before_minor,
                 after_minor=each.after_minor,
                 note=note,
-                beyond=bool(held),
+                beyond=held is not None,
             )
 
 

@@ -2,6 +2,8 @@
 
 import csv
 import io
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
@@ -49,13 +51,22 @@ class Compared(NamedTuple):
         return self.counted == self.accepted
 
     @property
-    def reason(self) -> str:
-        """Why accounts with such usage are stopped, and what to do."""
+    def mismatch(self) -> str:
+        """What differs, in words; another number on either side is another mismatch."""
         source, product, day = self.key
         counted = f"{source} counted {self.counted.events} events of {self.counted.quantity} in all"
-        accepted = f"{self.accepted.events} of {self.accepted.quantity} were accepted"
-        remedy = "import what is missing, or correct the control total"
-        return f"{product} of {day}: {counted}, and {accepted}: {remedy}"
+        return f"{product} of {day}: {counted}, and {self.accepted.events} of {self.accepted.quantity} were accepted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatches:
+    """Control totals of a period that do not match, in words, by day.
+
+    `payers` are those with such usage, by number; `nobodys` those mismatches that are of no payer.
+    """
+
+    payers: Mapping[int, tuple[str, ...]]
+    nobodys: tuple[str, ...]
 
 
 def control(row: dict[str, str], place: str) -> Control | list[Fault]:
@@ -84,16 +95,29 @@ def read_controls(text: str, place: str) -> tuple[list[Control], list[Fault]]:
     """The control totals of a CSV text with the header COLUMNS, and all that is wrong with it."""
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
+<<<<<<< HEAD
         header, rows = next(reader, []), [(reader.line_num, cells) for cells in reader]
     except csv.Error as error:
         where = f"{place}:{reader.line_num}"
         return [], [Fault(place=where, value="", problem=f"is not a table: {error}", remedy="mend the line")]
+=======
+        rows = [(reader.line_num, cells) for cells in reader]
+    except csv.Error as error:
+        remedy = "close every quotation mark, and write one line for each control total"
+        where = f"{place}:{reader.line_num}"
+        return [], [Fault(place=where, value="", problem=f"is not CSV: {error}", remedy=remedy)]
+    header = rows[0][1] if rows else []
+>>>>>>> harden
     if sorted(header) != sorted(COLUMNS):
         remedy = f"write the header {','.join(COLUMNS)}"
         return [], [Fault(place=f"{place}:1", value=",".join(header), problem="is not the header", remedy=remedy)]
     found: dict[ControlKey, Control] = {}
     faults: list[Fault] = []
+<<<<<<< HEAD
     for line, cells in rows:
+=======
+    for line, cells in rows[1:]:
+>>>>>>> harden
         where = f"{place}:{line}"
         if not cells:
             continue

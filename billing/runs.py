@@ -47,8 +47,8 @@ class Outcome(StrEnum):
 class AccountOutcome:
     """What became of one account. `reason` says why it was stopped and what to do; `final`: billed before this run.
 
-    `releasable`: a safety bound holds back what it would be billed, until a person releases it; `waiting` counts its
-    events that wait for a price then.
+    `releasable`: a safety bound holds back what it would be billed, until a person releases it; then `waiting` counts
+    its events that wait for a price, and `mismatches` are its control totals that do not match.
     """
 
     account: str
@@ -61,6 +61,7 @@ class AccountOutcome:
     final: bool = False
     releasable: bool = False
     waiting: int = 0
+    mismatches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +71,8 @@ class RunReport:
 
     `late` names the accounts whose invoice is final while their usage of the period has changed since; `quarantined`
     counts events of the period that nothing prices yet, by reason: they bill nobody. `pending` counts those that were
-    reported while their outcome was open: they cost nothing. `provisional`: drawn before the grace was over.
-    `totals_minor` sums the invoices by currency.
+    reported while their outcome was open: they cost nothing. `mismatches` are the control totals that do not match and
+    are of no account. `provisional`: drawn before the grace was over. `totals_minor` sums the invoices by currency.
     """
 
     period: Period
@@ -90,11 +91,12 @@ class RunReport:
     late: tuple[str, ...] = ()
     quarantined: Mapping[str, int] = field(default_factory=dict)
     pending: int = 0
+    mismatches: tuple[str, ...] = ()
 
     @property
     def needs_a_person(self) -> bool:
         """Whether something waits for somebody to look at it."""
-        return bool(self.stopped or self.late or self.quarantined)
+        return bool(self.stopped or self.late or self.quarantined or self.mismatches)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +125,8 @@ class IssueReport:
     """What finalizing a period did. `numbers` are those of its invoices, in order, by legal entity.
 
     `refused` names accounts whose draft is not what was drawn up any more, `unsigned` those of which not exactly what
-    was approved is there to be issued; `stopped` those that the run stopped at.
+    was approved is there to be issued; `stopped` those that the run stopped at; `unmatched` those whose control totals
+    do not match since, with what differs. `mismatches` are of no account.
     `late` are those with usage that came after the run, and `quarantined` counts the period's events that nothing
     prices, by reason: neither is on an invoice.
     """
@@ -137,11 +140,14 @@ class IssueReport:
     stopped: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
     quarantined: Mapping[str, int] = field(default_factory=dict)
+    unmatched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mismatches: tuple[str, ...] = ()
 
     @property
     def needs_a_person(self) -> bool:
         """Whether something waits for somebody to look at it."""
-        return bool(self.refused or self.unsigned or self.stopped or self.late or self.quarantined)
+        held = self.refused or self.unsigned or self.stopped or self.unmatched
+        return bool(held or self.late or self.quarantined or self.mismatches)
 
 
 def report(  # noqa: PLR0913 (each is another part of the report)
@@ -155,6 +161,7 @@ def report(  # noqa: PLR0913 (each is another part of the report)
     late: Iterable[str] = (),
     quarantined: Mapping[str, int] | None = None,
     pending: int = 0,
+    mismatches: tuple[str, ...] = (),
 ) -> RunReport:
     """The report of a run. Raises RunUnbalancedError unless each of the `active` accounts has one outcome."""
     counts: Counter[Outcome] = Counter()
@@ -191,6 +198,7 @@ def report(  # noqa: PLR0913 (each is another part of the report)
         late=tuple(sorted(late)),
         quarantined=dict(sorted((quarantined or {}).items())),
         pending=pending,
+        mismatches=mismatches,
     )
 
 

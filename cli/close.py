@@ -6,9 +6,9 @@ import typer
 
 from cli.exits import Exit
 from cli.month import EarlyOption, bounds_of, rules_of
-from cli.options import AsOption, PeriodArgument
+from cli.options import AsOption, PeriodArgument, runner
 from cli.output import Format, FormatOption, emit, say, text
-from cli.reports import amounts, balance_of, show_changes, show_run, some_of
+from cli.reports import amounts, balance_of, say_unmatched, show_changes, show_run, some_of
 from cli.verify import processes, show_verification
 from cli.words import counted, numbers_in_words, of_number
 
@@ -20,7 +20,7 @@ _TOP = 10
 
 
 def close(
-    period: PeriodArgument, name: AsOption = "", early: EarlyOption = False, form: FormatOption = Format.TABLE
+    period: PeriodArgument, name: AsOption = None, early: EarlyOption = False, form: FormatOption = Format.TABLE
 ) -> None:
     """Close a month: draw its invoices up, verify and compare them, and issue what somebody has signed.
 
@@ -47,7 +47,7 @@ def close(
             now(),
             rules=rules,
             actor=actor(),
-            drawn_by=name,
+            drawn_by=runner(name),
             early=early,
             processes=processes(),
         )
@@ -77,6 +77,8 @@ def _show(found: "Closing", form: Format) -> None:
     }
     rows = [{"stage": str(stage), "state": str(state), "what": what[stage]} for stage, state in found.states().items()]
     emit(rows, _STAGES, form, title=f"Closing of {found.period}")
+    if found.issued is not None:
+        say_unmatched(found.issued.unmatched, found.issued.mismatches, found.period)
     for line in _next(found):
         say(line)
 

@@ -1,6 +1,6 @@
 """`tollbook invoices`: preview a period, draw its invoices up, issue them, look at them, hand them on."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
@@ -10,7 +10,7 @@ import typer
 
 from cli.exits import Exit
 from cli.month import EarlyOption, approve, bounds_of, diff, release, rules_of
-from cli.options import AsOption, DryRunOption, PeriodArgument
+from cli.options import AsOption, DryRunOption, PeriodArgument, runner
 from cli.outfiles import check_target, writing_whole
 from cli.output import (
     LINES,
@@ -24,7 +24,7 @@ from cli.output import (
     table,
     text,
 )
-from cli.reports import say_waiting, show_issued, show_run
+from cli.reports import say_left, show_issued, show_run
 from cli.words import counted
 from rates.errors import TollbookError
 
@@ -76,7 +76,7 @@ def preview(period: PeriodArgument, form: FormatOption = Format.TABLE) -> None:
 def run(
     period: PeriodArgument,
     early: EarlyOption = False,
-    name: AsOption = "",
+    name: AsOption = None,
     dry_run: DryRunOption = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
@@ -85,7 +85,7 @@ def run(
     Exit code 4: done, but something waits for a person: an account that the run stopped at, usage in quarantine, or
     usage that came after an invoice was issued. 3: no account is active.
     """
-    _draw_up(period, form, write=not dry_run, early=early, drawn_by=name)
+    _draw_up(period, form, write=not dry_run, early=early, drawn_by=runner(name))
 
 
 for each in (approve, diff, release):
@@ -102,28 +102,27 @@ def finalize(
     was drawn up or approved, usage in quarantine, or usage that came after the run. 3: there was nothing to issue.
     """
     from billing.flows.finalize import finalize as issue
-    from billing.flows.finalize import still_waiting
+    from billing.flows.finalize import rehearse
     from billing.periods import Period
     from cli.db import settings, writing
     from cli.world import actor, now
 
     month = Period.parse(period)
-    if dry_run:
-        listed = _list(month, form)
-        with writing() as engine:
-            waiting = still_waiting(engine, month)
-        say_waiting(waiting.late, waiting.quarantined)
-        if any(waiting):
-            raise typer.Exit(Exit.NEEDS_A_PERSON)
-        if not listed:
-            raise typer.Exit(Exit.NOTHING_TO_DO)
-        return
     with writing() as engine:
-        report = issue(engine, month, now(), actor=actor(), early=early, rules=rules_of(settings()))
-    show_issued(report, form)
+        rules = rules_of(settings())
+        if dry_run:
+            report = rehearse(engine, month, now(), early=early, rules=rules)
+        else:
+            report = issue(engine, month, now(), actor=actor(), early=early, rules=rules)
+    if dry_run:
+        issued = _list(month, form, without={*report.refused, *report.unsigned, *report.unmatched})
+        say_left(report)
+    else:
+        issued = report.issued
+        show_issued(report, form)
     if report.needs_a_person:
         raise typer.Exit(Exit.NEEDS_A_PERSON)
-    if not report.issued:
+    if not issued:
         raise typer.Exit(Exit.NOTHING_TO_DO)
 
 
@@ -275,13 +274,14 @@ def _missing(what: str) -> InvoiceMissingError:
     return InvoiceMissingError("there is no invoice, nor a draft", value=what, remedy="draw it up with `invoices run`")
 
 
-def _list(month: "Period", form: Format) -> int:
-    """Print the drafts of a month, and give how many there are."""
+def _list(month: "Period", form: Format, *, without: Collection[str]) -> int:
+    """Print the drafts of a month but for some accounts, and give how many there are."""
     from billing.store.queries.invoices import all_invoices
     from cli.db import reading
 
     with reading() as connection:
-        rows = [_listed(invoice) for invoice in all_invoices(connection, month, final=False)]
+        drafts = all_invoices(connection, month, final=False)
+        rows = [_listed(draft) for draft in drafts if draft.party.account not in without]
     emit(rows, _LISTED, form, title=f"Drafts of {month} that would be issued")
     return len(rows)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.exits import Exit
-from cli.options import PeriodArgument
+from cli.options import PeriodArgument, said
 from cli.output import Format, FormatOption, emit_record, say
 from cli.reports import show_approved, show_changes
 
@@ -28,18 +28,15 @@ def approve(
     TOLLBOOK_APPROVALS says who must: none (the default), one, or two-people, where the approver is not who ran them.
     Exit code 4: you ran them yourself, or a draft is not what was drawn up. 3: you signed the same before.
     """
-    from billing.approvals import person
     from billing.flows.approve import approve as sign
     from billing.periods import Period
     from cli.db import settings, writing
     from cli.world import actor, now
 
-    if not person(name):
-        raise typer.BadParameter("--as names nobody")
-    month = Period.parse(period)
+    approver, month = said(name, "--as"), Period.parse(period)
     with writing() as engine:
         rules = rules_of(settings())
-        report = sign(engine, month, now(), approver=name, actor=actor(), early=early, rules=rules)
+        report = sign(engine, month, now(), approver=approver, actor=actor(), early=early, rules=rules)
     show_approved(report, form)
     if report.altered:
         raise typer.Exit(Exit.NEEDS_A_PERSON)
@@ -69,6 +66,8 @@ def diff(
     from cli.db import settings, writing
 
     month, other = Period.parse(period), Period.parse(against) if against else None
+    if month == other:
+        raise typer.BadParameter(f"{month} is the month that is compared: name another one", param_hint="--against")
     with writing() as engine:
         since, changes = compare_periods(engine, month, other, factor=Fraction(settings().bound_factor))
     if since is None:
@@ -88,39 +87,36 @@ def release(
 ) -> None:
     """Let an account go on that a safety bound holds back; the next run draws its bill up.
 
-    It holds until the bill is as far from what was released. Exit code 3: no run holds it back.
+    It holds until the bill is as far from what was released, more usage waits for a price, or another count differs.
+    Exit code 3: no run holds it back, or it was released already.
     """
-    from billing.approvals import person
     from billing.flows.unpark import unpark
     from billing.periods import Period
     from cli.db import writing
     from cli.world import actor, now
 
-    for said, option in ((name, "--as"), (reason, "--reason")):
-        if not person(said):
-            raise typer.BadParameter(f"{option} says nothing")
-    month = Period.parse(period)
+    who, why, month = said(name, "--as"), said(reason, "--reason"), Period.parse(period)
     with writing() as engine:
-        released = unpark(engine, month, account, now(), name=name, reason=reason, actor=actor())
+        released = unpark(engine, month, account, now(), name=who, reason=why, actor=actor())
     facts = {"period": period, "account": account, "released_by": released.person}
     emit_record({**facts, "reason": released.reason, "held_back": released.held}, form)
     say(f"Draw it up with `tollbook invoices run {period}`.")
 
 
-def rules_of(said: "Settings") -> "IssueRules":
+def rules_of(settings: "Settings") -> "IssueRules":
     """By which rules invoices are issued."""
     from billing.runs import IssueRules
 
-    return IssueRules(series=said.series, payment_days=said.payment_days, approvals=said.approvals)
+    return IssueRules(series=settings.series, payment_days=settings.payment_days, approvals=settings.approvals)
 
 
-def bounds_of(said: "Settings") -> "Bounds | None":
+def bounds_of(settings: "Settings") -> "Bounds | None":
     """By which bounds a run holds bills back; None: by none."""
     from fractions import Fraction
 
     from billing.bounds import Bounds
 
-    if said.bounds == "none":
+    if settings.bounds == "none":
         return None
-    factor, waiting = Fraction(said.bound_factor), said.bounds == "all"
-    return Bounds(factor=factor, months=said.bound_months, least=said.bound_least, waiting=waiting)
+    factor, waiting = Fraction(settings.bound_factor), settings.bounds == "all"
+    return Bounds(factor=factor, months=settings.bound_months, least=settings.bound_least, waiting=waiting)

@@ -14,7 +14,7 @@ AtOption = Annotated[
     str, typer.Option("--at", metavar="INSTANT", help="The instant, as in 2026-10-01T00:00:00Z; now without it.")
 ]
 AsOption = Annotated[
-    str, typer.Option("--as", metavar="NAME", help="Who does it, for the record; without it, who is logged in.")
+    str | None, typer.Option("--as", metavar="NAME", help="Who does it, for the record; without it, who is logged in.")
 ]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Also if rated usage is charged otherwise by it: that is rated again.")
@@ -25,6 +25,20 @@ PeriodArgument = Annotated[str, typer.Argument(metavar="MONTH", help="A month, a
 PeriodOption = Annotated[
     str, typer.Option("--period", metavar="MONTH", help="A month, as in 2026-10; without it the current one.")
 ]
+
+
+def said(text: str, option: str) -> str:
+    """What an option says in words, without surplus white space; it has to say something."""
+    from billing.approvals import person
+
+    if not person(text):
+        raise typer.BadParameter(f"{option} says nothing", param_hint=option)
+    return person(text)
+
+
+def runner(name: str | None) -> str:
+    """Who does it, as `--as` says; "" without it."""
+    return "" if name is None else said(name, "--as")
 
 
 def answered(reason: str, name: str, what: str) -> tuple[str, str]:

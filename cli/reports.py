@@ -76,6 +76,7 @@ def _reported(report: "RunReport") -> dict[str, Any]:
         "late": list(report.late),
         "quarantined": dict(report.quarantined),
         "pending": report.pending,
+        "mismatches": list(report.mismatches),
     }
 
 
@@ -110,6 +111,7 @@ def _show_report(report: "RunReport", rows: list[dict[str, Any]]) -> None:
     if rows:
         show(table(rows, _ACCOUNTS))
     say_waiting(report.late, report.quarantined)
+    say_unmatched({}, report.mismatches, report.period)
 
 
 def show_issued(report: "IssueReport", form: Format) -> None:
@@ -127,6 +129,8 @@ def show_issued(report: "IssueReport", form: Format) -> None:
         "stopped": list(report.stopped),
         "late": list(report.late),
         "quarantined": dict(report.quarantined),
+        "unmatched": {account: list(each) for account, each in report.unmatched.items()},
+        "mismatches": list(report.mismatches),
     }
     if form is not Format.JSON:
         runs = (run for numbers in report.numbers.values() for run in numbers_in_words(numbers))
@@ -136,8 +140,15 @@ def show_issued(report: "IssueReport", form: Format) -> None:
             "unsigned": some_of([*report.unsigned]),
             "late": some_of(report.late),
             "quarantined": _reasons(report.quarantined),
+            "unmatched": some_of([*report.unmatched]),
+            "mismatches": "; ".join(report.mismatches),
         }
     emit_record(facts, form)
+    say_left(report)
+
+
+def say_left(report: "IssueReport") -> None:
+    """Say what is not issued, and what to do about it."""
     for account in report.refused:
         say(f"{account}: its draft is not what was drawn up any more; draw it up again")
     for account, why in [*report.unsigned.items()][:_NAMED]:
@@ -145,6 +156,7 @@ def show_issued(report: "IssueReport", form: Format) -> None:
     for account in report.stopped:
         say(f"{account}: the run stopped at it; see `tollbook invoices preview {report.period}`")
     say_waiting(report.late, report.quarantined)
+    say_unmatched(report.unmatched, report.mismatches, report.period)
 
 
 def show_approved(report: "ApprovalReport", form: Format) -> None:
@@ -173,7 +185,8 @@ def show_approved(report: "ApprovalReport", form: Format) -> None:
     for account in report.altered:
         say(f"{account}: its draft is not what was drawn up any more; draw it up again")
     if not report.written:
-        say("Nothing was signed: there are no drafts, or the same person signed exactly these before.")
+        why = "the same person signed exactly these before" if report.drafts else "there are no drafts to sign"
+        say(f"Nothing was signed: {why}.")
 
 
 _CHANGES = (
@@ -221,6 +234,20 @@ def say_waiting(late: Sequence[str], quarantined: Mapping[str, int]) -> None:
         say(LATE_USAGE)
     if quarantined:
         say(f"Some usage is not priced ({_reasons(quarantined)}): see `tollbook usage quarantine`.")
+
+
+def say_unmatched(accounts: Mapping[str, Sequence[str]], nobodys: Sequence[str], period: object) -> None:
+    """Say which control totals do not match, and what to do: of accounts that are not issued, and of nobody."""
+    from billing.bounds import in_words
+
+    for account, mismatches in [*accounts.items()][:_NAMED]:
+        say(f"{account}: its control totals do not match: {in_words(mismatches)}")
+    if nobodys:
+        say(f"Control totals do not match, of usage that no account has: {in_words(nobodys)}")
+    if accounts or nobodys:
+        say("Import what is missing, or correct the control totals: see `tollbook usage controls`.")
+    if accounts:
+        say(f"Then, or to release what differs all the same, `tollbook invoices run {period}`.")
 
 
 def pending(events: int) -> str:

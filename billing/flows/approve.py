@@ -6,12 +6,13 @@ from billing.approvals import (
     ApprovalReport,
     person,
     require_second,
+    same_person,
     signature,
     unsigned,
 )
-from billing.flows.finalize import drawn_run
+from billing.flows.finalize import issuable_run
 from billing.periods import Period
-from billing.runs import DEFAULT_RULES, IssueRules, PeriodLockedError
+from billing.runs import DEFAULT_RULES, IssueRules
 from billing.store.approvals import (
     draft_totals,
     drawn_by,
@@ -22,7 +23,7 @@ from billing.store.approvals import (
     signed_drafts,
 )
 from billing.store.audit import record
-from billing.store.drafts import Taken, altered_drafts, lock_period
+from billing.store.drafts import Taken, altered_drafts, hold_period
 from billing.store.engine import Engine, transaction
 
 
@@ -44,10 +45,8 @@ def approve(
     """
     name = person(approver)
     with transaction(engine) as connection:
-        if not lock_period(connection, period, shared=False):
-            problem = "a run or a finalization is at work"
-            raise PeriodLockedError(problem, value=str(period), remedy="wait until it has ended")
-        drawn_run(connection, period, grace=rules.grace, early=early)
+        hold_period(connection, period)
+        issuable_run(connection, period, grace=rules.grace, early=early)
         drew = drawn_by(connection, period)
         require_second(name, drew, rules.approvals)
         found = signable_drafts(connection, period)
@@ -58,7 +57,7 @@ def approve(
         before = newest_approval(connection, period)
         signed = {} if before is None else signed_drafts(connection, before)
         anew = bool(unsigned(signed, drafts, issued_payers(connection, period)))
-        by_another = before is None or before.approver != name
+        by_another = before is None or not same_person(before.approver, name)
         written = anew or (bool(drafts) and by_another)
         if written:
             insert_approval(connection, period, drafts, digest, at=at, approver=name, drew=drew)

@@ -17,11 +17,10 @@ from billing.flows.rerate import EVENTS_AT_ONCE, rerate
 from billing.payers import payers_of, paying
 from billing.periods import Period
 from billing.rerating import Stretch
-from billing.runs import PeriodLockedError
 from billing.store.accounts import Accounts, read_accounts
 from billing.store.audit import record
 from billing.store.compiled import CompiledCards
-from billing.store.drafts import lock_period, withdraw_drafts
+from billing.store.drafts import hold_period, withdraw_drafts
 from billing.store.engine import Connection, Engine, rehearsal, snapshot, transaction
 from billing.store.ratebooks import load_books, lock_books
 from rates.lines import PricedLines
@@ -73,9 +72,7 @@ def rerate_period(  # noqa: PLR0913 (each says what is rated again, or who answe
     """
     with (rehearsal if dry_run else transaction)(engine) as connection:
         lock_books(connection, exclusive=True)
-        if not lock_period(connection, period, shared=False):
-            problem = "a run or a finalization is at work on its invoices"
-            raise PeriodLockedError(problem, value=str(period), remedy="wait until it has ended, and try again")
+        hold_period(connection, period)
         stored = read_accounts(connection)
         payers = [stored.numbers[paying(name, stored.accounts).id] for name in dict.fromkeys(accounts)]
         every = sorted(payers or payers_of(stored.accounts, stored.contracts, stored.numbers, period))

@@ -22,14 +22,13 @@ from billing.flows.price import ACCOUNT_FAULTS, Pricer, payers_and_prices, total
 from billing.invoices import Party
 from billing.payers import Payer, payers_of
 from billing.periods import Period
-from billing.runs import GRACE, AccountOutcome, Outcome, PeriodLockedError, Run, report, require_closed
+from billing.runs import GRACE, AccountOutcome, Outcome, Run, report, require_closed
 from billing.store.accounts import Accounts, read_accounts
 from billing.store.audit import record
-from billing.store.controls import unmatched_payers
 from billing.store.drafts import (
     delete_drafts,
+    hold_period,
     insert_drafts,
-    lock_period,
     payers_with_drafts,
     record_run,
     record_snapshot,
@@ -63,7 +62,7 @@ def draw_up(  # noqa: PLR0913 (each is asked of a run by its own name)
     """Draw up a period's invoices as of now; without `write` nothing is stored, and that is the preview.
 
     `drawn_by` says who runs it, where that is not `actor`, who is logged in. Bills beyond `bounds` are parked until a
-    person releases them.
+    person releases them, and so are those whose control totals do not match, whatever the bounds.
 
     Raises PeriodOpenError where drafts are to be written of a period that has not ended (unless `early`), and
     PeriodLockedError where another run or a finalization of the period is at work.
@@ -72,13 +71,11 @@ def draw_up(  # noqa: PLR0913 (each is asked of a run by its own name)
         require_closed(period, at, grace=timedelta(0), early=early, what="draw up invoices")
     with ExitStack() as stack:
         writing = stack.enter_context(transaction(engine)) if write else None
-        if writing is not None and not lock_period(writing, period, shared=False):
-            problem = "another run or a finalization is at work"
-            raise PeriodLockedError(problem, value=str(period), remedy="wait until it has ended")
+        if writing is not None:
+            hold_period(writing, period)
         # Taken under the lock: whatever was issued before is seen, and nothing is issued meanwhile.
         reading = stack.enter_context(snapshot(engine))
-        drawing = _Drawing.begin(reading, writing, products, period)
-        drawing.holds = None if bounds is None else Holds.begin(reading, period, bounds)
+        drawing = _Drawing.begin(reading, writing, products, period, bounds)
         drawing.draw_all()
         return drawing.end(at, grace, actor, person(drawn_by or actor))
 
@@ -105,14 +102,18 @@ class _Drawing:
     active: list[int]
     pricer: Pricer
     snapshot_id: int
-    unmatched: Mapping[int, str]
-    holds: Holds | None = None
+    holds: Holds
     outcomes: dict[int, AccountOutcome] = field(default_factory=dict)
     late: set[str] = field(default_factory=set)
 
     @classmethod
     def begin(
-        cls, reading: Connection, writing: Connection | None, products: Mapping[str, Product], period: Period
+        cls,
+        reading: Connection,
+        writing: Connection | None,
+        products: Mapping[str, Product],
+        period: Period,
+        bounds: Bounds | None,
     ) -> "_Drawing":
         """Read who is billed, and by which terms."""
         accounts = read_accounts(reading)
@@ -129,7 +130,7 @@ class _Drawing:
             final=final,
             active=sorted({*under_contract, *payers_with_usage(reading, period), *final}),
             pricer=Pricer.begin(reading, period, products, payers),
-            unmatched=unmatched_payers(reading, period),
+            holds=Holds.begin(reading, period, bounds, accounts.accounts),
             snapshot_id=0 if writing is None else record_snapshot(writing, written_batches(reading)),
         )
 
@@ -179,13 +180,11 @@ class _Drawing:
 
     def _within_bounds(self, numbers: Sequence[int], drawn: Drafts | None) -> Drafts | None:
         """The drafts but those that a safety bound holds back; their outcome is noted. None if that leaves nothing."""
-        if self.holds is None:
-            return drawn
         bills = {} if drawn is None else dict(zip(drawn.payer.tolist(), drawn.total_minor.tolist(), strict=True))
         for number in numbers:
             party = self.payers[number].party
             held = self.holds.of(number, party, bills.get(number))
-            if held is not None and number not in self.pricer.failed:
+            if held is not None:
                 self.outcomes[number] = held
         if drawn is None:
             return None
@@ -205,6 +204,7 @@ class _Drawing:
             late=self.late,
             quarantined=quarantined_events(self.reading, self.period),
             pending=pending_events(self.reading, self.period),
+            mismatches=self.holds.mismatches.nobodys,
         )
         if self.writing is not None:
             self._delete_stale(self.writing)
@@ -228,8 +228,6 @@ class _Drawing:
             elif number in foreign:
                 billed = f"is billed in {self.payers[number].party.currency}"
                 self._stop(number, Outcome.PARKED, f"{billed}, but was rated in {foreign[number]}: mend its currency")
-            elif number in self.unmatched:
-                self._stop(number, Outcome.PARKED, self.unmatched[number])
             else:
                 left.append(number)
         return left

@@ -1,7 +1,7 @@
 """Finalize a period: the drafts become invoices, with numbers without a gap.
 
 Where drafts are approved, what is issued is exactly what was signed: whatever changed, went or came along since is
-named, and stays where it is.
+named, and stays where it is. So is a draft of usage whose control totals do not match since it was drawn up.
 
 Each transaction takes up to a thousand drafts that nobody else is issuing, checks their rows against what was drawn and
 signed, takes their numbers last, and moves them into the tables that nothing changes. So any number of finalizers can
@@ -9,26 +9,28 @@ work at once, one that dies gives its numbers back, and running it again goes on
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from billing.approvals import Approval, ApprovalMissingError, Approvals, Unsigned, require_second, unsigned
+from billing.controls import Mismatches
 from billing.drafts import NO_TOTALS_SHA256, totals_sha256
+from billing.flows.hold import unreleased_mismatches
 from billing.invoices import Step, number_text, states_before
 from billing.periods import Period
 from billing.runs import (
     DEFAULT_RULES,
     IssueReport,
     IssueRules,
-    PeriodLockedError,
     PeriodNotDrawnError,
     PeriodOpenError,
     require_closed,
 )
 from billing.store.approvals import issued_payers, newest_approval, signable_drafts, signed_drafts, unsigned_among
 from billing.store.audit import record
-from billing.store.drafts import altered_drafts, lock_period
+from billing.store.drafts import Taken, altered_drafts, hold_period, payers_with_drafts
 from billing.store.engine import Connection, Engine, snapshot, transaction
 from billing.store.invoices import Issue, Issued, issue, take_drafts, take_numbers
 from billing.store.queries.invoices import DrawnRun, account_names, billed_digests, newest_run, written_since
@@ -56,8 +58,8 @@ def finalize(
     """Issue all drafts of a period, dated `at`. Safe to repeat, to run many at once, and to kill.
 
     Raises PeriodOpenError within the grace or where the drafts were drawn in it (unless `early`), PeriodNotDrawnError
-    before the first run, PeriodLockedError while a run is at work; ApprovalMissingError and ApprovalSelfError where the
-    rules ask for an approval, and there is none, or one by whoever ran the invoices.
+    before the first run, PeriodLockedError while a run is at work; of drafts for which the rules ask for an approval
+    ApprovalMissingError where there is none, and ApprovalSelfError where it is by whoever ran them.
     """
     require_closed(period, at, grace=rules.grace, early=early, what="finalize invoices")
     run = _drawn(engine, period, rules, early=early)
@@ -67,25 +69,67 @@ def finalize(
     totals: Counter[Currency] = Counter()
     numbers: dict[str, list[str]] = {}
     refused: dict[int, str] = {}
+    mismatches = _mismatches(engine, period)
     count = 0
-    for issued in _batches(engine, period, rules, terms, batch, refused):
+    for issued in _batches(engine, period, rules, terms, batch, mismatches.payers, refused):
         count += issued.count
         totals.update(issued.totals_minor)
         for entity, (first, last) in issued.numbers.items():
             taken = (number_text(rules.series, number) for number in range(first, last + 1))
             numbers.setdefault(entity, []).extend(taken)
-    waiting = still_waiting(engine, period)
-    return IssueReport(
-        period=period,
+    return replace(
+        _left(engine, period, run, mismatches, {*refused.values()}),
         issued=count,
         totals_minor=dict(sorted(totals.items())),
         numbers={entity: tuple(taken) for entity, taken in sorted(numbers.items())},
-        refused=tuple(sorted(refused.values())),
-        unsigned=_unsigned(engine, period, {*refused.values()}),
-        stopped=run.stopped,
-        late=tuple(sorted({*waiting.late} - {*refused.values()})),
-        quarantined=waiting.quarantined,
     )
+
+
+def rehearse(
+    engine: Engine, period: Period, at: datetime, *, early: bool = False, rules: IssueRules = DEFAULT_RULES
+) -> IssueReport:
+    """What finalizing would not issue now, and why; nothing is issued. Raises what `finalize` raises."""
+    require_closed(period, at, grace=rules.grace, early=early, what="finalize invoices")
+    run = _drawn(engine, period, rules, early=early)
+    with snapshot(engine) as connection:
+        drafts = signable_drafts(connection, period)
+        taken = Taken(payers=[*drafts], ids=[each.invoice_id for each in drafts.values()])
+        refused = altered_drafts(connection, period, taken)
+    return _left(engine, period, run, _mismatches(engine, period), {*refused.values()})
+
+
+def _left(engine: Engine, period: Period, run: DrawnRun, mismatches: Mismatches, refused: set[str]) -> IssueReport:
+    """What of a period is not issued, and why."""
+    waiting = still_waiting(engine, period)
+    return IssueReport(
+        period=period,
+        issued=0,
+        totals_minor={},
+        numbers={},
+        refused=tuple(sorted(refused)),
+        unsigned=_unsigned(engine, period, refused),
+        stopped=run.stopped,
+        late=tuple(sorted({*waiting.late} - refused)),
+        quarantined=waiting.quarantined,
+        unmatched=_unmatched(engine, period, mismatches),
+        mismatches=mismatches.nobodys,
+    )
+
+
+def _mismatches(engine: Engine, period: Period) -> Mismatches:
+    """The control totals of a period that do not match now, but for what somebody released."""
+    with snapshot(engine) as connection:
+        return unreleased_mismatches(connection, period)
+
+
+def _unmatched(engine: Engine, period: Period, mismatches: Mismatches) -> dict[str, tuple[str, ...]]:
+    """The accounts whose drafts are not issued because of mismatches of control totals, with these."""
+    if not mismatches.payers:
+        return {}
+    with snapshot(engine) as connection:
+        names = account_names(connection)
+        held = (payer for payer in payers_with_drafts(connection, period) if payer in mismatches.payers)
+        return dict(sorted((names[payer], mismatches.payers[payer]) for payer in held))
 
 
 class Waiting(NamedTuple):
@@ -120,17 +164,23 @@ def _late(connection: Connection, period: Period, run: DrawnRun) -> Iterator[str
 
 
 def _batches(
-    engine: Engine, period: Period, rules: IssueRules, terms: Issue, batch: int, refused: dict[int, str]
+    engine: Engine,
+    period: Period,
+    rules: IssueRules,
+    terms: Issue,
+    batch: int,
+    held: Collection[int],
+    refused: dict[int, str],
 ) -> Iterator[Issued]:
-    """Issue batch after batch, each in its own transaction, until nothing is left to take."""
+    """Issue batch after batch, each in its own transaction, until nothing is left to take but for `held` payers."""
     unsigned: set[int] = set()
     while True:
         with transaction(engine) as connection:
-            _lock(connection, period)
+            hold_period(connection, period, shared=True)
             approval = newest_approval(connection, period)
             demanded = approval is not None or rules.approvals is not Approvals.NONE
             states = states_before(Step.FINALIZE, approval_demanded=demanded)
-            taken = take_drafts(connection, period, states, batch, without={*refused, *unsigned})
+            taken = take_drafts(connection, period, states, batch, without={*refused, *unsigned}, but=held)
             if not len(taken):
                 return
             altered = altered_drafts(connection, period, taken)
@@ -160,10 +210,10 @@ def _unsigned(engine: Engine, period: Period, refused: set[str]) -> dict[str, Un
 def _drawn(engine: Engine, period: Period, rules: IssueRules, *, early: bool) -> DrawnRun:
     """The run whose drafts are issued, approved where the rules ask for it."""
     with transaction(engine) as connection:
-        _lock(connection, period)
-        run = drawn_run(connection, period, grace=rules.grace, early=early)
+        hold_period(connection, period, shared=True)
+        run = issuable_run(connection, period, grace=rules.grace, early=early)
         approval = newest_approval(connection, period)
-        if rules.approvals is not Approvals.NONE:
+        if rules.approvals is not Approvals.NONE and payers_with_drafts(connection, period):
             _require_approval(approval, rules.approvals, period)
         return run
 
@@ -175,22 +225,23 @@ def _require_approval(approval: Approval | None, asked: Approvals, period: Perio
     require_second(approval.approver, approval.drawn_by, asked)
 
 
-def drawn_run(connection: Connection, period: Period, *, grace: timedelta, early: bool) -> DrawnRun:
-    """The run whose drafts may be issued. Raises PeriodNotDrawnError, and PeriodOpenError unless `early`."""
+def drawn_run(connection: Connection, period: Period) -> DrawnRun:
+    """The newest run of a period. Raises PeriodNotDrawnError."""
     run = newest_run(connection, period)
     if run is None:
         remedy = f"run `tollbook invoices run {period}` first"
         raise PeriodNotDrawnError("no invoices were drawn up", value=str(period), remedy=remedy)
+    return run
+
+
+def issuable_run(connection: Connection, period: Period, *, grace: timedelta, early: bool) -> DrawnRun:
+    """The run whose drafts may be issued. Raises PeriodNotDrawnError, and PeriodOpenError unless `early`."""
+    run = drawn_run(connection, period)
     if not early and run.drawn_at < period.closes + grace:
         problem = f"its drafts are of {run.drawn_at:%Y-%m-%dT%H:%MZ}, when usage could still arrive"
         remedy = f"draw them up again with `tollbook invoices run {period}`; --early issues them as they are"
         raise PeriodOpenError(problem, value=str(period), remedy=remedy)
     return run
-
-
-def _lock(connection: Connection, period: Period) -> None:
-    if not lock_period(connection, period, shared=True):
-        raise PeriodLockedError("a run is at work", value=str(period), remedy="wait until it has ended")
 
 
 def _audit(connection: Connection, period: Period, terms: Issue, issued: Issued) -> None:

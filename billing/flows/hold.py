@@ -1,44 +1,43 @@
-"""Hold bills back that are beyond the safety bounds, as a run prices them."""
+"""Hold bills back that are beyond the safety bounds or whose control totals do not match, as a run prices them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from billing.accounts import payer_of
-from billing.bounds import Bill, Bounds, Past, Release, held_back
+from billing.accounts import Account, payer_of
+from billing.bounds import Bill, Bounds, Past, Release, held_back, unseen
+from billing.controls import Mismatches
 from billing.invoices import Party
 from billing.periods import Period
 from billing.runs import AccountOutcome, Outcome
-from billing.store.accounts import read_accounts
 from billing.store.bounds import past_invoices, releases, waiting_by_account
+from billing.store.controls import mismatches_of
 from billing.store.engine import Connection
 from rates.money import Currency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holds:
-    """What a run goes by: earlier invoices, usage that waits (by its payer's name), and what was released."""
+    """What a run goes by: earlier invoices, usage that waits (by its payer's name), control totals, and releases."""
 
     period: Period
     bounds: Bounds
     past: Mapping[tuple[int, Currency], Past]
     waiting: Mapping[str, int]
+    mismatches: Mismatches
     released: Mapping[int, Release]
 
     @classmethod
-    def begin(cls, connection: Connection, period: Period, bounds: Bounds) -> Self:
-        """Read it, as this transaction sees it."""
-        accounts = read_accounts(connection).accounts
-        waiting: dict[str, int] = {}
-        for name, events in waiting_by_account(connection, period).items():
-            payer = payer_of(name, accounts) if name in accounts else None
-            if payer is not None:
-                waiting[payer.id] = waiting.get(payer.id, 0) + events
+    def begin(
+        cls, connection: Connection, period: Period, bounds: Bounds | None, accounts: Mapping[str, Account]
+    ) -> Self:
+        """Read it, as this transaction sees it. Without bounds only control totals hold bills back."""
         return cls(
             period=period,
-            bounds=bounds,
-            past=past_invoices(connection, period, bounds.months),
-            waiting=waiting,
+            bounds=bounds or Bounds(),
+            past={} if bounds is None else past_invoices(connection, period, bounds.months),
+            waiting={} if bounds is None else _waiting(connection, period, accounts),
+            mismatches=mismatches_of(connection, period),
             released=releases(connection, period),
         )
 
@@ -50,6 +49,7 @@ class Holds:
             total_minor=total_minor or 0,
             billed=total_minor is not None,
             waiting=self.waiting.get(party.account, 0),
+            mismatches=self.mismatches.payers.get(number, ()),
         )
         past = self.past.get((number, party.currency))
         reason = held_back(bill, past, self.released.get(number), self.bounds)
@@ -63,4 +63,22 @@ class Holds:
             reason=f"{reason}: look at it, then `tollbook invoices release {self.period} {party.account}`",
             releasable=True,
             waiting=bill.waiting,
+            mismatches=bill.mismatches,
         )
+
+
+def unreleased_mismatches(connection: Connection, period: Period) -> Mismatches:
+    """The control totals that do not match as this transaction sees them, but for what somebody released."""
+    found, released = mismatches_of(connection, period), releases(connection, period)
+    left = {payer: unseen(mismatches, released.get(payer)) for payer, mismatches in found.payers.items()}
+    return Mismatches(payers={payer: each for payer, each in left.items() if each}, nobodys=found.nobodys)
+
+
+def _waiting(connection: Connection, period: Period, accounts: Mapping[str, Account]) -> dict[str, int]:
+    """How many events wait for a price, by the name of who pays for them."""
+    waiting: dict[str, int] = {}
+    for name, events in waiting_by_account(connection, period).items():
+        payer = payer_of(name, accounts) if name in accounts else None
+        if payer is not None:
+            waiting[payer.id] = waiting.get(payer.id, 0) + events
+    return waiting

@@ -4,11 +4,13 @@ from datetime import datetime
 
 from billing.approvals import person
 from billing.bounds import Released, ReleaseNeedlessError, ReleaseRefusedError
+from billing.flows.finalize import drawn_run
+from billing.payers import paying
 from billing.periods import Period
-from billing.runs import PeriodLockedError
+from billing.store.accounts import read_accounts
 from billing.store.audit import record
-from billing.store.bounds import insert_release, stop_of
-from billing.store.drafts import lock_period
+from billing.store.bounds import insert_release, releases, stop_of
+from billing.store.drafts import hold_period
 from billing.store.engine import Engine, transaction
 
 
@@ -17,21 +19,26 @@ def unpark(
 ) -> Released:
     """Release an account of a period as `name`; `actor` is who is logged in.
 
-    Raises ReleaseNeedlessError where the newest run does not hold it back, ReleaseRefusedError where something has to
-    be mended instead, and PeriodLockedError while a run or a finalization is at work.
+    Raises ReleaseNeedlessError where the newest run does not hold it back or the same was released already,
+    ReleaseRefusedError where something has to be mended instead, SubjectMissingError for an account that there is not
+    or that does not pay, PeriodNotDrawnError before the first run, and PeriodLockedError while a run or a finalization
+    is at work.
     """
     facts = {"person": person(name), "reason": reason.strip()}
     with transaction(engine) as connection:
-        if not lock_period(connection, period, shared=False):
-            problem = "a run or a finalization is at work"
-            raise PeriodLockedError(problem, value=str(period), remedy="wait until it has ended")
+        hold_period(connection, period)
+        drawn_run(connection, period)
         stop = stop_of(connection, period, account)
         if stop is None:
+            paying(account, read_accounts(connection).accounts)
             remedy = f"see `tollbook invoices preview {period}`"
             raise ReleaseNeedlessError(f"no run of {period} holds it back", value=account, remedy=remedy)
         if not stop.releasable:
             problem = f"cannot be released: {stop.reason}"
             raise ReleaseRefusedError(problem, value=account, remedy=f"then `tollbook invoices run {period}`")
+        if releases(connection, period).get(stop.payer) == stop.release:
+            remedy = f"draw its bill up with `tollbook invoices run {period}`"
+            raise ReleaseNeedlessError(f"was released for {period} already", value=account, remedy=remedy)
         insert_release(connection, period, stop, facts, at)
         details = {"account": account, "as": facts["person"], "reason": facts["reason"], "held": stop.reason}
         record(connection, at=at, actor=actor, action="invoices.release", subject=str(period), details=details)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 from billing.bounds import UNPRICED, Past, Release
 from billing.invoices import Kind
 from billing.periods import Period
-from billing.runs import Outcome
 from billing.store.engine import Connection
 from rates.money import Currency
 from rates.rating import CODES
@@ -21,6 +20,12 @@ class Stop(NamedTuple):
     releasable: bool
     total_minor: int
     waiting: int
+    mismatches: list[str]
+
+    @property
+    def release(self) -> Release:
+        """What releasing it covers."""
+        return Release(total_minor=self.total_minor, waiting=self.waiting, mismatches=frozenset(self.mismatches))
 
 
 def past_invoices(connection: Connection, period: Period, months: int) -> dict[tuple[int, Currency], Past]:
@@ -53,19 +58,22 @@ def waiting_by_account(connection: Connection, period: Period) -> dict[str, int]
 def releases(connection: Connection, period: Period) -> dict[int, Release]:
     """The newest release of each payer in a period."""
     rows = connection.execute(
-        "SELECT DISTINCT ON (payer_id) payer_id, total_minor, waiting FROM bound_releases WHERE period_start = %s"
-        " ORDER BY payer_id, release_id DESC",
+        "SELECT DISTINCT ON (payer_id) payer_id, total_minor, waiting, mismatches FROM bound_releases"
+        " WHERE period_start = %s ORDER BY payer_id, release_id DESC",
         [period.start],
     )
-    return {payer: Release(total_minor=total, waiting=waiting) for payer, total, waiting in rows}
+    return {
+        payer: Release(total_minor=total, waiting=waiting, mismatches=frozenset(mismatches))
+        for payer, total, waiting, mismatches in rows
+    }
 
 
 def stop_of(connection: Connection, period: Period, account: str) -> Stop | None:
     """What the newest run of a period says of an account that it stopped at."""
     row = connection.execute(
-        "SELECT payer_id, reason, releasable, total_minor, waiting FROM draft_stops"
-        " JOIN accounts ON account_id = payer_id WHERE period_start = %s AND id = %s AND outcome = %s",
-        [period.start, account, Outcome.PARKED],
+        "SELECT payer_id, reason, releasable, total_minor, waiting, mismatches FROM draft_stops"
+        " JOIN accounts ON account_id = payer_id WHERE period_start = %s AND id = %s",
+        [period.start, account],
     ).fetchone()
     return None if row is None else Stop(*row)
 
@@ -73,10 +81,10 @@ def stop_of(connection: Connection, period: Period, account: str) -> Stop | None
 def insert_release(connection: Connection, period: Period, stop: Stop, facts: Mapping[str, str], at: datetime) -> None:
     """Keep a release for good. `facts` are the `person` and the `reason`."""
     connection.execute(
-        "INSERT INTO bound_releases (period_start, payer_id, at, person, reason, held, total_minor, waiting)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        "INSERT INTO bound_releases (period_start, payer_id, at, person, reason, held, total_minor, waiting,"
+        " mismatches) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
             *(period.start, stop.payer, at, facts["person"], facts["reason"]),
-            *(stop.reason, stop.total_minor, stop.waiting),
+            *(stop.reason, stop.total_minor, stop.waiting, stop.mismatches),
         ],
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from billing.controls import Compared, Control, ControlKey, Count
+from billing.controls import Compared, Control, ControlKey, Count, Mismatches
 from billing.periods import Period
 from billing.store.engine import Connection
 
@@ -24,24 +24,22 @@ def compared_controls(connection: Connection, period: Period) -> list[Compared]:
     ]
 
 
-def unmatched_payers(connection: Connection, period: Period) -> dict[int, str]:
-    """The payers with usage whose control total does not match, and why: the first that does not, by day.
+def mismatches_of(connection: Connection, period: Period) -> Mismatches:
+    """A period's control totals that do not match, and the payers with such usage on that day.
 
-    Where nothing was accepted of a day, these are the payers with any such usage of that source in the period.
+    Where nobody has any, these are the payers with such usage of that source in the period.
     """
-    wrong = sorted(
-        (each for each in compared_controls(connection, period) if not each.matches), key=lambda w: w.key.day
-    )
+    compared = compared_controls(connection, period)
+    wrong = sorted((each for each in compared if not each.matches), key=lambda each: each.key.day)
     if not wrong:
-        return {}
-    asked = {
-        "sources": [each.key.source for each in wrong],
-        "products": [each.key.product for each in wrong],
-        "days": [each.key.day for each in wrong],
-        "nothing": [each.accepted.events == 0 for each in wrong],
-    }
+        return Mismatches(payers={}, nobodys=())
+    keys = [list(column) for column in zip(*(each.key for each in wrong), strict=True)]
+    asked = dict(zip(("sources", "products", "days"), keys, strict=True))
     rows = connection.execute(_PAYERS, {**_bounds(period), **asked}).fetchall()
-    return {payer: wrong[place - 1].reason for payer, place in rows}
+    payers = {payer: tuple(wrong[place - 1].mismatch for place in places) for payer, places in rows}
+    somebodys = {place for _, places in rows for place in places}
+    nobodys = (each.mismatch for place, each in enumerate(wrong, start=1) if place not in somebodys)
+    return Mismatches(payers=payers, nobodys=tuple(nobodys))
 
 
 def _bounds(period: Period) -> dict[str, object]:
@@ -85,9 +83,9 @@ GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3
 
 _PAYERS = """
 WITH wrong AS (
-    SELECT source_id, product, day, nothing, place
-    FROM unnest(%(sources)s::text[], %(products)s::text[], %(days)s::date[], %(nothing)s::boolean[])
-        WITH ORDINALITY AS w (source, product, day, nothing, place)
+    SELECT source_id, product, day, place
+    FROM unnest(%(sources)s::text[], %(products)s::text[], %(days)s::date[])
+        WITH ORDINALITY AS w (source, product, day, place)
     JOIN sources ON sources.id = source
 ), used AS (
     SELECT DISTINCT payer_id, source_id, products.id AS product, occurred_at::date AS day
@@ -97,7 +95,12 @@ WITH wrong AS (
     SELECT identity.payer_id, waiting.source_id, product, waiting.occurred_at::date
     FROM quarantine AS waiting JOIN event_identity AS identity USING (source_id, id)
     WHERE waiting.occurred_at >= %(opens)s AND waiting.occurred_at < %(closes)s AND identity.payer_id IS NOT NULL
+), that_day AS (
+    SELECT payer_id, place FROM used JOIN wrong USING (source_id, product, day)
+), some_day AS (
+    SELECT payer_id, place FROM used JOIN wrong USING (source_id, product)
+    WHERE place NOT IN (SELECT place FROM that_day)
 )
-SELECT payer_id, min(place) FROM used JOIN wrong USING (source_id, product)
-WHERE used.day = wrong.day OR nothing GROUP BY payer_id ORDER BY payer_id
+SELECT payer_id, array_agg(place ORDER BY place) FROM (TABLE that_day UNION TABLE some_day) AS found
+GROUP BY payer_id ORDER BY payer_id
 """

@@ -12,7 +12,7 @@ from billing.drafts import NO_TOTALS_SHA256, Drafts
 from billing.invoices import Kind, Party, State
 from billing.periods import Period
 from billing.rerating import Stretch
-from billing.runs import Outcome, RunReport
+from billing.runs import Outcome, PeriodLockedError, RunReport
 from billing.store.bulk import copy_in
 from billing.store.engine import Connection
 from rates.numbering import COUNTRIES
@@ -59,6 +59,13 @@ def lock_period(connection: Connection, period: Period, *, shared: bool) -> bool
     return found is not None and bool(found[0])
 
 
+def hold_period(connection: Connection, period: Period, *, shared: bool = False) -> None:
+    """Hold a period's invoices as `lock_period` does. Raises PeriodLockedError where somebody else does."""
+    if not lock_period(connection, period, shared=shared):
+        problem = "a run is at work" if shared else "a run or a finalization is at work"
+        raise PeriodLockedError(problem, value=str(period), remedy="wait until it has ended, and try again")
+
+
 def lock_months(connection: Connection, since: datetime, until: datetime) -> date | None:
     """Hold the invoices of all months with some time between two instants alone, until the transaction ends.
 
@@ -81,11 +88,10 @@ def withdraw_drafts(connection: Connection, stretches: Sequence[Stretch], reason
     columns = map(list, zip(*stretches, strict=True))
     rows = connection.execute(_WITHDRAW, [*columns]).fetchall()
     delete_parts(connection, Taken(payers=[payer for payer, *_ in rows], ids=[each for _, each, _ in rows]))
-    stops = [(payer, month, Outcome.PARKED, reason) for payer, _, month in rows]
-    connection.cursor().executemany(
-        "INSERT INTO draft_stops (payer_id, period_start, outcome, reason) VALUES (%s, %s, %s, %s)"
-        " ON CONFLICT DO NOTHING",
-        stops,
+    connection.execute(
+        "INSERT INTO draft_stops (payer_id, period_start, outcome, reason)"
+        " SELECT *, %s, %s FROM unnest(%s::integer[], %s::date[]) ON CONFLICT DO NOTHING",
+        [Outcome.PARKED, reason, [payer for payer, *_ in rows], [month for *_, month in rows]],
     )
     return len(rows)
 
@@ -240,16 +246,24 @@ def record_run(
         ],
     )
     connection.execute("DELETE FROM draft_stops WHERE period_start = %s", [report.period.start])
-    connection.cursor().executemany(
-        "INSERT INTO draft_stops (payer_id, period_start, outcome, reason, releasable, total_minor, waiting)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
-        [
-            (
-                *(stopped[each.account], report.period.start, each.outcome, each.reason),
-                *(each.releasable, each.total_minor, each.waiting),
-            )
-            for each in report.stopped
-        ],
+    _insert_stops(connection, report, stopped)
+
+
+def _insert_stops(connection: Connection, report: RunReport, numbers: Mapping[str, int]) -> None:
+    stops = report.stopped
+    if not stops:
+        return
+    names = ("outcome", "reason", "releasable", "total_minor", "waiting")
+    mismatches = pa.array([list(each.mismatches) for each in stops], pa.list_(pa.string()))
+    copy_in(
+        connection,
+        "draft_stops",
+        {
+            "payer_id": pa.array([numbers[each.account] for each in stops]),
+            "period_start": pa.array([report.period.start] * len(stops), pa.date32()),
+            **{name: pa.array([getattr(each, name) for each in stops]) for name in names},
+            "mismatches": _array_literals(mismatches),
+        },
     )
 
 

@@ -33,16 +33,22 @@ class Issued:
 
 
 def take_drafts(
-    connection: Connection, period: Period, states: Sequence[State], limit: int, *, without: Collection[int] = ()
+    connection: Connection,
+    period: Period,
+    states: Sequence[State],
+    limit: int,
+    *,
+    without: Collection[int] = (),
+    but: Collection[int] = (),
 ) -> Taken:
     """Lock up to `limit` drafts in some states that nobody else is issuing, in the order of their payers.
 
-    Those whose ids are in `without` are left where they are.
+    Those whose ids are in `without`, or whose payers are in `but`, are left where they are.
     """
     rows = connection.execute(
         "SELECT payer_id, invoice_id FROM draft_invoices WHERE period_start = %s AND kind = %s AND state = ANY(%s)"
-        " AND invoice_id <> ALL(%s) ORDER BY payer_id LIMIT %s FOR UPDATE SKIP LOCKED",
-        [period.start, Kind.USAGE, [state.value for state in states], list(without), limit],
+        " AND invoice_id <> ALL(%s) AND payer_id <> ALL(%s) ORDER BY payer_id LIMIT %s FOR UPDATE SKIP LOCKED",
+        [period.start, Kind.USAGE, [state.value for state in states], list(without), list(but), limit],
     ).fetchall()
     return Taken(payers=[payer for payer, _ in rows], ids=[each for _, each in rows])
 

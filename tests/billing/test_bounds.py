@@ -1,13 +1,15 @@
 """Safety bounds: what is far from the median of the last invoices, and what a release covers."""
 
+from dataclasses import replace
 from datetime import date
 from fractions import Fraction
 
 import pytest
 
-from billing.bounds import Bill, Bounds, Past, Release, held_back, twice_median
+from billing.bounds import UNPRICED, Bill, Bounds, Past, Release, held_back, in_words, twice_median, unseen
 from billing.periods import Period
 from rates.money import Currency
+from rates.rating import ZERO_RATED, Reason
 
 NOVEMBER = Period.parse("2026-11")
 USD = Currency("USD")
@@ -33,6 +35,17 @@ def test_the_median_is_in_the_middle(totals: tuple[int, ...], twice: int) -> Non
 )
 def test_a_total_is_far_beyond_three_times_the_median_and_below_a_third(total: int, held: bool) -> None:  # noqa: FBT001
     assert held == bool(held_back(bill(total), past(10_000, 20_000, 30_000), None, BOUNDS))
+
+
+def test_exactly_a_third_is_not_far() -> None:
+    assert "" == held_back(bill(10_000), past(30_000), None, BOUNDS)
+    assert held_back(bill(9_999), past(30_000), None, BOUNDS)
+
+
+def test_usage_holds_back_that_waits_for_what_a_card_or_a_contract_could_say() -> None:
+    nobodys = {Reason.UNKNOWN_ACCOUNT, Reason.NO_PAYER}
+    unsold = {Reason.UNKNOWN_PRODUCT, Reason.NO_PRODUCT_RULE, Reason.BLOCKED, Reason.TOO_OLD}
+    assert {*Reason} - ZERO_RATED - nobodys - unsold == UNPRICED
 
 
 def test_a_difference_below_the_least_one_is_not_far() -> None:
@@ -76,5 +89,21 @@ def test_usage_that_waits_holds_back_unless_that_much_was_released() -> None:
     assert "" == held_back(bill(1, waiting=2), None, None, Bounds(waiting=False))
 
 
-def test_both_reasons_are_said() -> None:
-    assert 2 == len(held_back(bill(90_000, waiting=1), past(10_000), None, BOUNDS).split("; "))
+def test_all_reasons_are_said() -> None:
+    held = replace(bill(90_000, waiting=1), mismatches=("one count differs",))
+    said = held_back(held, past(10_000), None, BOUNDS).split("; ")
+    assert ["one count differs", "1 event waits for a price, and would not be billed"] == said[:2]
+    assert 3 == len(said)
+
+
+def test_a_release_covers_the_mismatches_that_were_seen() -> None:
+    seen = Release(total_minor=1, waiting=0, mismatches=frozenset({"a", "b"}))
+    assert ("a", "c") == unseen(("a", "c"), None)
+    assert ("c",) == unseen(("a", "c"), seen)
+    assert "c" == held_back(replace(bill(1), mismatches=("a", "c")), None, seen, BOUNDS)
+    assert "" == held_back(replace(bill(1), mismatches=("b",)), None, seen, BOUNDS)
+
+
+def test_of_many_mismatches_the_first_are_named() -> None:
+    assert "a; b; c" == in_words("abc")
+    assert "a; b; c; and 2 more control totals" == in_words("abcde")

@@ -34,6 +34,37 @@ def test_what_is_missing_is_listed_and_needs_a_person(month: Path, tollbook: Tol
     assert 0 == tollbook("usage", "controls", "--period", "2026-10").code
 
 
+def test_what_came_after_the_run_is_named_by_finalize_and_released_by_name(
+    month: Path, tollbook: Tollbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOLLBOOK_BOUNDS", "none")
+    assert 0 == tollbook("invoices", "run", "2026-10").code
+    assert 0 == tollbook("usage", "controls", "add", *ONE).code
+    said = "acme: its control totals do not match: voice.outbound of 2026-10-02: switch counted 2 events of 61"
+    dry = tollbook("invoices", "finalize", "2026-10", "--dry-run")
+    assert (4, True) == (dry.code, said in dry.err)
+    ran = tollbook("invoices", "finalize", "2026-10", "--format", "json")
+    assert 4 == ran.code
+    assert said in ran.err
+    assert "tollbook invoices run 2026-10" in ran.err
+    assert (0, ["acme"]) == ((found := json.loads(ran.out))["issued"], [*found["unmatched"]])
+    assert 4 == tollbook("invoices", "run", "2026-10").code
+    looked = ("--as", "controller", "--reason", "the switch counts twice")
+    assert 0 == tollbook("invoices", "release", "2026-10", "acme", *looked).code
+    assert 0 == tollbook("invoices", "run", "2026-10").code
+    assert 0 == tollbook("invoices", "finalize", "2026-10").code
+    assert month.exists()
+
+
+def test_a_control_total_of_what_nobody_used_is_told(month: Path, tollbook: Tollbook) -> None:
+    assert 0 == tollbook("usage", "controls", "add", "--source", "typo", *ONE[2:]).code
+    for command in ("run", "finalize"):
+        ran = tollbook("invoices", command, "2026-10")
+        assert 4 == ran.code
+        assert "of usage that no account has: voice.outbound of 2026-10-02: typo counted 2 events" in ran.err
+    assert month.exists()
+
+
 def test_a_dry_run_stores_nothing(month: Path, tollbook: Tollbook) -> None:
     ran = tollbook("usage", "controls", "add", *ONE, "--dry-run", "--format", "json")
     assert {"controls": 1, "added": 1, "dry_run": True} == json.loads(ran.out)

@@ -445,6 +445,8 @@ def test_a_bill_that_a_bound_holds_back_is_released_by_name(month: Path, tollboo
 @pytest.mark.usefixtures("issued")
 def test_months_are_compared_in_every_form(tollbook: Tollbook) -> None:
     assert 3 == tollbook("invoices", "diff", "2026-10").code, "no month before it is issued"
+    assert 3 == tollbook("invoices", "diff", "2026-11").code, "it was not drawn up"
+    tollbook("invoices", "run", "2026-11", "--early")
     ran = tollbook("invoices", "diff", "2026-11", "--format", "json")
     assert 0 == ran.code
     rows = json.loads(ran.out)

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from psycopg import sql
 
-from billing.comparison import Side
+from billing.comparison import Held, Side
 from billing.invoices import Kind
 from billing.periods import Period
 from billing.store.engine import Connection
@@ -13,25 +13,24 @@ from rates.money import Currency, exact, parse_fraction
 
 
 def side_of(connection: Connection, period: Period) -> Side:
-    """A month's invoices, and its drafts beside them, with what those that the run stopped at would be billed."""
+    """A month's invoices and its drafts, and beside them what the accounts that the run stopped at would be billed."""
     values = {"start": period.start, "kind": Kind.USAGE}
     accounts, products, prices = (connection.execute(each, values).fetchall() for each in (_HEADS, _SUMS, _PRICES))
     stops = connection.execute(
-        "SELECT id, currency, total_minor, reason FROM draft_stops JOIN accounts ON account_id = payer_id"
-        " WHERE period_start = %(start)s",
+        "SELECT currency, id, total_minor, outcome || ': ' || reason FROM draft_stops"
+        " JOIN accounts ON account_id = payer_id WHERE period_start = %(start)s",
         values,
     ).fetchall()
     cards = connection.execute(_CARDS, values).fetchall()
     found: dict[tuple[Currency, str], set[Fraction]] = {}
     for code, name, rounded, text in prices:
         found.setdefault((Currency(code), name), set()).add(exact(rounded) if text is None else parse_fraction(text))
-    held = {(Currency(code), name): int(total) for name, code, total, _ in stops}
     return Side(
-        accounts={**held, **{(Currency(code), name): int(total) for code, name, total in accounts}},
+        accounts={(Currency(code), name): int(total) for code, name, total in accounts},
         products={(Currency(code), name): int(total) for code, name, total in products},
         cards=frozenset(name for (name,) in cards),
         prices={key: frozenset(each) for key, each in found.items()},
-        held={name: reason for name, _, _, reason in stops},
+        held={(Currency(code), name): Held(int(total), why) for code, name, total, why in stops},
     )
 
 

@@ -39,7 +39,8 @@ CREATE TABLE bound_releases (
     reason text NOT NULL CHECK (reason <> ''),
     held text NOT NULL, -- why it was held back
     total_minor bigint NOT NULL,
-    waiting bigint NOT NULL -- events that waited for a price
+    waiting bigint NOT NULL, -- events that waited for a price
+    mismatches text[] NOT NULL -- control totals that did not match, and what differed
 );
 CREATE INDEX ON bound_releases (period_start, payer_id, release_id);
 

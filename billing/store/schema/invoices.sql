@@ -38,6 +38,7 @@ CREATE TABLE draft_stops (
     releasable boolean NOT NULL DEFAULT false, -- held back by a safety bound, until a person releases it
     total_minor bigint NOT NULL DEFAULT 0, -- what it would be billed
     waiting bigint NOT NULL DEFAULT 0, -- its events that wait for a price
+    mismatches text[] NOT NULL DEFAULT '{}', -- its control totals that do not match, and what differs
     PRIMARY KEY (payer_id, period_start)
 );
 

@@ -10,9 +10,17 @@ from billing.approvals import ApprovalMissingError, ApprovalReport, Approvals, A
 from billing.contracts import Contract
 from billing.flows.approve import approve
 from billing.flows.draw_up import draw_up
-from billing.flows.finalize import finalize
+from billing.flows.finalize import finalize, rehearse
 from billing.flows.publish import add_contracts
-from billing.runs import DEFAULT_RULES, GRACE, IssueReport, PeriodLockedError, PeriodNotDrawnError, PeriodOpenError
+from billing.runs import (
+    DEFAULT_RULES,
+    GRACE,
+    IssueReport,
+    IssueRules,
+    PeriodLockedError,
+    PeriodNotDrawnError,
+    PeriodOpenError,
+)
 from billing.store.drafts import lock_period
 from billing.store.engine import transaction
 from tests.shop import OCTOBER, Shop, call, card, products
@@ -175,15 +183,59 @@ def test_a_draft_that_calls_itself_approved_is_not_issued_without_a_signature(sh
     assert ["acme", "core"] == issued(shop)
 
 
+def test_another_draft_under_the_number_of_a_signed_one_is_not_issued(shop: Shop) -> None:
+    run(shop)
+    sign(shop)
+    signed = shop.rows("SELECT invoice_id FROM draft_invoices WHERE account = 'bolt'")[0][0]
+    shop.post(call(20, account="bolt"))
+    run(shop)
+    own = "payer_id = (SELECT account_id FROM accounts WHERE id = 'bolt')"
+    with transaction(shop.engine) as connection:
+        for table in ("draft_lines", "draft_billed_totals", "draft_invoices"):
+            connection.execute(f"UPDATE {table} SET invoice_id = {signed} WHERE {own}".encode())
+        connection.execute("UPDATE draft_invoices SET state = 'approved'")
+    found = issue(shop)
+    assert ((), {"bolt": Unsigned.CHANGED}) == (found.refused, found.unsigned), "it is sound, and not what was signed"
+    assert ["acme", "core"] == issued(shop)
+
+
 def test_an_altered_draft_is_not_signed_and_is_named(shop: Shop) -> None:
     run(shop)
     with transaction(shop.engine) as connection:
         connection.execute("UPDATE draft_invoices SET name = 'Somebody else' WHERE account = 'bolt'")
     report = sign(shop)
-    assert (("bolt",), 2) == (report.altered, report.drafts)
+    assert (("bolt",), 2, {"USD": 12}) == (report.altered, report.drafts, report.totals_minor)
     assert [("acme", "approved"), ("bolt", "draft"), ("core", "approved")] == shop.rows(
         "SELECT account, state FROM draft_invoices ORDER BY account"
     )
+
+
+@pytest.mark.parametrize("rules", [ONE, TWO])
+def test_where_there_is_nothing_to_issue_nobody_has_to_approve_it(shop: Shop, rules: IssueRules) -> None:
+    with transaction(shop.engine) as connection:
+        connection.execute("UPDATE accounts SET currency = 'EUR'")  # the run stops at all of them
+    run(shop)
+    assert not sign(shop).written
+    assert (0, ("acme", "bolt", "core")) == ((found := issue(shop, rules=rules)).issued, found.stopped)
+
+
+def test_what_would_not_be_issued_is_told_beforehand(shop: Shop) -> None:
+    with pytest.raises(PeriodNotDrawnError):
+        rehearse(shop.engine, OCTOBER, CLOSED)
+    run(shop)
+    with pytest.raises(PeriodOpenError):
+        rehearse(shop.engine, OCTOBER, CLOSED - timedelta(hours=1))
+    with pytest.raises(ApprovalMissingError):
+        rehearse(shop.engine, OCTOBER, CLOSED, rules=ONE)
+    sign(shop)
+    shop.post(call(20, account="bolt"))
+    run(shop)
+    with transaction(shop.engine) as connection:
+        connection.execute("UPDATE draft_invoices SET name = 'Somebody else' WHERE account = 'core'")
+    told = rehearse(shop.engine, OCTOBER, CLOSED, rules=ONE)
+    assert (0, {"bolt": Unsigned.CHANGED}, ("core",)) == (told.issued, told.unsigned, told.refused)
+    assert [] == issued(shop)
+    assert replace(issue(shop), issued=0, numbers={}, totals_minor={}) == told
 
 
 def test_signing_again_changes_nothing_also_after_a_part_was_issued(shop: Shop) -> None:
@@ -192,6 +244,7 @@ def test_signing_again_changes_nothing_also_after_a_part_was_issued(shop: Shop) 
     assert not sign(shop).written
     run(shop)
     assert not sign(shop).written, "a run that changes nothing leaves the signature"
+    assert not sign(shop, "Controller").written, "a name is a name, however it is capitalised"
     issue(shop)
     assert not sign(shop).written
     assert [(1,)] == shop.rows("SELECT count(*) FROM approvals")

@@ -2,13 +2,15 @@
 
 from fractions import Fraction
 
+import pytest
+
 from billing.bounds import Bounds
 from billing.comparison import What
 from billing.flows.compare import compare_periods
 from billing.flows.draw_up import draw_up
 from billing.flows.finalize import finalize
 from billing.periods import Period
-from billing.runs import GRACE
+from billing.runs import GRACE, PeriodNotDrawnError
 from tests.shop import OCTOBER, Shop, call, card, products
 
 NOVEMBER = Period.parse("2026-11")
@@ -74,5 +76,26 @@ def test_an_account_that_is_held_back_is_told_with_what_it_would_be_billed(shop:
     assert [200] == [each.after_minor for each in changes if each.what is What.PRODUCT]
 
 
+def test_who_was_held_back_in_the_month_before_is_new(shop: Shop) -> None:
+    stock(shop, "0.2")
+    draw_up(shop.engine, products(), NOVEMBER, CLOSED, write=True, bounds=Bounds(least=1))
+    december = Period.parse("2026-12")
+    talk(shop, 9, "acme", 10, "12-05")
+    draw_up(shop.engine, products(), december, december.closes + GRACE, write=True)
+    _, changes = compare_periods(shop.engine, december, NOVEMBER, factor=FACTOR)
+    acme = next(each for each in changes if each.name == "acme")
+    assert (None, 200, "new", False) == (acme.before_minor, acme.after_minor, acme.note, acme.beyond)
+
+
+def test_a_month_that_was_never_drawn_up_is_not_compared(shop: Shop) -> None:
+    for period, against in [(OCTOBER, None), (OCTOBER, NOVEMBER)]:
+        with pytest.raises(PeriodNotDrawnError, match="tollbook invoices run 2026-10"):
+            compare_periods(shop.engine, period, against, factor=FACTOR)
+    stock(shop, "0.03")
+    with pytest.raises(PeriodNotDrawnError, match="2026-11"):
+        compare_periods(shop.engine, OCTOBER, NOVEMBER, factor=FACTOR)
+
+
 def test_without_an_issued_month_there_is_nothing_to_compare_with(shop: Shop) -> None:
+    stock(shop, "0.03")
     assert (None, ()) == compare_periods(shop.engine, OCTOBER, None, factor=FACTOR)

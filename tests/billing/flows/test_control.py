@@ -6,12 +6,16 @@ from datetime import date
 import psycopg
 import pytest
 
+from billing.bounds import Released
 from billing.controls import Control, ControlKey, Count, control, read_controls
 from billing.flows.control import add_controls, controls_of
 from billing.flows.draw_up import draw_up
-from billing.runs import GRACE, Outcome, Run
+from billing.flows.finalize import finalize
+from billing.flows.ingest import Intake
+from billing.flows.unpark import unpark
+from billing.runs import GRACE, IssueReport, Outcome, Run
 from billing.store.engine import snapshot, transaction
-from tests.shop import AT, OCTOBER, SOURCE, Shop, call, card, products
+from tests.shop import AT, OCTOBER, SOURCE, Shop, call, card, payloads, products
 
 DAY = ControlKey(SOURCE, "voice.outbound", date(2026, 10, 2))
 
@@ -38,6 +42,15 @@ def matches(shop: Shop) -> list[tuple[int, Count, Count, bool]]:
 
 def drawn(shop: Shop) -> Run:
     return draw_up(shop.engine, products(), OCTOBER, OCTOBER.closes + GRACE, write=True)
+
+
+def issued(shop: Shop) -> IssueReport:
+    return finalize(shop.engine, OCTOBER, OCTOBER.closes + GRACE)
+
+
+def release(shop: Shop, account: str) -> Released:
+    at = OCTOBER.closes + GRACE
+    return unpark(shop.engine, OCTOBER, account, at, name="controller", reason="the switch counts twice")
 
 
 def parked(run: Run) -> Sequence[str]:
@@ -86,14 +99,106 @@ def test_other_sources_products_and_months_stop_nobody(month: Shop) -> None:
         Control(DAY._replace(product="sms.outbound"), Count(1, 60)),
         Control(DAY._replace(day=date(2026, 11, 2)), Count(1, 60)),
     )
-    assert [] == parked(drawn(month))
+    report = drawn(month).report
+    assert (3, ()) == (report.active, report.stopped)
     assert [False, False] == [each[-1] for each in matches(month)]
+    assert ["sms.outbound of 2026-10-02", "voice.outbound of 2026-10-02"] == sorted(
+        each.partition(":")[0] for each in report.mismatches
+    )
+    assert report.needs_a_person, "nobody is stopped, and somebody has to look all the same"
+    found = issued(month)
+    assert (2, {}, report.mismatches, True) == (found.issued, found.unmatched, found.mismatches, found.needs_a_person)
 
 
 def test_whose_usage_only_waits_is_parked_too(month: Shop) -> None:
     month.post(call(9, account="idle", to="+33123456789", occurred_at="2026-10-05T10:00:00Z"))
     say(month, Control(DAY._replace(day=date(2026, 10, 5)), Count(2, 122)))
     assert ["idle"] == parked(drawn(month))
+
+
+def test_where_only_unknown_accounts_used_something_that_day_all_of_that_source_are_parked(month: Shop) -> None:
+    month.post(call(9, account="nobody", occurred_at="2026-10-07T10:00:00Z"))
+    say(month, Control(DAY._replace(day=date(2026, 10, 7)), Count(2, 122)))
+    assert ["acme", "bolt"] == parked(drawn(month))
+
+
+@pytest.mark.parametrize("count", [Count(4, 122), Count(3, 121)])
+def test_a_control_total_that_came_after_the_run_and_does_not_match_is_named_and_not_issued(
+    month: Shop, count: Count
+) -> None:
+    drawn(month)
+    say(month, Control(DAY, count))
+    found = issued(month)
+    assert (1, ["acme"], True) == (found.issued, [*found.unmatched], found.needs_a_person)
+    said = f"{SOURCE} counted {count.events} events of {count.quantity} in all, and 3 of 122 were accepted"
+    assert (f"voice.outbound of 2026-10-02: {said}",) == found.unmatched["acme"]
+    assert [("bolt",)] == month.rows("SELECT account FROM invoices")
+    assert [("acme",)] == month.rows("SELECT account FROM draft_invoices")
+    say(month, Control(DAY, Count(3, 122)))
+    again = issued(month)
+    assert (1, {}) == (again.issued, again.unmatched)
+    say(month, Control(DAY, count))
+    assert {} == issued(month).unmatched, "what is issued is issued"
+
+
+def test_a_control_total_that_matched_and_does_not_any_more_is_named_and_not_issued(month: Shop) -> None:
+    say(month, Control(DAY, Count(3, 122)))
+    drawn(month)
+    month.post(call(8))
+    assert ["acme"] == [*issued(month).unmatched]
+
+
+def test_an_account_with_a_mismatch_is_released_by_name_and_its_bill_is_drawn_up_and_issued(month: Shop) -> None:
+    say(month, Control(DAY, Count(4, 122)))
+    stopped = drawn(month).report.stopped[0]
+    assert stopped.releasable
+    assert "tollbook invoices release 2026-10 acme" in stopped.reason
+    released = release(month, "acme")
+    assert ("controller", 4) == (released.person, released.total_minor)
+    assert 2 == drawn(month).report.billed
+    assert (2, {}) == ((found := issued(month)).issued, found.unmatched)
+
+
+@pytest.mark.parametrize("other", ["counted", "accepted", "another day"])
+def test_a_release_covers_the_mismatch_that_was_seen_and_no_other(month: Shop, other: str) -> None:
+    say(month, Control(DAY, Count(4, 122)))
+    drawn(month)
+    release(month, "acme")
+    drawn(month)
+    if other == "counted":
+        say(month, Control(DAY, Count(4, 123)))
+    elif other == "accepted":
+        month.post(call(7, duration_seconds="1"))
+    else:
+        say(month, Control(DAY._replace(day=date(2026, 10, 9)), Count(1, 60)))
+    assert ["acme"] == [each for each in issued(month).unmatched if each != "bolt"]
+    assert "acme" in parked(drawn(month))
+    release(month, "acme")
+    assert "acme" not in parked(drawn(month))
+
+
+def test_a_source_is_named_as_it_is_called(month: Shop) -> None:
+    odd = 'switch "7", \\n {a,b}'
+    Intake(engine=month.engine, products=products(), source=odd).ingest(payloads([call(1)]), AT)
+    say(month, Control(DAY._replace(source=odd), Count(9, 9)))
+    assert f"{odd} counted 9 events" in drawn(month).report.stopped[0].reason
+    release(month, "acme")
+    assert [] == parked(drawn(month))
+
+
+def test_a_mismatch_that_was_seen_stays_released_beside_what_was_released_later(month: Shop) -> None:
+    say(month, Control(DAY, Count(4, 122)))
+    drawn(month)
+    release(month, "acme")
+    say(month, Control(DAY._replace(day=date(2026, 10, 9)), Count(1, 60)))
+    second = drawn(month).report.stopped[0].reason
+    assert "2026-10-09" in second
+    assert "2026-10-02" not in second, "what somebody has looked at is not asked again"
+    release(month, "acme")
+    release(month, "bolt")
+    assert [] == parked(drawn(month))
+    say(month, Control(DAY, Count(3, 122)))
+    assert [] == parked(drawn(month)), "less differs than was released"
 
 
 GOOD = {"source": "s", "product": "p", "day": "2026-10-02", "events": "3", "quantity": "4"}
@@ -121,6 +226,7 @@ def test_files_are_read_by_their_header() -> None:
         ("", "f.csv:1"),
         ("source,product\ns,p\n", "f.csv:1"),
         (f"{','.join(GOOD)}\ns,p\n", "f.csv:2"),
+        (f"{','.join(GOOD)}\ns,p,{'x' * 200_000}\n", "f.csv:2"),
         (f"{','.join(GOOD)}\n{','.join(GOOD.values())}\n{','.join(GOOD.values())}\n", "f.csv:3"),
     ],
 )

@@ -1,6 +1,7 @@
 """Forced changes of the books: rated usage is charged otherwise, amounts are told, and final invoices stay."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -21,6 +22,7 @@ from billing.runs import GRACE, PeriodLockedError
 from billing.store.drafts import lock_period
 from billing.store.engine import snapshot, transaction
 from billing.store.queries.cards import published_card, published_cards
+from billing.store.ratebooks import lock_books
 from cli.world import product_tables
 from rates.cards import Card, identity
 from rates.products import Product
@@ -329,3 +331,26 @@ def test_who_does_not_pay_or_a_month_at_work_is_refused(month: Shop) -> None:
         assert lock_period(connection, OCTOBER, shared=True)
         with pytest.raises(PeriodLockedError):
             rerated(month)
+
+
+def test_a_rerating_waits_until_usage_that_is_being_written_is_there(month: Shop) -> None:
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        with transaction(month.engine) as writing:
+            lock_books(writing, exclusive=False)
+            waiting = thread.submit(rerated, month)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.5)
+        assert 0 == waiting.result().rewritten
+
+
+def test_who_could_not_be_priced_is_told_with_the_reason(month: Shop) -> None:
+    with transaction(month.engine) as connection:
+        connection.execute(
+            "UPDATE unfolded SET quantity = 9223372036854775807"
+            " WHERE account_id = (SELECT account_id FROM accounts WHERE id = 'acme')"
+        )
+    found = corrected(force(month, card(DEAR, since="2026-10-03")))
+    assert ["acme"] == [*found.unpriced]
+    assert "Error: " in found.unpriced["acme"]
+    assert {ACME._replace(account="bolt")} == {*found.before} == {*found.after}
+    assert found.needs_a_person

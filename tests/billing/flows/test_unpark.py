@@ -1,18 +1,27 @@
 """Bills beyond the safety bounds: parked by the run, released by a named person, drawn up by the next run."""
 
+import json
+from datetime import date, timedelta
 from fractions import Fraction
 
 import psycopg
 import pytest
 
-from billing.bounds import Bounds, Released, ReleaseNeedlessError, ReleaseRefusedError
+from billing.accounts import Account, AccountId
+from billing.bounds import Bounds, Past, Released, ReleaseNeedlessError, ReleaseRefusedError
 from billing.flows.draw_up import draw_up
 from billing.flows.finalize import finalize
+from billing.flows.hold import Holds
+from billing.flows.publish import add_accounts
 from billing.flows.unpark import unpark
+from billing.invoices import Party
+from billing.payers import SubjectMissingError
 from billing.periods import Period
-from billing.runs import GRACE, PeriodLockedError, RunReport
+from billing.runs import GRACE, PeriodLockedError, PeriodNotDrawnError, RunReport
+from billing.store.bounds import past_invoices
 from billing.store.drafts import lock_period
 from billing.store.engine import transaction
+from rates.money import Currency
 from tests.shop import OCTOBER, Shop, call, products
 
 NOVEMBER = Period.parse("2026-11")
@@ -126,9 +135,87 @@ def test_only_who_is_held_back_is_released(shop: Shop) -> None:
     run(shop)
     with pytest.raises(ReleaseRefusedError, match="mend its currency"):
         release(shop, "acme")
+    for account in ("nobody", "acme-sales"):
+        with pytest.raises(SubjectMissingError, match="is no billing account"):
+            release(shop, account)
+    shop.admit("idle")
     with pytest.raises(ReleaseNeedlessError, match="no run of 2026-11 holds it back"):
-        release(shop, "nobody")
+        release(shop, "idle")
+    with pytest.raises(PeriodNotDrawnError):
+        unpark(shop.engine, Period.parse("2026-12"), "acme", CLOSED, name="controller", reason="a guess")
     assert [] == shop.rows("SELECT FROM bound_releases")
+
+
+def test_a_bill_is_held_against_the_past_in_its_own_currency(shop: Shop) -> None:
+    with transaction(shop.engine) as connection:
+        holds = Holds.begin(connection, NOVEMBER, BOUNDS, {})
+    (acme, dollars), past = next(iter(holds.past.items()))
+    far = past.totals_minor[0] * 10
+    assert "USD" == dollars
+    for currency, held in (("USD", True), ("EUR", False)):
+        party = Party(account="acme", currency=Currency(currency))
+        assert held == (holds.of(acme, party, far) is not None)
+
+
+def test_who_failed_is_not_released_and_is_told_why(shop: Shop) -> None:
+    run(shop)
+    with transaction(shop.engine) as connection:
+        connection.execute("UPDATE draft_stops SET outcome = 'failed', reason = 'broken', releasable = false")
+    with pytest.raises(ReleaseRefusedError, match="cannot be released: broken"):
+        release(shop, "core")
+
+
+def test_only_usage_of_the_month_waits(shop: Shop) -> None:
+    for number, account in enumerate(["acme", "bolt", "core"], start=10):
+        talk(shop, number, account, 1)
+    later = NOVEMBER.closes + timedelta(seconds=1)
+    for number, day in enumerate(["2026-10-31T23:59:59Z", "2026-12-01T00:00:00Z"], start=20):
+        shop.post(call(number, account="bolt", to="+81312345678", occurred_at=day), at=later)
+    assert 3 == run(shop).billed
+    shop.post(call(30, account="bolt", to="+81312345678", occurred_at="2026-11-30T23:59:59Z"), at=later)
+    assert ["bolt"] == [each.account for each in run(shop).stopped]
+
+
+def test_what_waits_of_subaccounts_holds_back_who_pays_for_them_and_is_added_up(shop: Shop) -> None:
+    talk(shop, 10, "acme", 1)
+    children = [Account(id=AccountId(name), pays=False, parent="acme") for name in ("north", "south")]
+    add_accounts(shop.engine, children, at=CLOSED, actor="finance")
+    for number, name in enumerate(["acme", "north", "south"], start=20):
+        talk(shop, number, name, 1, to="+81312345678")
+    assert [("acme", 3)] == [(each.account, each.waiting) for each in run(shop).stopped if each.waiting]
+
+
+def test_the_past_is_the_newest_final_invoices_before_the_month_in_the_same_currency(shop: Shop) -> None:
+    copies = [("2026-09-01", "2026-10-01", "USD", 7), ("2026-08-01", "2026-09-01", "EUR", 9)]
+    copies += [("2026-11-01", "2026-12-01", "USD", 8)]
+    with transaction(shop.engine) as connection:
+        for number, (start, end, currency, total) in enumerate(copies, start=100):
+            changes = {"period_start": start, "period_end": end, "currency": currency, "total_minor": total}
+            facts = json.dumps({**changes, "invoice_id": number, "number": number})
+            connection.execute(
+                "INSERT INTO invoices SELECT (jsonb_populate_record(found, %s)).* FROM invoices AS found"
+                " WHERE account = 'acme' AND period_start = '2026-10-01'",
+                [facts],
+            )
+        acme = connection.execute("SELECT account_id FROM accounts WHERE id = 'acme'").fetchall()[0][0]
+        found = {months: past_invoices(connection, NOVEMBER, months) for months in (1, 2)}
+    dollars, euros = (acme, Currency("USD")), (acme, Currency("EUR"))
+    assert Past(totals_minor=(120,), ended=NOVEMBER.start) == found[1][dollars]
+    assert Past(totals_minor=(120, 7), ended=NOVEMBER.start) == found[2][dollars]
+    assert Past(totals_minor=(9,), ended=date(2026, 9, 1)) == found[1][euros] == found[2][euros]
+
+
+def test_what_was_released_is_not_released_again_until_something_else_holds_it_back(shop: Shop) -> None:
+    talk(shop, 11, "bolt", 4)
+    run(shop)
+    release(shop, "bolt")
+    with pytest.raises(ReleaseNeedlessError, match="was released for 2026-11 already; draw its bill up with"):
+        release(shop, "bolt")
+    assert [(1,)] == shop.rows("SELECT count(*) FROM bound_releases")
+    talk(shop, 12, "bolt", 40)
+    run(shop)
+    release(shop, "bolt")
+    assert [(2,)] == shop.rows("SELECT count(*) FROM bound_releases")
 
 
 def test_nobody_is_released_while_a_run_is_at_work(shop: Shop) -> None:
