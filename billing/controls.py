@@ -95,29 +95,18 @@ def read_controls(text: str, place: str) -> tuple[list[Control], list[Fault]]:
     """The control totals of a CSV text with the header COLUMNS, and all that is wrong with it."""
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
-<<<<<<< HEAD
-        header, rows = next(reader, []), [(reader.line_num, cells) for cells in reader]
-    except csv.Error as error:
-        where = f"{place}:{reader.line_num}"
-        return [], [Fault(place=where, value="", problem=f"is not a table: {error}", remedy="mend the line")]
-=======
         rows = [(reader.line_num, cells) for cells in reader]
     except csv.Error as error:
         remedy = "close every quotation mark, and write one line for each control total"
         where = f"{place}:{reader.line_num}"
         return [], [Fault(place=where, value="", problem=f"is not CSV: {error}", remedy=remedy)]
     header = rows[0][1] if rows else []
->>>>>>> harden
     if sorted(header) != sorted(COLUMNS):
         remedy = f"write the header {','.join(COLUMNS)}"
         return [], [Fault(place=f"{place}:1", value=",".join(header), problem="is not the header", remedy=remedy)]
     found: dict[ControlKey, Control] = {}
     faults: list[Fault] = []
-<<<<<<< HEAD
-    for line, cells in rows:
-=======
     for line, cells in rows[1:]:
->>>>>>> harden
         where = f"{place}:{line}"
         if not cells:
             continue
