@@ -11,6 +11,10 @@ from billing.store.engine import Connection
 _LOCK = int.from_bytes(b"months")
 _PARTITIONED = ("events", "event_elements")
 
+# Room in every page for each of its rows a second time: a month that is rated again is rewritten where it lies, and no
+# index hears of it. Else each row goes to another page and into the index once more, which takes four times as long.
+_FILL = 48
+
 
 def months_missing(connection: Connection, months: Iterable[date]) -> set[date]:
     """Those of the months (their first days) that lack a partition."""
@@ -29,9 +33,9 @@ def make_partitions(connection: Connection, months: Iterable[date]) -> None:
         period = Period.of_month(month.year, month.month)
         parent, child = sql.Identifier(table), sql.Identifier(name)
         # Made apart and then attached: that waits for nobody who writes to the other months.
-        create = sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
+        create = sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH (fillfactor = {})")
         attach = sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})")
-        connection.execute(create.format(child, parent))
+        connection.execute(create.format(child, parent, _FILL))
         connection.execute(attach.format(parent, child, period.opens.isoformat(), period.closes.isoformat()))
 
 
