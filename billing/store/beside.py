@@ -5,6 +5,7 @@ committed just as that does, and nothing of what that writes itself, so what is 
 rewritten, row after row. Another server than that of the unit of work (as behind a pooler) knows no such snapshot.
 """
 
+import re
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -26,6 +27,7 @@ _Item = TypeVar("_Item")
 # may be waiting for the unit of work, which waits for the rows: the server sees no deadlock in that.
 _SESSION = r"""-c default_transaction_isolation=repeatable\ read -c default_transaction_read_only=on -c timezone=UTC
     -c max_parallel_workers_per_gather=0 -c synchronize_seqscans=off -c jit=off -c lock_timeout=60s"""
+_SERVER_SAID = re.compile(r"\b(?:ERROR|FATAL):\s+(.*)")
 _BYTES_AT_ONCE = 48 << 20
 
 
@@ -42,7 +44,7 @@ def read_beside(connection: Connection, query: sql.Composable) -> Generator[Tabl
     return _read(info, row[0] if row else "", statement)
 
 
-def ahead(items: Generator[_Item, None, None]) -> Iterator[_Item]:
+def ahead(items: Generator[_Item, None, None]) -> Generator[_Item, None, None]:
     """The items: while one is worked on, the next is made in a thread of its own."""
     with closing(items), ThreadPoolExecutor(max_workers=1) as thread:
         coming = thread.submit(next, items, None)
@@ -68,7 +70,7 @@ def _plain(column: Table) -> Table:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Errors of ADBC as those of psycopg, which everyone else knows; without the statement, which ADBC repeats."""
+    """Errors of ADBC as those of psycopg, which everyone else knows, without the statement, which ADBC repeats."""
     try:
         yield
     except adbc_driver_manager.Error as error:
@@ -76,4 +78,5 @@ def _errors() -> Iterator[None]:
             kind = psycopg.errors.lookup(error.sqlstate or "")
         except KeyError:
             kind = psycopg.OperationalError
-        raise kind(str(error).split("Query was:")[0].strip()) from None
+        said = _SERVER_SAID.search(str(error))
+        raise kind(said[1] if said else str(error)) from None

@@ -24,7 +24,7 @@ from rates.numbering import COUNTRIES
 from rates.rating import Ratings
 from rates.usage import Int32s, Int64s
 
-_ELEMENT = pa.schema(
+ELEMENT = pa.schema(
     {
         "payer_id": pa.int32(),
         "occurred_at": pa.timestamp("us", "UTC"),
@@ -79,14 +79,14 @@ def stored_ratings(connection: Connection, stretches: Sequence[Stretch], limit: 
     # Where events come to more than their usage, both are walked in one order. Else any will do.
     if _any("event_elements", connection, stretches):
         events = read_beside(connection, query + _IN_ORDER)
-        elements = _Elements(read_beside(connection, _of("event_elements", stretches) + _IN_ORDER))
+        elements = Elements(read_beside(connection, _of("event_elements", stretches) + _IN_ORDER))
     else:
-        events, elements = read_beside(connection, query), _Elements(_nothing())
+        events, elements = read_beside(connection, query), Elements(_nothing())
     yield from ahead(_chunks(events, elements, names, limit))
 
 
 def _chunks(
-    events: Generator[Table, None, None], elements: "_Elements", names: Names, limit: int
+    events: Generator[Table, None, None], elements: "Elements", names: Names, limit: int
 ) -> Generator[Stored, None, None]:
     with closing(events), closing(elements.coming):
         for found in events:
@@ -100,11 +100,11 @@ def _nothing() -> Generator[Table, None, None]:
 
 
 @dataclass(slots=True)
-class _Elements:
+class Elements:
     """Elements in the order of their events; `ahead` are read and not asked for yet."""
 
     coming: Generator[Table, None, None]
-    ahead: Table = field(default_factory=_ELEMENT.empty_table)
+    ahead: Table = field(default_factory=ELEMENT.empty_table)
 
     def until(self, rows: Table) -> Table:
         """Those that are not given yet, up to those of the last one of some events."""

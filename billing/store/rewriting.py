@@ -23,14 +23,17 @@ _PLACES = np.dtype([("page", ">u4"), ("line", ">u2")])
 _LINE_BITS = 16
 _OID = (1 << 32) - 1  # ADBC gives it a sign
 _CHANGES_AT_ONCE = 1_000_000
-"""Changes of the totals that are kept in memory; most of the usage to come is of the same totals."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Rewriting:
-    """Ratings in the course of being replaced. It has ended when `finish` has written what is left to write."""
+    """Ratings in the course of being replaced. It has ended when `finish` has written what is left to write.
+
+    At most `changes_at_once` changes of the totals are kept: most of the usage to come is of the same totals.
+    """
 
     connection: Connection
+    changes_at_once: int = _CHANGES_AT_ONCE
     _changes: list[Table] = field(default_factory=list)
     _partitions: dict[int, str] = field(default_factory=dict)
 
@@ -47,9 +50,9 @@ class Rewriting:
         self._elements(stored, new, which)
         self._quarantine(stored, new, lost)
         self._changes += [_changes(stored, stored.ratings, which, -1), _changes(stored, new, which, 1)]
-        if sum(map(len, self._changes)) > _CHANGES_AT_ONCE:
+        if sum(map(len, self._changes)) > self.changes_at_once:
             self._changes = [summed(pa.concat_tables(self._changes))]
-            if len(self._changes[0]) > _CHANGES_AT_ONCE // 2:
+            if len(self._changes[0]) > self.changes_at_once // 2:
                 self.finish()
 
     def finish(self) -> None:
