@@ -5,6 +5,7 @@ What is on the side of final invoices stays as it was billed (decision 10); ever
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
@@ -111,9 +112,10 @@ def correction_of(
     The caller holds the books alone, so that what another connection sees is what was before.
     """
     wanted = [(period, payers) for period, payers in months if payers]
-    after = _appraise(connection, force.products, wanted)
-    with snapshot(force.engine) as untouched:
-        before = _appraise(untouched, force.products, wanted)
+    with snapshot(force.engine) as untouched, ThreadPoolExecutor(max_workers=1) as beside:
+        coming = beside.submit(_appraise, untouched, force.products, wanted)
+        after = _appraise(connection, force.products, wanted)
+        before = coming.result()
     return Correction(
         events=events,
         rewritten=rewritten,

@@ -20,13 +20,14 @@ from billing.store.engine import Connection
 from billing.store.queries.invoices import final_invoices
 from billing.store.queries.pricing import read_heads, read_tariffs
 from billing.store.ratebooks import Ratebooks
-from billing.store.ratings import Stored, rewrite, stored_ratings
-from billing.usage import at_micros
+from billing.store.ratings import Stored, stored_ratings
+from billing.store.rewriting import Rewriting
+from billing.usage import Usage, at_micros
 from rates.cards import Card
 from rates.rating import Ratings
 from rates.usage import MICROSECONDS_A_DAY, Flags
 
-EVENTS_AT_ONCE = 50_000
+EVENTS_AT_ONCE = 200_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,7 +85,10 @@ def rerate(
         if rerating is None:
             rerating = _Rerating.begin(connection, books(), forced=forced)
         rerating.go_on(stored)
-    return Rerated() if rerating is None else rerating.so_far
+    if rerating is None:
+        return Rerated()
+    rerating.writing.finish()
+    return rerating.so_far
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,6 +96,7 @@ class _Rerating:
     """A re-rating at work. `final` are the payers whose invoices of a month, by its first day, are final."""
 
     connection: Connection
+    writing: Rewriting
     books: Ratebooks
     tariffs: Tariffs
     heads: Mapping[int, Card]
@@ -103,7 +108,8 @@ class _Rerating:
     def begin(cls, connection: Connection, books: Ratebooks, *, forced: bool) -> "_Rerating":
         """Read what all cards say beside their rows."""
         heads = read_heads(connection, books.products, replaced=True)
-        return cls(connection=connection, books=books, tariffs=Tariffs(), heads=heads, forced=forced)
+        writing = Rewriting(connection=connection)
+        return cls(connection=connection, writing=writing, books=books, tariffs=Tariffs(), heads=heads, forced=forced)
 
     def go_on(self, stored: Stored) -> None:
         """Rate some events again; as long as nothing is in the way, what differs is written."""
@@ -126,7 +132,7 @@ class _Rerating:
         found.left.update(stored.payer[is_final].tolist())
 
     def _write(self, stored: Stored, new: Ratings, which: Flags) -> None:
-        rewrite(self.connection, stored, new, which)
+        self.writing.rewrite(stored, new, which)
         found = self.so_far
         found.rewritten += int(np.count_nonzero(which))
         found.quarantined += int(np.count_nonzero(which & new.is_quarantined))
@@ -156,12 +162,15 @@ class _Rerating:
         if not len(rows):
             return known
         at = stored.usage.occurred_at[rows]
-        first, last = int(rows[np.argmin(at)]), int(rows[np.argmax(at)])
+        # Of one instant, the first by its name: they come in any order.
+        first = min(rows[at == at.min()].tolist(), key=lambda row: _name(stored.usage, row))
+        last = int(rows[np.argmax(at)])
+        source, id_ = _name(stored.usage, first)
         before, after = words_for(stored.ratings, new, first, self.tariffs)
         here = InTheWay(
             count=len(rows),
-            source=stored.usage.source.values[stored.usage.source.codes[first]],
-            id=stored.usage.id[first].as_py(),
+            source=source,
+            id=id_,
             at=at_micros(int(at.min())),
             payer=int(stored.payer[first]),
             last=at_micros(int(at.max())),
@@ -171,6 +180,10 @@ class _Rerating:
         )
         if known is None:
             return here
-        sooner = here if here.at < known.at else known
+        sooner = min(here, known, key=lambda each: (each.at, each.source, each.id))
         later = here if here.last > known.last else known
         return replace(sooner, count=known.count + here.count, last=later.last, last_payer=later.last_payer)
+
+
+def _name(usage: Usage, row: int) -> tuple[str, str]:
+    return usage.source.values[usage.source.codes[row]], usage.id[row].as_py()

@@ -51,6 +51,7 @@ _KINDS = {
     pa.int64(): _Kind(">i8", _plain),
     pa.date32(): _Kind(">i4", lambda column: _plain(column.cast(pa.int32())) - _DAYS_TO_2000),
     pa.timestamp("us"): _Kind(">i8", lambda column: _plain(column.cast(pa.int64())) - _MICROSECONDS_TO_2000),
+    pa.binary(6): _Kind("V6", _octets),  # tid
     pa.binary(16): _Kind("V16", _octets),  # uuid
 }
 

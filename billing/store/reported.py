@@ -1,6 +1,7 @@
 """Usage as it was reported, read back as the columns that are rated."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from billing.store.usage import TEXT_COLUMNS
 from billing.usage import Usage
 from rates.usage import Texts, encode
 
-_NUMBERS = ("to_e164", "from_e164", "rated_to_e164", "measured")
-_SAID = ("attributes", *TEXT_COLUMNS.values())
-_TEXTS = ("account", "product", *_SAID)
+NUMBERS = ("to_e164", "from_e164", "rated_to_e164", "measured")
+SAID = ("attributes", *TEXT_COLUMNS.values())
+_NAMES = ("source", "account", "product")
+_NO_NAMES: Mapping[str, Texts] = MappingProxyType({})
 
 REPORTED = {
     "occurred_at": pa.int64(),
@@ -26,30 +28,33 @@ REPORTED = {
     "id": pa.string(),
     "account": pa.string(),
     "product": pa.string(),
-    **dict.fromkeys(_NUMBERS, pa.int64()),
-    **dict.fromkeys(_SAID, pa.string()),
+    **dict.fromkeys(NUMBERS, pa.int64()),
+    **dict.fromkeys(SAID, pa.string()),
 }
 """The columns that `usage_of` reads; `occurred_at` is in microseconds. All but the first five are `said_by`."""
 
 
 def said_by(table: str) -> sql.Composed:
     """The columns that a table of events has under the names of `REPORTED`."""
-    return sql.SQL(", ").join(sql.Identifier(table, name) for name in (*_NUMBERS, *_SAID))
+    return sql.SQL(", ").join(sql.Identifier(table, name) for name in (*NUMBERS, *SAID))
 
 
-def usage_of(column: Mapping[str, Table]) -> Usage:
-    """The usage of the columns `REPORTED`; nothing of it counts as too old."""
+def usage_of(column: Mapping[str, Table], names: Mapping[str, Texts] = _NO_NAMES) -> Usage:
+    """The usage of the columns `REPORTED`; nothing of it counts as too old.
+
+    `names` may have the texts of the sources, accounts and products, instead of columns.
+    """
     n = len(column["id"])
-    text = {name: pc.fill_null(column[name], "") for name in _TEXTS}
-    number = {name: numpy_of(pc.fill_null(column[name], 0)) for name in _NUMBERS}
-    stated = {name: encoded(text[of]) for name, of in TEXT_COLUMNS.items() if column[of].null_count < n}
-    attributes = encoded(text["attributes"])
+    names = names or {name: encoded(pc.fill_null(column[name], "")) for name in _NAMES}
+    number = {name: numpy_of(pc.fill_null(column[name], 0)) for name in NUMBERS}
+    stated = {name: _texts(column[of]) for name, of in TEXT_COLUMNS.items() if column[of].null_count < n}
+    attributes = _texts(column["attributes"])
     return Usage(
         row=np.arange(n, dtype=np.int64),
-        source=encoded(column["source"]),
+        source=names["source"],
         id=column["id"],
-        account=encoded(text["account"]),
-        product=encoded(text["product"]),
+        account=names["account"],
+        product=names["product"],
         occurred_at=numpy_of(column["occurred_at"]),
         to=number["to_e164"],
         from_=number["from_e164"],
@@ -62,10 +67,25 @@ def usage_of(column: Mapping[str, Table]) -> Usage:
     )
 
 
+def named(numbers: NDArray[np.int32] | NDArray[np.int16], names: Mapping[int, str]) -> Texts:
+    """Numbers from 0 on as the texts that they stand for."""
+    distinct = np.flatnonzero(np.bincount(numbers))
+    place = np.zeros(int(distinct[-1]) + 1 if len(distinct) else 0, dtype=np.int32)
+    place[distinct] = np.arange(1, len(distinct) + 1)
+    return Texts(codes=place[numbers], values=("", *(names[number] for number in distinct.tolist())))
+
+
 def numpy_of(column: Table) -> NDArray[Any]:
     """An Arrow column without nulls."""
     found: NDArray[Any] = column.to_numpy(zero_copy_only=False)
     return found
+
+
+def _texts(column: Table) -> Texts:
+    """A column of texts; null is the empty one."""
+    if column.null_count == len(column):
+        return Texts(codes=np.zeros(len(column), dtype=np.int32), values=("",))
+    return encoded(pc.fill_null(column, ""))
 
 
 def _declared(attributes: Texts) -> dict[str, Texts]:
