@@ -124,6 +124,12 @@ def digit_counts(numbers: Int64s) -> Int8s:
     return counts
 
 
+def leading(numbers: Int64s, length: int) -> Int64s:
+    """The first `length` digits of numbers, shorter ones with zeros behind them; raises as `digit_counts`."""
+    first: Int64s = numbers * _ALIGNING.take(digit_counts(numbers)) // _POWERS[DIGITS - length]
+    return first
+
+
 def truncated(numbers: Int64s, digits: Int8s, length: int) -> Int64s:
     """The first `length` digits of numbers that have at least as many."""
     return numbers // _POWERS.take(digits - length)

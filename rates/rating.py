@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rates.compiled.chargings import LIMITED
+from rates.compiled.sources import Source
 from rates.elements import Elements
-from rates.matching import Book, Books, Matches, Source, known_countries, stated_countries
+from rates.matching import Book, Books, Matches, known_countries, stated_countries
 from rates.measuring import Measures, is_billable, is_due, is_pending, rules_in_force
 from rates.prefixes import NONE
 from rates.prices import SETUP, USAGE
@@ -334,8 +335,7 @@ class _Rater:
         for i, source in enumerate(found.sources):
             measures = Measures.of(self._product, self._rule, source.terms.ways)
             place = found.places(i)
-            pattern = found.pattern if place is None else found.pattern[place]
-            row = source.table.patterns.row.take(pattern)
+            row = found.row if place is None else found.row[place]
             event = rows if place is None else pick(rows, place)
             yield _Hits(source, measures, event, row, source.terms.way.take(row))
 
