@@ -40,6 +40,14 @@ class Ways:
     blocked: Flags
     per_event: Flags
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Ways]") -> "tuple[Ways, Int32s]":
+        """The different ways of several cards, and the place of each of theirs, one card after the other."""
+        columns = {each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls)}
+        all_ways = np.stack([column.astype(np.int64) for column in columns.values()], axis=1)
+        _, first, place = np.unique(all_ways, axis=0, return_index=True, return_inverse=True)
+        return cls(**{name: column[first] for name, column in columns.items()}), place.reshape(-1).astype(np.int32)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowTerms:
@@ -68,21 +76,21 @@ class RowTerms:
     @classmethod
     def joined(cls, parts: "Sequence[RowTerms]") -> "RowTerms":
         """The rows of several cards, one card after the other."""
-        before = np.cumsum([0, *(len(part.ways.first) for part in parts)])
         kinds = np.cumsum([0, *(len(part.chargings) for part in parts)])
         charging = [
             np.where(part.charging >= 0, part.charging + n, NONE) if len(part.charging) else np.full(len(part), NONE)
             for part, n in zip(parts, kinds[:-1], strict=True)
         ]
-        ways = {each.name: np.concatenate([getattr(part.ways, each.name) for part in parts]) for each in fields(Ways)}
+        ways, way = Ways.joined([part.ways for part in parts])
+        ways_before = np.cumsum([0, *(len(part.ways.first) for part in parts)])
         uncut = [part.uncut if len(part.uncut) else np.zeros(len(part), dtype=np.bool_) for part in parts]
         return cls(
             rate=np.concatenate([part.rate for part in parts]),
             price=np.concatenate([part.price for part in parts]),
             setup=np.concatenate([part.setup for part in parts]),
             has_setup=any(part.has_setup for part in parts),
-            way=np.concatenate([part.way + np.int32(n) for part, n in zip(parts, before[:-1], strict=True)]),
-            ways=Ways(**ways),
+            way=way[np.concatenate([part.way + n for part, n in zip(parts, ways_before[:-1], strict=True)])],
+            ways=ways,
             charging=np.concatenate(charging).astype(np.int32) if kinds[-1] else np.empty(0, dtype=np.int32),
             chargings=Chargings.joined([part.chargings for part in parts]),
             settles=any(part.settles for part in parts),
