@@ -164,7 +164,7 @@ class Books(Sequence[Book]):
         table = sole.tables[0]
         matched = table.match(usage, rows, country)
         if self.order.shape[1] == 1 or matched.pattern.min(initial=0) >= 0:
-            row = table.patterns.rows_of(matched.pattern)
+            row = table.rows_of(matched.pattern)
             return Matches(sources=(sole,), source=None, row=row, country=matched.country)
         cascade = _Cascade(asked, ranked=False)
         cascade.note(sole, cascade.left, matched)
@@ -179,29 +179,27 @@ class Books(Sequence[Book]):
             usage, numbers_of(pick(rows, known)), product, element, None if country is None else country[known]
         )
         found = self._cascade(_Cascade(few, ranked=self._overlays), product, element)
-        told = rest.country.copy()
-        told[known] = found.country
-        # The cards that were passed by would have told the country of what nothing matches.
-        silent = rest.unmatched
-        silent = silent[(told[silent] == 0) & leads.asks(usage.book[pick(rows, silent)])]
-        if len(silent) and self._shared(product, element)[0].source.tables[0].refined:
+        told = rest.country
+        if self._shared(product, element)[0].source.tables[0].refined:
+            # The cards that were passed by would have told the country where no other card was asked.
+            silent = rest.unmatched
+            silent = silent[(told[silent] == 0) & leads.asks(usage.book[pick(rows, silent)])]
+            told = told if not len(silent) else told.copy()
             told[silent] = plan_countries(usage.to[pick(rows, silent)])
         return self._joined(rest, found, known, (product, element), told)
 
     def _joined(self, rest: Matches, found: Matches, known: Int64s, key: tuple[str, str], country: Int16s) -> Matches:
-        """What the other cards decide, but for what was found of the events that small cards may know."""
-        own = cast("Int32s", found.source)
+        """What the other cards decide, whose rows are overwritten, but for the events that small cards may know."""
+        own, row = cast("Int32s", found.source), rest.row
         if rest.source is None:
             one = self._one_source(rest.sources[0], key)
             before = [one.rows_before(source.tables[0]) for source in found.sources]
             used = np.unique(own[own >= 0]).tolist()
             if all(before[each] >= 0 for each in used):
-                row = rest.row.copy()
                 row[known] = np.where(own < 0, own, found.row + np.array([*before, 0], dtype=np.int32)[own])
                 return Matches(sources=(one,), source=None, row=row, country=country)
         source = np.where(rest.row < 0, np.int32(NONE), np.int32(0)) if rest.source is None else rest.source.copy()
         source[known] = np.where(own < 0, own, own + np.int32(len(rest.sources)))
-        row = rest.row.copy()
         row[known] = found.row
         return Matches(sources=(*rest.sources, *found.sources), source=source, row=row, country=country)
 

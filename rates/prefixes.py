@@ -6,7 +6,7 @@ gathers for any number of prefixes. Numbers and prefixes do not begin with 0 and
 6.2).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
@@ -77,10 +77,15 @@ class PrefixTable:
         Raises ValueError for a negative number or one of more than 15 digits.
         """
         found = np.empty(len(numbers), dtype=np.int32)
-        # Blocks whose temporaries stay in the processor's cache.
-        for start in range(0, len(numbers), _BLOCK):
-            found[start : start + _BLOCK] = self._lookup_block(numbers[start : start + _BLOCK])
+        for block, slot in self.blocks(numbers):
+            found[block] = slot
         return found
+
+    def blocks(self, numbers: Int64s) -> Iterator[tuple[slice, Int32s]]:
+        """The same, one stretch of places after the other, of such a size that its temporaries stay in the cache."""
+        for start in range(0, len(numbers), _BLOCK):
+            block = slice(start, min(start + _BLOCK, len(numbers)))
+            yield block, self._lookup_block(numbers[block])
 
     def _lookup_block(self, numbers: Int64s) -> Int32s:
         digits = digit_counts(numbers)

@@ -261,7 +261,7 @@ class _Rater:
             hits = self._without_beyond(hits)
             hits = self._without_ways(hits, ~hits.measures.told, Reason.NO_INCREMENTS)
             billed = hits.measures.billable(hits.way, self._usage.measured[hits.event])
-            draft.rate[hits.event] = hits.source.terms.rate.take(hits.row)
+            draft.rate[hits.event] = hits.source.terms.rates_of(hits.row)
             draft.price[hits.event] = hits.source.terms.price.take(hits.row)
             draft.billed[hits.event] = billed
             hits = self._without_zero(hits, billed == 0)
@@ -337,7 +337,7 @@ class _Rater:
             place = found.places(i)
             row = found.row if place is None else found.row[place]
             event = rows if place is None else pick(rows, place)
-            yield _Hits(source, measures, event, row, source.terms.way.take(row))
+            yield _Hits(source, measures, event, row, source.terms.ways_of(row))
 
     def _refuse_unmatched(self, rows: Rows, refuse: _Refuse) -> None:
         unmatched = numbers_of(rows)

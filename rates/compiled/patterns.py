@@ -56,12 +56,6 @@ class Patterns:
     def __len__(self) -> int:
         return len(self.row)
 
-    def rows_of(self, pattern: Int32s) -> Int32s:
-        """The rows of patterns, int32[n], -1 for -1."""
-        if pattern.min(initial=0) >= 0:
-            return self.row.take(pattern)
-        return np.where(pattern < 0, pattern, self.row.take(pattern, mode="clip"))
-
     def take(self, some: Int64s) -> "Patterns":
         """Some of the patterns."""
         return Patterns(

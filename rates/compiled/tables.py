@@ -65,9 +65,10 @@ class ElementTable:
     Cells are the slots of `numbers`: `country` int16[cells] is that of the numbering plan (if `refined`), `holder`
     int32[cells] the longest prefix with rows, `above` the next shorter one with rows, and `resolved` the pattern
     where the number alone decides (-1: none matches, -2: search). Exact texts are nodes behind the cells. `rank`
-    int64[patterns] says how closely a pattern matches, comparable between the cards of a product. `calendars` are those
-    of the cards whose windows count, `calendar` int32[c] the place of each card's by its code (0 where it is the only
-    card), -1 for none. `memos` is empty until the first search, then what searches have found (None: too much to keep).
+    int64[patterns] says how closely a pattern matches, comparable between the cards of a product; with `one_each` the
+    patterns are the rows, one by one. `calendars` are those of the cards whose windows count, `calendar` int32[c] the
+    place of each card's by its code (0 where it is the only card), -1 for none. `memos` is empty until the first
+    search, then what searches have found (None: too much to keep).
     """
 
     numbers: PrefixTable
@@ -82,6 +83,7 @@ class ElementTable:
     values: tuple[tuple[str, ...], ...]
     codes: tuple[Int32s, ...]
     patterns: Patterns
+    one_each: bool
     rank: Int64s
     dated: bool
     calendars: tuple[Calendar, ...]
@@ -142,6 +144,7 @@ class ElementTable:
             values=values,
             codes=codes,
             patterns=patterns,
+            one_each=np.array_equal(patterns.row, np.arange(len(patterns), dtype=np.int32)),
             rank=rank,
             dated=bool(dated),
             calendars=(),
@@ -160,10 +163,8 @@ class ElementTable:
 
         `window` int16[n] are classes of their cards' calendars, in place of those in which they occur.
         """
-        cell = self.numbers.lookup(usage.to[rows])
-        pattern = self.resolved.take(cell)
+        cell, pattern, planned = self._cells(usage.to[rows])
         search = pattern == _SEARCH
-        planned = self.country.take(cell) if self.refined else None
         if country is None:
             country = planned if planned is not None else np.zeros(len(cell), dtype=np.int16)
         elif planned is not None:
@@ -173,11 +174,33 @@ class ElementTable:
         node = self._exact_nodes(usage, rows)
         if node is not None:
             search |= node >= 0
+        asked = Asked(usage, rows, cell, country, node, part, window)
+        if len(cell) and search.all():
+            return Matched(self._recall(asked), country)
         found = np.flatnonzero(search)
         if len(found):
-            asked = Asked(usage, rows, cell, country, node, part, window)
-            pattern[found] = self._recall(asked if len(found) == len(cell) else asked.within(found))
+            pattern[found] = self._recall(asked.within(found))
         return Matched(pattern, country)
+
+    def _cells(self, numbers: Int64s) -> tuple[Int32s, Int32s, Int16s | None]:
+        """The cell of each number, and what it says of the pattern and of the country (if `refined`)."""
+        cell = np.empty(len(numbers), dtype=np.int32)
+        pattern = np.empty(len(numbers), dtype=np.int32)
+        country = np.empty(len(numbers), dtype=np.int16) if self.refined else None
+        for block, own in self.numbers.blocks(numbers):
+            cell[block] = own
+            pattern[block] = self.resolved.take(own)
+            if country is not None:
+                country[block] = self.country.take(own)
+        return cell, pattern, country
+
+    def rows_of(self, pattern: Int32s) -> Int32s:
+        """The rows of patterns (int32[n], -1 for -1), int32[n]."""
+        if self.one_each:
+            return pattern
+        if pattern.min(initial=0) >= 0:
+            return self.patterns.row.take(pattern)
+        return np.where(pattern < 0, pattern, self.patterns.row.take(pattern, mode="clip"))
 
     def _exact_nodes(self, usage: UsageColumns, rows: Rows) -> Int64s | None:
         if not self.exact:
