@@ -146,6 +146,18 @@ def distinct(values: Int64s) -> Int64s:
     return np.concatenate([ascending[:1], ascending[1:][ascending[1:] != ascending[:-1]]])
 
 
+def holders(numbers: PrefixTable, has_rows: NDArray[np.bool_]) -> tuple[Int32s, Int32s]:
+    """Each cell's longest prefix with rows, itself included, and the next one above that."""
+    cells = len(has_rows)
+    holder = np.where(has_rows, np.arange(cells, dtype=np.int32), np.int32(NONE))
+    for length in range(1, numbers.deepest + 1):
+        some = np.flatnonzero((numbers.length == length) & ~has_rows)
+        holder[some] = holder[numbers.parent[some]]
+    parent = numbers.parent
+    above = np.where(parent >= 0, holder.take(parent, mode="clip"), np.int32(NONE)).astype(np.int32)
+    return holder, above
+
+
 def _require_prefixes(prefixes: Int64s, lengths: Int8s) -> None:
     if len(lengths) and not (lengths.min() >= 0 and lengths.max() <= DIGITS):
         raise ValueError("a prefix has 0 to 15 digits")

@@ -19,7 +19,7 @@ from rates.compiled.memos import BLOCK, Asked, Memo
 from rates.compiled.patterns import ALWAYS, EXACT, UNKNOWN, Patterns, country_codes, dimensions_of, joined
 from rates.compiled.shapes import Dimension, Questions, Shape, shapes
 from rates.numbering import COUNTRIES
-from rates.prefixes import NONE, PrefixTable, digit_counts, distinct
+from rates.prefixes import NONE, PrefixTable, digit_counts, distinct, holders
 from rates.products import Product
 from rates.usage import Rows, Texts, UsageColumns, recode
 
@@ -125,7 +125,7 @@ class ElementTable:
         node = np.searchsorted(cells, patterns.prefix)
         node[is_exact] = len(cells) + patterns.prefix[is_exact]
         numbers = PrefixTable.build(cells, digit_counts(cells))
-        holder, above = _holders(numbers, np.bincount(node, minlength=len(cells))[: len(cells)] > 0)
+        holder, above = holders(numbers, np.bincount(node, minlength=len(cells))[: len(cells)] > 0)
         dated = (patterns.starts.max(initial=ALWAYS[0]) > ALWAYS[0]) | (
             patterns.ends.min(initial=ALWAYS[1]) < ALWAYS[1]
         )
@@ -388,15 +388,3 @@ def _ranks(patterns: Patterns, codes: Sequence[Int32s]) -> Int64s:
     for code in codes:
         rank = rank * 2 + (code > 0)
     return rank
-
-
-def _holders(numbers: PrefixTable, has_rows: Flags) -> tuple[Int32s, Int32s]:
-    """Each cell's longest prefix with rows, itself included, and the next one above that."""
-    cells = len(has_rows)
-    holder = np.where(has_rows, np.arange(cells, dtype=np.int32), np.int32(NONE))
-    for length in range(1, numbers.deepest + 1):
-        some = np.flatnonzero((numbers.length == length) & ~has_rows)
-        holder[some] = holder[numbers.parent[some]]
-    parent = numbers.parent
-    above = np.where(parent >= 0, holder.take(parent, mode="clip"), np.int32(NONE)).astype(np.int32)
-    return holder, above
