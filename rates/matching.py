@@ -7,19 +7,20 @@ which the card is one more condition, and the list's.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self, overload
+from typing import NamedTuple, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rates.compiled.cards import CardTable, Lineage, RowTerms
+from rates.compiled.cards import Lineage
 from rates.compiled.countries import plan_countries
-from rates.compiled.shapes import CardTooWideError
-from rates.compiled.tables import ElementTable, Matched
+from rates.compiled.leads import Leads
+from rates.compiled.sources import Shared, Source, share
+from rates.compiled.tables import Matched
 from rates.numbering import COUNTRIES
 from rates.prefixes import NONE
 from rates.products import Product
-from rates.usage import Rows, UsageColumns, numbers_of, recode
+from rates.usage import Rows, UsageColumns, count, numbers_of, pick, recode
 
 Int64s = NDArray[np.int64]
 Int32s = NDArray[np.int32]
@@ -38,60 +39,28 @@ class Book:
     currency: str = ""
 
 
-class Source(NamedTuple):
-    """A table that was asked, the terms of its rows, and the cards they belong to, each from its first row on.
-
-    `overlay` says of each row whether its card is one, bool[rows]; None where none is. `codes` int32[cards] are the
-    codes by which cards that share a table are asked for; None where it is of one card.
-    """
-
-    table: ElementTable
-    terms: RowTerms
-    cards: tuple[CardTable, ...]
-    first_rows: Int64s
-    overlay: Flags | None
-    codes: Int32s | None = None
-
-    @classmethod
-    def of(cls, table: ElementTable, cards: Sequence[CardTable], codes: Sequence[int] | None = None) -> Self:
-        """A table of the rows of some cards, one card after the other."""
-        first_rows = np.cumsum([0, *(len(card.terms) for card in cards)])[:-1]
-        overlay = None
-        if any(card.overlay for card in cards):
-            overlay = np.concatenate([np.full(len(card.terms), card.overlay) for card in cards])
-        terms = cards[0].terms if len(cards) == 1 else RowTerms.joined([card.terms for card in cards])
-        asked = None if codes is None else np.array(codes, dtype=np.int32)
-        return cls(table, terms, tuple(cards), first_rows, overlay, asked)
-
-    def card_of(self, row: Int32s) -> Int64s:
-        """The place in `cards` of each row."""
-        if len(self.cards) == 1:
-            return np.zeros(len(row), dtype=np.int64)
-        return np.searchsorted(self.first_rows, row, side="right") - 1
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matches:
-    """Per event the source (int32[n] into `sources`, -1: none), the pattern in its table, and the country's code.
+    """Per event the source (int32[n] into `sources`, -1: none), its row there, and the country's code.
 
-    `source` is None where there is one source; then a pattern of -1 says that nothing matches.
+    `source` is None where there is one source; then a row of -1 says that nothing matches.
     """
 
     sources: tuple[Source, ...]
     source: Int32s | None
-    pattern: Int32s
+    row: Int32s
     country: Int16s
 
     @property
     def unmatched(self) -> Int64s:
         """The places of the events that nothing matches."""
-        return np.flatnonzero((self.pattern if self.source is None else self.source) < 0)
+        return np.flatnonzero((self.row if self.source is None else self.source) < 0)
 
     def places(self, source: int) -> Int64s | None:
         """The places of the events that a source decides; None if all of them."""
         if self.source is not None:
             return np.flatnonzero(self.source == source)
-        return None if self.pattern.min(initial=0) >= 0 else np.flatnonzero(self.pattern >= 0)
+        return None if self.row.min(initial=0) >= 0 else np.flatnonzero(self.row >= 0)
 
 
 class Books(Sequence[Book]):
@@ -116,6 +85,9 @@ class Books(Sequence[Book]):
         first = np.unique(self.order[:, 0]) if depth else self.order[:0, 0:]
         self._first = kept[first[0]] if len(first) == 1 and first[0] >= 0 and not self.shared[first[0]] else None
         self._shared_tables: dict[tuple[str, str], tuple[Shared, ...]] = {}
+        self._leads: dict[tuple[str, str], Leads] = {}
+        self._one: dict[tuple[str, str], Source] = {}
+        self._rest: Books | None = None
         self._kinds = frozenset(kind for lineage in kept for card in lineage.versions for kind in card.parts)
         self._currencies = tuple({book.currency: None for book in self._books if book.currency})
         codes = {currency: code for code, currency in enumerate(self._currencies)}
@@ -163,7 +135,9 @@ class Books(Sequence[Book]):
         codes = {currency: code for code, currency in enumerate(self._currencies)}
         of_card = np.array([codes.get(card.currency, len(codes)) for card in source.cards], dtype=np.int32)
         must = self._currency[book]
-        foreign: Flags = (must != NONE) & (must != of_card[source.card_of(row)])
+        # Mostly all the cards have one currency.
+        own = of_card[:1] if of_card.min() == of_card.max() else of_card[source.card_of(row)]
+        foreign: Flags = (must != NONE) & (must != own)
         return foreign
 
     def match(self, usage: UsageColumns, rows: Rows, product: str, element: str, country: Int16s | None) -> Matches:
@@ -172,16 +146,88 @@ class Books(Sequence[Book]):
         `country` holds the codes that the events state (for products whose country is not that of the called number:
         all that is known), or is None where no event states any.
         """
+        asked = _Asked(usage, rows, product, element, country)
+        if not self.shared.any():
+            return self._match_each(asked)
+        if not self._shared(product, element):
+            return self._without_shared().match(*asked)
+        leads = self._leads_of(product, element)
+        known = leads.known(usage, rows)
+        return self._match_each(asked) if len(known) * 2 > count(rows) else self._match_few(asked, leads, known)
+
+    def _match_each(self, asked: "_Asked") -> Matches:
+        """What decides, by asking about every event what its book says."""
+        usage, rows, product, element, country = asked
         sole = self._sole_source(usage, rows, product, element)
         if sole is None:
-            return self._cascade(_Cascade(usage, numbers_of(rows), country, ranked=self._overlays), product, element)
-        matched = sole.table.match(usage, rows, country)
+            return self._cascade(_Cascade(asked, ranked=self._overlays), product, element)
+        table = sole.tables[0]
+        matched = table.match(usage, rows, country)
         if self.order.shape[1] == 1 or matched.pattern.min(initial=0) >= 0:
-            return Matches(sources=(sole,), source=None, pattern=matched.pattern, country=matched.country)
-        cascade = _Cascade(usage, numbers_of(rows), country, ranked=False)
+            row = table.rows_of(matched.pattern)
+            return Matches(sources=(sole,), source=None, row=row, country=matched.country)
+        cascade = _Cascade(asked, ranked=False)
         cascade.note(sole, cascade.left, matched)
         cascade.close()
         return self._cascade(cascade, product, element, 1)
+
+    def _match_few(self, asked: "_Asked", leads: Leads, known: Int64s) -> Matches:
+        """What decides where the cards that share tables know few of the numbers: the other cards, but for those."""
+        usage, rows, product, element, country = asked
+        rest = self._without_shared().match(*asked)
+        few = _Asked(
+            usage, numbers_of(pick(rows, known)), product, element, None if country is None else country[known]
+        )
+        found = self._cascade(_Cascade(few, ranked=self._overlays), product, element)
+        told = rest.country
+        if self._shared(product, element)[0].source.tables[0].refined:
+            # The cards that were passed by would have told the country where no other card was asked.
+            silent = rest.unmatched
+            silent = silent[(told[silent] == 0) & leads.asks(usage.book[pick(rows, silent)])]
+            told = told if not len(silent) else told.copy()
+            told[silent] = plan_countries(usage.to[pick(rows, silent)])
+        return self._joined(rest, found, known, (product, element), told)
+
+    def _joined(self, rest: Matches, found: Matches, known: Int64s, key: tuple[str, str], country: Int16s) -> Matches:
+        """What the other cards decide, whose rows are overwritten, but for the events that small cards may know."""
+        own, row = cast("Int32s", found.source), rest.row
+        if rest.source is None:
+            one = self._one_source(rest.sources[0], key)
+            before = [one.rows_before(source.tables[0]) for source in found.sources]
+            used = np.unique(own[own >= 0]).tolist()
+            if all(before[each] >= 0 for each in used):
+                row[known] = np.where(own < 0, own, found.row + np.array([*before, 0], dtype=np.int32)[own])
+                return Matches(sources=(one,), source=None, row=row, country=country)
+        source = np.where(rest.row < 0, np.int32(NONE), np.int32(0)) if rest.source is None else rest.source.copy()
+        source[known] = np.where(own < 0, own, own + np.int32(len(rest.sources)))
+        row[known] = found.row
+        return Matches(sources=(*rest.sources, *found.sources), source=source, row=row, country=country)
+
+    def _one_source(self, sole: Source, key: tuple[str, str]) -> Source:
+        """What all books ask first beside small cards, and those, as one; kept while it is the same."""
+        kept = self._one.get(key)
+        if kept is None or kept.tables[0] is not sole.tables[0]:
+            kept = Source.joined([sole, *(shared.source for shared in self._shared(*key))])
+            self._one[key] = kept
+        return kept
+
+    def _without_shared(self) -> "Books":
+        """The same books without the cards that share tables."""
+        if self._rest is None:
+            others = [
+                tuple(each for each, code in zip(book.lineages, codes, strict=False) if not self.shared[code])
+                for book, codes in zip(self._books, self.order.tolist(), strict=True)
+            ]
+            self._rest = Books([Book(lineages=each) for each in others])
+        return self._rest
+
+    def _leads_of(self, product: str, element: str) -> Leads:
+        """Which numbers the cards that share tables may know."""
+        key = (product, element)
+        if key not in self._leads:
+            shared = self._shared(product, element)
+            self._leads[key] = Leads.of([(each.source.tables[0].patterns, each.lineage) for each in shared], self.order)
+        return self._leads[key]
 
     def _cascade(self, cascade: "_Cascade", product: str, element: str, first_depth: int = 0) -> Matches:
         for depth in range(first_depth, self.order.shape[1]):
@@ -219,29 +265,33 @@ class Books(Sequence[Book]):
                 if table is not None:
                     yield Source.of(table, [card]), place[these], None
 
-    def _shared(self, product: str, element: str) -> "tuple[Shared, ...]":
+    def _shared(self, product: str, element: str) -> tuple[Shared, ...]:
         key = (product, element)
         if key not in self._shared_tables:
-            versions = [
-                _Version(code, card, start, end)
-                for code in np.flatnonzero(self.shared).tolist()
-                for card, start, end in self.lineages[code].intervals()
-                if key in card.parts
-            ]
-            self._shared_tables[key] = tuple(_share(versions, len(self.lineages), key)) if versions else ()
+            self._shared_tables[key] = share(self.lineages, np.flatnonzero(self.shared).tolist(), key)
         return self._shared_tables[key]
+
+
+class _Asked(NamedTuple):
+    """One element of some events of a product, and the countries that are known of them, as given."""
+
+    usage: UsageColumns
+    rows: Rows
+    product: str
+    element: str
+    country: Int16s | None
 
 
 class _Cascade:
     """Which events are still open while one card after the other is applied, and what has been found so far."""
 
-    def __init__(self, usage: UsageColumns, rows: Int64s, country: Int16s | None, *, ranked: bool) -> None:
-        self._usage = usage
-        self._rows = rows
-        self._stated = country
+    def __init__(self, asked: "_Asked", *, ranked: bool) -> None:
+        self._usage = asked.usage
+        self._rows = rows = numbers_of(asked.rows)
+        self._stated = country = asked.country
         self._sources: list[Source] = []
         self._source = np.full(len(rows), NONE, dtype=np.int32)
-        self._pattern = np.full(len(rows), NONE, dtype=np.int32)
+        self._row = np.full(len(rows), NONE, dtype=np.int32)
         self._rank = np.full(len(rows), NONE, dtype=np.int64) if ranked else None
         self._country = np.zeros(len(rows), dtype=np.int16) if country is None else country.copy()
         self._open = np.ones(len(rows), dtype=np.bool_)
@@ -262,29 +312,29 @@ class _Cascade:
 
     def apply(self, source: Source, place: Int64s, part: Int32s | None) -> None:
         stated = None if self._stated is None else self._stated[place]
-        self.note(source, place, source.table.match(self._usage, self._rows[place], stated, part))
+        self.note(source, place, source.tables[0].match(self._usage, self._rows[place], stated, part))
 
     def note(self, source: Source, place: Int64s, matched: Matched) -> None:
         self._country[place] = matched.country
         hit = np.flatnonzero(matched.pattern >= 0)
         place, pattern = place[hit], matched.pattern[hit]
         # An overlay card yields to a closer match below it; every other decides.
-        row = source.table.patterns.row[pattern]
+        row = source.tables[0].patterns.row[pattern]
         self._open[place] = False if source.overlay is None else source.overlay[row]
         if self._rank is not None:
-            rank = source.table.rank[pattern]
+            rank = source.tables[0].rank[pattern]
             closer = rank > self._rank[place]
-            place, pattern = place[closer], pattern[closer]
+            place, row = place[closer], row[closer]
             self._rank[place] = rank[closer]
         self._source[place] = len(self._sources)
-        self._pattern[place] = pattern
+        self._row[place] = row
         self._sources.append(source)
 
     def close(self) -> None:
         self.left = self.left[self._open[self.left]]
 
     def matches(self) -> Matches:
-        return Matches(sources=tuple(self._sources), source=self._source, pattern=self._pattern, country=self._country)
+        return Matches(sources=tuple(self._sources), source=self._source, row=self._row, country=self._country)
 
 
 def known_countries(usage: UsageColumns, rows: Rows, product: Product, stated: Int16s | None) -> Int16s | None:
@@ -317,55 +367,3 @@ def _groups(codes: Int32s) -> Iterator[tuple[int, Int64s | slice]]:
     order = np.argsort(codes, kind="stable")
     for some in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
         yield int(codes[some[0]]), some
-
-
-class Shared(NamedTuple):
-    """A table of many small cards. `part_of` int32[lineages] is the part of each card in it, from 1; 0 for none.
-
-    Without `several` the table has one version of one card, and no parts to tell apart.
-    """
-
-    source: Source
-    part_of: Int32s
-    several: bool
-
-
-class _Version(NamedTuple):
-    """A version of a small card, the place of its lineage, and the time in which it is in force."""
-
-    lineage: int
-    card: CardTable
-    start: int
-    end: int
-
-
-def _share(versions: Sequence[_Version], lineages: int, key: tuple[str, str]) -> Iterator[Shared]:
-    """Tables of all small cards: one, unless together they state more combinations than a table tells apart.
-
-    A pattern's card is a condition, and its version's time is its own. A version alone always has a table: it had
-    one when it was published.
-    """
-    try:
-        yield _together(versions, lineages, key)
-    except CardTooWideError:
-        if len(versions) == 1:
-            raise
-        half = len(versions) // 2
-        yield from _share(versions[:half], lineages, key)
-        yield from _share(versions[half:], lineages, key)
-
-
-def _together(versions: Sequence[_Version], lineages: int, key: tuple[str, str]) -> Shared:
-    cards = [version.card for version in versions]
-    first_rows = np.cumsum([0, *(len(card.terms) for card in cards)]).tolist()
-    parts = [
-        version.card.parts[key].within(version.start, version.end, first_row)
-        for version, first_row in zip(versions, first_rows, strict=False)
-    ]
-    found, code = np.unique([version.lineage for version in versions], return_inverse=True)
-    part_of = np.zeros(lineages, dtype=np.int32)
-    part_of[found] = np.arange(1, len(found) + 1)
-    several = len(versions) > 1
-    codes = (code + 1).tolist() if several else None
-    table = ElementTable.build(cards[0].products[key[0]], parts, codes or ())
-    return Shared(Source.of(table, cards, codes), part_of, several)

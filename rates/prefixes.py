@@ -6,7 +6,7 @@ gathers for any number of prefixes. Numbers and prefixes do not begin with 0 and
 6.2).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
@@ -77,10 +77,15 @@ class PrefixTable:
         Raises ValueError for a negative number or one of more than 15 digits.
         """
         found = np.empty(len(numbers), dtype=np.int32)
-        # Blocks whose temporaries stay in the processor's cache.
-        for start in range(0, len(numbers), _BLOCK):
-            found[start : start + _BLOCK] = self._lookup_block(numbers[start : start + _BLOCK])
+        for block, slot in self.blocks(numbers):
+            found[block] = slot
         return found
+
+    def blocks(self, numbers: Int64s) -> Iterator[tuple[slice, Int32s]]:
+        """The same, one stretch of places after the other, of such a size that its temporaries stay in the cache."""
+        for start in range(0, len(numbers), _BLOCK):
+            block = slice(start, min(start + _BLOCK, len(numbers)))
+            yield block, self._lookup_block(numbers[block])
 
     def _lookup_block(self, numbers: Int64s) -> Int32s:
         digits = digit_counts(numbers)
@@ -124,6 +129,12 @@ def digit_counts(numbers: Int64s) -> Int8s:
     return counts
 
 
+def leading(numbers: Int64s, length: int) -> Int64s:
+    """The first `length` digits of numbers, shorter ones with zeros behind them; raises as `digit_counts`."""
+    first: Int64s = numbers * _ALIGNING.take(digit_counts(numbers)) // _POWERS[DIGITS - length]
+    return first
+
+
 def truncated(numbers: Int64s, digits: Int8s, length: int) -> Int64s:
     """The first `length` digits of numbers that have at least as many."""
     return numbers // _POWERS.take(digits - length)
@@ -133,6 +144,18 @@ def distinct(values: Int64s) -> Int64s:
     """The different values, ascending; by sorting, which numpy does in a fifth of the time that `unique` takes."""
     ascending = np.sort(values)
     return np.concatenate([ascending[:1], ascending[1:][ascending[1:] != ascending[:-1]]])
+
+
+def holders(numbers: PrefixTable, has_rows: NDArray[np.bool_]) -> tuple[Int32s, Int32s]:
+    """Each cell's longest prefix with rows, itself included, and the next one above that."""
+    cells = len(has_rows)
+    holder = np.where(has_rows, np.arange(cells, dtype=np.int32), np.int32(NONE))
+    for length in range(1, numbers.deepest + 1):
+        some = np.flatnonzero((numbers.length == length) & ~has_rows)
+        holder[some] = holder[numbers.parent[some]]
+    parent = numbers.parent
+    above = np.where(parent >= 0, holder.take(parent, mode="clip"), np.int32(NONE)).astype(np.int32)
+    return holder, above
 
 
 def _require_prefixes(prefixes: Int64s, lengths: Int8s) -> None:

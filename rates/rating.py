@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rates.compiled.chargings import LIMITED
+from rates.compiled.sources import Source
 from rates.elements import Elements
-from rates.matching import Book, Books, Matches, Source, known_countries, stated_countries
+from rates.matching import Book, Books, Matches, known_countries, stated_countries
 from rates.measuring import Measures, is_billable, is_due, is_pending, rules_in_force
 from rates.prefixes import NONE
 from rates.prices import SETUP, USAGE
@@ -264,7 +265,7 @@ class _Rater:
             hits = self._without_beyond(hits)
             hits = self._without_ways(hits, ~hits.measures.told, Reason.NO_INCREMENTS)
             billed = hits.measures.billable(hits.way, self._usage.measured[hits.event])
-            draft.rate[hits.event] = hits.source.terms.rate.take(hits.row)
+            draft.rate[hits.event] = hits.source.terms.rates_of(hits.row)
             draft.price[hits.event] = hits.source.terms.price.take(hits.row)
             draft.billed[hits.event] = billed
             hits = self._without_zero(hits, billed == 0)
@@ -339,10 +340,9 @@ class _Rater:
         for i, source in enumerate(found.sources):
             measures = Measures.of(self._product, self._rule, source.terms.ways)
             place = found.places(i)
-            pattern = found.pattern if place is None else found.pattern[place]
-            row = source.table.patterns.row.take(pattern)
+            row = found.row if place is None else found.row[place]
             event = rows if place is None else pick(rows, place)
-            yield _Hits(source, measures, event, row, source.terms.way.take(row))
+            yield _Hits(source, measures, event, row, source.terms.ways_of(row))
 
     def _refuse_unmatched(self, rows: Rows, refuse: _Refuse) -> None:
         unmatched = numbers_of(rows)

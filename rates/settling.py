@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from rates.compiled.calendars import Calendar
 from rates.compiled.cards import RowTerms
 from rates.compiled.chargings import MODES, Chargings, Ratio
+from rates.compiled.sources import Source
 from rates.elements import joined_columns
-from rates.matching import Source
 from rates.money import RoundingMode
 from rates.prefixes import NONE
 from rates.quantities import INT64_MAX
@@ -165,11 +165,7 @@ def settle(asked: Asked) -> Settled:
 def _rows_of(asked: Asked, place: Int64s, window: Int16s, card: int) -> Int32s:
     """The row of each stretch: that of its event, but for the window. -1 for none."""
     country = None if asked.country is None else asked.country[place]
-    codes = asked.source.codes
-    part = None if codes is None else np.full(len(place), codes[card], dtype=np.int32)
-    table = asked.source.table
-    pattern = table.match(asked.usage, asked.event[place], country, part, window).pattern
-    return np.where(pattern >= 0, table.patterns.row.take(pattern, mode="clip"), np.int32(NONE))
+    return asked.source.rows_in(card, asked.usage, asked.event[place], country, window)
 
 
 def _runs(place: Int64s, row: Int32s, quantity: Int64s) -> Pieces:

@@ -40,6 +40,14 @@ class Ways:
     blocked: Flags
     per_event: Flags
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Ways]") -> "tuple[Ways, Int32s]":
+        """The different ways of several cards, and the place of each of theirs, one card after the other."""
+        columns = {each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls)}
+        all_ways = np.stack([column.astype(np.int64) for column in columns.values()], axis=1)
+        _, first, place = np.unique(all_ways, axis=0, return_index=True, return_inverse=True)
+        return cls(**{name: column[first] for name, column in columns.items()}), place.reshape(-1).astype(np.int32)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowTerms:
@@ -49,9 +57,11 @@ class RowTerms:
     `way` int32[n] is the row's place in `ways`. `charging` int32[n] is its place in `chargings`, -1 where what it
     charges is linear; it is empty where that is so of all rows. `settles`: of some usage it is not. `uncut` bool[n]:
     the row has a window at whose edges no event is cut; it is empty for a card whose windows all cut, or all do not.
+    `first_rate` is the rate of the first row where those of the others follow it one by one, -1 where they do not.
     """
 
     rate: Int64s
+    first_rate: int
     price: Int32s
     setup: Int32s
     has_setup: bool
@@ -65,24 +75,37 @@ class RowTerms:
     def __len__(self) -> int:
         return len(self.rate)
 
+    def rates_of(self, row: Int32s) -> Int64s:
+        """The rates of rows (int32[n], none of them -1), int64[n]."""
+        if self.first_rate == NONE:
+            return self.rate.take(row)
+        return np.add(row, self.first_rate, dtype=np.int64)
+
+    def ways_of(self, row: Int32s) -> Int32s:
+        """The ways of rows (int32[n], none of them -1), int32[n], maybe read-only."""
+        if len(self.ways.first) == 1:
+            return np.broadcast_to(np.int32(0), row.shape)
+        return self.way.take(row)
+
     @classmethod
     def joined(cls, parts: "Sequence[RowTerms]") -> "RowTerms":
         """The rows of several cards, one card after the other."""
-        before = np.cumsum([0, *(len(part.ways.first) for part in parts)])
         kinds = np.cumsum([0, *(len(part.chargings) for part in parts)])
         charging = [
             np.where(part.charging >= 0, part.charging + n, NONE) if len(part.charging) else np.full(len(part), NONE)
             for part, n in zip(parts, kinds[:-1], strict=True)
         ]
-        ways = {each.name: np.concatenate([getattr(part.ways, each.name) for part in parts]) for each in fields(Ways)}
+        ways, way = Ways.joined([part.ways for part in parts])
+        ways_before = np.cumsum([0, *(len(part.ways.first) for part in parts)])
         uncut = [part.uncut if len(part.uncut) else np.zeros(len(part), dtype=np.bool_) for part in parts]
         return cls(
             rate=np.concatenate([part.rate for part in parts]),
+            first_rate=NONE,
             price=np.concatenate([part.price for part in parts]),
             setup=np.concatenate([part.setup for part in parts]),
             has_setup=any(part.has_setup for part in parts),
-            way=np.concatenate([part.way + np.int32(n) for part, n in zip(parts, before[:-1], strict=True)]),
-            ways=Ways(**ways),
+            way=way[np.concatenate([part.way + n for part, n in zip(parts, ways_before[:-1], strict=True)])],
+            ways=ways,
             charging=np.concatenate(charging).astype(np.int32) if kinds[-1] else np.empty(0, dtype=np.int32),
             chargings=Chargings.joined([part.chargings for part in parts]),
             settles=any(part.settles for part in parts),
@@ -139,6 +162,7 @@ class CardTable:
         terms = replace(
             self.terms,
             rate=self.terms.rate + rate_base,
+            first_rate=self.terms.first_rate + rate_base,
             price=np.where(self.terms.price >= 0, self.terms.price + price_base, NONE).astype(np.int32),
             setup=np.where(self.terms.setup >= 0, self.terms.setup + price_base, NONE).astype(np.int32),
         )
@@ -250,6 +274,7 @@ def _terms(card: Card, products: Mapping[str, Product], prices: PriceList, rate_
     is_usage = np.array([not name or name == USAGE for name in codes_and_values(card.rows, "element")[1]])
     return RowTerms(
         rate=rate_base + np.arange(card.rows.num_rows, dtype=np.int64),
+        first_rate=rate_base,
         price=np.where(prices.usage >= 0, prices.usage + price_base, NONE).astype(np.int32),
         setup=np.where(prices.setup >= 0, prices.setup + price_base, NONE).astype(np.int32),
         has_setup=bool((prices.setup >= 0).any()),

@@ -19,7 +19,7 @@ from rates.compiled.memos import BLOCK, Asked, Memo
 from rates.compiled.patterns import ALWAYS, EXACT, UNKNOWN, Patterns, country_codes, dimensions_of, joined
 from rates.compiled.shapes import Dimension, Questions, Shape, shapes
 from rates.numbering import COUNTRIES
-from rates.prefixes import NONE, PrefixTable, digit_counts, distinct
+from rates.prefixes import NONE, PrefixTable, digit_counts, distinct, holders
 from rates.products import Product
 from rates.usage import Rows, Texts, UsageColumns, recode
 
@@ -65,9 +65,10 @@ class ElementTable:
     Cells are the slots of `numbers`: `country` int16[cells] is that of the numbering plan (if `refined`), `holder`
     int32[cells] the longest prefix with rows, `above` the next shorter one with rows, and `resolved` the pattern
     where the number alone decides (-1: none matches, -2: search). Exact texts are nodes behind the cells. `rank`
-    int64[patterns] says how closely a pattern matches, comparable between the cards of a product. `calendars` are those
-    of the cards whose windows count, `calendar` int32[c] the place of each card's by its code (0 where it is the only
-    card), -1 for none. `memos` is empty until the first search, then what searches have found (None: too much to keep).
+    int64[patterns] says how closely a pattern matches, comparable between the cards of a product; with `one_each` the
+    patterns are the rows, one by one. `calendars` are those of the cards whose windows count, `calendar` int32[c] the
+    place of each card's by its code (0 where it is the only card), -1 for none. `memos` is empty until the first
+    search, then what searches have found (None: too much to keep).
     """
 
     numbers: PrefixTable
@@ -82,6 +83,7 @@ class ElementTable:
     values: tuple[tuple[str, ...], ...]
     codes: tuple[Int32s, ...]
     patterns: Patterns
+    one_each: bool
     rank: Int64s
     dated: bool
     calendars: tuple[Calendar, ...]
@@ -123,7 +125,7 @@ class ElementTable:
         node = np.searchsorted(cells, patterns.prefix)
         node[is_exact] = len(cells) + patterns.prefix[is_exact]
         numbers = PrefixTable.build(cells, digit_counts(cells))
-        holder, above = _holders(numbers, np.bincount(node, minlength=len(cells))[: len(cells)] > 0)
+        holder, above = holders(numbers, np.bincount(node, minlength=len(cells))[: len(cells)] > 0)
         dated = (patterns.starts.max(initial=ALWAYS[0]) > ALWAYS[0]) | (
             patterns.ends.min(initial=ALWAYS[1]) < ALWAYS[1]
         )
@@ -142,6 +144,7 @@ class ElementTable:
             values=values,
             codes=codes,
             patterns=patterns,
+            one_each=np.array_equal(patterns.row, np.arange(len(patterns), dtype=np.int32)),
             rank=rank,
             dated=bool(dated),
             calendars=(),
@@ -160,10 +163,8 @@ class ElementTable:
 
         `window` int16[n] are classes of their cards' calendars, in place of those in which they occur.
         """
-        cell = self.numbers.lookup(usage.to[rows])
-        pattern = self.resolved.take(cell)
+        cell, pattern, planned = self._cells(usage.to[rows])
         search = pattern == _SEARCH
-        planned = self.country.take(cell) if self.refined else None
         if country is None:
             country = planned if planned is not None else np.zeros(len(cell), dtype=np.int16)
         elif planned is not None:
@@ -173,11 +174,33 @@ class ElementTable:
         node = self._exact_nodes(usage, rows)
         if node is not None:
             search |= node >= 0
+        asked = Asked(usage, rows, cell, country, node, part, window)
+        if len(cell) and search.all():
+            return Matched(self._recall(asked), country)
         found = np.flatnonzero(search)
         if len(found):
-            asked = Asked(usage, rows, cell, country, node, part, window)
-            pattern[found] = self._recall(asked if len(found) == len(cell) else asked.within(found))
+            pattern[found] = self._recall(asked.within(found))
         return Matched(pattern, country)
+
+    def _cells(self, numbers: Int64s) -> tuple[Int32s, Int32s, Int16s | None]:
+        """The cell of each number, and what it says of the pattern and of the country (if `refined`)."""
+        cell = np.empty(len(numbers), dtype=np.int32)
+        pattern = np.empty(len(numbers), dtype=np.int32)
+        country = np.empty(len(numbers), dtype=np.int16) if self.refined else None
+        for block, own in self.numbers.blocks(numbers):
+            cell[block] = own
+            pattern[block] = self.resolved.take(own)
+            if country is not None:
+                country[block] = self.country.take(own)
+        return cell, pattern, country
+
+    def rows_of(self, pattern: Int32s) -> Int32s:
+        """The rows of patterns (int32[n], -1 for -1), int32[n]."""
+        if self.one_each:
+            return pattern
+        if pattern.min(initial=0) >= 0:
+            return self.patterns.row.take(pattern)
+        return np.where(pattern < 0, pattern, self.patterns.row.take(pattern, mode="clip"))
 
     def _exact_nodes(self, usage: UsageColumns, rows: Rows) -> Int64s | None:
         if not self.exact:
@@ -365,15 +388,3 @@ def _ranks(patterns: Patterns, codes: Sequence[Int32s]) -> Int64s:
     for code in codes:
         rank = rank * 2 + (code > 0)
     return rank
-
-
-def _holders(numbers: PrefixTable, has_rows: Flags) -> tuple[Int32s, Int32s]:
-    """Each cell's longest prefix with rows, itself included, and the next one above that."""
-    cells = len(has_rows)
-    holder = np.where(has_rows, np.arange(cells, dtype=np.int32), np.int32(NONE))
-    for length in range(1, numbers.deepest + 1):
-        some = np.flatnonzero((numbers.length == length) & ~has_rows)
-        holder[some] = holder[numbers.parent[some]]
-    parent = numbers.parent
-    above = np.where(parent >= 0, holder.take(parent, mode="clip"), np.int32(NONE)).astype(np.int32)
-    return holder, above
