@@ -8,7 +8,7 @@ from cli.exits import Exit
 from cli.month import EarlyOption, bounds_of, rules_of
 from cli.options import AsOption, PeriodArgument, runner
 from cli.output import Format, FormatOption, emit, say, text
-from cli.reports import amounts, balance_of, say_unmatched, show_changes, show_run, some_of
+from cli.reports import amounts, balance_of, say_unmatched, show_changes, show_run
 from cli.verify import processes, show_verification
 from cli.words import counted, numbers_in_words, of_number
 
@@ -123,17 +123,13 @@ def _next(found: "Closing") -> list[str]:
     if not found.verification.agrees:
         return ["Nothing is issued. The verifier reads the same books and disagrees: this is a defect; report it."]
     month = found.period
-    stopped = [] if found.run is None else [each for each in found.run.report.stopped if each.releasable]
+    held = found.run is not None and any(each.releasable for each in found.run.report.stopped)
     lines = []
-    if stopped:
-        names = some_of([each.account for each in stopped])
-        lines.append(f"Held back: {names}. Mend what is wrong, or say why it is right:")
-        lines.append(f"  tollbook invoices release {month} {stopped[0].account} --as NAME --reason TEXT")
     if found.drafts and found.approval is None:
         lines += ["Look at the drafts and sign them:", f"  tollbook invoices show {month}"]
         lines += [f"  tollbook invoices diff {month}"] * (found.against is not None)
         lines.append(f"  tollbook invoices approve {month} --as NAME")
-    if lines:
+    if lines or held:
         lines.append(f"Then go on with `tollbook close {month}`.")
     elif not found.drafts:
         lines.append(f"Nothing is left to issue of {month}: it is closed.")

@@ -112,6 +112,9 @@ def _show_report(report: "RunReport", rows: list[dict[str, Any]]) -> None:
         show(table(rows, _ACCOUNTS))
     say_waiting(report.late, report.quarantined)
     say_unmatched({}, report.mismatches, report.period)
+    if held := [each.account for each in report.stopped if each.releasable]:
+        say(f"Held back: {some_of(held)}. Mend what is wrong, or say why it is right:")
+        say(f"  tollbook invoices release {report.period} {held[0]} --as NAME --reason TEXT")
 
 
 def show_issued(report: "IssueReport", form: Format) -> None:

@@ -60,7 +60,7 @@ class Holds:
             outcome=Outcome.PARKED,
             currency=party.currency,
             total_minor=bill.total_minor,
-            reason=f"{reason}: look at it, then `tollbook invoices release {self.period} {party.account}`",
+            reason=reason,
             releasable=True,
             waiting=bill.waiting,
             mismatches=bill.mismatches,

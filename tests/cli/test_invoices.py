@@ -432,6 +432,8 @@ def test_a_bill_that_a_bound_holds_back_is_released_by_name(month: Path, tollboo
     ran = tollbook("invoices", "run", "2026-10", "--early")
     assert 4 == ran.code
     assert "0 billed + 0 zero + 1 parked + 0 failed = 1 active" in ran.out
+    assert "Held back: acme. Mend what is wrong" in ran.err
+    assert "tollbook invoices release 2026-10 acme --as NAME --reason TEXT" in ran.err
     assert 2 == tollbook("invoices", "release", "2026-10", "acme", "--as", "controller", "--reason", " ").code
     released = tollbook(
         *("invoices", "release", "2026-10", "acme", "--as", "controller", "--reason", "Japan is not sold"),
