@@ -8,7 +8,7 @@ from cli.exits import Exit
 from cli.month import EarlyOption, bounds_of, rules_of
 from cli.options import AsOption, PeriodArgument, runner
 from cli.output import Format, FormatOption, emit, say, text
-from cli.reports import amounts, balance_of, say_unmatched, show_changes, show_run
+from cli.reports import amounts, balance_of, say_left, show_changes, show_run
 from cli.verify import processes, show_verification
 from cli.words import counted, numbers_in_words, of_number
 
@@ -78,12 +78,14 @@ def _show(found: "Closing", form: Format) -> None:
     rows = [{"stage": str(stage), "state": str(state), "what": what[stage]} for stage, state in found.states().items()]
     emit(rows, _STAGES, form, title=f"Closing of {found.period}")
     if found.issued is not None:
-        say_unmatched(found.issued.unmatched, found.issued.mismatches, found.period)
+        say_left(found.issued)
     for line in _next(found):
         say(line)
 
 
 def _drawn(found: "Closing") -> str:
+    if found.run is None and not found.drafts:
+        return "what was signed was issued meanwhile, by another one"
     if found.run is None:
         return f"{counted(found.drafts, 'draft')} of all usage, as signed"
     return f"{balance_of(found.run.report)}; {amounts(found.run.report.totals_minor) or 'nothing'}"
@@ -132,5 +134,7 @@ def _next(found: "Closing") -> list[str]:
     if lines or held:
         lines.append(f"Then go on with `tollbook close {month}`.")
     elif not found.drafts:
-        lines.append(f"Nothing is left to issue of {month}: it is closed.")
+        issued = found.run is None or found.run.report.final
+        closed = "Nothing is left to issue of {}: it is closed." if issued else "There is nothing to bill in {}."
+        lines.append(closed.format(month))
     return lines

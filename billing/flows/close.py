@@ -50,9 +50,8 @@ def close(  # noqa: PLR0913 (each is asked by one of its stages)
     `draw_up` and `finalize` raise.
     """
     require_closed(period, at, grace=rules.issue.grace, early=early, what="close the month")
-    standing = _standing(engine, period)
     run = None
-    if standing is None:
+    if not _stands(engine, period):
         run = draw_up(
             engine,
             products,
@@ -83,10 +82,10 @@ def close(  # noqa: PLR0913 (each is asked by one of its stages)
     )
 
 
-def _standing(engine: Engine, period: Period) -> Approval | None:
-    """The signature under drafts that are exactly what was signed, and of all usage; None where they are not."""
+def _stands(engine: Engine, period: Period) -> bool:
+    """Whether there are drafts, exactly as they were signed, and of all usage."""
     approval, drafts = _signed(engine, period)
-    return approval if drafts and not still_waiting(engine, period).late else None
+    return approval is not None and drafts > 0 and not still_waiting(engine, period).late
 
 
 def _signed(engine: Engine, period: Period) -> tuple[Approval | None, int]:

@@ -105,6 +105,7 @@ class _Drawing:
     holds: Holds
     outcomes: dict[int, AccountOutcome] = field(default_factory=dict)
     late: set[str] = field(default_factory=set)
+    changed: bool = False
 
     @classmethod
     def begin(
@@ -208,7 +209,8 @@ class _Drawing:
         )
         if self.writing is not None:
             self._delete_stale(self.writing)
-            record_run(self.writing, found, self.accounts.numbers, self.snapshot_id, drawn_by)
+            numbers, snapshot_id = self.accounts.numbers, self.snapshot_id
+            record_run(self.writing, found, numbers, snapshot_id, drawn_by, changed=self.changed)
             counts = {"billed": found.billed, "zero": found.zero, "parked": found.parked, "failed": found.failed}
             details = {"as": drawn_by, **counts}
             action, subject = "invoices.run", str(self.period)
@@ -294,6 +296,7 @@ class _Drawing:
             changed = [before.get(number) != digest for number, digest in zip(numbers, drawn.sha256, strict=True)]
             drawn = drawn.take(np.array(changed, dtype=bool))
             numbers = drawn.payer.tolist()
+        self.changed |= bool(numbers)
         delete_drafts(writing, self.period, numbers)
         billed = totals_of(chunk.billed, numbers)
         insert_drafts(writing, self.period, drawn, self._parties(numbers), billed, chunk.digests, self.snapshot_id)
@@ -302,4 +305,5 @@ class _Drawing:
         """Drafts of accounts that are not billed any more."""
         billed = {number for number, each in self.outcomes.items() if each.outcome is Outcome.BILLED}
         stale = [number for number in payers_with_drafts(writing, self.period) if number not in billed]
+        self.changed |= bool(stale)
         delete_drafts(writing, self.period, stale)

@@ -4,11 +4,13 @@ The verifier gets the events, the cards, the accounts and the contracts as they 
 engine made of them. Accounts are divided among processes that all see one snapshot: counters belong to a payer.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Any
 
 from billing import verifier
@@ -199,8 +201,20 @@ def _rate(shares: Sequence[_Share], processes: int) -> Iterator[dict[str, Any]]:
         yield from map(_rate_share, shares)
         return
     # Not forked: a copy of this process would hold its connections.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         yield from pool.map(_rate_share, shares)
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as its parent has: one whose parent was killed would wait for work for ever."""
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _rate_share(share: _Share) -> dict[str, Any]:

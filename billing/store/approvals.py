@@ -34,11 +34,11 @@ def inputs_digests(connection: Connection, period: Period, payers: Sequence[int]
 
 
 def drawn_by(connection: Connection, period: Period) -> tuple[str, ...]:
-    """Whoever ran a period's drafts, be it an earlier run that left some as they were, and whoever ran it last."""
+    """Whoever drew a period's drafts, or took one away last; a run that changed nothing has drawn nothing."""
     rows = connection.execute(
         "SELECT DISTINCT drawn_by FROM draft_runs WHERE period_start = %(start)s AND ("
         " snapshot_id IN (SELECT snapshot_id FROM draft_invoices WHERE period_start = %(start)s)"
-        " OR run_id = (SELECT max(run_id) FROM draft_runs WHERE period_start = %(start)s)) ORDER BY 1",
+        " OR run_id = (SELECT max(run_id) FROM draft_runs WHERE period_start = %(start)s AND changed)) ORDER BY 1",
         {"start": period.start},
     )
     return tuple(name for (name,) in rows)

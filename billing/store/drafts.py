@@ -224,12 +224,22 @@ def insert_drafts(
 
 
 def record_run(
-    connection: Connection, report: RunReport, stopped: Mapping[str, int], snapshot_id: int, drawn_by: str
+    connection: Connection,
+    report: RunReport,
+    stopped: Mapping[str, int],
+    snapshot_id: int,
+    drawn_by: str,
+    *,
+    changed: bool,
 ) -> None:
-    """Keep what a run came to. `stopped` are the payers by the names of the accounts that it stopped at."""
+    """Keep what a run came to. `stopped` are the payers by the names of the accounts that it stopped at.
+
+    `changed`: it drew a draft, or took one away.
+    """
     connection.execute(
         "INSERT INTO draft_runs (period_start, period_end, drawn_at, drawn_by, active, billed, zero, parked, failed,"
-        " final, late, snapshot_id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        " final, late, snapshot_id, changed) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
+        " %s OR NOT EXISTS (SELECT FROM draft_runs WHERE period_start = %s))",
         [
             report.period.start,
             report.period.end,
@@ -243,6 +253,8 @@ def record_run(
             report.final,
             len(report.late),
             snapshot_id,
+            changed,
+            report.period.start,
         ],
     )
     connection.execute("DELETE FROM draft_stops WHERE period_start = %s", [report.period.start])

@@ -25,6 +25,7 @@ CREATE TABLE draft_runs (
     final integer NOT NULL CHECK (final <= billed), -- billed before this run
     late integer NOT NULL CHECK (late <= final), -- of those, with usage that has changed since
     snapshot_id bigint NOT NULL REFERENCES billed_batches,
+    changed boolean NOT NULL, -- whether it drew a draft, took one away, or is the first of its period
     CHECK (billed + zero + parked + failed = active)
 );
 CREATE INDEX ON draft_runs (period_start, run_id);

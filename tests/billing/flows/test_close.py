@@ -93,6 +93,27 @@ def test_whoever_signed_may_go_on(shop: Shop) -> None:
     assert ["acme", "bolt"] == issued(shop)
 
 
+def test_whoever_only_looks_may_sign(shop: Shop) -> None:
+    """A close that changes nothing draws nothing up, so two people are enough however often either of them calls it."""
+    go_on(shop, "ann")
+    go_on(shop, "ben")
+    with pytest.raises(ApprovalSelfError):
+        sign(shop, "ann")
+    sign(shop, "ben")
+    assert go_on(shop, "ann").issued is not None
+
+
+def test_whoever_took_a_draft_away_has_drawn_the_others_up_too(shop: Shop) -> None:
+    go_on(shop, "ann")
+    shop.post(call(4, to="+81312345678"))
+    go_on(shop, "ben", BOUNDED)
+    go_on(shop, "cara", BOUNDED)
+    for name in ("ann", "ben"):
+        with pytest.raises(ApprovalSelfError):
+            sign(shop, name)
+    sign(shop, "cara")
+
+
 def test_usage_that_came_after_the_signature_is_drawn_up_and_waits_for_another(shop: Shop) -> None:
     go_on(shop)
     sign(shop)
