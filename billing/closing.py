@@ -38,6 +38,7 @@ class State(StrEnum):
 class Closing:
     """How far a month is closed. `run` is None where the drafts that are signed are of all usage, and stand.
 
+    `stale` are accounts whose draft was verified as it would be now, since usage of them came meanwhile.
     `against` is the month before that it is compared with, if one is issued. `drafts` were there to be issued, by
     `approval` if somebody signed exactly these; `issued` is None where there were none, or something stopped before.
     """
@@ -48,12 +49,14 @@ class Closing:
     against: Period | None
     changes: Sequence[Change]
     drafts: int
+    stale: Sequence[str]
     approval: Approval | None
     issued: IssueReport | None
 
     def states(self) -> dict[Stage, State]:
         """What became of each stage."""
-        agrees, missing = self.verification.agrees, self.drafts and self.approval is None
+        agrees = self.verification.agrees and not self.stale
+        missing = self.drafts and self.approval is None
         return {
             Stage.DRAW_UP: _looked_at(self.run is not None and self.run.report.needs_a_person),
             Stage.VERIFY: State.DONE if agrees else State.STOPS,

@@ -109,11 +109,15 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueRules:
-    """By which rules a house issues invoices: their series, when they are due, and who must approve them."""
+    """By which rules a house issues invoices: their series, when they are due, and who must approve them.
+
+    With an `approval_id` nothing is issued that another approval signs: one that has come since somebody looked.
+    """
 
     series: str = "INV"
     payment_days: int = 30
     approvals: Approvals = Approvals.NONE
+    approval_id: int | None = None
     grace: timedelta = GRACE
 
 

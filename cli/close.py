@@ -8,7 +8,7 @@ from cli.exits import Exit
 from cli.month import EarlyOption, bounds_of, rules_of
 from cli.options import AsOption, PeriodArgument, runner
 from cli.output import Format, FormatOption, emit, say, text
-from cli.reports import amounts, balance_of, say_left, show_changes, show_run
+from cli.reports import amounts, balance_of, say_left, show_changes, show_run, some_of
 from cli.verify import processes, show_verification
 from cli.words import counted, numbers_in_words, of_number
 
@@ -94,6 +94,8 @@ def _drawn(found: "Closing") -> str:
 def _verified(found: "Closing") -> str:
     seen = found.verification
     compared = f"{counted(seen.events, 'event')} rated again, {counted(seen.lines, 'line')} compared"
+    if seen.agrees and found.stale:
+        return f"{compared}: all agree, but usage of {some_of(found.stale)} came meanwhile"
     return f"{compared}: {'all agree' if seen.agrees else counted(len(seen.disagreements), 'disagreement')}"
 
 
@@ -125,13 +127,15 @@ def _next(found: "Closing") -> list[str]:
     if not found.verification.agrees:
         return ["Nothing is issued. The verifier reads the same books and disagrees: this is a defect; report it."]
     month = found.period
-    held = found.run is not None and any(each.releasable for each in found.run.report.stopped)
+    if found.stale:
+        return [f"Begin again with `tollbook close {month}`."]
+    stopped = found.run is not None and bool(found.run.report.stopped or found.run.report.late)
     lines = []
     if found.drafts and found.approval is None:
         lines += ["Look at the drafts and sign them:", f"  tollbook invoices show {month}"]
         lines += [f"  tollbook invoices diff {month}"] * (found.against is not None)
         lines.append(f"  tollbook invoices approve {month} --as NAME")
-    if lines or held:
+    if lines or stopped:
         lines.append(f"Then go on with `tollbook close {month}`.")
     elif not found.drafts:
         issued = found.run is None or found.run.report.final

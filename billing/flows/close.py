@@ -4,7 +4,7 @@ Whoever calls it again goes on: what is signed and of all usage is issued as it 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 
@@ -67,16 +67,19 @@ def close(  # noqa: PLR0913 (each is asked by one of its stages)
     verification = verify(engine, products, tables, period, processes=processes)
     against, changes = compare_periods(engine, period, None, factor=rules.factor)
     approval, drafts = _signed(engine, period)
+    stale = tuple(sorted(drafts & {*verification.outdated}))
     issued = None
-    if verification.agrees and approval is not None and drafts:
-        issued = finalize(engine, period, at, actor=actor, early=early, rules=rules.issue)
+    if verification.agrees and not stale and approval is not None and drafts:
+        verified = replace(rules.issue, approval_id=approval.approval_id)
+        issued = finalize(engine, period, at, actor=actor, early=early, rules=verified)
     return Closing(
         period=period,
         run=run,
         verification=verification,
         against=against,
         changes=changes,
-        drafts=drafts,
+        drafts=len(drafts),
+        stale=stale,
         approval=approval,
         issued=issued,
     )
@@ -85,14 +88,15 @@ def close(  # noqa: PLR0913 (each is asked by one of its stages)
 def _stands(engine: Engine, period: Period) -> bool:
     """Whether there are drafts, exactly as they were signed, and of all usage."""
     approval, drafts = _signed(engine, period)
-    return approval is not None and drafts > 0 and not still_waiting(engine, period).late
+    return approval is not None and bool(drafts) and not still_waiting(engine, period).late
 
 
-def _signed(engine: Engine, period: Period) -> tuple[Approval | None, int]:
-    """The signature under exactly the drafts of a period, if it holds; and how many drafts there are."""
+def _signed(engine: Engine, period: Period) -> tuple[Approval | None, set[str]]:
+    """The signature under exactly the drafts of a period, if it holds; and the accounts that have drafts."""
     with snapshot(engine) as connection:
         approval, drafts = newest_approval(connection, period), signable_drafts(connection, period)
+        accounts = {draft.account for draft in drafts.values()}
         if approval is None:
-            return None, len(drafts)
+            return None, accounts
         others = unsigned(signed_drafts(connection, approval), drafts, issued_payers(connection, period))
-        return (None if others else approval), len(drafts)
+        return (None if others else approval), accounts

@@ -178,6 +178,9 @@ def _batches(
         with transaction(engine) as connection:
             hold_period(connection, period, shared=True)
             approval = newest_approval(connection, period)
+            if rules.approval_id is not None and (approval is None or approval.approval_id != rules.approval_id):
+                problem = "somebody signed drafts anew meanwhile"
+                raise ApprovalMissingError(problem, value=str(period), remedy="look at them, and begin again")
             demanded = approval is not None or rules.approvals is not Approvals.NONE
             states = states_before(Step.FINALIZE, approval_demanded=demanded)
             taken = take_drafts(connection, period, states, batch, without={*refused, *unsigned}, but=held)

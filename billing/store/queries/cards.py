@@ -49,9 +49,13 @@ def published_card(connection: Connection, card_id: str, at: datetime, products:
 
 
 def card_before(connection: Connection, card: Card, products: Mapping[str, Product]) -> Card | None:
-    """The published version that a card would follow, with its rows; None for a first one and one published already."""
-    versions = read_card_versions(connection, card.id)
-    earlier = [v for v in versions if v.effective_from < card.effective_from and v.currency == card.currency]
+    """The published version that a card would follow, else the one it would replace, with its rows.
+
+    None for a first one and one published already.
+    """
+    versions = [each for each in read_card_versions(connection, card.id) if each.currency == card.currency]
+    earlier = [each for each in versions if each.effective_from < card.effective_from]
+    earlier = earlier or [each for each in versions if each.effective_from == card.effective_from]
     if not earlier or identity(card) in {version.hash for version in versions}:
         return None
     return read_card(connection, max(earlier, key=_beginning), products)

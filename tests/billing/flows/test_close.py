@@ -3,11 +3,12 @@
 from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
+from typing import Any
 
 import psycopg
 import pytest
 
-from billing.approvals import Approvals, ApprovalSelfError
+from billing.approvals import ApprovalMissingError, Approvals, ApprovalSelfError
 from billing.bounds import Bounds
 from billing.closing import Closing, Stage, State
 from billing.flows.approve import approve
@@ -15,8 +16,11 @@ from billing.flows.close import Rules, close
 from billing.flows.draw_up import draw_up
 from billing.flows.finalize import finalize
 from billing.flows.unpark import unpark
+from billing.flows.verify import verify
 from billing.runs import DEFAULT_RULES, GRACE, PeriodOpenError
+from billing.store.approvals import newest_approval
 from billing.store.engine import transaction
+from billing.verification import Verification
 from cli.world import product_tables
 from tests.shop import OCTOBER, Shop, call, products
 
@@ -165,6 +169,39 @@ def test_nothing_is_issued_that_the_verifier_disagrees_with(shop: Shop) -> None:
     sign(shop)
     found = go_on(shop)
     assert [State.DONE, State.STOPS, State.DONE, State.AHEAD, State.AHEAD] == states(found)
+    assert [] == issued(shop)
+
+
+def test_usage_that_comes_between_signature_and_verification_stops_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of such an account not its draft is verified, but what it would be now."""
+    go_on(shop)
+    sign(shop)
+
+    def late(*words: Any, **named: Any) -> Verification:  # noqa: ANN401 (whatever it is called with)
+        shop.post(call(9))
+        return verify(*words, **named)
+
+    monkeypatch.setattr("billing.flows.close.verify", late)
+    found = go_on(shop)
+    assert (("acme",), State.STOPS, State.AHEAD) == (
+        found.stale,
+        found.states()[Stage.VERIFY],
+        found.states()[Stage.ISSUE],
+    )
+    assert [] == issued(shop)
+
+
+def test_nothing_is_issued_by_another_signature_than_the_one_under_what_was_verified(shop: Shop) -> None:
+    go_on(shop)
+    sign(shop)
+    with transaction(shop.engine) as connection:
+        verified = newest_approval(connection, OCTOBER)
+    assert verified is not None
+    sign(shop, "cara")
+    with pytest.raises(ApprovalMissingError, match="signed drafts anew meanwhile"):
+        finalize(shop.engine, OCTOBER, CLOSED, rules=replace(TWO, approval_id=verified.approval_id))
     assert [] == issued(shop)
 
 

@@ -21,7 +21,7 @@ from billing.payers import SubjectMissingError
 from billing.runs import GRACE, PeriodLockedError
 from billing.store.drafts import lock_period
 from billing.store.engine import snapshot, transaction
-from billing.store.queries.cards import published_card, published_cards
+from billing.store.queries.cards import card_before, published_card, published_cards
 from billing.store.ratebooks import lock_books
 from cli.world import product_tables
 from rates.cards import Card, identity
@@ -354,3 +354,11 @@ def test_who_could_not_be_priced_is_told_with_the_reason(month: Shop) -> None:
     assert "Error: " in found.unpriced["acme"]
     assert {ACME._replace(account="bolt")} == {*found.before} == {*found.after}
     assert found.needs_a_person
+
+
+def test_a_price_that_jumps_is_seen_also_where_a_card_takes_the_place_of_the_first(month: Shop) -> None:
+    with snapshot(month.engine) as connection:
+        before = card_before(connection, card(DEAR), products())
+        none = card_before(connection, card(GB), products())
+    assert before is not None
+    assert (identity(card(GB)), None) == (identity(before), none)

@@ -28,6 +28,17 @@ def test_a_schema_of_another_program_is_refused(database: Address) -> None:
     engine.dispose()
 
 
+def test_a_schema_from_other_files_is_refused_with_what_to_do(database: Address) -> None:
+    engine = open_engine(database.sqlalchemy_url)
+    migrate(engine)
+    with transaction(engine) as connection:
+        connection.execute("COMMENT ON TABLE alembic_version IS 'other'")
+    for refused in (check_schema, migrate):
+        with pytest.raises(SchemaMismatchError, match="begin a new database"):
+            refused(engine)
+    engine.dispose()
+
+
 def test_two_who_migrate_at_once_migrate_once(database: Address) -> None:
     engine = open_engine(database.sqlalchemy_url)
     found: list[str] = []
