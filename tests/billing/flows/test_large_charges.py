@@ -1,4 +1,4 @@
-"""Charges that 64 bits do not hold, of one event or of many, stop nobody else: at the door, in a fold, a run, a mend."""
+"""Charges beyond 64 bits, of one event or of many, stop nobody else: at the door, in the fold, in a run, in a mend."""
 
 import tomllib
 from collections.abc import Mapping

@@ -150,7 +150,7 @@ def test_the_verifier_reads_no_rows_of_replaced_card_versions(shop: Shop) -> Non
     assert peak_of_cards(shop) < before * 3 // 2
     with snapshot(shop.engine) as connection:
         rates = {each["id"]: each["rate"] for each in raw_cards(connection)}
-    assert {*rates} == {"deck", "list"}
+    assert {"deck", "list"} == {*rates}
     assert [{"prefixes": "440000", "price": "0.4"}] == [
         {name: row[name] for name in ("prefixes", "price")}
         for row in rates["deck"][:1]  # type: ignore[index]
