@@ -38,12 +38,12 @@ def list_(context: typer.Context, period: PeriodOption = "", form: FormatOption 
     """
     if context.invoked_subcommand is not None:
         return
-    from billing.flows.control import controls_of
+    from billing.store.queries.controls import compared_controls
     from cli.db import reading
 
     month = period_of(period)
     with reading() as connection:
-        found = controls_of(connection, month)
+        found = compared_controls(connection, month)
     rows = [
         {
             **each.key._asdict(),

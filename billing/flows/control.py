@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from billing.controls import Compared, Control
-from billing.periods import Period
+from billing.controls import Control
 from billing.store.audit import record
-from billing.store.controls import compared_controls, insert_controls
-from billing.store.engine import Connection, Engine, rehearsal, transaction
+from billing.store.controls import insert_controls
+from billing.store.engine import Engine, rehearsal, transaction
 
 
 def add_controls(
@@ -21,8 +20,3 @@ def add_controls(
             details = {"added": added, "sources": sources}
             record(connection, at=at, actor=actor, action="add", subject="usage controls", details=details)
     return added
-
-
-def controls_of(connection: Connection, period: Period) -> list[Compared]:
-    """A period's control totals in their newest revisions, with what was accepted."""
-    return compared_controls(connection, period)

@@ -1,6 +1,6 @@
 """Correct a period: rate its stored events again with the books as they are, and say what that does to amounts.
 
-What is on the side of final invoices stays as it was billed (decision 10); everything else follows the books.
+What is on the side of final invoices stays as it was billed (decision 12); everything else follows the books.
 """
 
 from collections import Counter
@@ -164,13 +164,13 @@ def _appraise(
 
 def _add(found: _Appraisal, pricer: Pricer, numbers: Sequence[int]) -> None:
     """What the usage of some accounts comes to in a month."""
-    totals = pricer.read(numbers)
-    amounts: Counter[Subject] = Counter()
-    for lines in pricer.price(numbers, totals):
-        amounts.update(_amounts(lines, pricer))
-    events = _events(totals_of(totals, [number for number in numbers if number not in pricer.failed]), pricer)
-    for subject in {*amounts, *events}:
-        found.worth[subject] = Worth(events[subject], amounts[subject])
+    for some, totals in pricer.read_each(numbers):
+        amounts: Counter[Subject] = Counter()
+        for lines in pricer.price(some, totals):
+            amounts.update(_amounts(lines, pricer))
+        events = _events(totals_of(totals, [number for number in some if number not in pricer.failed]), pricer)
+        for subject in {*amounts, *events}:
+            found.worth[subject] = Worth(events[subject], amounts[subject])
     for number in numbers:
         if number in pricer.failed:
             found.unpriced[pricer.payers[number].party.account] = pricer.failed[number]

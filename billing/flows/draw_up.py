@@ -18,7 +18,7 @@ from billing.approvals import person
 from billing.bounds import Bounds
 from billing.drafts import NO_TOTALS_SHA256, Drafts, billed_totals, draw, together, totals_sha256
 from billing.flows.hold import Holds
-from billing.flows.price import ACCOUNT_FAULTS, Pricer, payers_and_prices, totals_of
+from billing.flows.price import Pricer, halved, payers_and_prices, totals_of
 from billing.invoices import Party
 from billing.payers import Payer, payers_of
 from billing.periods import Period
@@ -149,19 +149,10 @@ class _Drawing:
 
     def _draw(self, numbers: Sequence[int]) -> Iterator["_Chunk"]:
         """Price some accounts; or their halves where that goes wrong, until whoever breaks it is alone and fails."""
-        try:
-            chunk = self._draw_together(numbers)
-        except ACCOUNT_FAULTS as fault:
-            if len(numbers) == 1:
-                self._stop(numbers[0], Outcome.FAILED, f"{type(fault).__name__}: {fault}")
-                return
-        else:
-            if chunk is not None:
-                yield chunk
-            return
-        middle = len(numbers) // 2
-        yield from self._draw(numbers[:middle])
-        yield from self._draw(numbers[middle:])
+        failed: dict[int, str] = {}
+        yield from (chunk for _, chunk in halved(numbers, self._draw_together, failed) if chunk is not None)
+        for number, reason in failed.items():
+            self._stop(number, Outcome.FAILED, reason)
 
     def _draw_together(self, numbers: Sequence[int]) -> "_Chunk | None":
         """Price some accounts and note what became of them; None if that is no draft."""

@@ -11,8 +11,8 @@ from billing.invoices import Party
 from billing.periods import Period
 from billing.runs import AccountOutcome, Outcome
 from billing.store.bounds import past_invoices, releases, waiting_by_account
-from billing.store.controls import mismatches_of
 from billing.store.engine import Connection
+from billing.store.queries.controls import mismatches_of
 from rates.money import Currency
 
 

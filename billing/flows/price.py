@@ -1,14 +1,14 @@
 """Price accounts from the store: totals and the events of crossing days in, lines out. What every bill goes through.
 
 Accounts that share the terms of their counters are priced together. What breaks for one account breaks for that one
-only: its group is priced again in halves until the culprit is alone.
+only: its group is priced again in halves until the culprit is alone, as is whatever else is made of many accounts.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import dropwhile, groupby
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ from rates.usage import Totals, no_totals
 
 ORDERED_EVENTS = 2_000_000
 """Events of crossing days that are read at a time, unless one account alone has more."""
+
+_Made = TypeVar("_Made")
 
 _EPOCH = date(1970, 1, 1).toordinal()
 
@@ -96,6 +98,10 @@ class Pricer:
         if unread:
             self.prices |= read_prices(self.reading, unread, self.heads)
         return totals
+
+    def read_each(self, numbers: Sequence[int]) -> Iterator[tuple[Sequence[int], Totals]]:
+        """The totals of some accounts, and whose they are; `failed` says why those of an account cannot be read."""
+        return halved(numbers, self.read, self.failed)
 
     def price(self, numbers: Sequence[int], totals: Totals) -> Iterator[PricedLines]:
         """The lines of some accounts, group by group; `failed` says why an account has none."""
@@ -187,19 +193,12 @@ class Pricer:
 
     def _group(self, group: "_Group") -> Iterator[PricedLines]:
         """The lines of accounts that share terms, or of their halves where that is too much or goes wrong."""
-        numbers = group.numbers
-        try:
-            lines = self._lines(group)
-        except (*ACCOUNT_FAULTS, _TooManyError) as fault:
-            if len(numbers) == 1:
-                self.failed[numbers[0]] = f"{type(fault).__name__}: {fault}"
-                return
-        else:
-            yield lines
-            return
-        middle = len(numbers) // 2
-        for half in (numbers[:middle], numbers[middle:]):
-            yield from self._group(_Group(half, totals_of(group.totals, half), group.terms))
+
+        def lines(numbers: Sequence[int]) -> PricedLines:
+            whole = len(numbers) == len(group.numbers)
+            return self._lines(group if whole else _Group(numbers, totals_of(group.totals, numbers), group.terms))
+
+        yield from (found for _, found in halved(group.numbers, lines, self.failed))
 
     def _lines(self, group: "_Group") -> PricedLines:
         """The lines, after reading the events of crossing days. Raises _TooManyError where one reading has too many."""
@@ -225,6 +224,27 @@ class _Group:
     terms: Terms
     crossings: Totals = field(default_factory=no_totals)
     complete: bool = False
+
+
+def halved(
+    numbers: Sequence[int], make: Callable[[Sequence[int]], _Made], failed: dict[int, str]
+) -> Iterator[tuple[Sequence[int], _Made]]:
+    """What is made of some accounts; or of their halves where that goes wrong, until whoever breaks it is alone.
+
+    Whoever that is gets no result, and the reason in `failed`.
+    """
+    try:
+        made = make(numbers)
+    except (*ACCOUNT_FAULTS, _TooManyError) as fault:
+        if len(numbers) == 1:
+            failed[numbers[0]] = f"{type(fault).__name__}: {fault}"
+            return
+    else:
+        yield numbers, made
+        return
+    middle = len(numbers) // 2
+    for half in (numbers[:middle], numbers[middle:]):
+        yield from halved(half, make, failed)
 
 
 def payers_and_prices(totals: Totals) -> Iterator[tuple[int, int]]:

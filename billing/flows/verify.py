@@ -17,7 +17,7 @@ from billing import verifier
 from billing.accounts import payer_of
 from billing.assignment import NOBODY
 from billing.drafts import NO_TOTALS_SHA256, totals_sha256
-from billing.flows.price import ACCOUNT_FAULTS, Pricer, totals_of
+from billing.flows.price import Pricer, totals_of
 from billing.invoices import Invoice, InvoiceLine, Party, lines_by_payer, record, total_minor
 from billing.payers import payers_of
 from billing.periods import Period
@@ -140,28 +140,22 @@ class _Stored:
 
     def add(self, pricer: Pricer, numbers: Sequence[int], invoices: Mapping[str, Invoice]) -> None:
         """The bills of some payers. One whose totals cannot even be read has none, which is a disagreement."""
-        try:
-            totals = pricer.read(numbers)
-        except ACCOUNT_FAULTS:
-            middle = len(numbers) // 2
-            for some in (numbers[:middle], numbers[middle:]) if middle else ():
-                self.add(pricer, some, invoices)
-            return
-        digests = totals_sha256(totals)
-        unbilled = []
-        for number in numbers:
-            account = pricer.payers[number].party.account
-            invoice = invoices.get(account)
-            if invoice is not None and invoice.billed_sha256 == digests.get(number, NO_TOTALS_SHA256):
-                self.bills[account] = _bill(invoice.party, invoice.lines, invoice.total_minor)
-                continue
-            unbilled.append(number)
-            if invoice is not None:
-                self.outdated.append(account)
-        for priced in pricer.price(unbilled, totals_of(totals, unbilled)):
-            for number, lines in lines_by_payer(priced, str(pricer.period)).items():
-                party = pricer.payers[number].party
-                self.bills[party.account] = _bill(party, lines, total_minor(lines))
+        for some, totals in pricer.read_each(numbers):
+            digests = totals_sha256(totals)
+            unbilled = []
+            for number in some:
+                account = pricer.payers[number].party.account
+                invoice = invoices.get(account)
+                if invoice is not None and invoice.billed_sha256 == digests.get(number, NO_TOTALS_SHA256):
+                    self.bills[account] = _bill(invoice.party, invoice.lines, invoice.total_minor)
+                    continue
+                unbilled.append(number)
+                if invoice is not None:
+                    self.outdated.append(account)
+            for priced in pricer.price(unbilled, totals_of(totals, unbilled)):
+                for number, lines in lines_by_payer(priced, str(pricer.period)).items():
+                    party = pricer.payers[number].party
+                    self.bills[party.account] = _bill(party, lines, total_minor(lines))
 
 
 def _bill(party: Party, lines: Sequence[InvoiceLine], total: int) -> Bill:

@@ -29,9 +29,9 @@ def join_snapshot(connection: Connection, name: str) -> None:
 
 
 def raw_cards(connection: Connection) -> list[Raw]:
-    """All published cards in the form of `card.toml`, with their rows."""
+    """All published cards that nobody replaced, in the form of `card.toml`, with their rows."""
     rows: dict[int, list[Raw]] = {}
-    for row in connection.cursor(row_factory=dict_row).execute("SELECT * FROM rates ORDER BY rate_id"):
+    for row in connection.cursor(row_factory=dict_row).execute(_RATES):
         declared = row.pop("declared")
         stated = {name: value for name, value in row.items() if value is not None and name not in _NOT_CELLS}
         # Cards are kept with `price` folded into `prices`, and only `prices` must have an entry for each tier.
@@ -134,6 +134,9 @@ def _event(row: dict[str, Any]) -> Raw:
 
 
 _NOT_CELLS = frozenset({"rate_id", "card_version_id", "row"})
+
+# Without the rows of replaced versions: there may be more of those than of all others.
+_RATES = "SELECT rates.* FROM rates JOIN standing_versions USING (card_version_id) ORDER BY rate_id"
 
 _EVENTS = """
     SELECT sources.id AS source, event.id, accounts.id AS account, products.id AS product, occurred_at,

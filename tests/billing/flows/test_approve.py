@@ -11,7 +11,7 @@ from billing.contracts import Contract
 from billing.flows.approve import approve
 from billing.flows.draw_up import draw_up
 from billing.flows.finalize import finalize, rehearse
-from billing.flows.publish import add_contracts
+from billing.flows.publish import add_contracts, publish
 from billing.runs import (
     DEFAULT_RULES,
     GRACE,
@@ -142,6 +142,23 @@ def test_a_draft_whose_contract_was_changed_behind_its_back_is_not_issued(shop: 
         )
     found = issue(shop)
     assert (2, {"bolt": Unsigned.INPUTS}) == (found.issued, found.unsigned)
+
+
+def test_a_card_that_was_replaced_and_put_back_is_what_was_signed(shop: Shop) -> None:
+    """Of a replaced version nothing is rated: it is no input any more, also of a draft that it does not reach."""
+    late = [card(f"voice.outbound,44,minute,60/60,{price}", since="2026-10-20") for price in ("0.02", "0.03")]
+    shop.publish(late[0])
+    shop.publish(card(id_="other"))
+    away = Contract(account="bolt", effective_from=date(2026, 10, 10), cards=("other",))
+    add_contracts(shop.engine, [away], products(), at=CLOSED, actor="finance")
+    run(shop)
+    sign(shop)
+    for of, unsigned in ((late[1], Unsigned.INPUTS), (late[0], None)):
+        publish(shop.engine, of, products(), at=CLOSED, actor="ann", reason="mistyped")
+        assert unsigned == rehearse(shop.engine, OCTOBER, CLOSED).unsigned.get("bolt")
+    assert 3 == len(shop.rows("SELECT FROM card_versions WHERE card_id = 'list' AND effective_from > '2026-10-02'"))
+    issue(shop)
+    assert ["bolt"] == issued(shop), "the drafts of the others were withdrawn"
 
 
 def test_a_contract_of_the_next_month_changes_nothing_that_was_signed(shop: Shop) -> None:

@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 import pytest
 
 from billing.errors import PublicationBackdatedError
+from billing.flows.correct import rerate_period
 from billing.flows.fold import fold
 from billing.flows.publish import Status, publish
 from billing.flows.verify import verify
+from billing.store.engine import transaction
 from cli.world import product_tables
 from rates.cardfile import card_from_table
 from rates.cards import Card
@@ -143,3 +145,17 @@ def test_what_a_rounded_charge_hides_may_change(shop: Shop) -> None:
     mended = listed({**STEPS, "setup_fee": "0.051"}, day=2, rounding=CENTS)
     assert 1 == publish(shop.engine, mended, products(), at=AT, actor="finance").moved
     assert verify(shop.engine, products(), product_tables(), OCTOBER).agrees
+
+
+def test_parts_are_told_apart_by_their_numbers_and_not_by_how_they_lie(shop: Shop) -> None:
+    shop.publish(listed(STEPS))
+    shop.admit("acme")
+    shop.post(*(call(number, occurred_at=NIGHTFALL, duration_seconds="150") for number in range(2)))
+    lie = "SELECT id, part FROM event_elements ORDER BY ctid"
+    with transaction(shop.engine) as connection:
+        connection.execute("CREATE TEMPORARY TABLE turned ON COMMIT DROP AS TABLE event_elements")
+        connection.execute("DELETE FROM event_elements")
+        connection.execute("INSERT INTO event_elements SELECT * FROM turned ORDER BY id, part DESC")
+    assert [(f"call-{number}", part) for number in range(2) for part in (3, 2, 1)] == shop.rows(lie)
+    found = rerate_period(shop.engine, products(), OCTOBER, at=AT, actor="ann", reason="looked through")
+    assert (2, 0) == (found.events, found.rewritten)

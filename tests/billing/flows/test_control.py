@@ -8,13 +8,14 @@ import pytest
 
 from billing.bounds import Released
 from billing.controls import Control, ControlKey, Count, control, read_controls
-from billing.flows.control import add_controls, controls_of
+from billing.flows.control import add_controls
 from billing.flows.draw_up import draw_up
 from billing.flows.finalize import finalize
 from billing.flows.ingest import Intake
 from billing.flows.unpark import unpark
 from billing.runs import GRACE, IssueReport, Outcome, Run
 from billing.store.engine import snapshot, transaction
+from billing.store.queries.controls import compared_controls
 from tests.shop import AT, OCTOBER, SOURCE, Shop, call, card, payloads, products
 
 DAY = ControlKey(SOURCE, "voice.outbound", date(2026, 10, 2))
@@ -36,7 +37,7 @@ def say(shop: Shop, *controls: Control) -> int:
 
 def matches(shop: Shop) -> list[tuple[int, Count, Count, bool]]:
     with snapshot(shop.engine) as connection:
-        found = controls_of(connection, OCTOBER)
+        found = compared_controls(connection, OCTOBER)
     return [(each.revision, each.counted, each.accepted, each.matches) for each in found]
 
 

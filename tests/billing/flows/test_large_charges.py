@@ -1,12 +1,15 @@
-"""Charges that 64 bits do not hold, of one event or of many, stop nobody else: at the door, in the fold, in a run."""
+"""Charges beyond 64 bits, of one event or of many, stop nobody else: at the door, in the fold, in a run, in a mend."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from billing.corrections import Subject, Worth
 from billing.flows.draw_up import draw_up
 from billing.flows.fold import fold
+from billing.flows.publish import publish
 from billing.flows.verify import verify
 from billing.runs import GRACE
 from tests.shop import CATALOGUE, OCTOBER, Shop, call, outcomes, products, read
@@ -22,6 +25,8 @@ FINE = """
     per = "event"
     decimals = 12
 """
+COARSE = FINE.replace("decimals = 12", "decimals = 6")
+RATES = "product,unit,price\nsms.outbound,segment,1\n"
 
 
 def message(number: int, segments: int, **changes: object) -> dict[str, object]:
@@ -33,9 +38,9 @@ def message(number: int, segments: int, **changes: object) -> dict[str, object]:
 def opened(shop: Shop) -> None:
     """Messages of a dollar a segment, rounded to 10^-12 each: 63 bits hold 9,223,372 dollars."""
     shop.publish()
-    shop.publish(read(FINE, "product,unit,price\nsms.outbound,segment,1\n"))
+    shop.publish(read(FINE, RATES))
     shop.admit("acme")
-    shop.admit("fine", cards=("fine",))
+    shop.admit("early", "fine", "late", cards=("fine",))
 
 
 def test_one_event_beyond_64_bits_waits_and_the_others_of_its_batch_do_not(shop: Shop) -> None:
@@ -60,3 +65,23 @@ def test_an_account_of_many_that_do_not_add_up_fails_alone(shop: Shop, days: int
     # Totals of two days are read one by one, and make the line that the verifier makes; of one day there is none.
     assert [["fine"], []][days - 1] == sorted({each.subject.partition(" ")[0] for each in found.disagreements})
     assert 0 == found.unbalanced_totals
+
+
+def test_a_forced_mend_tells_who_could_not_be_priced_on_either_side_and_prices_the_others(shop: Shop) -> None:
+    """Force is the remedy for such an account: it must not be what stops the mend for everybody."""
+    shop.post(*(message(number, 9_000_000) for number in (1, 2)))
+    shop.post(*(message(number, 1) | {"account": name} for number, name in ((3, "early"), (4, "late"))))
+    for of, mends in ((COARSE, True), (FINE, False)):
+        changed = publish(shop.engine, read(of, RATES), products(), at=CLOSED, actor="ann", reason="too fine")
+        found = changed.correction
+        assert found is not None
+        assert (4, 4, ["fine"]) == (found.events, found.rewritten, [*found.unpriced])
+        assert found.unpriced["fine"].startswith("AmountOverflowError: ")
+        assert found.needs_a_person
+        broken, sound = (found.before, found.after) if mends else (found.after, found.before)
+        assert {"early": 100, "fine": 18_000_000_00, "late": 100} == amounts(sound)
+        assert {"early": 100, "late": 100} == amounts(broken)
+
+
+def amounts(side: Mapping[Subject, Worth]) -> dict[str, int]:
+    return {subject.account: worth.amount_minor for subject, worth in side.items()}

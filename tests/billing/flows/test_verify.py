@@ -1,19 +1,23 @@
 """Verify: the independent rating agrees with what is stored, and says where it does not."""
 
 import tomllib
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from billing.flows.draw_up import draw_up
 from billing.flows.finalize import finalize
+from billing.flows.publish import publish
 from billing.flows.verify import verify
 from billing.runs import GRACE
-from billing.store.engine import transaction
+from billing.store.engine import snapshot, transaction
+from billing.store.queries.verification import raw_cards
 from billing.verification import Verification
 from billing.verifier_usage import FaultError
 from rates.cardfile import card_from_table
-from tests.shop import CATALOGUE, OCTOBER, Shop, call, products
+from rates.cards import Card
+from tests.shop import CATALOGUE, OCTOBER, Shop, call, card, products
 
 CLOSED = OCTOBER.closes + GRACE
 TABLES = [tomllib.loads(Path(path).read_text()) for path in sorted(CATALOGUE.glob("*.toml"))]
@@ -135,6 +139,37 @@ def test_one_price_under_several_tiers_is_verified_as_the_card_states_it(shop: S
     found = verified(shop)
     assert (True, 3) == (found.agrees, found.accounts)
     assert 4 == found.lines
+
+
+def test_the_verifier_reads_no_rows_of_replaced_card_versions(shop: Shop) -> None:
+    """Each of its processes reads the cards: what nobody is rated by any more would cost memory in all of them."""
+    shop.publish(deck(1))
+    before = peak_of_cards(shop)
+    for price in (2, 3, 4):
+        publish(shop.engine, deck(price), products(), at=CLOSED, actor="ann", reason="mistyped")
+    assert peak_of_cards(shop) < before * 3 // 2
+    with snapshot(shop.engine) as connection:
+        rates = {each["id"]: each["rate"] for each in raw_cards(connection)}
+    assert {"deck", "list"} == {*rates}
+    assert [{"prefixes": "440000", "price": "0.4"}] == [
+        {name: row[name] for name in ("prefixes", "price")}
+        for row in rates["deck"][:1]  # type: ignore[index]
+    ]
+
+
+def deck(price: int) -> Card:
+    return card("\n".join(f"voice.outbound,{44_0000 + n},minute,60/60,0.{price}" for n in range(2_000)), id_="deck")
+
+
+def peak_of_cards(shop: Shop) -> int:
+    """The most memory in bytes that the cards take while they are read."""
+    with snapshot(shop.engine) as connection:
+        tracemalloc.start()
+        try:
+            raw_cards(connection)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
 
 
 def test_what_the_verifier_cannot_read_is_told_from_another_process(shop: Shop) -> None:
