@@ -81,14 +81,14 @@ def diff(  # noqa: PLR0913, PLR0917 (each is an option)
     *,
     deck: Deck,
 ) -> None:
-    """What a new card changes: new, increase, decrease, unchanged, ended, by destination or code; counts first.
+    """What a new card changes: new, increase, decrease, ended, other terms, unchanged, by destination or code.
 
-    Increases and ended codes that take effect within the notice period are warned of, and prices that jump are faults
-    unless they are accepted, as when the card is imported.
+    Counts come first. Increases and ended codes that take effect within the notice period are warned of. Prices that
+    jump, or what typical usage costs, are faults unless they are accepted, as when the card is imported.
     """
     from cli.world import products
-    from rates.cardchanges import jumps
     from rates.comparing.changes import compare
+    from rates.comparing.typical import every_jump
 
     moment, bound = instant_of(at), bound_of(jump_bound)
     was, now = card_named(old, moment, deck), card_named(new, moment, deck)
@@ -98,7 +98,7 @@ def diff(  # noqa: PLR0913, PLR0917 (each is an option)
     _print(found, by, form, everything=everything)
     _warn(found, notice_days)
     if not accept:
-        refuse_jumps(jumps(was, now, bound), was, now, bound)
+        refuse_jumps(every_jump(was, now, bound, products()), was, now, bound)
     if found.warnings.num_rows:
         raise typer.Exit(Exit.NEEDS_A_PERSON)
 
@@ -257,6 +257,7 @@ def refuse_jumps(faults: "list[Fault]", before: "Card", card: "Card", bound: "Fr
 
     if not faults:
         return
-    say(f"Prices are over {format_fraction(bound)} times dearer or cheaper than in {before.version}:")
+    times = format_fraction(bound)
+    say(f"Prices, or what typical usage costs, are over {times} times dearer or cheaper than in {before.version}:")
     say("--accept takes them, --jump-bound sets another bound.")
     raise CardFaultyError(faults, place=card.version)

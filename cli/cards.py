@@ -130,7 +130,7 @@ def check(
 def import_(  # noqa: PLR0913 (each is an option of the command)
     files: FilesArgument,
     jump_bound: Annotated[
-        str, typer.Option(metavar="TIMES", help="How many times dearer or cheaper a price may become.")
+        str, typer.Option(metavar="TIMES", help="How many times dearer or cheaper prices and usual usage may be.")
     ] = "2",
     accept: Annotated[bool, typer.Option("--accept", help="Publish prices that jump beyond the bound.")] = False,
     force: ForceOption = False,
@@ -144,8 +144,9 @@ def import_(  # noqa: PLR0913 (each is an option of the command)
     """Check a card or a deck and publish it, and let out of the quarantine what waited for it.
 
     The same card again changes nothing. Prices that jump, against the published version before it, are faults unless
-    they are accepted. A card from the past that charges otherwise what was rated is refused unless it is forced; final
-    invoices stay in any case.
+    they are accepted; so is what calls of 6, 30, 60 and 180 seconds, or a message, cost with increments and fees. A
+    card from the past that charges otherwise what was rated is refused unless it is forced; final invoices stay in any
+    case.
     """
     why, who = forced_by(reason, name, force=force)
     bound = bound_of(jump_bound)
@@ -299,12 +300,12 @@ def _refuse_jumps(card: "Card", bound: "Fraction", written: "Rows") -> None:
     from billing.store.queries.cards import card_before
     from cli.db import reading
     from cli.world import products
-    from rates.cardchanges import jumps
+    from rates.comparing.typical import every_jump
 
     with reading() as connection:
         before = card_before(connection, card, products())
     if before is not None:
-        refuse_jumps(jumps(before, card, bound, written=written), before, card, bound)
+        refuse_jumps(every_jump(before, card, bound, products(), written=written), before, card, bound)
 
 
 def _publish(card: "Card", form: Format, reason: str, name: str, *, dry_run: bool) -> None:

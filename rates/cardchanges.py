@@ -3,7 +3,7 @@
 None of it makes a card unusable, so it is kept apart from the faults of `rates.cardfile`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -43,32 +43,60 @@ class Rows:
 RATES_CSV = Rows(place="rates.csv")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """The codes of two cards that match exactly the same usage, and what both say of it.
+
+    `kinds` are the distinct pairs (old, new) of some cells, `kind` int64[k] the kind of each code, and `row` int64[k]
+    its row in the new card, `prefix` its code.
+    """
+
+    kinds: list[tuple[tuple[str, ...], tuple[str, ...]]]
+    kind: Int64s
+    row: Int64s
+    prefix: pa.Array
+
+    def faults(self, found: Sequence[str], new: Card, written: Rows, remedy: str) -> list[Fault]:
+        """A fault for each code of whose kind something was found ("": nothing)."""
+        bad = np.flatnonzero(np.array([bool(text) for text in found], dtype=bool)[self.kind])
+        lines = new.rows["row"].to_numpy()
+        return [
+            Fault(
+                place=written.at(int(lines[self.row[i]]), "prefixes"),
+                value=self.prefix[i].as_py(),
+                problem=found[int(self.kind[i])],
+                remedy=remedy,
+            )
+            for i in bad.tolist()
+        ]
+
+
+def paired_terms(old: Card, new: Card, names: Sequence[str]) -> Pairs:
+    """The codes of both cards with the cells of some columns, those of `old` as they are right before `new` begins."""
+    keys, was, now = _paired(old, new)
+    rows = _union(old, new)
+    codes, first = combined(rows, names)
+    columns = [codes_and_values(rows, name) for name in names]
+    cells = [tuple(values[cell[row]] for cell, values in columns) for row in first.tolist()]
+    pairs = np.stack([codes[keys.row[was]], codes[keys.row[now]]])
+    kinds, kind = np.unique(pairs, axis=1, return_inverse=True)
+    return Pairs(
+        kinds=[(cells[a], cells[b]) for a, b in kinds.T.tolist()],
+        kind=kind.ravel().astype(np.int64),
+        row=keys.row[now] - old.rows.num_rows,
+        prefix=keys.prefixes.take(pa.array(keys.prefix[now])),
+    )
+
+
 def jumps(old: Card, new: Card, bound: Fraction, *, written: Rows = RATES_CSV) -> list[Fault]:
     """A fault for each row of `new` whose price is more than `bound` (>= 1) times the old one, or less than that part.
 
     Compared are rows that match exactly the same usage, with the row of `old` in force right before `new` begins. A
     price that was or becomes zero is beyond any bound, another unit too.
     """
-    keys, was, now = _paired(old, new)
-    rows = _union(old, new)
-    shift = old.rows.num_rows
-    codes, first = combined(rows, ["unit", "prices", "steps"])
-    names = [codes_and_values(rows, name) for name in ("unit", "prices", "steps")]
-    cells = [tuple(values[cell[row]] for cell, values in names) for row in first.tolist()]
-    pairs = np.stack([codes[keys.row[was]], codes[keys.row[now]]])
-    kinds, inverse = np.unique(pairs, axis=1, return_inverse=True)
-    found = [_jump(cells[a], cells[b], bound) for a, b in kinds.T.tolist()]
-    bad = np.flatnonzero(np.array([bool(text) for text in found], dtype=bool)[inverse])
-    lines = new.rows["row"].to_numpy()
-    return [
-        Fault(
-            place=written.at(int(lines[keys.row[now[i]] - shift]), "prefixes"),
-            value=keys.prefixes[int(keys.prefix[now[i]])].as_py(),
-            problem=found[int(inverse[i])],
-            remedy="mend the price, or accept it",
-        )
-        for i in bad.tolist()
-    ]
+    pairs = paired_terms(old, new, ("unit", "prices", "steps"))
+    found = [_jump(was, now, bound) for was, now in pairs.kinds]
+    return pairs.faults(found, new, written, "mend the price, or accept it")
 
 
 def countries_denied(card: Card, products: Mapping[str, Product], *, written: Rows = RATES_CSV) -> list[Fault]:

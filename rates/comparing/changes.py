@@ -1,4 +1,4 @@
-"""What a new card changes against an old one, in the carriers' words: new, increase, decrease, unchanged, ended.
+"""What a new card changes against an old one, in the carriers' words: new, increase, decrease, ended, other terms.
 
 Compared are rows that match exactly the same usage, code by code: with the row of the old card that is in force right
 before the new one begins, or with the one that the new card itself has before. Beside a code that is new or has ended
@@ -38,6 +38,7 @@ class Change(StrEnum):
     NEW = "new"
     DECREASE = "decrease"
     ENDED = "ended"
+    OTHER_TERMS = "other terms"
     UNCHANGED = "unchanged"
 
 
@@ -47,6 +48,9 @@ _COMPARED = (
     "destination", "unit", "steps", "tiers", "increments", "setup_fee", "min_charge", "max_charge", "free_units",
     "block", "grace", "max_quantity",
 )  # fmt: skip
+_OF_A_PRICE = {"destination", "unit", "steps"}
+"""What of these is looked at with the price, or changes none."""
+
 TERMS = ("unit", "prices", "steps", "blocked")
 """What decides a price."""
 
@@ -107,6 +111,7 @@ def compare(old: Card, new: Card, products: Mapping[str, Product], *, notice_fro
     columns |= _beside(both, sides, columns, begins, products)
     columns["effective_from"] = _instants(sides.effective)
     columns["changed"] = _changed(both, sides)
+    columns["change"] = _with_other_terms(columns["change"], columns["changed"])
     columns["notice"] = _notices(columns, sides.effective < microseconds(notice_from))
     table = pa.table({name: columns[name] for name in COLUMNS})
     codes = pc.index_in(table["change"].combine_chunks(), pa.array([str(each) for each in CHANGES]))
@@ -289,6 +294,16 @@ def _changed(both: Together, sides: _Sides) -> pa.Array:
             differ = pc.not_equal(both.text(name, sides.was), both.text(name, sides.now))
             said = pc.binary_join_element_wise(said, pc.if_else(pc.and_(differ, paired), f" {name}", ""), "")
     return pc.utf8_trim_whitespace(said)
+
+
+def _with_other_terms(change: pa.Array, changed: pa.Array) -> pa.Array:
+    """What is charged otherwise at the same price is not unchanged; under another name alone, it is."""
+
+    def judge(change: str, changed: str) -> tuple[str]:
+        terms = set(changed.split()) - _OF_A_PRICE
+        return (str(Change.OTHER_TERMS) if terms and change == Change.UNCHANGED else change,)
+
+    return each_distinct([change, changed], 1, judge)[0]
 
 
 def _notices(columns: Mapping[str, pa.Array], soon: NDArray[np.bool_]) -> pa.Array:

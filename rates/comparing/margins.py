@@ -85,9 +85,16 @@ class Sides:
     wholes: tuple[list[int], list[int]]
 
     @classmethod
-    def of(cls, sell: Sequence[Card], buy: Sequence[Card], products: Mapping[str, Product]) -> "Sides":
-        """The versions of a sell card and those of a buy card."""
-        sides = Side.of(sell, products, dearest=False), Side.of(buy, products, dearest=True)
+    def of(
+        cls,
+        sell: Sequence[Card],
+        buy: Sequence[Card],
+        products: Mapping[str, Product],
+        *,
+        dearest: tuple[bool, bool] = (False, True),
+    ) -> "Sides":
+        """The versions of a sell card and those of a buy card; of tiers the dearest or the cheapest price counts."""
+        sides = [Side.of(cards, products, dearest=which) for cards, which in zip((sell, buy), dearest, strict=True)]
         bottom = lcm(1, *(value.denominator for side in sides for value in side.values))
         wholes = [[int(value * bottom) for value in side.values] for side in sides]
         return cls(sell=sides[0], buy=sides[1], products=products, bottom=bottom, wholes=(wholes[0], wholes[1]))

@@ -15,7 +15,14 @@ from rates.dialects.dates import check_dates
 from rates.dialects.files import Body, DeckFile
 from rates.dialects.headers import Header
 from rates.dialects.mappings import AMOUNTS, CODES, DATES, FLAGS, Column, Dialect
-from rates.dialects.values import Amounts, check_flag_of, check_interval, check_network, check_value_of
+from rates.dialects.values import (
+    Amounts,
+    check_flag_of,
+    check_interval,
+    check_network,
+    check_value_of,
+    mixed_signs,
+)
 from rates.errors import Fault
 
 Bools = NDArray[np.bool_]
@@ -112,14 +119,36 @@ def _read(cells: Cells, column: Column, at: tuple[int, ...], found: Mapping[str,
         joined = pc.binary_join_element_wise(*written, "/")
         joined = pc.if_else(pc.equal(joined, "/"), "", joined) if len(written) > 1 else joined
         return {key: cells.read(at, joined, (one_by_one, check_interval(column.zero)))}
+    if key in AMOUNTS:
+        return {key: amounts(cells, at[0], written[0], column.scale)}
     return {key: cells.read(at, written[0], _way(cells, column))}
+
+
+def amounts(cells: Cells, position: int, written: pa.Array, scale: str) -> pa.Array:
+    """The amounts of a column whose cells are `written`: texts by the signs that are told, n texts -> n plain decimals.
+
+    What a spreadsheet holds as a number has no signs: it is that number, whatever is told of texts.
+    """
+    dialect, at = cells.dialect, (position,)
+    held = cells.body.numbers[position] if cells.body.numbers else None
+    texts = written if held is None else pc.if_else(pa.array(held), "", written)
+    way = Amounts(
+        decimal=dialect.decimal,
+        group=dialect.group,
+        currency=cells.currency,
+        scale=scale,
+        mixed=mixed_signs(texts),
+    )
+    found = cells.read(at, texts, (way.prepared, way.check))
+    if held is None:
+        return found
+    numbers = pa.array(held)
+    way = Amounts(decimal=".", group="", currency=cells.currency, scale=scale)
+    return pc.if_else(numbers, cells.read(at, pc.if_else(numbers, written, ""), (way.prepared, way.check)), found)
 
 
 def _way(cells: Cells, column: Column) -> Way:
     dialect = cells.dialect
-    if column.key in AMOUNTS:
-        way = Amounts(decimal=dialect.decimal, group=dialect.group, currency=cells.currency, scale=column.scale)
-        return way.prepared, way.check
     if column.key in DATES:
         return one_by_one, check_dates(dialect.dates, dialect.timezone, inclusive=column.inclusive)
     if column.key in FLAGS:

@@ -17,12 +17,11 @@ from rates.cardfile import card_from_sheet
 from rates.cards import Card
 from rates.checking.sheet import Sheet
 from rates.dialects.codes import SKIP
-from rates.dialects.columns import Cells, canonical_columns, single_currency
+from rates.dialects.columns import Cells, amounts, canonical_columns, single_currency
 from rates.dialects.files import Body, DeckFile
 from rates.dialects.headers import Header, find_header, unread
 from rates.dialects.mappings import AMOUNTS, Dialect, Price
 from rates.dialects.validity import in_time
-from rates.dialects.values import Amounts
 from rates.errors import Fault
 from rates.prices import EVENT
 from rates.products import Product
@@ -162,7 +161,6 @@ def _block(
 ) -> tuple[NDArray[np.int64], Columns]:
     """The rows that a column of prices gives: the positions of their rows in the file, and their cells."""
     written = cells.body.columns[position]
-    dialect = cells.dialect
     words = pc.is_in(pc.utf8_lower(written), pa.array(price.blocked, pa.string())).to_numpy(zero_copy_only=False)
     empty = pc.equal(written, "").to_numpy(zero_copy_only=False)
     barred = blocked | words | (empty & (price.empty == "blocked"))
@@ -174,12 +172,11 @@ def _block(
         alive = ~empty
     else:
         cells.note(position, empty & ~barred, "is missing", "every rate has a price: mend it, or skip the row")
-    way = Amounts(decimal=dialect.decimal, group=dialect.group, currency=cells.currency, scale=price.scale)
-    amounts = cells.read((position,), written, (way.prepared, way.check))
+    priced = amounts(cells, position, written, price.scale)
     rows = np.flatnonzero(alive)
     index = pa.array(rows)
     columns = {key: column.take(index) for key, column in base.items()}
-    columns["price"] = amounts.take(index)
+    columns["price"] = priced.take(index)
     columns["unit"] = pa.repeat(pa.scalar(price.unit), len(rows))
     flags = pa.array(barred[rows])
     columns["blocked"] = pc.if_else(flags, "true", "")

@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from rates.dialects.dates import forms_of
 from rates.dialects.headers import Header
 from rates.dialects.looks import Look
 
@@ -13,16 +14,20 @@ Guesses = Mapping[str, tuple[Look, str]]
 _JURISDICTIONS = ("interstate", "intrastate", "indeterminate")
 _SIGNS = {"€": "EUR", "£": "GBP", "₹": "INR"}
 _PLAIN_KEYS = ("destination", "origin_prefixes", "exact", "setup_fee", "effective_from", "currency")
+_ANY = {"*", "any", "all"}
 _LONGEST = 40
 _LONG = 4
 
 
-def draft(header: Header, guesses: Guesses, dates: str) -> tuple[str, list[str]]:
-    """The TOML of a mapping, and what its reader must tell beside it, in words."""
+def draft(header: Header, guesses: Guesses, dates: str, at_times: Sequence[Look] = ()) -> tuple[str, list[str]]:
+    """The TOML of a mapping, and what its reader must tell beside it, in words.
+
+    `at_times` are columns of prices by the time of the week, of which none is the price.
+    """
     tell: list[str] = []
     head = list(_head(header, guesses, dates, tell))
     columns = ["", "[columns]", *_columns(header, guesses, tell)]
-    prices = [line for block in _prices(header, guesses, tell) for line in block]
+    prices = [line for block in _prices(header, guesses, at_times, tell) for line in block]
     return "\n".join([*head, *columns, *prices]) + "\n", tell
 
 
@@ -45,9 +50,12 @@ def _head(header: Header, guesses: Guesses, dates: str, tell: list[str]) -> Iter
         if dates:
             yield f"dates = {_string(dates)}"
         elif not all(re.match(r"\d{4}-\d{2}-\d{2}", text) for text in guesses["effective_from"][0].texts):
-            yield '# dates = "M/D/YYYY"'
+            texts = guesses["effective_from"][0].texts
+            forms = [form for form in forms_of(texts[0]) if all(form in forms_of(text) for text in texts)]
+            forms = forms or ["M/D/YYYY", "D/M/YYYY"]
+            yield f"# dates = {_string(forms[0])}"
             shown = ", ".join(guesses["effective_from"][0].examples)
-            tell.append(f"the order of day and month ({shown}): dates = M/D/YYYY or D/M/YYYY")
+            tell.append(f"the order of day and month ({shown}): dates = {' or '.join(forms)}")
     if header.row < 0:
         yield from ("", "[file]", "header = false")
     yield from _numbers(guesses)
@@ -67,11 +75,7 @@ def _numbers(guesses: Guesses) -> Iterator[str]:
 
 def _columns(header: Header, guesses: Guesses, tell: list[str]) -> Iterator[str]:
     yield from _codes(header, guesses, tell)
-    if {"first", "next"} <= guesses.keys():
-        first, following = (_name(header, guesses[key][0]) for key in ("first", "next"))
-        yield f"increments = {{first = {first}, next = {following}}}"
-    elif found := guesses.get("increments") or guesses.get("next") or guesses.get("first"):
-        yield _line(header, "increments", *found)
+    yield from _increments(header, guesses, tell)
     yield from (_line(header, key, *guesses[key]) for key in _PLAIN_KEYS if key in guesses)
     if "effective_to" in guesses:
         name = _name(header, guesses["effective_to"][0])
@@ -79,10 +83,35 @@ def _columns(header: Header, guesses: Guesses, tell: list[str]) -> Iterator[str]
     for key in ("mcc", "mnc", "mccmnc"):
         if key in guesses:
             name = _name(header, guesses[key][0])
-            yield f'{key} = {{column = {name}, default = ["999"]}}' if key != "mcc" else f"mcc = {name}"
+            found = [text for text in guesses[key][0].texts if text.casefold() in _ANY]
+            default = f"default = [{', '.join(map(_string, ['999', *found]))}]"
+            yield f"{key} = {{column = {name}, {default}}}" if key != "mcc" else f"mcc = {name}"
     if "country" in guesses:
         unless = "mcc" if guesses.keys() & {"mcc", "mccmnc"} else "prefixes"
         yield f'country = {{column = {_name(header, guesses["country"][0])}, unless = "{unless}"}}'
+
+
+def _increments(header: Header, guesses: Guesses, tell: list[str]) -> Iterator[str]:
+    """A column of pairs or of single steps, or one of the first and one of the next; one without the other is told."""
+    single, first, following = (guesses.get(key) for key in ("increments", "first", "next"))
+    if single and first and not following and not single[0].mostly("interval"):
+        single, following = None, single
+    if single:
+        yield _line(header, "increments", *single)
+        left = [found[0].name for found in (first, following) if found]
+        if left:
+            names = " and ".join(left)
+            tell.append(
+                f"whether the increments are in {single[0].name}, as in the draft, or in {names} as first and next"
+            )
+    elif first and following:
+        remark = _remark(following[0], f"{first[0].name} is the first, {following[0].name} the next")
+        yield f"increments = {{first = {_name(header, first[0])}, next = {_name(header, following[0])}}}{remark}"
+    elif known := first or following:
+        name, which = _name(header, known[0]), ("first", "next") if first else ("next", "first")
+        yield f'# increments = {{{which[0]} = {name}, {which[1]} = "?"}}'
+        said = f"{known[0].name} may be the {which[0]}, and no column is the {which[1]}"
+        tell.append(f"the increments: {said}; increments = {name} in the mapping if it is both")
 
 
 def _codes(header: Header, guesses: Guesses, tell: list[str]) -> Iterator[str]:
@@ -117,8 +146,16 @@ def _ranged(text: str) -> bool:
     return all(len(a) == len(b) >= _LONG and a[:2] == b[:2] and a <= b for a, b in pairs)
 
 
-def _prices(header: Header, guesses: Guesses, tell: list[str]) -> Iterator[list[str]]:
+def _prices(header: Header, guesses: Guesses, at_times: Sequence[Look], tell: list[str]) -> Iterator[list[str]]:
     found = False
+    if at_times:
+        names = ", ".join(look.name for look in at_times)
+        tell.append(f"the column of the price: {names} are prices by the time of the week, and a row of a deck has one")
+        yield [
+            "",
+            "# [[prices]]",
+            *(f"# column = {_name(header, look)}{_remark(look, 'by time')}" for look in at_times),
+        ]
     for key, sets in (
         ("price", ""),
         *((name, f'jurisdiction = "{name}"') for name in _JURISDICTIONS),
@@ -130,7 +167,7 @@ def _prices(header: Header, guesses: Guesses, tell: list[str]) -> Iterator[list[
             block = ["", "[[prices]]", f"column = {_name(header, look)}{_remark(look, reason)}"]
             block += [f"set = {{{sets}}}"] if sets else []
             yield block + (["optional = true"] if key == "carrier_fee" else [])
-    if not found:
+    if not found and not at_times:
         tell.append("the column of the price: none looks like it")
         yield ["", "# [[prices]]", '# column = "?"']
 

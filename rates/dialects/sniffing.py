@@ -47,6 +47,12 @@ _NAMES = {
     "exact": "exactmatch exact",
 }
 _KNOWN = {name: (key, rank) for key, names in reversed(_NAMES.items()) for rank, name in enumerate(names.split())}
+_MONEY = {"price", "setup_fee", "carrier_fee", "interstate", "intrastate", "indeterminate"}
+_STEPS = {"increments", "first", "next"}
+_MONEY_WORDS = re.compile("rate|price|cost|tariff|charge|fee|peak")
+_TIMES = re.compile(
+    "peak|weekend|week-end|weekday|daytime|evening|night|holiday|^day$|^day(rate|price)|(rate|price)day$"
+)
 _MANY = 3
 _MOST, _HALF = 900, 500
 _MONTHS = 12
@@ -86,8 +92,11 @@ def sniff(file: DeckFile, dialects: Mapping[str, Dialect]) -> tuple[Sniffed | No
     if body is None:
         return None, faults
     looks = [look_at(header.called(i), i, cells) for i, cells in enumerate(body.columns)]
-    guesses = guessed(looks)
-    mapping, tell = draft(header, {key: (look, reason) for look, key, reason in guesses if key}, _dates(body, guesses))
+    at_times = by_time(looks)
+    guesses = guessed(looks, at_times)
+    named = {key: (look, reason) for look, key, reason in guesses if key and look not in at_times}
+    mapping, tell = draft(header, named, _dates(body, guesses), at_times)
+    tell.extend(_left_out(guesses))
     return Sniffed(
         dialects=tuple(fitting(file, dialects)),
         header_line=header.row + 1,
@@ -132,11 +141,17 @@ def likely_header(file: DeckFile) -> Header:
     return Header(row=-1, names=("",) * width)
 
 
-def guessed(looks: list[Look]) -> list[tuple[Look, str, str]]:
+def by_time(looks: list[Look]) -> list[Look]:
+    """Columns of prices by the time of the week: two or more that are named after times."""
+    found = [look for look in looks if _TIMES.search(_plain(look.name)) and _is_money(look)]
+    return found if len(found) > 1 else []
+
+
+def guessed(looks: list[Look], at_times: list[Look]) -> list[tuple[Look, str, str]]:
     """Each column with what it may be and why: by its name first, then by its cells, each key once."""
-    taken: dict[str, int] = {}
-    reasons: dict[int, tuple[str, str]] = {}
-    named = [(_KNOWN.get(_plain(look.name)), look) for look in looks]
+    taken: dict[str, int] = {"price": -1} if at_times else {}
+    reasons = {look.position: ("price", "is named after a time of the week") for look in at_times}
+    named = [(_KNOWN.get(_plain(look.name)), look) for look in looks if look not in at_times]
     for (key, _), look in sorted(((known, look) for known, look in named if known), key=lambda pair: pair[0][1]):
         if key not in taken and _may_be(key, look):
             taken[key] = look.position
@@ -159,10 +174,31 @@ def _may_be(key: str, look: Look) -> bool:
     """Whether the cells of a column do not deny what its name says: of decks in which `Destination` is a prefix."""
     shares = look.shares
     if key == "price":
-        return shares["decimal"] + shares["whole"] >= _HALF
+        return _is_number(look)
     if key == "prefixes":
         return shares["code"] + shares["codes"] >= _HALF
     return key != "destination" or not look.filled or shares["words"] >= _HALF
+
+
+def _is_money(look: Look) -> bool:
+    return _is_number(look) and look.shares["decimal"] > 0
+
+
+def _left_out(guesses: list[tuple[Look, str, str]]) -> Iterator[str]:
+    """Columns that may be of money or of increments and are in no draft: another one is, under the same key."""
+    for look, key, _ in guesses:
+        name = _plain(look.name)
+        of_money = _KNOWN.get(name, ("",))[0] in _MONEY or _MONEY_WORDS.search(name) is not None
+        if not key and look.filled and (look.mostly("decimal") or (of_money and _is_number(look))):
+            shown = ", ".join(look.examples)
+            yield f"what {look.name} is, which looks like a price ({shown}) and is not in the draft"
+        elif not key and look.filled and (look.mostly("interval") or _KNOWN.get(name, ("",))[0] in _STEPS):
+            shown = ", ".join(look.examples)
+            yield f"what {look.name} is, which looks like increments ({shown}) and is not in the draft"
+
+
+def _is_number(look: Look) -> bool:
+    return look.shares["decimal"] + look.shares["whole"] >= _HALF
 
 
 def _codes(look: Look) -> bool:

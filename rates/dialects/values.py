@@ -46,6 +46,8 @@ class Amounts:
     group: str
     currency: str
     scale: str
+    mixed: str = ""
+    """That the column mixes two decimal signs, in words with an example of each, where it does."""
 
     def prepared(self, cells: pa.Array) -> Canonical:
         """Plain decimals as they stand, where nothing else was told; the rest is in doubt."""
@@ -80,18 +82,50 @@ class Amounts:
         whole, sign, decimals = number.partition(self.decimal)
         if self.group:
             group = _SPACES if self.group == " " else re.escape(self.group)
-            if not re.fullmatch(f"[+-]?([0-9]{{1,3}}({group}[0-9]{{3}})+|[0-9]+)", whole):
-                problem = f"has {self.group!r} where no thousands end"
-                raise CellInvalidError(problem, value=text, remedy="mend the cell, or tell the signs of its numbers")
+            # What begins with 0 is not a number of thousands: 0.012 is twelve thousandths, never 12.
+            if not re.fullmatch(f"[+-]?([1-9][0-9]{{0,2}}({group}[0-9]{{3}})+|[0-9]+)", whole):
+                remedy = "mend the cell, or tell the signs of its numbers"
+                raise self._unclear(f"has {self.group!r} where no thousands end", text, remedy)
             whole = re.sub(group, "", whole)
         elif self.decimal == "." and "," in whole + decimals:
-            problem = "has a comma, of decimals or of thousands"
-            remedy = 'tell which: numbers.decimal = "," or numbers.group = ","'
-            raise CellInvalidError(problem, value=text, remedy=remedy)
+            if _grouped(number, ",", "."):
+                remedy = 'tell which: numbers.decimal = "," or numbers.group = ","'
+                raise self._unclear("has a comma, of decimals or of thousands", text, remedy)
+            raise self._unclear("has a comma, of decimals", text, 'tell numbers.decimal = ",", or mend the cell')
         if self.decimal == "," and "." in whole + decimals:
-            remedy = 'tell numbers.group = ".", or mend the cell'
-            raise CellInvalidError("has a point, and its decimals stand after a comma", value=text, remedy=remedy)
+            remedy = 'mend the cell, or tell numbers.decimal = "." if that is so in all of them'
+            if _grouped(number, ".", ","):
+                read = number.replace(".", "")
+                remedy = f'tell numbers.group = "." if it stands for {read}, or mend the cell'
+            raise self._unclear("has a point, and its decimals stand after a comma", text, remedy)
         return f"{whole}.{decimals}" if sign else whole
+
+    def _unclear(self, problem: str, text: str, remedy: str) -> CellInvalidError:
+        if self.mixed:
+            problem, remedy = self.mixed, "write all of its cells with one decimal sign"
+        return CellInvalidError(problem, value=text, remedy=remedy)
+
+
+def _grouped(number: str, group: str, decimal: str) -> bool:
+    """Whether a sign in a number may stand between thousands."""
+    pattern = rf"[+-]?[1-9][0-9]{{0,2}}({re.escape(group)}[0-9]{{3}})+({re.escape(decimal)}[0-9]*)?"
+    return re.fullmatch(pattern, number.strip()) is not None
+
+
+def mixed_signs(cells: pa.Array) -> str:
+    """That some texts can only have decimals after a comma and others only after a point, in words; else ""."""
+    if not pc.any(pc.match_substring(cells, ",")).as_py():
+        return ""
+    distinct = pc.unique(cells)
+    found = []
+    for sign in (",", "."):
+        last = pc.match_substring_regex(distinct, f"^[^{sign}]*[{sign}][0-9][^.,]*$")
+        thousands = pc.match_substring_regex(distinct, f"^[^0-9]*[1-9][0-9]{{0,2}}[{sign}][0-9]{{3}}[^0-9]*$")
+        sure = distinct.filter(pc.and_not(last, thousands))
+        if not len(sure):
+            return ""
+        found.append(sure[0].as_py())
+    return f"is in a column that mixes two decimal signs: {found[0]} has a comma, {found[1]} a point"
 
 
 def _shifted(number: str, places: int) -> str:
@@ -148,6 +182,12 @@ def check_value_of(column: Column) -> Check:
         if word in column.default:
             return ""
         value = column.words.get(word, text)
+        if column.key in {"mcc", "mnc"} and not re.fullmatch("[0-9]+", value):
+            named = ", ".join(f'"{known}"' for known in (*column.default, word))
+            remedy = (
+                f"write its digits, zeros included, or tell columns.{column.key}.default = [{named}] if it means any"
+            )
+            raise CellInvalidError("is not a mobile code", value=text, remedy=remedy)
         return value.rjust(column.pad, "0") if column.pad and value.isdecimal() else value
 
     return check

@@ -148,3 +148,15 @@ def test_calls_with_a_loss_are_found_in_what_is_stored(books: Path, tollbook: To
     )
     assert [] == json.loads(tollbook(*asked, "--account", "nobody").out)
     assert 2 == json.loads(tollbook(*asked, "--all").out)[0]["events"]
+
+
+def test_other_increments_are_counted_and_refused_as_a_price_that_jumps(
+    old_and_new: tuple[Path, Path], tollbook: Tollbook
+) -> None:
+    old, new = old_and_new
+    new.write_text(CARD.replace("2026-10-01", "2026-12-01").replace('"60/60"', '"600/600"'))
+    ran = tollbook("cards", "diff", old, new, "--format", "json")
+    assert 5 == ran.code
+    assert {"codes": 1, "destinations": 1} == json.loads(ran.out)["summary"]["other terms"]
+    assert "usage of 6 seconds costs 0.2, cost 0.02 before: increments 600/600, was 60/60" in ran.err
+    assert 0 == tollbook("cards", "diff", old, new, "--accept").code

@@ -143,3 +143,13 @@ def test_what_is_no_workbook_is_a_fault() -> None:
     assert "deck.xlsx: has no rows" in problem(workbook({"Rates": []}))
     assert is_spreadsheet(workbook({"Rates": []}))
     assert not is_spreadsheet(b"Code,Rate\n")
+
+
+def test_what_a_spreadsheet_holds_as_a_number_is_never_read_again_by_the_signs_of_texts() -> None:
+    found = grid(("Code", "Rate", "Setup"), (44, 1.234, 0.125), (33, 0.012, "0,5"), (49, "0,0150", 1.234))
+    mapping = MAPPING.replace("[columns]", '[columns]\nsetup_fee = "Setup"')
+    assert 'tell numbers.decimal = ","' in faults(read(found, mapped(mapping)))[0]
+    for told in ({"numbers__decimal": ","}, {"numbers__decimal": ",", "numbers__group": "."}):
+        assert [("44", "1.234", "0.125"), ("33", "0.012", "0.5"), ("49", "0.015", "1.234")] == rows(
+            read(found, mapped(mapping, **told)), "prefixes", "prices", "setup_fee"
+        )

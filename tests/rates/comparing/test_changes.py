@@ -36,7 +36,7 @@ def test_each_code_is_new_dearer_cheaper_unchanged_or_ended() -> None:
         ("447", "unchanged", "0.02", "0.02", "0"),
         ("49", "decrease", "0.04", "0.02", "-50"),
     ] == told(found, "change", "old_price", "new_price", "percent")
-    assert {"increase": 1, "new": 1, "decrease": 1, "ended": 1, "unchanged": 2} == found.counts
+    assert {"increase": 1, "new": 1, "decrease": 1, "ended": 1, "other terms": 0, "unchanged": 2} == found.counts
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,13 @@ def test_each_code_is_new_dearer_cheaper_unchanged_or_ended() -> None:
         ({"blocked": True}, {"price": "0.04"}, ("new", "", "")),
         ({"price": "0.1"}, STEPS, ("decrease", "-50", "steps")),
         ({"price": "0.05"}, STEPS, ("increase", "100", "steps")),
-        ({"price": "0.05"}, {"price": "0.05", "increments": "1/1"}, ("unchanged", "0", "increments")),
-        ({"price": "0.05"}, {"price": "0.05", "setup_fee": "0.01"}, ("unchanged", "0", "setup_fee")),
+        ({"price": "0.05"}, {"price": "0.05", "increments": "1/1"}, ("other terms", "0", "increments")),
+        ({"price": "0.05"}, {"price": "0.05", "setup_fee": "0.01"}, ("other terms", "0", "setup_fee")),
+        (
+            {"price": "0.05"},
+            {"price": "0.05", "min_charge": "1", "destination": "y"},
+            ("other terms", "0", "destination min_charge"),
+        ),
         ({"price": "0.05"}, {"price": "0.05", "destination": "y"}, ("unchanged", "0", "destination")),
     ],
 )

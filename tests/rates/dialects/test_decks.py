@@ -234,3 +234,18 @@ def test_of_many_faults_each_is_found() -> None:
 def test_a_deck_without_a_rate_is_a_fault(lines: str) -> None:
     found = faults(read(f"Code,Rate\n{lines}", mapped(LEAST, skip="total")))
     assert ["deck.csv: has no row that is a rate; see what was skipped, and why"] == found
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"numbers__decimal": ","}, {"numbers__decimal": ",", "numbers__group": "."}, {"numbers__group": ","}],
+)
+def test_a_column_that_mixes_two_decimal_signs_is_a_fault_whatever_is_told(settings: dict[str, str]) -> None:
+    mapping = (
+        'product = "voice.outbound"\nunit = "minute"\nincrements = "60/60"\n[file]\ndelimiter = ";"\n[columns]\n'
+        'prefixes = "Code"\n[[prices]]\ncolumn = "Rate"\n'
+    )
+    found = faults(read("Code;Rate\n44;1.234\n33;0.012\n49;0,0150\n", mapped(mapping, **settings)))
+    assert found
+    said = "is in a column that mixes two decimal signs: 0,0150 has a comma, 0.012 a point"
+    assert all(said in fault and "numbers." not in fault for fault in found), found

@@ -6,7 +6,7 @@ import pytest
 
 from rates.dialects.files import open_csv
 from rates.dialects.sniffing import Sniffed, date_order, sniff
-from tests.decks import BUILT_IN, card, mapped, read, rows
+from tests.decks import BUILT_IN, card, faults, mapped, read, rows
 
 DIALECTS = {name: mapped(name) for name in BUILT_IN}
 TELNYX = (
@@ -17,11 +17,11 @@ CODES = ("43", "44", "49", "33")
 
 
 def sniffed(text: str) -> Sniffed:
-    file, faults = open_csv(text.encode(), "deck.csv")
-    assert [] == faults
+    file, problems = open_csv(text.encode(), "deck.csv")
+    assert [] == problems
     assert file is not None
-    found, faults = sniff(file, DIALECTS)
-    assert [] == faults
+    found, problems = sniff(file, DIALECTS)
+    assert [] == problems
     assert found is not None
     return found
 
@@ -150,3 +150,66 @@ def test_headers_of_strangers_become_strings_of_toml() -> None:
 def test_a_name_that_the_cells_deny_is_not_believed() -> None:
     found = sniffed("Rate,Destination,Cost\ngold,43,0.1\ngold,44,0.2\ngold,49,0.3\ngold,33,0.4\n")
     assert {"Destination": "prefixes", "Cost": "price", "Rate": "destination"} == keys(found)
+
+
+@pytest.mark.parametrize(
+    ("first", "following"), [("Min", "Step"), ("Minimum", "Increment"), ("Min Duration", "Increment")]
+)
+def test_a_first_increment_beside_a_step_is_drafted_with_it(first: str, following: str) -> None:
+    header = f"Destination;Code;Rate;{first};{following}\n"
+    deck = header + "".join(f"Land {code};{code};0.01;30;6\n" for code in CODES)
+    found = sniffed(deck)
+    assert {"first": first, "next": following} == tomllib.loads(found.mapping)["columns"]["increments"]
+    assert [] == [fact for fact in found.tell if "increments" in fact]
+    assert ("44", "30/6") == rows(read(deck, mapped(found.mapping)), "prefixes", "increments")[1]
+
+
+@pytest.mark.parametrize("name", ["Min", "Subsequent"])
+def test_one_increment_without_the_other_is_told(name: str) -> None:
+    found = sniffed(f"Destination;Code;Rate;{name}\n" + "".join(f"Land {code};{code};0.01;30\n" for code in CODES))
+    assert "increments" not in tomllib.loads(found.mapping)["columns"]
+    assert 1 == sum(fact.startswith(f"the increments: {name} may be the ") for fact in found.tell), found.tell
+
+
+def test_increments_in_two_ways_are_told() -> None:
+    lines = "".join(f"Land {code},{code},0.01,60/6,30,6\n" for code in CODES)
+    found = sniffed(f"Destination,Code,Rate,Billing,Min,Subsequent\n{lines}")
+    assert "Billing" == tomllib.loads(found.mapping)["columns"]["increments"]
+    assert any("or in Min and Subsequent as first and next" in fact for fact in found.tell), found.tell
+
+
+@pytest.mark.parametrize(
+    "names", [("Peak", "Off-Peak"), ("Peak Rate", "OffPeak Rate"), ("Day Rate", "Night Rate"), ("Rate", "Weekend Rate")]
+)
+def test_prices_by_the_time_of_the_week_are_told_and_not_drafted(names: tuple[str, str]) -> None:
+    header = f"Destination,Code,{','.join(names)},Increment\n"
+    found = sniffed(header + "".join(f"Land {code},{code},0.02,0.01,60/60\n" for code in CODES))
+    told = [fact for fact in found.tell if names[1] in fact]
+    assert 1 == len(told), found.tell
+    assert (names[0] == "Rate") is ("prices" in tomllib.loads(found.mapping))
+    assert names[0] == "Rate" or names[0] in told[0]
+
+
+@pytest.mark.parametrize("other", ["Old Rate", "Nebenzeit", "Cost"])
+def test_a_column_that_may_be_a_price_too_is_told(other: str) -> None:
+    found = sniffed(f"Destination,Code,Rate,{other},Step\n" + "".join(f"L {c},{c},0.02,0.01,6\n" for c in CODES))
+    assert ["Rate"] == [price["column"] for price in tomllib.loads(found.mapping)["prices"]]
+    assert [f"what {other} is, which looks like a price (0.01) and is not in the draft"] == [
+        fact for fact in found.tell if other in fact
+    ]
+
+
+def test_a_network_code_that_means_any_is_drafted_as_that_and_else_offered() -> None:
+    deck = "MCC,MNC,Price\n310,410,0.01\n310,*,0.02\n"
+    found = sniffed(deck)
+    assert ["999", "*"] == tomllib.loads(found.mapping)["columns"]["mnc"]["default"]
+    assert [("310", "410"), ("310", "")] == rows(read(deck, mapped(found.mapping)), "mcc", "mnc")
+    (fault,) = faults(read(deck.replace("*", "Other"), mapped(found.mapping)))
+    assert fault.endswith('or tell columns.mnc.default = ["999", "*", "other"] if it means any')
+
+
+def test_the_order_of_day_and_month_is_asked_for_with_the_signs_of_the_file() -> None:
+    found = sniffed(
+        "Code,Rate,Effective\n" + "".join(f"{code},0.0{i},0{i}.10.2026\n" for i, code in enumerate(CODES, 1))
+    )
+    assert any(fact.endswith("dates = M.D.YYYY or D.M.YYYY") for fact in found.tell), found.tell

@@ -39,9 +39,9 @@ def test_decimal_comma_and_groups_are_read_only_when_told() -> None:
     assert "1234.5" == price("1,234.50", group=",")
     assert "1234567.5" == price("1 234\u00a0567,5", decimal=",", group=" ")
     assert "1234.5" == price("1'234.5", group="'")
-    with pytest.raises(CellInvalidError, match="has a comma, of decimals or of thousands"):
+    with pytest.raises(CellInvalidError, match="has a comma, of decimals; tell"):
         price("0,014")
-    with pytest.raises(CellInvalidError, match="has a comma"):
+    with pytest.raises(CellInvalidError, match="has a comma, of decimals or of thousands"):
         price("1,234")
     with pytest.raises(CellInvalidError, match="has a point, and its decimals stand after a comma"):
         price("0.014", decimal=",")
@@ -108,8 +108,8 @@ def test_flags_are_the_words_that_are_known() -> None:
 
 
 def test_values_are_replaced_emptied_and_padded_as_told() -> None:
-    column = Column(key="mnc", default=("999", "*"), pad=2, words={"uk": "GB"})
-    assert ["01", "", "", "GB", "010"] == list(map(check_value_of(column), ("1", "999", "*", "UK", "010")))
+    column = Column(key="mnc", default=("999", "*"), pad=2, words={"uk": "235"})
+    assert ["01", "", "", "235", "010"] == list(map(check_value_of(column), ("1", "999", "*", "UK", "010")))
 
 
 def test_a_network_in_one_cell_is_its_country_and_its_own_code() -> None:
@@ -119,3 +119,21 @@ def test_a_network_in_one_cell_is_its_country_and_its_own_code() -> None:
     )
     with pytest.raises(CellInvalidError, match="is no mobile network"):
         check("1410")
+
+
+@pytest.mark.parametrize("text", ["0.012", "0.000", "012.345", "-0.012"])
+def test_what_begins_with_0_is_no_number_of_thousands(text: str) -> None:
+    with pytest.raises(CellInvalidError, match="where no thousands end"):
+        price(text, decimal=",", group=".")
+    with pytest.raises(CellInvalidError, match="where no thousands end"):
+        price(text.replace(".", ","), group=",")
+
+
+@pytest.mark.parametrize(("text", "offered"), [("1.234", True), ("1.234,5", True), ("0.012", False), ("12.5", False)])
+def test_a_group_sign_is_offered_only_where_thousands_may_end(text: str, *, offered: bool) -> None:
+    with pytest.raises(CellInvalidError) as error:
+        price(text, decimal=",")
+    assert offered is ("numbers.group" in error.value.remedy), error.value.remedy
+    with pytest.raises(CellInvalidError) as error:
+        price(text.translate(str.maketrans(",.", ".,")))
+    assert offered is ("numbers.group" in error.value.remedy), error.value.remedy
