@@ -99,7 +99,8 @@ def finalize(
     """Issue the drafts of a period: numbers without a gap, and invoices that never change. Safe to repeat.
 
     Exit code 4: done, but something waits for a person: an account that the run stopped at, a draft that is not what
-    was drawn up or approved, usage in quarantine, or usage that came after the run. 3: there was nothing to issue.
+    was drawn up or approved, usage in quarantine, or usage that came after the run; and where nothing is issued: drafts
+    that nobody approved, or a control total of no account's usage that does not match. 3: there was nothing to issue.
     """
     from billing.flows.finalize import finalize as issue
     from billing.flows.finalize import rehearse

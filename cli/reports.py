@@ -176,6 +176,8 @@ def show_approved(report: "ApprovalReport", form: Format) -> None:
         "sha256": report.sha256,
         "written": report.written,
         "altered": list(report.altered),
+        "unmatched": {account: list(each) for account, each in report.unmatched.items()},
+        "mismatches": list(report.mismatches),
     }
     if form is not Format.JSON:
         facts |= {
@@ -183,10 +185,14 @@ def show_approved(report: "ApprovalReport", form: Format) -> None:
             "totals": amounts(report.totals_minor),
             "written": report.written if form is Format.CSV else None,
             "altered": some_of(report.altered),
+            "unmatched": some_of([*report.unmatched]),
+            "mismatches": "; ".join(report.mismatches),
         }
     emit_record(facts, form)
     for account in report.altered:
         say(f"{account}: its draft is not what was drawn up any more; draw it up again")
+    if report.drafts:
+        say_unmatched(report.unmatched, report.mismatches, report.period)
     if not report.written:
         why = "the same person signed exactly these before" if report.drafts else "there are no drafts to sign"
         say(f"Nothing was signed: {why}.")
@@ -241,14 +247,15 @@ def say_waiting(late: Sequence[str], quarantined: Mapping[str, int]) -> None:
 
 def say_unmatched(accounts: Mapping[str, Sequence[str]], nobodys: Sequence[str], period: object) -> None:
     """Say which control totals do not match, and what to do: of accounts that are not issued, and of nobody."""
-    from billing.bounds import in_words
+    from billing.controls import in_words
 
     for account, mismatches in [*accounts.items()][:_NAMED]:
         say(f"{account}: its control totals do not match: {in_words(mismatches)}")
     if nobodys:
         say(f"Control totals do not match, of usage that no account has: {in_words(nobodys)}")
+        say(f"While they do not, nothing of {period} is issued.")
     if accounts or nobodys:
-        say("Import what is missing, or correct the control totals: see `tollbook usage controls`.")
+        say(f"Import what is missing, or correct the control totals: see `tollbook usage controls --period {period}`.")
     if accounts:
         say(f"Then, or to release what differs all the same, `tollbook invoices run {period}`.")
 

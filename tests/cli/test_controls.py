@@ -56,12 +56,19 @@ def test_what_came_after_the_run_is_named_by_finalize_and_released_by_name(
     assert month.exists()
 
 
-def test_a_control_total_of_what_nobody_used_is_told(month: Path, tollbook: Tollbook) -> None:
+def test_a_control_total_of_what_nobody_used_stops_the_month_at_each_step(month: Path, tollbook: Tollbook) -> None:
     assert 0 == tollbook("usage", "controls", "add", "--source", "typo", *ONE[2:]).code
-    for command in ("run", "finalize"):
-        ran = tollbook("invoices", command, "2026-10")
-        assert 4 == ran.code
-        assert "of usage that no account has: voice.outbound of 2026-10-02: typo counted 2 events" in ran.err
+    for command in (("run",), ("approve", "--as", "ann"), ("finalize", "--dry-run"), ("finalize",)):
+        ran = tollbook("invoices", *command, "2026-10")
+        assert 4 == ran.code, command
+        assert "voice.outbound of 2026-10-02: typo counted 2 events of 61 in all, and 0 of 0 were accepted" in ran.err
+        assert "nothing of 2026-10 is issued" in ran.err or "so nothing is issued" in ran.err
+    assert "import what is missing" in ran.err
+    (listed,) = json.loads(tollbook("invoices", "show", "2026-10", "--format", "json").out)
+    assert "approved" == listed["state"]
+    nothing = ("--source", "typo", *ONE[2:6], "--events", "0", "--quantity", "0")
+    assert 0 == tollbook("usage", "controls", "add", *nothing).code
+    assert 0 == tollbook("invoices", "finalize", "2026-10").code
     assert month.exists()
 
 
