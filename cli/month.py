@@ -27,7 +27,7 @@ def approve(
 
     TOLLBOOK_APPROVALS says who must: none (the default), one, or two-people, where the approver is not who ran them.
     Exit code 4: you ran them yourself, a draft is not what was drawn up, or what is signed will not be issued, as a
-    control total does not match. 3: you signed the same before.
+    control total does not match. 3: you signed the same before, or there is no draft.
     """
     from billing.flows.approve import approve as sign
     from billing.periods import Period
@@ -43,7 +43,7 @@ def approve(
         raise typer.Exit(Exit.NEEDS_A_PERSON)
     if report.drafts and (report.unmatched or report.mismatches):
         raise typer.Exit(Exit.NEEDS_A_PERSON)
-    if not report.written:
+    if not (report.written and report.drafts):
         raise typer.Exit(Exit.NOTHING_TO_DO)
 
 

@@ -5,7 +5,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from cli.output import Format, emit, emit_csv, emit_json, emit_record, money, number, say, show, table, text
-from cli.words import counted, numbers_in_words
+from cli.words import counted, numbers_in_words, of_number
 
 if TYPE_CHECKING:
     from billing.approvals import ApprovalReport
@@ -130,6 +130,7 @@ def show_issued(report: "IssueReport", form: Format) -> None:
         "refused": list(report.refused),
         "unsigned": dict(report.unsigned),
         "stopped": list(report.stopped),
+        "withdrawn": dict(report.withdrawn),
         "late": list(report.late),
         "quarantined": dict(report.quarantined),
         "unmatched": {account: list(each) for account, each in report.unmatched.items()},
@@ -141,6 +142,7 @@ def show_issued(report: "IssueReport", form: Format) -> None:
             "numbers": ", ".join(runs),
             "totals": amounts(report.totals_minor),
             "unsigned": some_of([*report.unsigned]),
+            "withdrawn": some_of([*report.withdrawn]),
             "late": some_of(report.late),
             "quarantined": _reasons(report.quarantined),
             "unmatched": some_of([*report.unmatched]),
@@ -154,12 +156,27 @@ def say_left(report: "IssueReport") -> None:
     """Say what is not issued, and what to do about it."""
     for account in report.refused:
         say(f"{account}: its draft is not what was drawn up any more; draw it up again")
-    for account, why in [*report.unsigned.items()][:_NAMED]:
+    _say_withdrawn(report)
+    told = {*report.withdrawn, *report.stopped}
+    for account, why in [each for each in report.unsigned.items() if each[0] not in told][:_NAMED]:
         say(f"{account}: {_UNSIGNED[why]}; approve the period again")
     for account in report.stopped:
         say(f"{account}: the run stopped at it; see `tollbook invoices preview {report.period}`")
     say_waiting(report.late, report.quarantined)
     say_unmatched(report.unmatched, report.mismatches, report.period)
+
+
+def _say_withdrawn(report: "IssueReport") -> None:
+    """Say whose drafts were taken away after the run, and what brings them back."""
+    for account, why in [*report.withdrawn.items()][:_NAMED]:
+        say(f"{account}: its draft was withdrawn: {why.why}; run the invoices again")
+    if (more := len(report.withdrawn) - _NAMED) > 0:
+        say(f"{counted(more, 'more draft')} {of_number(more, 'was', 'were')} withdrawn.")
+    if report.withdrawn:
+        signed = not {*report.unsigned}.isdisjoint(report.withdrawn)
+        say(f"  tollbook invoices run {report.period}")
+        if signed:
+            say(f"  tollbook invoices approve {report.period} --as NAME")
 
 
 def show_approved(report: "ApprovalReport", form: Format) -> None:
@@ -196,6 +213,10 @@ def show_approved(report: "ApprovalReport", form: Format) -> None:
     if not report.written:
         why = "the same person signed exactly these before" if report.drafts else "there are no drafts to sign"
         say(f"Nothing was signed: {why}.")
+    elif not report.drafts:
+        say("There are no drafts to sign; that those signed before went away is recorded.")
+    if not report.drafts and not report.altered:
+        say(f"What is not issued yet is drawn up by `tollbook invoices run {report.period}`.")
 
 
 _CHANGES = (

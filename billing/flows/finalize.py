@@ -111,6 +111,7 @@ def _left(engine: Engine, period: Period, run: DrawnRun, mismatches: Mismatches,
         refused=tuple(sorted(refused)),
         unsigned=_unsigned(engine, period, refused),
         stopped=run.stopped,
+        withdrawn=run.withdrawn,
         late=tuple(sorted({*waiting.late} - refused)),
         quarantined=waiting.quarantined,
         unmatched=_unmatched(engine, period, mismatches),
@@ -160,14 +161,14 @@ def _late(connection: Connection, period: Period, run: DrawnRun) -> Iterator[str
     if not run.late and not written_since(connection, run.snapshot_id):
         return
     billed = billed_digests(connection, period)
-    names = account_names(connection)
+    names, told = account_names(connection), {*run.stopped, *run.withdrawn}
     numbers = sorted({*payers_with_usage(connection, period), *billed})
     for start in range(0, len(numbers), CHUNK):
         chunk = numbers[start : start + CHUNK]
         now = totals_sha256(read_totals(connection, period, chunk))
         for number in chunk:
             changed = billed.get(number, NO_TOTALS_SHA256) != now.get(number, NO_TOTALS_SHA256)
-            if changed and names[number] not in run.stopped:
+            if changed and names[number] not in told:
                 yield names[number]
 
 

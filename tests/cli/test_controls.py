@@ -58,6 +58,7 @@ def test_what_came_after_the_run_is_named_by_finalize_and_released_by_name(
 
 def test_a_control_total_of_what_nobody_used_stops_the_month_at_each_step(month: Path, tollbook: Tollbook) -> None:
     assert 0 == tollbook("usage", "controls", "add", "--source", "typo", *ONE[2:]).code
+    ran = tollbook("invoices", "preview", "2026-10")
     for command in (("run",), ("approve", "--as", "ann"), ("finalize", "--dry-run"), ("finalize",)):
         ran = tollbook("invoices", *command, "2026-10")
         assert 4 == ran.code, command
