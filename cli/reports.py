@@ -221,13 +221,13 @@ def show_approved(report: "ApprovalReport", form: Format) -> None:
 
 _CHANGES = (
     text("what"),
-    text("name"),
+    text("name", longest=20),
     text("currency"),
     number("before"),
     number("after"),
-    number("change"),
-    number("percent", "%"),
-    text("note"),
+    number("change", spare=2),
+    number("percent", "%", spare=1),
+    text("note", longest=14),
 )
 
 

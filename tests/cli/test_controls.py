@@ -73,6 +73,21 @@ def test_a_control_total_of_what_nobody_used_stops_the_month_at_each_step(month:
     assert month.exists()
 
 
+def test_in_80_columns_control_totals_are_a_table_with_what_is_missing(
+    month: Path, tollbook: Tollbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"switch-amsterdam-{n},voice.outbound,2026-10-0{n},{n}000000,{n}00000000000" for n in range(1, 10)]
+    (month / "controls.csv").write_text("\n".join(["source,product,day,events,quantity", *rows]))
+    assert 0 == tollbook("usage", "controls", "add", month / "controls.csv").code
+    monkeypatch.setenv("COLUMNS", "80")
+    ran = tollbook("usage", "controls", "--period", "2026-10")
+    lines = ran.out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert 9 == len([line for line in lines if "switch-amsterdam-" in line and "00,000,000,000" in line])
+    assert "Left out for want of room: events counted" in ran.out
+    assert len(lines) < 20
+
+
 def test_a_dry_run_stores_nothing(month: Path, tollbook: Tollbook) -> None:
     ran = tollbook("usage", "controls", "add", *ONE, "--dry-run", "--format", "json")
     assert {"controls": 1, "added": 1, "dry_run": True} == json.loads(ran.out)
