@@ -7,7 +7,7 @@ otherwise later, one that went away and one that came along are not what was sig
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -69,7 +69,9 @@ class Approval:
 class ApprovalReport:
     """What approving a period did; `written` is false where the same person had signed the same.
 
-    `altered` names accounts whose draft is not what was drawn up: they are not signed.
+    `altered` names accounts whose draft is not what was drawn up: they are not signed. What is signed and will not be
+    issued: `unmatched` are accounts with control totals that do not match, with what differs; `mismatches` are of no
+    account, and stop all.
     """
 
     period: Period
@@ -80,6 +82,8 @@ class ApprovalReport:
     sha256: str
     written: bool
     altered: tuple[str, ...] = ()
+    unmatched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mismatches: tuple[str, ...] = ()
 
 
 def signature(period: Period, drafts: Iterable[Signable]) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from fractions import Fraction
 
+from billing.controls import in_words
 from billing.periods import Period
 from rates.errors import TollbookError
 from rates.money import EXPONENTS, Currency, format_fraction, format_minor
@@ -28,8 +29,6 @@ UNPRICED = frozenset(
     }
 )
 """Why usage of an account waits that should be billed to it. Other usage in quarantine stops nobody: it is counted."""
-
-_NAMED = 3  # mismatches that a sentence names one by one
 
 
 class ReleaseNeedlessError(TollbookError):
@@ -118,12 +117,6 @@ def unseen(mismatches: Iterable[str], release: Release | None) -> tuple[str, ...
     """Those mismatches of control totals that a release does not cover."""
     seen = release.mismatches if release else frozenset()
     return tuple(each for each in mismatches if each not in seen)
-
-
-def in_words(mismatches: Sequence[str]) -> str:
-    """Mismatches of control totals in a sentence: of many the first, and how many more."""
-    more = len(mismatches) - _NAMED
-    return "; ".join(mismatches[:_NAMED]) + (f"; and {more:,} more control totals" if more > 0 else "")
 
 
 def twice_median(totals: Sequence[int]) -> int:

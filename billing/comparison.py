@@ -1,5 +1,6 @@
 """Two months side by side: totals, products, accounts, cards and prices, and which of them moved how much."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,16 +11,22 @@ from rates.money import Currency, format_fraction, round_ratio
 
 _TENTHS_OF_PERCENT = 1000
 
+_Minor = Mapping[tuple[Currency, str], int]
+
 
 class What(StrEnum):
     """What a row compares."""
 
     TOTAL = "total"
     HELD = "held back"
+    IN_ALL = "in all"
     PRODUCT = "product"
     ACCOUNT = "account"
     CARD = "card"
     PRICE = "price"
+
+
+_SUMS = frozenset({What.TOTAL, What.HELD, What.IN_ALL})
 
 
 class Held(NamedTuple):
@@ -69,8 +76,11 @@ class Change:
 
     @property
     def percent(self) -> str:
-        """The difference in percent of before, with one decimal, half away from zero; "" where there is no before."""
-        if not self.before_minor:
+        """The difference in percent of before, with one decimal, half away from zero; "" where there is no before.
+
+        Nor has a sum that is nothing now one: all of it may be held back, or not drawn up yet.
+        """
+        if not self.before_minor or (self.what in _SUMS and not self.after_minor):
             return ""
         tenths = round_ratio(
             self.moved_minor * _TENTHS_OF_PERCENT * (1 if self.before_minor > 0 else -1), abs(self.before_minor)
@@ -82,11 +92,10 @@ class Change:
 def compare(before: Side, after: Side, *, factor: Fraction) -> tuple[Change, ...]:
     """All that is not as before, totals and products always. Prices `factor` times up or down are beyond the bound.
 
-    What is held back is in no total and no product; its sum is a row of its own.
+    What is held back is in no total and no product; its sum is a row of its own, and so is the total with it.
     """
     return (
-        *_amounts(What.TOTAL, _totals(before.accounts), _totals(after.accounts)),
-        *_amounts(What.HELD, _totals(before.would_be), _totals(after.would_be)),
+        *_sums(before, after),
         *_amounts(What.PRODUCT, before.products, after.products),
         *_accounts(before, after),
         *_cards(before, after),
@@ -94,16 +103,29 @@ def compare(before: Side, after: Side, *, factor: Fraction) -> tuple[Change, ...
     )
 
 
-def _totals(accounts: Mapping[tuple[Currency, str], int]) -> dict[tuple[Currency, str], int]:
-    sums: dict[tuple[Currency, str], int] = {}
+def _sums(before: Side, after: Side) -> Iterator[Change]:
+    """The totals by currency; where anything is held back also that, and both together. Nothing is 0."""
+    held = {code for code, _ in (*before.held, *after.held)}
+    every = held | {code for code, _ in (*before.accounts, *after.accounts)}
+    sides = [(_by_currency(side.accounts), _by_currency(side.would_be)) for side in (before, after)]
+    parts = {What.TOTAL: every, What.HELD: held, What.IN_ALL: held}
+    for what, codes in parts.items():
+        for code in sorted(codes):
+            old, new = (
+                {What.TOTAL: drawn[code], What.HELD: kept[code]}.get(what, drawn[code] + kept[code])
+                for drawn, kept in sides
+            )
+            yield Change(what=what, name="", currency=code, before_minor=old, after_minor=new)
+
+
+def _by_currency(accounts: _Minor) -> Counter[Currency]:
+    sums: Counter[Currency] = Counter()
     for (code, _), minor in accounts.items():
-        sums[code, ""] = sums.get((code, ""), 0) + minor
+        sums[code] += minor
     return sums
 
 
-def _amounts(
-    what: What, before: Mapping[tuple[Currency, str], int], after: Mapping[tuple[Currency, str], int]
-) -> Iterator[Change]:
+def _amounts(what: What, before: _Minor, after: _Minor) -> Iterator[Change]:
     for code, name in sorted({*before, *after}):
         yield Change(
             what=what,

@@ -2,17 +2,24 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from rates.errors import Fault
+from billing.periods import Period
+from rates.errors import Fault, TollbookError
 
 COLUMNS = ("source", "product", "day", "events", "quantity")
 """The header of a file of control totals."""
 
 _MOST = (1 << 63) - 1
+
+_NAMED = 3  # mismatches that a sentence names one by one
+
+
+class ControlsUnmatchedError(TollbookError):
+    """A month would be issued with usage missing that a source counted; `value` is the period."""
 
 
 class ControlKey(NamedTuple):
@@ -67,6 +74,26 @@ class Mismatches:
 
     payers: Mapping[int, tuple[str, ...]]
     nobodys: tuple[str, ...]
+
+
+def in_words(mismatches: Sequence[str]) -> str:
+    """Mismatches of control totals in a sentence: of many the first, and how many more."""
+    more = len(mismatches) - _NAMED
+    return "; ".join(mismatches[:_NAMED]) + (f"; and {more:,} more control totals" if more > 0 else "")
+
+
+def require_matched(nobodys: Sequence[str], period: Period) -> None:
+    """Refuse a month with control totals that do not match and are of no account. Raises ControlsUnmatchedError.
+
+    Such a total stops everybody: usage that never came is of accounts that nobody knows yet.
+    """
+    if not nobodys:
+        return
+    problem = f"control totals of usage that no account has do not match, so nothing is issued: {in_words(nobodys)}"
+    missing = f"import what is missing and draw it up with `tollbook invoices run {period}`"
+    counted = "correct the control total with `tollbook usage controls add` of what the source really counted"
+    remedy = f"{missing}, or {counted}; `tollbook usage controls --period {period}` lists all of them"
+    raise ControlsUnmatchedError(problem, value=str(period), remedy=remedy)
 
 
 def control(row: dict[str, str], place: str) -> Control | list[Fault]:

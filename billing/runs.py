@@ -43,6 +43,18 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+class Withdrawal(StrEnum):
+    """Why a draft was taken away after its run; the next one draws it up again. The store has it beside its account."""
+
+    RERATED = "its usage was rated again after its draft was drawn up: run the invoices again"
+    BOOKS_CHANGED = "its cards or contract were changed after its draft was drawn up: run the invoices again"
+
+    @property
+    def why(self) -> str:
+        """The same without what to do."""
+        return self.value.partition(":")[0]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountOutcome:
     """What became of one account. `reason` says why it was stopped and what to do; `final`: billed before this run.
@@ -129,8 +141,9 @@ class IssueReport:
     """What finalizing a period did. `numbers` are those of its invoices, in order, by legal entity.
 
     `refused` names accounts whose draft is not what was drawn up any more, `unsigned` those of which not exactly what
-    was approved is there to be issued; `stopped` those that the run stopped at; `unmatched` those whose control totals
-    do not match since, with what differs. `mismatches` are of no account.
+    was approved is there to be issued; `stopped` those that the run stopped at; `withdrawn` those whose draft was taken
+    away after the run; `unmatched` those whose control totals do not match since, with what differs. `mismatches` are
+    of no account.
     `late` are those with usage that came after the run, and `quarantined` counts the period's events that nothing
     prices, by reason: neither is on an invoice.
     """
@@ -142,6 +155,7 @@ class IssueReport:
     refused: tuple[str, ...] = ()
     unsigned: Mapping[str, Unsigned] = field(default_factory=dict)
     stopped: tuple[str, ...] = ()
+    withdrawn: Mapping[str, Withdrawal] = field(default_factory=dict)
     late: tuple[str, ...] = ()
     quarantined: Mapping[str, int] = field(default_factory=dict)
     unmatched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -150,7 +164,7 @@ class IssueReport:
     @property
     def needs_a_person(self) -> bool:
         """Whether something waits for somebody to look at it."""
-        held = self.refused or self.unsigned or self.stopped or self.unmatched
+        held = self.refused or self.unsigned or self.stopped or self.withdrawn or self.unmatched
         return bool(held or self.late or self.quarantined or self.mismatches)
 
 

@@ -19,14 +19,14 @@ _LISTED = (
     text("source"),
     text("product"),
     text("day"),
-    number("events_counted", "events counted"),
-    number("events_accepted", "accepted"),
-    number("events_missing", "missing"),
-    number("quantity_counted", "quantity counted"),
-    number("quantity_accepted", "accepted"),
-    number("quantity_missing", "missing"),
-    number("revision", spare=1),
-    text("matches"),
+    number("events_counted", "events counted", spare=1),
+    number("events_accepted", "events accepted", spare=3),
+    number("events_missing", "events missing"),
+    number("quantity_counted", "quantity counted", spare=2),
+    number("quantity_accepted", "quantity accepted", spare=4),
+    number("quantity_missing", "quantity missing"),
+    number("revision", spare=6),
+    text("matches", spare=5),
 )
 
 

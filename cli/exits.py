@@ -33,6 +33,7 @@ EXITS = {
     "billing.approvals.ApprovalMissingError": Exit.NEEDS_A_PERSON,
     "billing.approvals.ApprovalSelfError": Exit.NEEDS_A_PERSON,
     "billing.bounds.ReleaseNeedlessError": Exit.NOTHING_TO_DO,
+    "billing.controls.ControlsUnmatchedError": Exit.NEEDS_A_PERSON,
     "billing.errors.InputFaultyError": Exit.BAD_INPUT,
     "billing.errors.PeriodInvalidError": Exit.USAGE,
     "billing.errors.PublicationBackdatedError": Exit.BAD_INPUT,

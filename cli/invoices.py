@@ -99,7 +99,8 @@ def finalize(
     """Issue the drafts of a period: numbers without a gap, and invoices that never change. Safe to repeat.
 
     Exit code 4: done, but something waits for a person: an account that the run stopped at, a draft that is not what
-    was drawn up or approved, usage in quarantine, or usage that came after the run. 3: there was nothing to issue.
+    was drawn up or approved, usage in quarantine, or usage that came after the run; and where nothing is issued: drafts
+    that nobody approved, or a control total of no account's usage that does not match. 3: there was nothing to issue.
     """
     from billing.flows.finalize import finalize as issue
     from billing.flows.finalize import rehearse
@@ -242,7 +243,8 @@ def invoices_of(what: str, account: str = "") -> Iterator["Invoice"]:
                 found += 1
                 yield invoice
     if not found:
-        raise _missing(f"{what} {account}".strip())
+        remedy = f"draw it up with `tollbook invoices run {what}`"
+        raise InvoiceMissingError("there is no invoice, nor a draft", value=f"{what} {account}".strip(), remedy=remedy)
 
 
 def one_invoice(number: str, account: str = "") -> "Invoice":
@@ -255,7 +257,8 @@ def one_invoice(number: str, account: str = "") -> "Invoice":
         is_number = digits.isascii() and digits.isdecimal() and len(digits) <= _LONGEST_NUMBER
         found = invoices_by_number(connection, series, int(digits)) if is_number else []
     if not found:
-        raise _missing(number)
+        remedy = "`tollbook invoices show MONTH`, with a month as 2026-10, lists its invoices with their numbers"
+        raise InvoiceMissingError("no invoice has this number", value=number, remedy=remedy)
     accounts = [invoice.party.account for invoice in found]
     wanted = [invoice for invoice in found if account in {"", invoice.party.account}]
     if not wanted:
@@ -268,10 +271,6 @@ def one_invoice(number: str, account: str = "") -> "Invoice":
         problem = f"is the number of several legal entities' invoices: of {', '.join(accounts)}"
         raise InvoiceMismatchError(problem, value=number, remedy="name the account after it")
     return wanted[0]
-
-
-def _missing(what: str) -> InvoiceMissingError:
-    return InvoiceMissingError("there is no invoice, nor a draft", value=what, remedy="draw it up with `invoices run`")
 
 
 def _list(month: "Period", form: Format, *, without: Collection[str]) -> int:

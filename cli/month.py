@@ -26,7 +26,8 @@ def approve(
     """Sign the drafts of a period: `finalize` then issues exactly these. Safe to repeat.
 
     TOLLBOOK_APPROVALS says who must: none (the default), one, or two-people, where the approver is not who ran them.
-    Exit code 4: you ran them yourself, or a draft is not what was drawn up. 3: you signed the same before.
+    Exit code 4: you ran them yourself, a draft is not what was drawn up, or what is signed will not be issued, as a
+    control total does not match. 3: you signed the same before, or there is no draft.
     """
     from billing.flows.approve import approve as sign
     from billing.periods import Period
@@ -40,7 +41,9 @@ def approve(
     show_approved(report, form)
     if report.altered:
         raise typer.Exit(Exit.NEEDS_A_PERSON)
-    if not report.written:
+    if report.drafts and (report.unmatched or report.mismatches):
+        raise typer.Exit(Exit.NEEDS_A_PERSON)
+    if not (report.written and report.drafts):
         raise typer.Exit(Exit.NOTHING_TO_DO)
 
 

@@ -5,7 +5,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from cli.output import Format, emit, emit_csv, emit_json, emit_record, money, number, say, show, table, text
-from cli.words import counted, numbers_in_words
+from cli.words import counted, numbers_in_words, of_number
 
 if TYPE_CHECKING:
     from billing.approvals import ApprovalReport
@@ -130,6 +130,7 @@ def show_issued(report: "IssueReport", form: Format) -> None:
         "refused": list(report.refused),
         "unsigned": dict(report.unsigned),
         "stopped": list(report.stopped),
+        "withdrawn": dict(report.withdrawn),
         "late": list(report.late),
         "quarantined": dict(report.quarantined),
         "unmatched": {account: list(each) for account, each in report.unmatched.items()},
@@ -141,6 +142,7 @@ def show_issued(report: "IssueReport", form: Format) -> None:
             "numbers": ", ".join(runs),
             "totals": amounts(report.totals_minor),
             "unsigned": some_of([*report.unsigned]),
+            "withdrawn": some_of([*report.withdrawn]),
             "late": some_of(report.late),
             "quarantined": _reasons(report.quarantined),
             "unmatched": some_of([*report.unmatched]),
@@ -154,12 +156,27 @@ def say_left(report: "IssueReport") -> None:
     """Say what is not issued, and what to do about it."""
     for account in report.refused:
         say(f"{account}: its draft is not what was drawn up any more; draw it up again")
-    for account, why in [*report.unsigned.items()][:_NAMED]:
+    _say_withdrawn(report)
+    told = {*report.withdrawn, *report.stopped}
+    for account, why in [each for each in report.unsigned.items() if each[0] not in told][:_NAMED]:
         say(f"{account}: {_UNSIGNED[why]}; approve the period again")
     for account in report.stopped:
         say(f"{account}: the run stopped at it; see `tollbook invoices preview {report.period}`")
     say_waiting(report.late, report.quarantined)
     say_unmatched(report.unmatched, report.mismatches, report.period)
+
+
+def _say_withdrawn(report: "IssueReport") -> None:
+    """Say whose drafts were taken away after the run, and what brings them back."""
+    for account, why in [*report.withdrawn.items()][:_NAMED]:
+        say(f"{account}: its draft was withdrawn: {why.why}; run the invoices again")
+    if (more := len(report.withdrawn) - _NAMED) > 0:
+        say(f"{counted(more, 'more draft')} {of_number(more, 'was', 'were')} withdrawn.")
+    if report.withdrawn:
+        signed = not {*report.unsigned}.isdisjoint(report.withdrawn)
+        say(f"  tollbook invoices run {report.period}")
+        if signed:
+            say(f"  tollbook invoices approve {report.period} --as NAME")
 
 
 def show_approved(report: "ApprovalReport", form: Format) -> None:
@@ -176,6 +193,8 @@ def show_approved(report: "ApprovalReport", form: Format) -> None:
         "sha256": report.sha256,
         "written": report.written,
         "altered": list(report.altered),
+        "unmatched": {account: list(each) for account, each in report.unmatched.items()},
+        "mismatches": list(report.mismatches),
     }
     if form is not Format.JSON:
         facts |= {
@@ -183,24 +202,32 @@ def show_approved(report: "ApprovalReport", form: Format) -> None:
             "totals": amounts(report.totals_minor),
             "written": report.written if form is Format.CSV else None,
             "altered": some_of(report.altered),
+            "unmatched": some_of([*report.unmatched]),
+            "mismatches": "; ".join(report.mismatches),
         }
     emit_record(facts, form)
     for account in report.altered:
         say(f"{account}: its draft is not what was drawn up any more; draw it up again")
+    if report.drafts:
+        say_unmatched(report.unmatched, report.mismatches, report.period)
     if not report.written:
         why = "the same person signed exactly these before" if report.drafts else "there are no drafts to sign"
         say(f"Nothing was signed: {why}.")
+    elif not report.drafts:
+        say("There are no drafts to sign; that those signed before went away is recorded.")
+    if not report.drafts and not report.altered:
+        say(f"What is not issued yet is drawn up by `tollbook invoices run {report.period}`.")
 
 
 _CHANGES = (
     text("what"),
-    text("name"),
+    text("name", longest=20),
     text("currency"),
     number("before"),
     number("after"),
-    number("change"),
-    number("percent", "%"),
-    text("note"),
+    number("change", spare=2),
+    number("percent", "%", spare=1),
+    text("note", longest=14),
 )
 
 
@@ -241,14 +268,15 @@ def say_waiting(late: Sequence[str], quarantined: Mapping[str, int]) -> None:
 
 def say_unmatched(accounts: Mapping[str, Sequence[str]], nobodys: Sequence[str], period: object) -> None:
     """Say which control totals do not match, and what to do: of accounts that are not issued, and of nobody."""
-    from billing.bounds import in_words
+    from billing.controls import in_words
 
     for account, mismatches in [*accounts.items()][:_NAMED]:
         say(f"{account}: its control totals do not match: {in_words(mismatches)}")
     if nobodys:
         say(f"Control totals do not match, of usage that no account has: {in_words(nobodys)}")
+        say(f"While they do not, nothing of {period} is issued.")
     if accounts or nobodys:
-        say("Import what is missing, or correct the control totals: see `tollbook usage controls`.")
+        say(f"Import what is missing, or correct the control totals: see `tollbook usage controls --period {period}`.")
     if accounts:
         say(f"Then, or to release what differs all the same, `tollbook invoices run {period}`.")
 

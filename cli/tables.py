@@ -32,7 +32,7 @@ class Column:
     """One column: the key of each row, its heading, and whether it holds numbers (right-aligned, digits grouped).
 
     `spare` says how soon it is left out where room is short, the highest first; 0 is never. `faint` ones are spare.
-    `whole`: its texts are not folded.
+    `whole`: its texts are not folded. Words up to `longest` stay whole; numbers do in any case.
     """
 
     key: str
@@ -41,6 +41,7 @@ class Column:
     faint: bool = False
     spare: int = 0
     whole: bool = False
+    longest: int = _LONGEST_WORD
 
     @property
     def title(self) -> str:
@@ -48,9 +49,18 @@ class Column:
         return self.heading or self.key.replace("_", " ")
 
 
-def text(key: str, heading: str = "", *, faint: bool = False, spare: int = 0, whole: bool = False) -> Column:
+def text(
+    key: str,
+    heading: str = "",
+    *,
+    faint: bool = False,
+    spare: int = 0,
+    whole: bool = False,
+    longest: int = _LONGEST_WORD,
+) -> Column:
     """A column of words."""
-    return Column(key=key, heading=heading, faint=faint, spare=spare or int(faint and not whole), whole=whole)
+    spared = spare or int(faint and not whole)
+    return Column(key=key, heading=heading, faint=faint, spare=spared, whole=whole, longest=longest)
 
 
 def number(key: str, heading: str = "", *, spare: int = 0) -> Column:
@@ -131,11 +141,12 @@ class Table:
             cells = {row[i] for row in (*self.cells, *([self.total] if self.total else []))}
             heading = column.title if self.header else ""
             longest = max(map(cell_len, cells), default=0)
-            if column.number or column.whole:
+            if column.whole:
                 least = longest
-            else:
+            else:  # a cell may have several numbers
                 words = {word for cell in cells for word in cell.split()}
-                least = min(max(map(cell_len, words), default=0), _LONGEST_WORD)
+                least = max(map(cell_len, words), default=0)
+                least = least if column.number else min(least, column.longest)
             least = max(least, *(len(word) for word in heading.split() or [""]))
             found.append(Extent(most=max(longest, len(heading)), least=least))
         return found

@@ -11,6 +11,7 @@ from billing.approvals import (
     unsigned,
 )
 from billing.flows.finalize import issuable_run
+from billing.flows.hold import unreleased_mismatches
 from billing.periods import Period
 from billing.runs import DEFAULT_RULES, IssueRules
 from billing.store.approvals import (
@@ -64,6 +65,7 @@ def approve(
             details = {"as": name, "drawn_by": drew, "drafts": len(drafts), "sha256": digest}
             action, subject = "invoices.approve", str(period)
             record(connection, at=at, actor=actor, action=action, subject=subject, details=details)
+        differing = unreleased_mismatches(connection, period)
         return ApprovalReport(
             period=period,
             approver=name,
@@ -73,4 +75,8 @@ def approve(
             sha256=digest,
             written=written,
             altered=tuple(sorted(altered.values())),
+            unmatched={
+                each.account: differing.payers[payer] for payer, each in drafts.items() if payer in differing.payers
+            },
+            mismatches=differing.nobodys,
         )

@@ -12,7 +12,7 @@ from billing.flows.correct import Force, correction_of
 from billing.flows.rerate import InTheWay, Rerated, rerate
 from billing.periods import ALWAYS, Period
 from billing.rerating import Counting, Stretch, card_stretches, contract_stretches, recounted
-from billing.runs import PeriodLockedError
+from billing.runs import PeriodLockedError, Withdrawal
 from billing.store.accounts import Accounts, read_accounts
 from billing.store.drafts import lock_months, withdraw_drafts
 from billing.store.engine import Connection
@@ -146,7 +146,7 @@ def move(
     for events, what in refused:
         if events is not None:
             raise _refusal(reach, events, *what)
-    drafts = withdraw_drafts(connection, reach.stretches, _WITHDRAWN)
+    drafts = withdraw_drafts(connection, reach.stretches, Withdrawal.BOOKS_CHANGED)
     correction = None if force is None else _corrected(connection, reach, found, drafts, at, force)
     return Moved(events=found.rewritten, drafts=drafts, correction=correction)
 
@@ -196,7 +196,6 @@ def _require_counted_as_before(connection: Connection, reach: Reach, *, forced: 
         raise _recount(connection, reach, found, "schedules and pools would be those of another card version", _BESIDE)
 
 
-_WITHDRAWN = "its cards or contract were changed after its draft was drawn up: run the invoices again"
 _AS_THEY_ARE = "leave schedules and pools as they are"
 _BESIDE = "publish what is missing as a card of its own, and begin a contract that names it behind the others"
 _OTHERWISE = ("would be charged otherwise", "")

@@ -18,6 +18,7 @@ from billing.flows.rerate import EVENTS_AT_ONCE, rerate
 from billing.payers import payers_of, paying
 from billing.periods import Period
 from billing.rerating import Stretch
+from billing.runs import Withdrawal
 from billing.store.accounts import Accounts, read_accounts
 from billing.store.audit import record
 from billing.store.compiled import CompiledCards
@@ -31,8 +32,6 @@ from rates.usage import Totals
 
 CHUNK = 2500
 """Accounts that are priced at a time."""
-
-WITHDRAWN = "its usage was rated again after its draft was drawn up: run the invoices again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +87,7 @@ def rerate_period(  # noqa: PLR0913 (each says what is rated again, or who answe
             events=found.events,
             rewritten=found.rewritten,
             quarantined=found.quarantined,
-            withdrawn=withdraw_drafts(connection, changed, WITHDRAWN) if changed else 0,
+            withdrawn=withdraw_drafts(connection, changed, Withdrawal.RERATED) if changed else 0,
             left=_by_name(found.left, stored),
         )
         details = {**details_of(correction, reason), "accounts": list(accounts)}

@@ -1,7 +1,8 @@
 """Finalize a period: the drafts become invoices, with numbers without a gap.
 
 Where drafts are approved, what is issued is exactly what was signed: whatever changed, went or came along since is
-named, and stays where it is. So is a draft of usage whose control totals do not match since it was drawn up.
+named, and stays where it is. So is a draft of usage whose control totals do not match since it was drawn up. Where a
+control total that does not match is of no account's usage, it may be anybody's that is missing: nothing is issued.
 
 Each transaction takes up to a thousand drafts that nobody else is issuing, checks their rows against what was drawn and
 signed, takes their numbers last, and moves them into the tables that nothing changes. So any number of finalizers can
@@ -15,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from billing.approvals import Approval, ApprovalMissingError, Approvals, Unsigned, require_second, unsigned
-from billing.controls import Mismatches
+from billing.controls import Mismatches, require_matched
 from billing.drafts import NO_TOTALS_SHA256, totals_sha256
 from billing.flows.hold import unreleased_mismatches
 from billing.invoices import Step, number_text, states_before
@@ -58,7 +59,8 @@ def finalize(
     """Issue all drafts of a period, dated `at`. Safe to repeat, to run many at once, and to kill.
 
     Raises PeriodOpenError within the grace or where the drafts were drawn in it (unless `early`), PeriodNotDrawnError
-    before the first run, PeriodLockedError while a run is at work; of drafts for which the rules ask for an approval
+    before the first run, PeriodLockedError while a run is at work, ControlsUnmatchedError where there are drafts and a
+    control total of no account's usage does not match; of drafts for which the rules ask for an approval
     ApprovalMissingError where there is none, and ApprovalSelfError where it is by whoever ran them.
     """
     require_closed(period, at, grace=rules.grace, early=early, what="finalize invoices")
@@ -109,6 +111,7 @@ def _left(engine: Engine, period: Period, run: DrawnRun, mismatches: Mismatches,
         refused=tuple(sorted(refused)),
         unsigned=_unsigned(engine, period, refused),
         stopped=run.stopped,
+        withdrawn=run.withdrawn,
         late=tuple(sorted({*waiting.late} - refused)),
         quarantined=waiting.quarantined,
         unmatched=_unmatched(engine, period, mismatches),
@@ -117,9 +120,15 @@ def _left(engine: Engine, period: Period, run: DrawnRun, mismatches: Mismatches,
 
 
 def _mismatches(engine: Engine, period: Period) -> Mismatches:
-    """The control totals of a period that do not match now, but for what somebody released."""
+    """The control totals of a period that do not match now, but for what somebody released.
+
+    Raises ControlsUnmatchedError where drafts would be issued although one is of no account.
+    """
     with snapshot(engine) as connection:
-        return unreleased_mismatches(connection, period)
+        found = unreleased_mismatches(connection, period)
+        if found.nobodys and payers_with_drafts(connection, period):
+            require_matched(found.nobodys, period)
+        return found
 
 
 def _unmatched(engine: Engine, period: Period, mismatches: Mismatches) -> dict[str, tuple[str, ...]]:
@@ -152,14 +161,14 @@ def _late(connection: Connection, period: Period, run: DrawnRun) -> Iterator[str
     if not run.late and not written_since(connection, run.snapshot_id):
         return
     billed = billed_digests(connection, period)
-    names = account_names(connection)
+    names, told = account_names(connection), {*run.stopped, *run.withdrawn}
     numbers = sorted({*payers_with_usage(connection, period), *billed})
     for start in range(0, len(numbers), CHUNK):
         chunk = numbers[start : start + CHUNK]
         now = totals_sha256(read_totals(connection, period, chunk))
         for number in chunk:
             changed = billed.get(number, NO_TOTALS_SHA256) != now.get(number, NO_TOTALS_SHA256)
-            if changed and names[number] not in run.stopped:
+            if changed and names[number] not in told:
                 yield names[number]
 
 

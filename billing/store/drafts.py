@@ -12,7 +12,7 @@ from billing.drafts import NO_TOTALS_SHA256, Drafts
 from billing.invoices import Kind, Party, State
 from billing.periods import Period
 from billing.rerating import Stretch
-from billing.runs import Outcome, PeriodLockedError, RunReport
+from billing.runs import Outcome, PeriodLockedError, RunReport, Withdrawal
 from billing.store.bulk import copy_in
 from billing.store.engine import Connection
 from rates.numbering import COUNTRIES
@@ -80,7 +80,7 @@ def lock_months(connection: Connection, since: datetime, until: datetime) -> dat
     return next((month for month, held in rows.fetchall() if not held), None)
 
 
-def withdraw_drafts(connection: Connection, stretches: Sequence[Stretch], reason: str) -> int:
+def withdraw_drafts(connection: Connection, stretches: Sequence[Stretch], why: Withdrawal) -> int:
     """Take away the drafts of months that stretches reach into, and stop their accounts until the next run.
 
     Whoever does it holds these months' invoices alone. Gives how many drafts they were.
@@ -91,7 +91,7 @@ def withdraw_drafts(connection: Connection, stretches: Sequence[Stretch], reason
     connection.execute(
         "INSERT INTO draft_stops (payer_id, period_start, outcome, reason)"
         " SELECT *, %s, %s FROM unnest(%s::integer[], %s::date[]) ON CONFLICT DO NOTHING",
-        [Outcome.PARKED, reason, [payer for payer, *_ in rows], [month for *_, month in rows]],
+        [Outcome.PARKED, why, [payer for payer, *_ in rows], [month for *_, month in rows]],
     )
     return len(rows)
 

@@ -25,7 +25,7 @@ def test_totals_are_sums_by_currency() -> None:
         accounts={(USD, "a"): 1, (USD, "b"): 2, (EUR, "c"): 4}, products={}, cards=frozenset(), prices={}, held={}
     )
     found = changes(before, side({"a": 10, "d": 20}), What.TOTAL)
-    assert [(EUR, 4, None), (USD, 3, 30)] == [(each.currency, each.before_minor, each.after_minor) for each in found]
+    assert [(EUR, 4, 0), (USD, 3, 30)] == [(each.currency, each.before_minor, each.after_minor) for each in found]
 
 
 def test_accounts_that_moved_most_come_first_up_or_down_and_those_that_did_not_are_left_out() -> None:
@@ -47,6 +47,26 @@ def test_who_is_held_back_is_told_and_is_in_no_total() -> None:
     )
     assert [(14, 5)] == [
         (each.before_minor, each.after_minor) for each in changes(side({"a": 5, "b": 9}), after, What.TOTAL)
+    ]
+
+
+def test_where_something_is_held_back_the_total_with_it_is_told_beside_both() -> None:
+    before = Side(accounts={(USD, "a"): 10, (EUR, "c"): 4}, products={}, cards=frozenset(), prices={}, held={})
+    after = side({}, held={(USD, "a"): Held(12, "parked"), (USD, "b"): Held(3, "parked")})
+    sums = [each for each in compare(before, after, factor=Fraction(3)) if each.what is not What.ACCOUNT]
+    assert [
+        (What.TOTAL, EUR, 4, 0, ""),
+        (What.TOTAL, USD, 10, 0, ""),
+        (What.HELD, USD, 0, 15, ""),
+        (What.IN_ALL, USD, 10, 15, "50.0"),
+    ] == [(each.what, each.currency, each.before_minor, each.after_minor, each.percent) for each in sums]
+
+
+def test_what_is_held_back_of_a_currency_without_drafts_has_all_three_rows() -> None:
+    after = side({}, held={(EUR, "c"): Held(12, "parked")})
+    sums = [each for each in compare(side({}), after, factor=Fraction(3)) if each.what is not What.ACCOUNT]
+    assert [(What.TOTAL, 0, 0), (What.HELD, 0, 12), (What.IN_ALL, 0, 12)] == [
+        (each.what, each.before_minor, each.after_minor) for each in sums
     ]
 
 

@@ -56,13 +56,36 @@ def test_what_came_after_the_run_is_named_by_finalize_and_released_by_name(
     assert month.exists()
 
 
-def test_a_control_total_of_what_nobody_used_is_told(month: Path, tollbook: Tollbook) -> None:
+def test_a_control_total_of_what_nobody_used_stops_the_month_at_each_step(month: Path, tollbook: Tollbook) -> None:
     assert 0 == tollbook("usage", "controls", "add", "--source", "typo", *ONE[2:]).code
-    for command in ("run", "finalize"):
-        ran = tollbook("invoices", command, "2026-10")
-        assert 4 == ran.code
-        assert "of usage that no account has: voice.outbound of 2026-10-02: typo counted 2 events" in ran.err
+    ran = tollbook("invoices", "preview", "2026-10")
+    for command in (("run",), ("approve", "--as", "ann"), ("finalize", "--dry-run"), ("finalize",)):
+        ran = tollbook("invoices", *command, "2026-10")
+        assert 4 == ran.code, command
+        assert "voice.outbound of 2026-10-02: typo counted 2 events of 61 in all, and 0 of 0 were accepted" in ran.err
+        assert "nothing of 2026-10 is issued" in ran.err or "so nothing is issued" in ran.err
+    assert "import what is missing" in ran.err
+    (listed,) = json.loads(tollbook("invoices", "show", "2026-10", "--format", "json").out)
+    assert "approved" == listed["state"]
+    nothing = ("--source", "typo", *ONE[2:6], "--events", "0", "--quantity", "0")
+    assert 0 == tollbook("usage", "controls", "add", *nothing).code
+    assert 0 == tollbook("invoices", "finalize", "2026-10").code
     assert month.exists()
+
+
+def test_in_80_columns_control_totals_are_a_table_with_what_is_missing(
+    month: Path, tollbook: Tollbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"switch-amsterdam-{n},voice.outbound,2026-10-0{n},{n}000000,{n}00000000000" for n in range(1, 10)]
+    (month / "controls.csv").write_text("\n".join(["source,product,day,events,quantity", *rows]))
+    assert 0 == tollbook("usage", "controls", "add", month / "controls.csv").code
+    monkeypatch.setenv("COLUMNS", "80")
+    ran = tollbook("usage", "controls", "--period", "2026-10")
+    lines = ran.out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert 9 == len([line for line in lines if "switch-amsterdam-" in line and "00,000,000,000" in line])
+    assert "Left out for want of room: events counted" in ran.out
+    assert len(lines) < 20
 
 
 def test_a_dry_run_stores_nothing(month: Path, tollbook: Tollbook) -> None:

@@ -112,13 +112,21 @@ def test_the_invoices_of_a_month_are_listed(tollbook: Tollbook) -> None:
 
 
 @pytest.mark.usefixtures("issued")
-@pytest.mark.parametrize(
-    "what", [["INV-9"], ["INV-٣"], [f"INV-{10**30}"], ["nonsense"], ["2026-09"], ["2026-10", "nobody"]]
-)
-def test_what_is_not_there_is_said(what: list[str], tollbook: Tollbook) -> None:
+@pytest.mark.parametrize("what", [["2026-09"], ["2026-10", "nobody"]])
+def test_what_is_not_drawn_up_is_said_with_the_command_that_does(what: list[str], tollbook: Tollbook) -> None:
     ran = tollbook("invoices", "show", *what)
     assert 1 == ran.code
-    assert "there is no invoice, nor a draft" in ran.err
+    assert f"there is no invoice, nor a draft; draw it up with `tollbook invoices run {what[0]}`" in ran.err
+
+
+@pytest.mark.usefixtures("issued")
+@pytest.mark.parametrize("number", ["INV-9", "INV-999999", "INV-٣", f"INV-{10**30}", "nonsense"])
+def test_a_number_that_no_invoice_has_is_said_with_how_to_list_them(number: str, tollbook: Tollbook) -> None:
+    for command in (("invoices", "show", number), ("explain", "line", number, "1")):
+        ran = tollbook(*command)
+        assert 1 == ran.code
+        assert "no invoice has this number; `tollbook invoices show MONTH`" in ran.err
+        assert "run" not in ran.err
 
 
 def test_invoices_are_exported_whole_in_either_form(issued: Path, tollbook: Tollbook) -> None:
@@ -452,7 +460,7 @@ def test_months_are_compared_in_every_form(tollbook: Tollbook) -> None:
     ran = tollbook("invoices", "diff", "2026-11", "--format", "json")
     assert 0 == ran.code
     rows = json.loads(ran.out)
-    assert ("total", "0.12", "", "-0.12", "-100.0") == tuple(
+    assert ("total", "0.12", "0.00", "-0.12", "") == tuple(
         rows[0][key] for key in ("what", "before", "after", "change", "percent")
     )
     assert ["lost"] == [row["note"] for row in rows if row["what"] == "account"]

@@ -1,6 +1,6 @@
 """Drafts and final invoices as frozen values, and what is known of a period's run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 
 from billing.invoices import Invoice, InvoiceLine, Kind, Party, State, number_text
 from billing.periods import Period
+from billing.runs import Withdrawal
 from billing.store.engine import Connection
 from rates.money import Currency, exact, parse_fraction
 
@@ -31,7 +32,7 @@ class FinalInvoice(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnRun:
-    """The newest run of a period, and whom it stopped at, by their account's name.
+    """The newest run of a period, and whom it stopped at, by their account's name; `withdrawn` drafts went since.
 
     `late` counts invoices that were final before it and whose usage had changed; `snapshot_id` names what it saw.
     """
@@ -45,6 +46,7 @@ class DrawnRun:
     late: int
     snapshot_id: int
     stopped: tuple[str, ...]
+    withdrawn: Mapping[str, Withdrawal]
 
 
 def final_invoices(connection: Connection, period: Period) -> dict[int, FinalInvoice]:
@@ -67,11 +69,14 @@ def newest_run(connection: Connection, period: Period) -> DrawnRun | None:
     if row is None:
         return None
     stops = connection.execute(
-        "SELECT accounts.id FROM draft_stops JOIN accounts ON account_id = payer_id WHERE period_start = %s ORDER BY 1",
+        "SELECT accounts.id, reason FROM draft_stops JOIN accounts ON account_id = payer_id"
+        " WHERE period_start = %s ORDER BY 1",
         [period.start],
-    )
+    ).fetchall()
+    withdrawn = {name: Withdrawal(reason) for name, reason in stops if reason in {*Withdrawal}}
     names = ("drawn_at", "active", "billed", "zero", "parked", "failed", "late", "snapshot_id")
-    return DrawnRun(**dict(zip(names, row, strict=True)), stopped=tuple(name for (name,) in stops))
+    stopped = tuple(name for name, _ in stops if name not in withdrawn)
+    return DrawnRun(**dict(zip(names, row, strict=True)), stopped=stopped, withdrawn=withdrawn)
 
 
 def written_since(connection: Connection, snapshot_id: int) -> bool:

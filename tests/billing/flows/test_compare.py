@@ -72,7 +72,7 @@ def test_an_account_that_is_held_back_is_told_with_what_it_would_be_billed(shop:
     assert (200, 3000, "1400.0", True) == (acme.before_minor, acme.after_minor, acme.percent, acme.beyond)
     assert acme.note.startswith("parked: its total of 30.00 USD is more than 3 times 2.00")
     sums = [(each.what, each.before_minor, each.after_minor) for each in changes if not each.name]
-    assert [(What.TOTAL, 300, 200), (What.HELD, None, 3000)] == sums, "held back is in no total"
+    assert [(What.TOTAL, 300, 200), (What.HELD, 0, 3000), (What.IN_ALL, 300, 3200)] == sums, "held back is in no total"
     assert [200] == [each.after_minor for each in changes if each.what is What.PRODUCT]
 
 

@@ -7,10 +7,11 @@ import psycopg
 import pytest
 
 from billing.bounds import Released
-from billing.controls import Control, ControlKey, Count, control, read_controls
+from billing.controls import Control, ControlKey, ControlsUnmatchedError, Count, control, read_controls
+from billing.flows.approve import approve
 from billing.flows.control import add_controls
 from billing.flows.draw_up import draw_up
-from billing.flows.finalize import finalize
+from billing.flows.finalize import finalize, rehearse
 from billing.flows.ingest import Intake
 from billing.flows.unpark import unpark
 from billing.runs import GRACE, IssueReport, Outcome, Run
@@ -47,6 +48,10 @@ def drawn(shop: Shop) -> Run:
 
 def issued(shop: Shop) -> IssueReport:
     return finalize(shop.engine, OCTOBER, OCTOBER.closes + GRACE)
+
+
+def rehearsed(shop: Shop) -> IssueReport:
+    return rehearse(shop.engine, OCTOBER, OCTOBER.closes + GRACE)
 
 
 def release(shop: Shop, account: str) -> Released:
@@ -93,7 +98,7 @@ def test_a_day_of_which_nothing_came_parks_all_with_usage_of_that_source(month: 
     assert ["acme", "bolt"] == parked(drawn(month))
 
 
-def test_other_sources_products_and_months_stop_nobody(month: Shop) -> None:
+def test_other_sources_and_products_stop_no_account_and_so_the_whole_month(month: Shop) -> None:
     say(
         month,
         Control(DAY._replace(source="unknown"), Count(1, 60)),
@@ -107,8 +112,45 @@ def test_other_sources_products_and_months_stop_nobody(month: Shop) -> None:
         each.partition(":")[0] for each in report.mismatches
     )
     assert report.needs_a_person, "nobody is stopped, and somebody has to look all the same"
+    for issuing in (issued, rehearsed):
+        with pytest.raises(ControlsUnmatchedError, match="unknown counted 1 events of 60 in all, and 0 of 0 were acc"):
+            issuing(month)
+    assert [] == month.rows("SELECT FROM invoices")
+
+
+@pytest.mark.parametrize("remedy", ["import", "correct"])
+def test_a_source_of_which_nothing_came_stops_the_month_until_it_came_or_the_count_is_corrected(
+    month: Shop, remedy: str
+) -> None:
+    lost = Control(DAY._replace(source="sw3"), Count(1, 61))
+    say(month, lost)
+    drawn(month)
+    with pytest.raises(ControlsUnmatchedError, match="sw3 counted 1 events") as stopped:
+        issued(month)
+    assert "import what is missing and draw it up with `tollbook invoices run 2026-10`" in stopped.value.remedy
+    assert "`tollbook usage controls add` of what the source really counted" in stopped.value.remedy
+    if remedy == "import":
+        Intake(engine=month.engine, products=products(), source="sw3").ingest(payloads([call(1)]), AT)
+        drawn(month)
+    else:
+        say(month, lost._replace(counted=Count()))
+    assert (2, ()) == ((found := issued(month)).issued, found.mismatches)
+
+
+def test_what_is_issued_is_issued_whatever_a_source_counts_later(month: Shop) -> None:
+    drawn(month)
+    issued(month)
+    say(month, Control(DAY._replace(source="sw3"), Count(1, 60)))
     found = issued(month)
-    assert (2, {}, report.mismatches, True) == (found.issued, found.unmatched, found.mismatches, found.needs_a_person)
+    assert (0, 1, True) == (found.issued, len(found.mismatches), found.needs_a_person)
+
+
+def test_whoever_signs_is_told_which_control_totals_stop_what_is_signed(month: Shop) -> None:
+    drawn(month)
+    say(month, Control(DAY, Count(4, 122)), Control(DAY._replace(source="sw3"), Count(1, 60)))
+    report = approve(month.engine, OCTOBER, OCTOBER.closes + GRACE, approver="controller")
+    assert (True, ["acme"]) == (report.written, [*report.unmatched])
+    assert ["sw3 counted 1 events of 60 in all"] == [each.split(": ")[1].split(",")[0] for each in report.mismatches]
 
 
 def test_whose_usage_only_waits_is_parked_too(month: Shop) -> None:
