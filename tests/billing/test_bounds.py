@@ -6,7 +6,8 @@ from fractions import Fraction
 
 import pytest
 
-from billing.bounds import UNPRICED, Bill, Bounds, Past, Release, held_back, in_words, twice_median, unseen
+from billing.bounds import UNPRICED, Bill, Bounds, Past, Release, held_back, twice_median, unseen
+from billing.controls import in_words
 from billing.periods import Period
 from rates.money import Currency
 from rates.rating import ZERO_RATED, Reason
