@@ -25,6 +25,10 @@ class ApprovalSelfError(TollbookError):
     """Whoever ran the invoices approved them too, where two people are asked for; `value` is the name."""
 
 
+class ApprovalUnseenError(TollbookError):
+    """Other drafts would be signed than those that somebody looked at; `value` is the digest that they saw."""
+
+
 class Approvals(StrEnum):
     """Who must approve drafts before they are issued: nobody; somebody; somebody who did not run them."""
 
@@ -112,6 +116,13 @@ def unsigned(
 def person(name: str) -> str:
     """A name as it is recorded, without surplus white space; "" if it says nobody."""
     return " ".join(name.split())
+
+
+def require_seen(digest: str, seen: str) -> None:
+    """Refuse to sign drafts whose digest does not begin with what was seen, if anything. Raises ApprovalUnseenError."""
+    if not digest.startswith(seen.strip().lower()):
+        problem = "is not the digest of these drafts: they were drawn up anew, or their contracts or cards changed"
+        raise ApprovalUnseenError(problem, value=seen, remedy="look at them again, and sign their new digest")
 
 
 def require_second(approver: str, drawn_by: Iterable[str], asked: Approvals) -> None:

@@ -39,8 +39,9 @@ class Closing:
     """How far a month is closed. `run` is None where the drafts that are signed are of all usage, and stand.
 
     `stale` are accounts whose draft was verified as it would be now, since usage of them came meanwhile.
-    `against` is the month before that it is compared with, if one is issued. `drafts` were there to be issued, by
-    `approval` if somebody signed exactly these; `issued` is None where there were none, or something stopped before.
+    `against` is the month before that it is compared with, if one is issued. `drafts` were there to be issued, with the
+    digest `sha256`, by `approval` if somebody signed exactly these; `issued` is None where there were none, or
+    something stopped before.
     """
 
     period: Period
@@ -49,6 +50,7 @@ class Closing:
     against: Period | None
     changes: Sequence[Change]
     drafts: int
+    sha256: str
     stale: Sequence[str]
     approval: Approval | None
     issued: IssueReport | None

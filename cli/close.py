@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _STAGES = (text("stage", whole=True), text("state", whole=True), text("what"))
 _TOP = 10
+_DIGITS = 16  # of a digest: none of a house's drafts share so many
 
 
 def close(
@@ -134,7 +135,7 @@ def _next(found: "Closing") -> list[str]:
     if found.drafts and found.approval is None:
         lines += ["Look at the drafts and sign them:", f"  tollbook invoices show {month}"]
         lines += [f"  tollbook invoices diff {month}"] * (found.against is not None)
-        lines.append(f"  tollbook invoices approve {month} --as NAME")
+        lines.append(f"  tollbook invoices approve {month} --as NAME --sha256 {found.sha256[:_DIGITS]}")
     if lines or stopped:
         lines.append(f"Then go on with `tollbook close {month}`.")
     elif not found.drafts:

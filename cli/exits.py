@@ -32,6 +32,7 @@ EXITS = {
     "rates.money.CurrencyUnknownError": Exit.BAD_INPUT,
     "billing.approvals.ApprovalMissingError": Exit.NEEDS_A_PERSON,
     "billing.approvals.ApprovalSelfError": Exit.NEEDS_A_PERSON,
+    "billing.approvals.ApprovalUnseenError": Exit.NEEDS_A_PERSON,
     "billing.bounds.ReleaseNeedlessError": Exit.NOTHING_TO_DO,
     "billing.controls.ControlsUnmatchedError": Exit.NEEDS_A_PERSON,
     "billing.errors.InputFaultyError": Exit.BAD_INPUT,

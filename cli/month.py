@@ -20,6 +20,9 @@ EarlyOption = Annotated[bool, typer.Option("--early", help="Now, although usage 
 def approve(
     period: PeriodArgument,
     name: Annotated[str, typer.Option("--as", metavar="NAME", help="Who approves, for the record.")],
+    seen: Annotated[
+        str, typer.Option("--sha256", metavar="DIGEST", help="Sign only the drafts with this digest, which close told.")
+    ] = "",
     early: EarlyOption = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
@@ -37,7 +40,7 @@ def approve(
     approver, month = said(name, "--as"), Period.parse(period)
     with writing() as engine:
         rules = rules_of(settings())
-        report = sign(engine, month, now(), approver=approver, actor=actor(), early=early, rules=rules)
+        report = sign(engine, month, now(), approver=approver, actor=actor(), early=early, rules=rules, seen=seen)
     show_approved(report, form)
     if report.altered:
         raise typer.Exit(Exit.NEEDS_A_PERSON)

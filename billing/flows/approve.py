@@ -6,6 +6,7 @@ from billing.approvals import (
     ApprovalReport,
     person,
     require_second,
+    require_seen,
     same_person,
     signature,
     unsigned,
@@ -37,12 +38,15 @@ def approve(
     actor: str = "",
     early: bool = False,
     rules: IssueRules = DEFAULT_RULES,
+    seen: str = "",
 ) -> ApprovalReport:
     """Sign all drafts of a period as `approver`; `actor` is who is logged in. Safe to repeat.
 
-    Drafts whose rows are not what was drawn up are left out and named. Raises PeriodNotDrawnError before the first
-    run, PeriodOpenError where the drafts were drawn within the grace (unless `early`), PeriodLockedError while a run
-    or a finalization is at work, and ApprovalSelfError where two people are asked for and `approver` ran the drafts.
+    With the digest that was `seen` beside the drafts nothing else is signed. Drafts whose rows are not what was drawn
+    up are left out and named. Raises ApprovalUnseenError where the drafts are others than those that were seen,
+    PeriodNotDrawnError before the first run, PeriodOpenError where the drafts were drawn within the grace (unless
+    `early`), PeriodLockedError while a run or a finalization is at work, and ApprovalSelfError where two people are
+    asked for and `approver` ran the drafts.
     """
     name = person(approver)
     with transaction(engine) as connection:
@@ -55,6 +59,7 @@ def approve(
         altered = altered_drafts(connection, period, taken)
         drafts = {payer: each for payer, each in found.items() if each.invoice_id not in altered}
         digest = signature(period, drafts.values())
+        require_seen(digest, seen)
         before = newest_approval(connection, period)
         signed = {} if before is None else signed_drafts(connection, before)
         anew = bool(unsigned(signed, drafts, issued_payers(connection, period)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 
-from billing.approvals import Approval, unsigned
+from billing.approvals import Approval, signature, unsigned
 from billing.bounds import Bounds
 from billing.closing import Closing
 from billing.flows.compare import compare_periods
@@ -66,7 +66,7 @@ def close(  # noqa: PLR0913 (each is asked by one of its stages)
         )
     verification = verify(engine, products, tables, period, processes=processes)
     against, changes = compare_periods(engine, period, None, factor=rules.factor)
-    approval, drafts = _signed(engine, period)
+    approval, drafts, digest = _signed(engine, period)
     stale = tuple(sorted(drafts & {*verification.outdated}))
     issued = None
     if verification.agrees and not stale and approval is not None and drafts:
@@ -79,6 +79,7 @@ def close(  # noqa: PLR0913 (each is asked by one of its stages)
         against=against,
         changes=changes,
         drafts=len(drafts),
+        sha256=digest,
         stale=stale,
         approval=approval,
         issued=issued,
@@ -87,16 +88,17 @@ def close(  # noqa: PLR0913 (each is asked by one of its stages)
 
 def _stands(engine: Engine, period: Period) -> bool:
     """Whether there are drafts, exactly as they were signed, and of all usage."""
-    approval, drafts = _signed(engine, period)
+    approval, drafts, _ = _signed(engine, period)
     return approval is not None and bool(drafts) and not still_waiting(engine, period).late
 
 
-def _signed(engine: Engine, period: Period) -> tuple[Approval | None, set[str]]:
-    """The signature under exactly the drafts of a period, if it holds; and the accounts that have drafts."""
+def _signed(engine: Engine, period: Period) -> tuple[Approval | None, set[str], str]:
+    """The signature under exactly the drafts of a period, if it holds; the accounts that have drafts; their digest."""
     with snapshot(engine) as connection:
         approval, drafts = newest_approval(connection, period), signable_drafts(connection, period)
         accounts = {draft.account for draft in drafts.values()}
+        digest = signature(period, drafts.values())
         if approval is None:
-            return None, accounts
+            return None, accounts, digest
         others = unsigned(signed_drafts(connection, approval), drafts, issued_payers(connection, period))
-        return (None if others else approval), accounts
+        return (None if others else approval), accounts, digest

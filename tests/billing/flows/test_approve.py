@@ -6,7 +6,15 @@ from datetime import date, timedelta
 import psycopg
 import pytest
 
-from billing.approvals import ApprovalMissingError, ApprovalReport, Approvals, ApprovalSelfError, Unsigned
+from billing.approvals import (
+    ApprovalMissingError,
+    ApprovalReport,
+    Approvals,
+    ApprovalSelfError,
+    ApprovalUnseenError,
+    Unsigned,
+    signature,
+)
 from billing.contracts import Contract
 from billing.flows.approve import approve
 from billing.flows.draw_up import draw_up
@@ -21,6 +29,7 @@ from billing.runs import (
     PeriodNotDrawnError,
     PeriodOpenError,
 )
+from billing.store.approvals import signable_drafts
 from billing.store.drafts import lock_period
 from billing.store.engine import transaction
 from tests.shop import OCTOBER, Shop, call, card, products
@@ -289,3 +298,17 @@ def test_a_signature_refuses_every_change(shop: Shop, table: str, change: str) -
         changing.execute(change.format(table).encode())
     found = shop.rows(f"SELECT tgenabled FROM pg_trigger WHERE tgrelid = '{table}'::regclass AND tgname LIKE '%_stay'")
     assert [("A",)] == found
+
+
+def test_nothing_is_signed_but_what_was_seen(shop: Shop) -> None:
+    run(shop)
+    with transaction(shop.engine) as connection:
+        digest = signature(OCTOBER, signable_drafts(connection, OCTOBER).values())
+    shop.post(call(9, account="bolt"))
+    run(shop, "colleague")
+    with pytest.raises(ApprovalUnseenError, match="is not the digest of these drafts"):
+        sign(shop, seen=digest[:16])
+    assert [] == shop.rows("SELECT 1 FROM approvals")
+    with transaction(shop.engine) as connection:
+        digest = signature(OCTOBER, signable_drafts(connection, OCTOBER).values())
+    assert digest == sign(shop, seen=digest[:16].upper()).sha256
