@@ -19,12 +19,12 @@ NDJSON = "ndjson"
 SHOWN = 5
 """Near-duplicates that are shown one by one; the rest is counted."""
 
-_DIALECTS = "asterisk, freeswitch, kamailio, twilio-calls, twilio-messages"
+DIALECTS = "asterisk, freeswitch, kamailio, twilio-calls, twilio-messages"
 
 DialectOption = Annotated[
     str,
     typer.Option(
-        "--dialect", metavar="NAME", help=f"How the file is written: ndjson, or as call records of {_DIALECTS}."
+        "--dialect", metavar="NAME", help=f"How the file is written: ndjson, or as call records of {DIALECTS}."
     ),
 ]
 ZoneOption = Annotated[

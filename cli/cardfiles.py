@@ -1,10 +1,11 @@
 """Cards from files: a TOML head, and the rows beside it where it names them."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from cli.world import products, read_bytes, read_text, read_toml
+from cli.world import FileUnreadableError, products, read_bytes, read_text, read_toml
 from rates.cardchanges import Rows
 from rates.cardfile import read_card
 from rates.cards import Card
@@ -54,8 +55,24 @@ class Beside(Mapping[str, bytes]):
 
 
 def check_card(path: Path) -> tuple[Card | None, list[Fault]]:
-    """The card of a file, or every fault of it."""
-    return read_card(read_text(path), Beside(path.parent), products(), place=path.name)
+    """The card of a file, or every fault of it. What is no TOML, and not called so, may be a deck: it is told how."""
+    is_named_so = path.suffix.lower() == ".toml" or str(path) == "-"
+    try:
+        card, faults = read_card(read_text(path), Beside(path.parent), products(), place=path.name)
+    except FileUnreadableError as error:
+        if is_named_so or "UTF-8" not in error.problem:
+            raise
+        return None, [_no_card(path)]
+    if not is_named_so and any(fault.problem.startswith("is not TOML") for fault in faults):
+        return None, [_no_card(path)]
+    return card, faults
+
+
+def _no_card(path: Path) -> Fault:
+    name = shlex.quote(str(path))
+    way = f"`tollbook cards check {name} --dialect NAME` (see `tollbook cards dialects`) or `--mapping FILE`"
+    remedy = f"a carrier's price list is read with {way}; `tollbook cards sniff {name}` drafts a mapping"
+    return Fault(place=path.name, value="", problem="is not TOML, as a card is", remedy=remedy)
 
 
 def card_of(path: Path) -> Card:

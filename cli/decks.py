@@ -158,9 +158,11 @@ def _check_call(files: list[Path], deck: Deck) -> None:
 
 def _own(path: Path) -> "CardRead":
     from cli.cardfiles import CardRead, check_card, rows_of
+    from rates.cardchanges import Rows
 
     card, faults = check_card(path)
-    return CardRead(place=str(path), written=rows_of(path), card=card, faults=faults)
+    written = Rows(place=path.name) if card is None else rows_of(path)
+    return CardRead(place=str(path), written=written, card=card, faults=faults)
 
 
 def _cdrtool(files: list[Path], deck: Deck) -> "CardRead":

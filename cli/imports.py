@@ -105,6 +105,12 @@ class Summary:
         """How many lines came to an outcome."""
         return sum(count for (found, _), count in self.events.items() if found == outcome)
 
+    @property
+    def is_no_json(self) -> bool:
+        """Whether no line was an event, and some were no JSON at all."""
+        rejected = [reason for outcome, reason in self.events if outcome == "rejected"]
+        return len(rejected) == len(self.events) and any(reason.startswith("is not JSON") for reason in rejected)
+
     def rows(self, *, dry_run: bool = False) -> list[dict[str, object]]:
         """A row for each outcome and reason; of a dry run, of what would be."""
         return [

@@ -11,6 +11,7 @@ import typer
 
 from cli import controls
 from cli.callrecords import (
+    DIALECTS,
     NDJSON,
     AccountOption,
     ColumnsOption,
@@ -110,6 +111,8 @@ def _say_what_next(
         say(f"The lines that {not_taken}, as they are: {rejects}. What is wrong with each: --results FILE")
         words = ["tollbook", "usage", "import", str(rejects), "--source", source, *told.words()]
         say(f"When they are mended: {shlex.join(words)}")
+    if told.dialect == NDJSON and summary.is_no_json:
+        say(f"The file is not JSON. Call records are read with --dialect, one of {DIALECTS}: docs/call-records.md")
     if summary.count("quarantined") and not dry_run:
         say("What waits, and what releases it: tollbook usage quarantine")
     if not summary.events:

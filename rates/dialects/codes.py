@@ -133,6 +133,12 @@ class Codes:
             name = f"columns.{self.column.key}.words.{item.casefold()}"
             remedy = f"tell what {name} stands for: prefixes, {COUNTRY} (those of the row's own), or {SKIP}"
             raise CellInvalidError("is a word instead of prefixes", value=item, remedy=remedy)
+        sign = self.column.separator
+        if sign and not _GROUPED.fullmatch(item) and re.fullmatch(rf"\^?\+?[0-9]+({_SEPARATORS}\+?[0-9]+)+", item):
+            other = re.sub(r"[0-9+^\s]", "", item)[:1] or " "
+            setting = f'columns.{self.column.key}.separator = "{other}"'
+            remedy = f"separate them with {_called(sign)}, or tell {setting} if all are"
+            raise CellInvalidError("several prefixes in one cell", value=item, remedy=remedy)
         check_prefixes(item)
         raise CellInvalidError("is not a prefix", value=item, remedy="write E.164 digits")
 
@@ -152,6 +158,10 @@ class Codes:
             remedy = "write NPA, NPA-NXX or NPA-NXX-X, with the country code 1 or without"
             raise CellInvalidError("is no code of the North American plan", value=item, remedy=remedy)
         return f"1{found[1]}"
+
+
+def _called(sign: str) -> str:
+    return {" ": "spaces", ",": "commas"}.get(sign, sign)
 
 
 def expanded(first: str, last: str, item: str) -> list[str]:

@@ -65,6 +65,25 @@ def check_dates(form: str, timezone: str, *, inclusive: bool = False) -> Check:
     return check
 
 
+def forms_of(text: str) -> list[str]:
+    """The forms in which a text is a date, by its signs and its digits: `01.10.26` -> `M.D.YY`, `D.M.YY`."""
+    written = re.match(r"[0-9]+([^0-9A-Za-z ]?)[0-9A-Za-z]+\1([0-9]+)", text)
+    if written is None:
+        return []
+    sign, year = written[1], "YY" if len(written[2]) == _SHORT_YEAR else "YYYY"
+    orders = (("M", "D", year), ("D", "M", year), ("DD", "MON", year), ("YYYY", "M", "D"))
+    forms = [sign.join(order) for order in orders] if sign else ["YYYYMMDD"]
+    return [form for form in forms if _is_day(text, form)]
+
+
+def _is_day(text: str, form: str) -> bool:
+    found = date_pattern(form).fullmatch(text)
+    try:
+        return found is not None and bool(_built(found.groupdict()))
+    except ValueError:
+        return False
+
+
 def _read(text: str, form: str) -> datetime:
     found = _ISO.fullmatch(text) or (date_pattern(form).fullmatch(text) if form else None)
     if found is None:
@@ -74,9 +93,12 @@ def _read(text: str, form: str) -> datetime:
             at = None
         if at is not None and at.tzinfo is not None:
             return at
+        forms = [f"dates={one}" for one in forms_of(text)]
         if form:
-            raise CellInvalidError(f"is not a date as {form}", value=text, remedy="mend it, or tell another form")
-        remedy = "tell which, as in dates=M/D/YYYY or dates=D/M/YYYY; it is not guessed"
+            remedy = f"mend it, or tell another form{', as in ' if forms else ''}{' or '.join(forms)}"
+            raise CellInvalidError(f"is not a date as {form}", value=text, remedy=remedy)
+        forms = forms or ["dates=M/D/YYYY", "dates=D/M/YYYY"]
+        remedy = f"tell which, as in {' or '.join(forms)}; it is not guessed"
         raise CellInvalidError("is a date whose order of day and month is not told", value=text, remedy=remedy)
     try:
         return _built(found.groupdict())

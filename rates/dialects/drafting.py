@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from rates.dialects.dates import forms_of
 from rates.dialects.headers import Header
 from rates.dialects.looks import Look
 
@@ -13,6 +14,7 @@ Guesses = Mapping[str, tuple[Look, str]]
 _JURISDICTIONS = ("interstate", "intrastate", "indeterminate")
 _SIGNS = {"€": "EUR", "£": "GBP", "₹": "INR"}
 _PLAIN_KEYS = ("destination", "origin_prefixes", "exact", "setup_fee", "effective_from", "currency")
+_ANY = {"*", "any", "all"}
 _LONGEST = 40
 _LONG = 4
 
@@ -48,9 +50,12 @@ def _head(header: Header, guesses: Guesses, dates: str, tell: list[str]) -> Iter
         if dates:
             yield f"dates = {_string(dates)}"
         elif not all(re.match(r"\d{4}-\d{2}-\d{2}", text) for text in guesses["effective_from"][0].texts):
-            yield '# dates = "M/D/YYYY"'
+            texts = guesses["effective_from"][0].texts
+            forms = [form for form in forms_of(texts[0]) if all(form in forms_of(text) for text in texts)]
+            forms = forms or ["M/D/YYYY", "D/M/YYYY"]
+            yield f"# dates = {_string(forms[0])}"
             shown = ", ".join(guesses["effective_from"][0].examples)
-            tell.append(f"the order of day and month ({shown}): dates = M/D/YYYY or D/M/YYYY")
+            tell.append(f"the order of day and month ({shown}): dates = {' or '.join(forms)}")
     if header.row < 0:
         yield from ("", "[file]", "header = false")
     yield from _numbers(guesses)
@@ -78,7 +83,9 @@ def _columns(header: Header, guesses: Guesses, tell: list[str]) -> Iterator[str]
     for key in ("mcc", "mnc", "mccmnc"):
         if key in guesses:
             name = _name(header, guesses[key][0])
-            yield f'{key} = {{column = {name}, default = ["999"]}}' if key != "mcc" else f"mcc = {name}"
+            found = [text for text in guesses[key][0].texts if text.casefold() in _ANY]
+            default = f"default = [{', '.join(map(_string, ['999', *found]))}]"
+            yield f"{key} = {{column = {name}, {default}}}" if key != "mcc" else f"mcc = {name}"
     if "country" in guesses:
         unless = "mcc" if guesses.keys() & {"mcc", "mccmnc"} else "prefixes"
         yield f'country = {{column = {_name(header, guesses["country"][0])}, unless = "{unless}"}}'

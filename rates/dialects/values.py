@@ -182,6 +182,12 @@ def check_value_of(column: Column) -> Check:
         if word in column.default:
             return ""
         value = column.words.get(word, text)
+        if column.key in {"mcc", "mnc"} and not re.fullmatch("[0-9]+", value):
+            named = ", ".join(f'"{known}"' for known in (*column.default, word))
+            remedy = (
+                f"write its digits, zeros included, or tell columns.{column.key}.default = [{named}] if it means any"
+            )
+            raise CellInvalidError("is not a mobile code", value=text, remedy=remedy)
         return value.rjust(column.pad, "0") if column.pad and value.isdecimal() else value
 
     return check

@@ -192,3 +192,19 @@ def test_a_faulty_body_is_named_with_its_path(tmp_path: Path, tollbook: Tollbook
     assert 'EE.json: outbound_prefix_prices[0].current_price "0,465"' in ran.err
     assert 2 == tollbook("cards", "check", tmp_path / "EE.json", *told, "--product", "voice.outbound").code
     assert 5 == tollbook("cards", "check", tmp_path / "EE.json", *told, "--set", "cost=base").code
+
+
+@pytest.mark.parametrize("command", [("check",), ("import",), ("diff", "deck.csv")])
+@pytest.mark.parametrize("data", [OWN.encode(), OWN.encode("cp1252"), workbook({"Rates": [("Code", "Rate"), (44, 1)]})])
+def test_a_deck_without_a_dialect_is_told_how_it_is_read(
+    command: tuple[str, ...], data: bytes, tmp_path: Path, tollbook: Tollbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deck.csv").write_bytes(data)
+    ran = tollbook("cards", *command, "deck.csv")
+    assert 5 == ran.code
+    assert "deck.csv: is not TOML, as a card is; a carrier's price list is read with" in ran.err
+    for way in ("--dialect NAME", "--mapping FILE", "tollbook cards sniff deck.csv"):
+        assert way in ran.err
+    (tmp_path / "card.toml").write_text("id;price\n")
+    assert "see https://toml.io" in tollbook("cards", "check", "card.toml").err

@@ -481,3 +481,12 @@ def test_the_lines_that_were_not_taken_are_imported_when_they_are_mended(books: 
     rejects.write_text(rejects.read_text().replace('"-61"', '"61"').replace("nonsense\n", ""))
     code, counts, _ = imported(tollbook, rejects)
     assert (0, 1) == (code, counts["accepted"])
+
+
+def test_a_file_of_call_records_without_a_dialect_is_told_how_it_is_read(books: Path, tollbook: Tollbook) -> None:
+    (books / "Master.csv").write_text('"","1000","442079460000","from-internal"\n' * 2)
+    code, _, err = imported(tollbook, books / "Master.csv")
+    assert 5 == code
+    assert "The file is not JSON. Call records are read with --dialect, one of asterisk, freeswitch," in err
+    (books / "Master.csv").write_text("nonsense\n" + with_changes(id="c9"))
+    assert "--dialect" not in imported(tollbook, books / "Master.csv")[2]

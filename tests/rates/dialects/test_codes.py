@@ -72,7 +72,7 @@ def test_a_separator_that_is_told_is_the_only_one() -> None:
     told = Column(key="prefixes", separator=",")
     assert "331 332" == read(told, "331,332")
     assert "1 268 340" == read(told, "1,268,340")
-    with pytest.raises(CellInvalidError, match="is not a prefix"):
+    with pytest.raises(CellInvalidError, match="several prefixes in one cell"):
         read(told, "331 332")
     with pytest.raises(CellInvalidError, match="group signs"):
         read(Column(key="prefixes", separator=" "), "4,420")
@@ -205,3 +205,21 @@ def test_a_word_where_callers_are_told_apart_must_be_told() -> None:
         read(Column(key="origin_prefixes"), "local")
     assert "is a word instead of prefixes" == error.value.problem
     assert "columns.origin_prefixes.words.local" in error.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("separator", "cell", "remedy"),
+    [
+        (",", "33;39", 'separate them with commas, or tell columns.prefixes.separator = ";" if all are'),
+        (",", "33 39", 'separate them with commas, or tell columns.prefixes.separator = " " if all are'),
+        (" ", "33, 39", None),
+        (" ", "33,39", 'separate them with spaces, or tell columns.prefixes.separator = "," if all are'),
+        (";", "33 | 39", 'separate them with ;, or tell columns.prefixes.separator = "|" if all are'),
+    ],
+)
+def test_the_separator_that_is_told_is_the_one_that_a_fault_advises(
+    separator: str, cell: str, remedy: str | None
+) -> None:
+    with pytest.raises(CellInvalidError) as error:
+        read(Column(key="prefixes", separator=separator), cell)
+    assert remedy is None or remedy == error.value.remedy

@@ -58,3 +58,28 @@ def test_a_last_day_that_still_counts_ends_with_the_next_one() -> None:
 def test_a_form_of_dates_names_day_month_and_year(form: str) -> None:
     with pytest.raises(DatesInvalidError, match="is not a form of dates"):
         date_pattern(form)
+
+
+@pytest.mark.parametrize(
+    ("text", "forms"),
+    [
+        ("01.10.2026", ["M.D.YYYY", "D.M.YYYY"]),
+        ("01-10-26", ["M-D-YY", "D-M-YY"]),
+        ("31.10.2026 00:00", ["D.M.YYYY"]),
+        ("01-Oct-26", ["DD-MON-YY"]),
+        ("2026/10/01", ["YYYY/M/D"]),
+        ("20261001", ["YYYYMMDD"]),
+        ("soon", ["M/D/YYYY", "D/M/YYYY"]),
+    ],
+)
+def test_the_forms_that_are_offered_are_those_in_which_the_cell_is_a_date(text: str, forms: list[str]) -> None:
+    with pytest.raises(CellInvalidError) as error:
+        at(text)
+    assert f"as in {' or '.join(f'dates={form}' for form in forms)}; it is not guessed" in error.value.remedy
+    assert text == "soon" or all(at(text, form) for form in forms)
+
+
+def test_a_cell_in_another_form_than_is_told_is_offered_its_own() -> None:
+    with pytest.raises(CellInvalidError) as error:
+        at("31.10.2026", "D/M/YYYY")
+    assert "mend it, or tell another form, as in dates=D.M.YYYY" == error.value.remedy

@@ -6,7 +6,7 @@ import pytest
 
 from rates.dialects.files import open_csv
 from rates.dialects.sniffing import Sniffed, date_order, sniff
-from tests.decks import BUILT_IN, card, mapped, read, rows
+from tests.decks import BUILT_IN, card, faults, mapped, read, rows
 
 DIALECTS = {name: mapped(name) for name in BUILT_IN}
 TELNYX = (
@@ -17,11 +17,11 @@ CODES = ("43", "44", "49", "33")
 
 
 def sniffed(text: str) -> Sniffed:
-    file, faults = open_csv(text.encode(), "deck.csv")
-    assert [] == faults
+    file, problems = open_csv(text.encode(), "deck.csv")
+    assert [] == problems
     assert file is not None
-    found, faults = sniff(file, DIALECTS)
-    assert [] == faults
+    found, problems = sniff(file, DIALECTS)
+    assert [] == problems
     assert found is not None
     return found
 
@@ -197,3 +197,19 @@ def test_a_column_that_may_be_a_price_too_is_told(other: str) -> None:
     assert [f"what {other} is, which looks like a price (0.01) and is not in the draft"] == [
         fact for fact in found.tell if other in fact
     ]
+
+
+def test_a_network_code_that_means_any_is_drafted_as_that_and_else_offered() -> None:
+    deck = "MCC,MNC,Price\n310,410,0.01\n310,*,0.02\n"
+    found = sniffed(deck)
+    assert ["999", "*"] == tomllib.loads(found.mapping)["columns"]["mnc"]["default"]
+    assert [("310", "410"), ("310", "")] == rows(read(deck, mapped(found.mapping)), "mcc", "mnc")
+    (fault,) = faults(read(deck.replace("*", "Other"), mapped(found.mapping)))
+    assert fault.endswith('or tell columns.mnc.default = ["999", "*", "other"] if it means any')
+
+
+def test_the_order_of_day_and_month_is_asked_for_with_the_signs_of_the_file() -> None:
+    found = sniffed(
+        "Code,Rate,Effective\n" + "".join(f"{code},0.0{i},0{i}.10.2026\n" for i, code in enumerate(CODES, 1))
+    )
+    assert any(fact.endswith("dates = M.D.YYYY or D.M.YYYY") for fact in found.tell), found.tell

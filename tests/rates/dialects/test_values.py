@@ -108,8 +108,8 @@ def test_flags_are_the_words_that_are_known() -> None:
 
 
 def test_values_are_replaced_emptied_and_padded_as_told() -> None:
-    column = Column(key="mnc", default=("999", "*"), pad=2, words={"uk": "GB"})
-    assert ["01", "", "", "GB", "010"] == list(map(check_value_of(column), ("1", "999", "*", "UK", "010")))
+    column = Column(key="mnc", default=("999", "*"), pad=2, words={"uk": "235"})
+    assert ["01", "", "", "235", "010"] == list(map(check_value_of(column), ("1", "999", "*", "UK", "010")))
 
 
 def test_a_network_in_one_cell_is_its_country_and_its_own_code() -> None:
