@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from rates.comparing.changes import Comparison
     from rates.errors import Fault
 
-CardArgument = Annotated[str, typer.Argument(help="A card's TOML file, a deck (with --dialect), or a published id.")]
+_CARD = "A card's TOML file, a deck (with --dialect), or a published id."
+OldArgument = Annotated[str, typer.Argument(metavar="OLD", help=_CARD)]
+NewArgument = Annotated[str, typer.Argument(metavar="NEW", help=_CARD)]
+BuyArgument = Annotated[str, typer.Argument(metavar="BUY", help=f"Where it is bought. {_CARD}")]
+SellArgument = Annotated[str, typer.Argument(metavar="SELL", help=f"Where it is sold. {_CARD}")]
 JumpOption = Annotated[str, typer.Option(help="How many times dearer or cheaper a price may become.")]
 
 _SAID = 20
@@ -67,8 +71,8 @@ class By(StrEnum):
 
 @takes_deck
 def diff(  # noqa: PLR0913, PLR0917 (each is an option)
-    old: CardArgument,
-    new: CardArgument,
+    old: OldArgument,
+    new: NewArgument,
     by: Annotated[By, typer.Option(help="A row for each code, or for codes of a destination that changed alike.")] = (
         By.DESTINATION
     ),

@@ -21,6 +21,7 @@ from cli.options import (
     dimensions_of,
     forced_by,
     instant_of,
+    pairs_of,
     product_of,
 )
 from cli.outfiles import check_target, writing_whole
@@ -45,12 +46,14 @@ if TYPE_CHECKING:
     from rates.cardchanges import Rows
     from rates.cards import Card
     from rates.errors import Fault
+    from rates.quotes import Quote
 
 
 app = typer.Typer(no_args_is_help=True, help="Rate cards: check, publish, list, compare, question.")
 app.command("diff")(diff)
 app.command("margin")(margin)
 
+OUTBOUND = "voice.outbound"
 _FAULTS = (text("severity"), text("place"), text("value"), text("problem"), text("remedy"))
 _LISTED = (
     text("id", "card"),
@@ -233,7 +236,9 @@ def explain(
     card: Annotated[str, typer.Argument(metavar="CARD", help="A published card's id, or a card's TOML file.")],
     numbers: Annotated[list[str], typer.Argument(metavar="NUMBER", help="As in +442079460000, or a short code.")],
     caller: Annotated[str, typer.Option("--from", metavar="NUMBER", help="The calling number.")] = "",
-    product: Annotated[str, typer.Option(metavar="PRODUCT", help="Without it the card's first one.")] = "",
+    product: Annotated[
+        str, typer.Option(metavar="PRODUCT", help="Without it the one of the card's that prices them.")
+    ] = "",
     quantity: Annotated[
         int, typer.Option(metavar="N", min=1, max=10**12, help="Seconds, segments, … that were used.")
     ] = 61,
@@ -248,21 +253,11 @@ def explain(
     Ends with exit code 4 where the card has no price for one of the numbers.
     """
     from cli.world import products
-    from rates.quotes import quote
 
     moment = instant_of(at)
     chosen = _card(card, moment)
-    asked = product_of(product or _first_product(chosen))
-    quotes = quote(
-        chosen,
-        products(),
-        numbers,
-        product=asked,
-        at=moment,
-        measured=quantity,
-        caller=caller,
-        dimensions=dimensions_of(where or [], asked),
-    )
+    known = [product_of(product)] if product else _products(chosen)
+    asked, quotes = _quotes(chosen, known, numbers, (moment, quantity, caller, where or []))
     rows = [asdict(one) for one in quotes]
     if form is not Format.JSON:
         rows = [{**row, "arithmetic": "; ".join(row["arithmetic"])} for row in rows]
@@ -276,8 +271,53 @@ def explain(
     emit(rows, (*(_QUOTED_CSV if form is Format.CSV else _QUOTED), *settled), form, title=title)
     if any(one.reason and one.number.isdecimal() for one in quotes):
         say("Prefixes match only numbers that are written with +, as in +442079460000.")
+    if len(known) > 1:
+        say(f"Priced as {asked}; --product asks for another: {', '.join(name for name in known if name != asked)}.")
     if any(one.reason for one in quotes):
         raise typer.Exit(Exit.NEEDS_A_PERSON)
+
+
+def _quotes(
+    card: "Card", known: list[str], numbers: list[str], asked: tuple[datetime, int, str, list[str]]
+) -> "tuple[str, list[Quote]]":
+    """The product, of those that are known, that prices the most of some numbers, and their quotes as of it.
+
+    Of several the first one. A dimension that only some have speaks for these.
+    """
+    from cli.world import products
+    from rates.quotes import quote
+
+    at, quantity, caller, where = asked
+    best: tuple[str, list[Quote]] | None = None
+    for product in _declaring(known, where):
+        dimensions = dimensions_of(where, product)
+        quotes = quote(
+            card,
+            products(),
+            numbers,
+            product=product,
+            at=at,
+            measured=quantity,
+            caller=caller,
+            dimensions=dimensions,
+        )
+        if best is None or _unpriced(quotes) < _unpriced(best[1]):
+            best = product, quotes
+    if best is None:
+        raise AssertionError("a card has a product")
+    return best
+
+
+def _declaring(known: list[str], where: list[str]) -> list[str]:
+    from cli.world import products
+    from rates.compiled.patterns import dimensions_of as declared_by
+
+    names = set(pairs_of(where))
+    return [name for name in known if names <= set(declared_by(products()[name]))] or known[:1]
+
+
+def _unpriced(quotes: "list[Quote]") -> int:
+    return sum(bool(one.reason) for one in quotes)
 
 
 def _warnings(read: "CardRead") -> "list[Fault]":
@@ -336,5 +376,7 @@ def _card(name: str, at: datetime) -> "Card":
     return card_of(Path(name)) if name.endswith(".toml") else published(name, at)
 
 
-def _first_product(card: "Card") -> str:
-    return str(card.rows["product"][0].as_py())
+def _products(card: "Card") -> list[str]:
+    """The products of a card as its rows have them; outbound calls first, since they are what numbers are asked for."""
+    names = map(str, card.rows["product"].unique().to_pylist())
+    return sorted(names, key=lambda name: name != OUTBOUND)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.cardreports import CardArgument, card_named
+from cli.cardreports import BuyArgument, SellArgument, card_named
 from cli.decks import Deck, takes_deck
 from cli.exits import Exit
 from cli.options import AtOption, instant_of, period_of
@@ -44,8 +44,8 @@ class Of(StrEnum):
 
 @takes_deck
 def margin(  # noqa: PLR0913, PLR0917 (each is an option)
-    buy: CardArgument,
-    sell: CardArgument,
+    buy: BuyArgument,
+    sell: SellArgument,
     seconds: Annotated[str, typer.Option(help="Quantities at which lists are compared.")] = "1,6,30,60,61,180",
     sold_as: Annotated[str, typer.Option(help="The product that is sold; the card's first one.")] = "",
     bought_as: Annotated[str, typer.Option(help="What it is where it is bought, if another.")] = "",

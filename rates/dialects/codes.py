@@ -134,7 +134,7 @@ class Codes:
             remedy = f"tell what {name} stands for: prefixes, {COUNTRY} (those of the row's own), or {SKIP}"
             raise CellInvalidError("is a word instead of prefixes", value=item, remedy=remedy)
         sign = self.column.separator
-        if sign and re.fullmatch(rf"\^?\+?[0-9]+({_SEPARATORS}\+?[0-9]+)+", item):
+        if sign and not _GROUPED.fullmatch(item) and re.fullmatch(rf"\^?\+?[0-9]+({_SEPARATORS}\+?[0-9]+)+", item):
             other = re.sub(r"[0-9+^\s]", "", item)[:1] or " "
             setting = f'columns.{self.column.key}.separator = "{other}"'
             remedy = f"separate them with {_called(sign)}, or tell {setting} if all are"

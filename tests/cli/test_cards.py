@@ -343,3 +343,34 @@ def test_the_row_of_a_table_is_told_as_people_count_beside_its_path(tollbook: To
     assert 'card.toml: rate[0].price (row 1) "2": is not a string' in ran.err
     (fault, *_) = json.loads(tollbook("cards", "check", tmp_path / "card.toml", "--format", "json").out)
     assert "card.toml: rate[0].price" == fault["place"], "a path for programs"
+
+
+def test_a_number_is_priced_as_the_product_of_a_card_that_prices_it(tmp_path: Path, tollbook: Tollbook) -> None:
+    row = '[[rate]]\nproduct = "{}"\nprefixes = ["{}"]\nunit = "{}"\nprice = "{}"\n'
+    rows = (
+        ("voice.inbound", "1", "minute", "0.01"),
+        ("sms.outbound", "372", "segment", "0.05"),
+        ("voice.outbound", "37250", "minute", "0.02"),
+    )
+    head = 'id = "ee"\ncurrency = "USD"\neffective_from = 2026-10-01T00:00:00Z\n'
+    path = tmp_path / "ee.toml"
+    path.write_text(
+        head + "".join(row.format(*each).replace('"minute"', '"minute"\nincrements = "1/1"') for each in rows)
+    )
+    at = ("--at", "2026-10-02", "--format", "json")
+    for numbers, options, product in (
+        (["+37250123456"], [], "voice.outbound"),
+        (["+37260123456"], [], "sms.outbound"),
+        (["+14155550123"], [], "voice.inbound"),
+        (["+37250123456"], ["--where", "mcc=248"], "sms.outbound"),
+        (["+37250123456"], ["--product", "sms.outbound"], "sms.outbound"),
+    ):
+        ran = tollbook("cards", "explain", path, *numbers, *options, *at)
+        assert 0 == ran.code, ran.err
+        assert [product] == [quote["product"] for quote in json.loads(ran.out)]
+        others = [each[0] for each in rows if each[0] != product]
+        assert ("--product" in options) is ("--product asks for another" not in ran.err)
+        assert "--product" in options or all(other in ran.err for other in others)
+    ran = tollbook("cards", "explain", path, "+4420", *at)
+    assert 4 == ran.code
+    assert "Priced as voice.outbound; --product asks for another: voice.inbound, sms.outbound." in ran.err

@@ -50,3 +50,9 @@ def test_a_missing_argument_is_called_what_the_help_calls_it(tollbook: Tollbook)
     ran = tollbook("cards", "check")
     assert 2 == ran.code
     assert "Missing argument 'FILE'" in ran.err
+
+
+@pytest.mark.parametrize(("command", "arguments"), [("diff", "OLD NEW"), ("margin", "BUY SELL")])
+def test_two_cards_are_called_by_what_each_is(command: str, arguments: str, tollbook: Tollbook) -> None:
+    usage = next(line for line in tollbook("cards", command, "--help").out.splitlines() if "Usage:" in line)
+    assert f"cards {command} [OPTIONS] {arguments}" in usage.replace("{", "").replace("}", "")
