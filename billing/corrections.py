@@ -61,15 +61,18 @@ class Correction:
 
     @property
     def in_all(self) -> Sequence[Difference]:
-        """The same summed over accounts and products, for each currency."""
-        sums: dict[str, tuple[Counter[str], Counter[str]]] = {}
+        """The same summed over accounts and products, for each month and currency in which anything has changed."""
+        sums: dict[Subject, tuple[Counter[str], Counter[str]]] = {}
+        changed = set()
         for each in self.differences:
-            sides = sums.setdefault(each.subject.currency, (Counter(), Counter()))
+            subject = each.subject._replace(account="", product="")
+            changed |= {subject} if each.before != each.after else set()
+            sides = sums.setdefault(subject, (Counter(), Counter()))
             for side, worth in zip(sides, (each.before, each.after), strict=True):
                 side.update(events=worth.events, amount=worth.amount_minor)
         return [
-            Difference(Subject("", "", "", currency), *(Worth(side["events"], side["amount"]) for side in sides))
-            for currency, sides in sorted(sums.items())
+            Difference(subject, *(Worth(side["events"], side["amount"]) for side in sums[subject]))
+            for subject in sorted(changed)
         ]
 
     @property

@@ -227,7 +227,7 @@ _CHANGES = (
     number("after"),
     number("change", spare=2),
     number("percent", "%", spare=1),
-    text("note", longest=14),
+    text("note", longest=14, roomy=24),
 )
 
 

@@ -111,10 +111,11 @@ def show_correction(found: "Correction") -> None:
         say(f"{counted(more, 'product')} of accounts moved less: --format csv has them all.")
     if same := len(found.differences) - len(moved):
         say(f"{counted(same, 'product')} of these accounts {of_number(same, 'comes', 'come')} to the same.")
-    if found.differences:
-        total: list[Row] = [_row(each) for each in found.in_all]
+    if in_all := found.in_all:
+        total: list[Row] = [{**_row(each), "month": f"in all, {each.subject.period}"} for each in in_all]
         columns: list[Column] = [column for column in COLUMNS if column.key not in {"period", "account", "product"}]
-        show(table(total, columns, title="In all, of these accounts"))
+        title = "In all, with all other products of the accounts whose usage was rated again"
+        show(table(total, [text("month"), *columns], title=title))
 
 
 def _most(each: "Difference") -> tuple[int, "Subject"]:
@@ -132,7 +133,7 @@ def correction_record(found: "Correction") -> dict[str, Any]:
         "unpriced": dict(found.unpriced),
         "accounts": [_row(each) for each in found.differences],
         "totals": [
-            {key: value for key, value in _row(each).items() if key not in {"period", "account", "product"}}
+            {key: value for key, value in _row(each).items() if key not in {"account", "product"}}
             for each in found.in_all
         ],
     }

@@ -33,6 +33,7 @@ class Column:
 
     `spare` says how soon it is left out where room is short, the highest first; 0 is never. `faint` ones are spare.
     `whole`: its texts are not folded. Words up to `longest` stay whole; numbers do in any case.
+    `roomy`: its texts are folded no narrower while others are spare.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Column:
     spare: int = 0
     whole: bool = False
     longest: int = _LONGEST_WORD
+    roomy: int = 0
 
     @property
     def title(self) -> str:
@@ -57,10 +59,11 @@ def text(
     spare: int = 0,
     whole: bool = False,
     longest: int = _LONGEST_WORD,
+    roomy: int = 0,
 ) -> Column:
     """A column of words."""
     spared = spare or int(faint and not whole)
-    return Column(key=key, heading=heading, faint=faint, spare=spared, whole=whole, longest=longest)
+    return Column(key=key, heading=heading, faint=faint, spare=spared, whole=whole, longest=longest, roomy=roomy)
 
 
 def number(key: str, heading: str = "", *, spare: int = 0) -> Column:
@@ -70,10 +73,18 @@ def number(key: str, heading: str = "", *, spare: int = 0) -> Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """How wide a column would be, and how wide it must be: numbers, and the longest words of texts, stay whole."""
+    """How wide a column would be, and how wide it must be: numbers, and the longest words of texts, stay whole.
+
+    With `roomy` it is no narrower as long as others can be left out instead.
+    """
 
     most: int
     least: int
+    roomy: int = 0
+
+    def while_spare(self) -> "Extent":
+        """The same as long as others can be left out."""
+        return Extent(most=self.most, least=max(self.least, min(self.roomy, self.most)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +110,9 @@ def lay_out(
         spare = max((i for i in shown if columns[i].spare), key=lambda i: columns[i].spare, default=None)
         gap = gaps[-1] if spare is None else gaps[:2][-1]
         left = room - _between(len(shown), gap)
-        if sum(extents[i].least for i in shown) <= left:
-            return Layout(shown=shown, widths=tuple(_folded([extents[i] for i in shown], left)), gap=gap)
+        room_for = [extents[i] if spare is None else extents[i].while_spare() for i in shown]
+        if sum(each.least for each in room_for) <= left:
+            return Layout(shown=shown, widths=tuple(_folded(room_for, left)), gap=gap)
         if spare is None:
             return None
         shown = tuple(i for i in shown if i != spare)
@@ -148,7 +160,7 @@ class Table:
                 least = max(map(cell_len, words), default=0)
                 least = least if column.number else min(least, column.longest)
             least = max(least, *(len(word) for word in heading.split() or [""]))
-            found.append(Extent(most=max(longest, len(heading)), least=least))
+            found.append(Extent(most=max(longest, len(heading)), least=least, roomy=column.roomy))
         return found
 
     def _grid(self, layout: Layout) -> "RenderableType":

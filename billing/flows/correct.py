@@ -129,6 +129,10 @@ def correction_of(
 
 def details_of(correction: Correction, reason: str) -> dict[str, object]:
     """What the audit log keeps of a correction."""
+    amounts: dict[str, dict[str, list[int]]] = {}
+    for each in correction.in_all:
+        both = [each.before.amount_minor, each.after.amount_minor]
+        amounts.setdefault(each.subject.period, {})[each.subject.currency] = both
     return {
         "reason": reason,
         "events": correction.events,
@@ -136,9 +140,7 @@ def details_of(correction: Correction, reason: str) -> dict[str, object]:
         "quarantined": correction.quarantined,
         "withdrawn": correction.withdrawn,
         "left": dict(correction.left),
-        "amounts": {
-            each.subject.currency: [each.before.amount_minor, each.after.amount_minor] for each in correction.in_all
-        },
+        "amounts": amounts,
     }
 
 

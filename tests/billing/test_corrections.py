@@ -19,6 +19,14 @@ def test_what_is_on_one_side_only_is_a_difference_too() -> None:
     assert [("EUR", 7), ("USD", -15)] == [(each.subject.currency, each.amount_minor) for each in found.in_all]
 
 
+def test_months_and_currencies_are_summed_apart_and_only_where_something_has_changed() -> None:
+    final, text = ACME._replace(period="2026-09"), ACME._replace(product="sms.outbound")
+    before = {final: Worth(5, 50), ACME: Worth(2, 20), text: Worth(1, 3), EURO: Worth(1, 7)}
+    found = Correction(before=before, after={**before, ACME: Worth(2, 30)})
+    (in_all,) = found.in_all
+    assert Difference(Subject("2026-10", "", "", "USD"), Worth(3, 23), Worth(3, 33)) == in_all
+
+
 @pytest.mark.parametrize(
     "found", [Correction(quarantined=1), Correction(left={"acme": 1}), Correction(unpriced={"acme": "why"})]
 )

@@ -45,5 +45,6 @@ def test_changes_are_a_table_that_names_what_is_left_out(
     assert room >= max(map(len, lines))
     for whole in ("1,234,567.89", "1,987,654.32", "1,240,240.62", "0.6483", "6.783"):
         assert any(whole in line for line in lines), whole
+    assert len(lines) < 30, "a long note is given the room of what can be left out"
     if room == 80:
         assert "Left out for want of room: change, %." in lines

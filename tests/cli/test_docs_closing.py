@@ -61,6 +61,9 @@ def test_two_months_are_closed_as_the_page_says(
     (planted, quiet) = reader.all_of("tollbook invoices diff 2026-10")
     assert re.search(r"Germany, mobile.* 0.6783 +6.783 +more than 3 times up or down", planted)
     assert "up or down" not in quiet
+    (explained, *_) = reader.all_of("tollbook explain line 2026-10")
+    assert "Germany, mobile" in explained
+    assert "6.783" in explained
     assert "its total of 240.62 USD is more than 3 times" in october[0]
     assert "INV-000030 to INV-000058" in october[-1]
     assert all("all agree" in said for said in (*september, *october))

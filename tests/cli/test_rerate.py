@@ -3,11 +3,12 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import CARD, CONTRACT, Tollbook
+from tests.cli.conftest import CARD, CONTRACT, Tollbook, with_changes
 
 WHY = ("--reason", "wrong price", "--as", "ann")
 DEAR = CARD.replace("2026-10-01T", "2026-10-02T").replace('"0.02"', '"0.03"')
@@ -39,6 +40,27 @@ def test_a_forced_card_tells_amounts_before_and_after(tollbook: Tollbook, month:
             "difference": "0.02",
         }
     ] == json.loads(ran.out)["correction"]["accounts"]
+
+
+def test_what_it_comes_to_in_all_is_told_by_month_and_reconciles_with_the_run(tollbook: Tollbook, month: Path) -> None:
+    calls = [with_changes(id=f"n{n}", occurred_at=f"2026-1{n}-20T00:00:00Z") for n in (0, 1)]
+    (month / "more.ndjson").write_text("\n".join(calls))
+    assert 0 == tollbook("usage", "import", month / "more.ndjson", "--source", "switch").code
+    (month / "dear.toml").write_text(DEAR.replace("10-02T", "10-19T"))
+    (month / "again.toml").write_text(DEAR.replace("10-02T", "11-01T"))
+    assert 0 == tollbook("cards", "import", month / "again.toml", "--force", *WHY).code
+    ran = tollbook("cards", "import", month / "dear.toml", "--force", *WHY, "--dry-run")
+    assert ["in all, 2026-10", "2", "2", "0.08", "0.10", "0.02", "USD"] == re.split(
+        r"  +", ran.out.splitlines()[-2].strip()
+    )
+    assert "in all, 2026-11" not in ran.out, "November is of the version that follows"
+    found = json.loads(tollbook("cards", "import", month / "dear.toml", "--force", *WHY, "--format", "json").out)
+    (total,) = found["correction"]["totals"]
+    assert ("2026-10", "USD", "0.08", "0.10", "0.02") == tuple(
+        total[key] for key in ("period", "currency", "amount_before", "amount_after", "difference")
+    )
+    run = tollbook("invoices", "run", "2026-10", "--format", "json")
+    assert {"USD": total["amount_after"]} == json.loads(run.out)["totals"]
 
 
 def test_a_forced_contract_is_foreseen_as_a_table(tollbook: Tollbook, month: Path) -> None:

@@ -316,7 +316,7 @@ def test_who_did_it_and_why_is_in_the_audit_log(month: Shop) -> None:
     assert [
         ("ann", "rerate", "2026-10", "why", [36, 9]),
     ] == month.rows(
-        "SELECT actor, action, subject, details ->> 'reason', details -> 'amounts' -> 'USD' FROM audit_log"
+        "SELECT actor, action, subject, details ->> 'reason', details -> 'amounts' -> '2026-10' -> 'USD' FROM audit_log"
         " WHERE action = 'rerate'"
     )
     assert [("ann", "wrong price")] == month.rows(
