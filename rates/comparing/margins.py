@@ -46,8 +46,9 @@ class Side:
         flags: list[bool] = []
         compiled, starts, rates = [], [], 0
         for card in cards:
-            prices = price_list(card, products).prices
-            compiled.append(compile_card(card, products, rate_base=rates, price_base=len(values)))
+            listed = price_list(card, products)
+            prices = listed.prices
+            compiled.append(compile_card(card, products, rate_base=rates, price_base=len(values), prices=listed))
             starts.append(rates)
             values.extend(_value(price, card, dearest=dearest) for price in prices)
             flags.extend(price.unit == EVENT for price in prices)

@@ -83,14 +83,17 @@ def _jumps_of(
     """What there is to say of each pair of terms of a product, "" for nothing."""
     old, new = (_card_of(card, [kind[side] for kind in kinds], cards[1]) for side, card in enumerate(cards))
     at, said = microseconds(new.effective_from), [""] * len(kinds)
-    for dearest in (True, False):
+    high, low = bound.numerator, bound.denominator
+    tiered = any(_cell(side, "tiers") for kind in kinds for side in kind)
+    for dearest in (True, False) if tiered else (True,):
         sides = Sides.of([new], [old], products, dearest=(dearest, dearest))
         for quantity in DURATIONS if product.timed else (1,):
             margins = sides.margins(_usage(product.id, len(kinds), at, quantity), product.id)
             taken = np.isin(margins.reason, _CHARGED)
+            # As Python's own numbers: times the bound they may be larger than 64 bits hold.
             amounts = zip(taken.tolist(), margins.cost.tolist(), margins.revenue.tolist(), strict=True)
             for i, (compared, was, now) in enumerate(amounts):
-                if compared and not said[i] and (now > bound * was or was > bound * now):
+                if compared and not said[i] and (now * low > high * was or was * low > high * now):
                     costs = (format_fraction(sides.exact(int(amount))) for amount in (now, was))
                     said[i] = _said(kinds[i], f"{quantity} {product.base}{'' if quantity == 1 else 's'}", *costs)
     return said

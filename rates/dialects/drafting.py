@@ -25,7 +25,7 @@ def draft(header: Header, guesses: Guesses, dates: str, at_times: Sequence[Look]
     `at_times` are columns of prices by the time of the week, of which none is the price.
     """
     tell: list[str] = []
-    head = list(_head(header, guesses, dates, tell))
+    head = [*_head(header, guesses, dates, tell), *_numbers(guesses, at_times)]
     columns = ["", "[columns]", *_columns(header, guesses, tell)]
     prices = [line for block in _prices(header, guesses, at_times, tell) for line in block]
     return "\n".join([*head, *columns, *prices]) + "\n", tell
@@ -58,11 +58,10 @@ def _head(header: Header, guesses: Guesses, dates: str, tell: list[str]) -> Iter
             tell.append(f"the order of day and month ({shown}): dates = {' or '.join(forms)}")
     if header.row < 0:
         yield from ("", "[file]", "header = false")
-    yield from _numbers(guesses)
 
 
-def _numbers(guesses: Guesses) -> Iterator[str]:
-    priced = [guesses[key][0] for key in ("price", *_JURISDICTIONS) if key in guesses]
+def _numbers(guesses: Guesses, at_times: Sequence[Look]) -> Iterator[str]:
+    priced = [*at_times, *(guesses[key][0] for key in ("price", *_JURISDICTIONS) if key in guesses)]
     texts = [text for look in priced for text in look.texts]
     comma = [text for text in texts if re.search(r",\d+\D*$", text)]
     if comma and not any(re.search(r"\.\d+\D*$", text) for text in texts):
@@ -94,8 +93,6 @@ def _columns(header: Header, guesses: Guesses, tell: list[str]) -> Iterator[str]
 def _increments(header: Header, guesses: Guesses, tell: list[str]) -> Iterator[str]:
     """A column of pairs or of single steps, or one of the first and one of the next; one without the other is told."""
     single, first, following = (guesses.get(key) for key in ("increments", "first", "next"))
-    if single and first and not following and not single[0].mostly("interval"):
-        single, following = None, single
     if single:
         yield _line(header, "increments", *single)
         left = [found[0].name for found in (first, following) if found]

@@ -167,7 +167,19 @@ def guessed(looks: list[Look], at_times: list[Look]) -> list[tuple[Look, str, st
             if key not in taken and look.position not in reasons and look.filled and looks_right(look):
                 taken[key] = look.position
                 reasons[look.position] = key, reason
+    _name_the_next(looks, taken, reasons)
     return [(look, *reasons.get(look.position, ("", ""))) for look in looks]
+
+
+def _name_the_next(looks: list[Look], taken: Mapping[str, int], reasons: dict[int, tuple[str, str]]) -> None:
+    """A column of increments without pairs is that of the next ones where another is that of the first."""
+    step = taken.get("increments", -1)
+    if (
+        "first" in taken
+        and "next" not in taken
+        and any(look.position == step and not look.mostly("interval") for look in looks)
+    ):
+        reasons[step] = "next", "stands beside a first increment"
 
 
 def _may_be(key: str, look: Look) -> bool:

@@ -159,6 +159,7 @@ def test_a_first_increment_beside_a_step_is_drafted_with_it(first: str, followin
     header = f"Destination;Code;Rate;{first};{following}\n"
     deck = header + "".join(f"Land {code};{code};0.01;30;6\n" for code in CODES)
     found = sniffed(deck)
+    assert {first: "first", following: "next"}.items() <= keys(found).items()
     assert {"first": first, "next": following} == tomllib.loads(found.mapping)["columns"]["increments"]
     assert [] == [fact for fact in found.tell if "increments" in fact]
     assert ("44", "30/6") == rows(read(deck, mapped(found.mapping)), "prefixes", "increments")[1]
