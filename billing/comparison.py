@@ -26,7 +26,7 @@ class What(StrEnum):
     PRICE = "price"
 
 
-_SUMS = frozenset({What.TOTAL, What.HELD, What.IN_ALL})
+_SUMMED = frozenset({What.TOTAL, What.HELD, What.IN_ALL, What.PRODUCT})
 
 
 class Held(NamedTuple):
@@ -80,7 +80,7 @@ class Change:
 
         Nor has a sum that is nothing now one: all of it may be held back, or not drawn up yet.
         """
-        if not self.before_minor or (self.what in _SUMS and not self.after_minor):
+        if not self.before_minor or (self.what in _SUMMED and not self.after_minor):
             return ""
         tenths = round_ratio(
             self.moved_minor * _TENTHS_OF_PERCENT * (1 if self.before_minor > 0 else -1), abs(self.before_minor)

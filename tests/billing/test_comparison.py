@@ -70,6 +70,15 @@ def test_what_is_held_back_of_a_currency_without_drafts_has_all_three_rows() -> 
     ]
 
 
+def test_a_product_of_which_nothing_is_drawn_up_has_no_percentage_and_an_account_that_left_has() -> None:
+    before = side({"a": 10}, products={(USD, "voice"): 10})
+    after = side({}, held={(USD, "b"): Held(12, "parked")})
+    found = {
+        each.what: each.percent for each in compare(before, after, factor=Fraction(3)) if each.name in {"voice", "a"}
+    }
+    assert {What.PRODUCT: "", What.ACCOUNT: "-100.0"} == found
+
+
 @pytest.mark.parametrize(
     ("before", "after", "percent"),
     [(200, 100, "-50.0"), (-200, -100, "-50.0"), (-100, -200, "100.0"), (3, 4, "33.3"), (0, 5, ""), (None, 5, "")],
