@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from billing.approvals import Approvals, Unsigned
+from billing.bounds import Cause
 from billing.periods import Period
 from rates.errors import TollbookError
 from rates.money import Currency
@@ -48,7 +49,7 @@ class AccountOutcome:
     """What became of one account. `reason` says why it was stopped and what to do; `final`: billed before this run.
 
     `releasable`: a safety bound holds back what it would be billed, until a person releases it; then `waiting` counts
-    its events that wait for a price, and `mismatches` are its control totals that do not match.
+    its events that wait for a price, `mismatches` are its control totals that do not match, and `causes` what holds it.
     """
 
     account: str
@@ -62,6 +63,7 @@ class AccountOutcome:
     releasable: bool = False
     waiting: int = 0
     mismatches: tuple[str, ...] = ()
+    causes: tuple[Cause, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from billing.accounts import Account, payer_of
-from billing.bounds import Bill, Bounds, Past, Release, held_back, unseen
+from billing.bounds import Bill, Bounds, Past, Release, causes, unseen
 from billing.controls import Mismatches
 from billing.invoices import Party
 from billing.periods import Period
@@ -52,18 +52,19 @@ class Holds:
             mismatches=self.mismatches.payers.get(number, ()),
         )
         past = self.past.get((number, party.currency))
-        reason = held_back(bill, past, self.released.get(number), self.bounds)
-        if not reason:
+        found = causes(bill, past, self.released.get(number), self.bounds)
+        if not found:
             return None
         return AccountOutcome(
             account=party.account,
             outcome=Outcome.PARKED,
             currency=party.currency,
             total_minor=bill.total_minor,
-            reason=reason,
+            reason="; ".join(found.values()),
             releasable=True,
             waiting=bill.waiting,
             mismatches=bill.mismatches,
+            causes=(*found,),
         )
 
 

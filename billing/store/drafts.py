@@ -266,7 +266,6 @@ def _insert_stops(connection: Connection, report: RunReport, numbers: Mapping[st
     if not stops:
         return
     names = ("outcome", "reason", "releasable", "total_minor", "waiting")
-    mismatches = pa.array([list(each.mismatches) for each in stops], pa.list_(pa.string()))
     copy_in(
         connection,
         "draft_stops",
@@ -274,7 +273,10 @@ def _insert_stops(connection: Connection, report: RunReport, numbers: Mapping[st
             "payer_id": pa.array([numbers[each.account] for each in stops]),
             "period_start": pa.array([report.period.start] * len(stops), pa.date32()),
             **{name: pa.array([getattr(each, name) for each in stops]) for name in names},
-            "mismatches": _array_literals(mismatches),
+            **{
+                name: _array_literals(pa.array([[*getattr(each, name)] for each in stops], pa.list_(pa.string())))
+                for name in ("mismatches", "causes")
+            },
         },
     )
 

@@ -40,6 +40,7 @@ CREATE TABLE draft_stops (
     total_minor bigint NOT NULL DEFAULT 0, -- what it would be billed
     waiting bigint NOT NULL DEFAULT 0, -- its events that wait for a price
     mismatches text[] NOT NULL DEFAULT '{}', -- its control totals that do not match, and what differs
+    causes text[] NOT NULL DEFAULT '{}', -- which of these hold it back
     PRIMARY KEY (payer_id, period_start)
 );
 

@@ -127,6 +127,19 @@ def test_usage_that_nothing_prices_parks_its_payer_until_it_is_released(shop: Sh
     assert 3 == run(shop, bounds=Bounds(waiting=False)).billed
 
 
+def test_a_release_because_usage_waits_lets_no_total_pass_that_is_far_from_the_past(shop: Shop) -> None:
+    talk(shop, 10, "bolt", 2)
+    talk(shop, 20, "bolt", 1, to="+81312345678")
+    run(shop)
+    release(shop, "bolt")
+    assert 1 == run(shop).billed
+    talk(shop, 11, "bolt", 3)
+    (held,) = (each for each in run(shop).stopped if each.account == "bolt")
+    assert held.reason.startswith("its total of 6.00 USD is more than 3 times 1.20")
+    release(shop, "bolt")
+    assert 1 == run(shop).billed, "what waited stays released beside the total"
+
+
 def test_only_who_is_held_back_is_released(shop: Shop) -> None:
     talk(shop, 10, "acme", 1)
     with transaction(shop.engine) as connection:
