@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from billing.approvals import Approvals, Unsigned
-from billing.bounds import Cause
+from billing.bounds import Bounds, Cause
 from billing.periods import Period
 from rates.errors import TollbookError
 from rates.money import Currency
@@ -111,12 +111,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueRules:
-    """By which rules a house issues invoices: their series, when they are due, and who must approve them."""
+    """By which rules a house issues invoices: their series, when they are due, and who must approve them.
+
+    `bounds` say whether a draft stays whose account has usage that waits for a price; without them none does.
+    """
 
     series: str = "INV"
     payment_days: int = 30
     approvals: Approvals = Approvals.NONE
     grace: timedelta = GRACE
+    bounds: Bounds | None = None
 
 
 DEFAULT_RULES = IssueRules()
@@ -128,7 +132,9 @@ class IssueReport:
 
     `refused` names accounts whose draft is not what was drawn up any more, `unsigned` those of which not exactly what
     was approved is there to be issued; `stopped` those that the run stopped at; `unmatched` those whose control totals
-    do not match since, with what differs. `mismatches` are of no account.
+    do not match since, with what differs, `waiting` those of whose usage more waits for a price than was released, with
+    how many events, and `outdated` those with usage that came after their draft and that control totals count: their
+    drafts stay. `mismatches` are of no account.
     `late` are those with usage that came after the run, and `quarantined` counts the period's events that nothing
     prices, by reason: neither is on an invoice.
     """
@@ -143,13 +149,19 @@ class IssueReport:
     late: tuple[str, ...] = ()
     quarantined: Mapping[str, int] = field(default_factory=dict)
     unmatched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    outdated: tuple[str, ...] = ()
     mismatches: tuple[str, ...] = ()
+
+    @property
+    def held(self) -> frozenset[str]:
+        """The accounts whose drafts are not issued."""
+        return frozenset((*self.refused, *self.unsigned, *self.unmatched, *self.waiting, *self.outdated))
 
     @property
     def needs_a_person(self) -> bool:
         """Whether something waits for somebody to look at it."""
-        held = self.refused or self.unsigned or self.stopped or self.unmatched
-        return bool(held or self.late or self.quarantined or self.mismatches)
+        return bool(self.held or self.stopped or self.late or self.quarantined or self.mismatches)
 
 
 def report(  # noqa: PLR0913 (each is another part of the report)
