@@ -2,14 +2,16 @@
 
 A bill is held back where its total is far from what the account was billed before, where usage of the account waits
 for a price that a card or a contract could say, so that the bill would be too small, and where the source of its usage
-counted otherwise. A person who has looked releases it by name; that holds until the bill is far from what was released,
-more usage waits than then, or a count differs that did not differ so.
+counted otherwise. A person who has looked releases it by name, from what held it back and from nothing else; that holds
+until the bill is far from what was released, more usage waits than then, or a count differs that did not differ so.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from fractions import Fraction
+from typing import Self
 
 from billing.controls import in_words
 from billing.periods import Period
@@ -29,6 +31,14 @@ UNPRICED = frozenset(
     }
 )
 """Why usage of an account waits that should be billed to it. Other usage in quarantine stops nobody: it is counted."""
+
+
+class Cause(StrEnum):
+    """What holds a bill back: the source counted otherwise; usage waits for a price; its total is far from the past."""
+
+    MISMATCH = "mismatch"
+    WAITING = "waiting"
+    TOTAL = "total"
 
 
 class ReleaseNeedlessError(TollbookError):
@@ -63,11 +73,33 @@ class Past:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """What a person has looked at and released: a total, how many events waited, and which counts differed."""
+    """What a person has looked at and released: a total, how many events waited, and which counts differed.
 
-    total_minor: int
-    waiting: int
+    Each only where it held the bill back; the total is None where it did not.
+    """
+
+    total_minor: int | None = None
+    waiting: int = 0
     mismatches: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, causes: Collection[str], total_minor: int, waiting: int, mismatches: Iterable[str]) -> Self:
+        """What is released of a bill that was held back for some causes: nothing that it was not held back for."""
+        return cls(
+            total_minor=total_minor if Cause.TOTAL in causes else None,
+            waiting=waiting if Cause.WAITING in causes else 0,
+            mismatches=frozenset(mismatches if Cause.MISMATCH in causes else ()),
+        )
+
+    def after(self, earlier: "Release | None") -> "Release":
+        """This release, and an earlier one of what this is not of."""
+        if earlier is None:
+            return self
+        return Release(
+            total_minor=earlier.total_minor if self.total_minor is None else self.total_minor,
+            waiting=self.waiting or earlier.waiting,
+            mismatches=self.mismatches or earlier.mismatches,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,16 +133,27 @@ class Bill:
 
 def held_back(bill: Bill, past: Past | None, release: Release | None, bounds: Bounds) -> str:
     """Why a bill is held back; "" if it is not."""
-    differing = unseen(bill.mismatches, release)
-    reasons = [in_words(differing)] if differing else []
+    return "; ".join(causes(bill, past, release, bounds).values())
+
+
+def causes(bill: Bill, past: Past | None, release: Release | None, bounds: Bounds) -> dict[Cause, str]:
+    """What holds a bill back, each in words."""
+    found = {}
+    if differing := unseen(bill.mismatches, release):
+        found[Cause.MISMATCH] = in_words(differing)
     if bounds.waiting and bill.waiting > (release.waiting if release else 0):
-        events = "event waits" if bill.waiting == 1 else "events wait"
-        reasons.append(f"{bill.waiting:,} {events} for a price, and would not be billed")
-    accepted = release is not None and not _far(bill.total_minor, (release.total_minor,), bill.currency, bounds)
+        found[Cause.WAITING] = f"{waiting_in_words(bill.waiting)}, and would not be billed"
+    seen = None if release is None else release.total_minor
+    accepted = seen is not None and not _far(bill.total_minor, (seen,), bill.currency, bounds)
     known = past is not None and (bill.billed or past.ended == bill.period.start)
     if past is not None and known and not accepted and _far(bill.total_minor, past.totals_minor, bill.currency, bounds):
-        reasons.append(_said(bill, past, bounds))
-    return "; ".join(reasons)
+        found[Cause.TOTAL] = _said(bill, past, bounds)
+    return found
+
+
+def waiting_in_words(events: int) -> str:
+    """How many events wait for a price, in a clause."""
+    return "1 event waits for a price" if events == 1 else f"{events:,} events wait for a price"
 
 
 def unseen(mismatches: Iterable[str], release: Release | None) -> tuple[str, ...]:

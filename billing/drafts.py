@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import compress, pairwise
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from billing.invoices import Party, content_head, json_text
 from rates.errors import TollbookError
 from rates.lines import LineKey, PricedLines, Ratios
 from rates.money import format_fraction, round_ratio
+from rates.numbering import COUNTRIES
 from rates.usage import TOTALS, Totals
 
 Int64s = NDArray[np.int64]
@@ -28,6 +29,7 @@ UNIT_PRICE_DECIMALS = 12
 """Decimals of the column of unit prices; a price that has more is kept beside it as exact text."""
 
 _INT64_MAX = (1 << 63) - 1
+_EMPTY = pa.scalar("", pa.large_string())
 
 
 class AmountOverflowError(TollbookError):
@@ -38,13 +40,15 @@ class AmountOverflowError(TollbookError):
 class Drafts:
     """Drafts of invoices, one for each payer that has lines.
 
-    `payer`, `total_minor` and `line_count` are int64[n]; `sha256[i]` is the digest of the i-th content in hexadecimal.
+    `payer`, `total_minor` and `line_count` are int64[n]; `sha256[i]` is the digest of the i-th content in hexadecimal,
+    and `summed_sha256[i]` that of its totals.
     `lines` has a row for each line, in the order of payer and line number, and the columns of `line_rows`.
     """
 
     payer: Int64s
     total_minor: Int64s
     line_count: Int64s
+    summed_sha256: Sequence[str]
     sha256: Sequence[str]
     lines: pa.Table
 
@@ -54,7 +58,8 @@ class Drafts:
             payer=self.payer[wanted],
             total_minor=self.total_minor[wanted],
             line_count=self.line_count[wanted],
-            sha256=[digest for digest, taken in zip(self.sha256, wanted.tolist(), strict=True) if taken],
+            summed_sha256=[*compress(self.summed_sha256, wanted.tolist())],
+            sha256=[*compress(self.sha256, wanted.tolist())],
             lines=self.lines.filter(pa.array(np.repeat(wanted, self.line_count))),
         )
 
@@ -65,6 +70,7 @@ def together(drafts: Sequence[Drafts]) -> Drafts:
         payer=np.concatenate([each.payer for each in drafts]),
         total_minor=np.concatenate([each.total_minor for each in drafts]),
         line_count=np.concatenate([each.line_count for each in drafts]),
+        summed_sha256=[digest for each in drafts for digest in each.summed_sha256],
         sha256=[digest for each in drafts for digest in each.sha256],
         lines=pa.concat_tables([each.lines for each in drafts]),
     )
@@ -93,34 +99,64 @@ def totals_sha256(totals: Totals) -> dict[int, str]:
     }
 
 
+def summed_sha256(billed: Totals) -> dict[int, str]:
+    """The digest of each payer's totals of a period as they are stored, in the order of `billed_totals`.
+
+    Of each row the account, price, country, events and quantity: commas between them, a semicolon between rows.
+    """
+    countries = pa.array([json_text(country) for country in COUNTRIES], pa.large_string())
+    columns = (
+        _texts(billed.account),
+        _texts(billed.price.astype(np.int64)),
+        countries.take(pa.array(billed.country)),
+        _texts(billed.events),
+        pc.binary_join_element_wise(_texts(billed.quantity), pa.scalar(";", pa.large_string()), _EMPTY),
+    )
+    rows = pc.binary_join_element_wise(*columns, pa.scalar(",", pa.large_string()))
+    first = np.flatnonzero(_changes([billed.payer]))
+    bodies = zip(billed.payer[first].tolist(), _bodies(rows, first), strict=True)
+    return {payer: hashlib.sha256(body).hexdigest() for payer, body in bodies}
+
+
 NO_TOTALS_SHA256 = hashlib.sha256(b"").hexdigest()
 """The digest of no totals at all, as of a payer that owes a flat fee only."""
 
 
-def draw(priced: PricedLines, parties: Mapping[int, Party], billed_sha256: Mapping[int, str], *, period: str) -> Drafts:
-    """The drafts of the payers that have lines. `parties` names each; `billed_sha256` is as of `totals_sha256`."""
+def draw(
+    priced: PricedLines,
+    parties: Mapping[int, Party],
+    billed_sha256: Mapping[int, str],
+    summed: Mapping[int, str],
+    *,
+    period: str,
+) -> Drafts:
+    """The drafts of the payers that have lines. `parties` names each.
+
+    `billed_sha256` is as of `totals_sha256`, and `summed` as of `summed_sha256`.
+    """
     first = np.flatnonzero(_changes([priced.payer]))
     counts = np.diff(np.append(first, len(priced.payer)))
     payers = priced.payer[first]
     totals = _sums(priced.amount_minor, first, "amounts")
     residuals = _fractions(priced.residuals)
     bodies = _bodies(_line_contents(priced, residuals, period), first)
-    digests = []
-    for payer, total, body in zip(payers.tolist(), totals.tolist(), bodies, strict=True):
-        head = content_head(parties[payer], period, total, billed_sha256.get(payer, NO_TOTALS_SHA256))
+    digests, behind = [], [summed.get(payer, NO_TOTALS_SHA256) for payer in payers.tolist()]
+    for payer, total, body, sums in zip(payers.tolist(), totals.tolist(), bodies, behind, strict=True):
+        head = content_head(parties[payer], period, total, billed_sha256.get(payer, NO_TOTALS_SHA256), sums)
         digests.append(hashlib.sha256(b"".join((head.encode(), body, b"]}"))).hexdigest())
     numbers = np.arange(len(priced.payer)) - np.repeat(first, counts) + 1
     return Drafts(
         payer=payers,
         total_minor=totals,
         line_count=counts,
+        summed_sha256=behind,
         sha256=digests,
         lines=_line_rows(priced, residuals, period).add_column(0, "line_no", pa.array(numbers, pa.int32())),
     )
 
 
 def _bodies(contents: pa.LargeStringArray, first: Int64s) -> Iterator[memoryview]:
-    """Each payer's lines as they stand in the document: slices of one buffer, a comma between lines."""
+    """Each payer's rows as they stand in what is digested: slices of one buffer, without what separates the last."""
     offsets = np.frombuffer(contents.buffers()[1], dtype=np.int64, count=len(contents) + 1)
     joined = memoryview(contents.buffers()[2] or b"")
     bounds = offsets[np.append(first, len(contents))].tolist()
@@ -146,7 +182,7 @@ def _line_contents(priced: PricedLines, residuals: pa.Array, period: str) -> pa.
         residuals.cast(pa.large_string()),
         pa.scalar('"},', pa.large_string()),
     )
-    return pc.binary_join_element_wise(*pieces, pa.scalar("", pa.large_string()))
+    return pc.binary_join_element_wise(*pieces, _EMPTY)
 
 
 def _key_content(key: LineKey) -> str:

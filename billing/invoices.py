@@ -132,7 +132,8 @@ class Party:
 class Invoice:
     """An invoice or a draft of one; of a draft `number` is "" and the dates are missing.
 
-    `billed_sha256` is the digest of the daily totals that were priced, `sha256` that of `content`.
+    `billed_sha256` is the digest of the daily totals that were priced, `summed_sha256` that of their sums over the
+    period, which are stored beside it, and `sha256` that of `content`.
     """
 
     party: Party
@@ -142,6 +143,7 @@ class Invoice:
     lines: tuple[InvoiceLine, ...]
     total_minor: int
     billed_sha256: str
+    summed_sha256: str
     sha256: str
     number: str = ""
     issued_on: date | None = None
@@ -213,11 +215,12 @@ def content(invoice: Invoice) -> str:
 
     The number and the dates are not in it: they are given to exactly this content later.
     """
-    head = content_head(invoice.party, invoice.period, invoice.total_minor, invoice.billed_sha256)
+    digests = (invoice.billed_sha256, invoice.summed_sha256)
+    head = content_head(invoice.party, invoice.period, invoice.total_minor, *digests)
     return f"{head}{','.join(map(_line_content, invoice.lines))}]}}"
 
 
-def content_head(party: Party, period: str, total_minor: int, billed_sha256: str) -> str:
+def content_head(party: Party, period: str, total_minor: int, billed_sha256: str, summed_sha256: str) -> str:
     """What comes before the lines in the canonical form."""
     head = json_text(
         {
@@ -232,6 +235,7 @@ def content_head(party: Party, period: str, total_minor: int, billed_sha256: str
             "currency": party.currency,
             "total_minor": str(total_minor),
             "billed_sha256": billed_sha256,
+            "summed_sha256": summed_sha256,
         }
     )
     return f'{head[:-1]},"lines":['

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from billing.approvals import Approvals, Unsigned
+from billing.bounds import Bounds, Cause
 from billing.periods import Period
 from rates.errors import TollbookError
 from rates.money import Currency
@@ -60,7 +61,7 @@ class AccountOutcome:
     """What became of one account. `reason` says why it was stopped and what to do; `final`: billed before this run.
 
     `releasable`: a safety bound holds back what it would be billed, until a person releases it; then `waiting` counts
-    its events that wait for a price, and `mismatches` are its control totals that do not match.
+    its events that wait for a price, `mismatches` are its control totals that do not match, and `causes` what holds it.
     """
 
     account: str
@@ -74,6 +75,7 @@ class AccountOutcome:
     releasable: bool = False
     waiting: int = 0
     mismatches: tuple[str, ...] = ()
+    causes: tuple[Cause, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,7 @@ class IssueRules:
     """By which rules a house issues invoices: their series, when they are due, and who must approve them.
 
     With an `approval_id` nothing is issued that another approval signs: one that has come since somebody looked.
+    `bounds` say whether a draft stays whose account has usage that waits for a price; without them none does.
     """
 
     series: str = "INV"
@@ -131,6 +134,7 @@ class IssueRules:
     approvals: Approvals = Approvals.NONE
     approval_id: int | None = None
     grace: timedelta = GRACE
+    bounds: Bounds | None = None
 
 
 DEFAULT_RULES = IssueRules()
@@ -142,8 +146,9 @@ class IssueReport:
 
     `refused` names accounts whose draft is not what was drawn up any more, `unsigned` those of which not exactly what
     was approved is there to be issued; `stopped` those that the run stopped at; `withdrawn` those whose draft was taken
-    away after the run; `unmatched` those whose control totals do not match since, with what differs. `mismatches` are
-    of no account.
+    away after the run; `unmatched` those whose control totals do not match since, with what differs, `waiting` those of
+    whose usage more waits for a price than was released, with how many events, and `outdated` those with usage that
+    came after their draft and that control totals count: their drafts stay. `mismatches` are of no account.
     `late` are those with usage that came after the run, and `quarantined` counts the period's events that nothing
     prices, by reason: neither is on an invoice.
     """
@@ -159,13 +164,20 @@ class IssueReport:
     late: tuple[str, ...] = ()
     quarantined: Mapping[str, int] = field(default_factory=dict)
     unmatched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    outdated: tuple[str, ...] = ()
     mismatches: tuple[str, ...] = ()
+
+    @property
+    def held(self) -> frozenset[str]:
+        """The accounts whose drafts are not issued."""
+        return frozenset((*self.refused, *self.unsigned, *self.unmatched, *self.waiting, *self.outdated))
 
     @property
     def needs_a_person(self) -> bool:
         """Whether something waits for somebody to look at it."""
-        held = self.refused or self.unsigned or self.stopped or self.withdrawn or self.unmatched
-        return bool(held or self.late or self.quarantined or self.mismatches)
+        left = self.held or self.stopped or self.withdrawn or self.late
+        return bool(left or self.quarantined or self.mismatches)
 
 
 def report(  # noqa: PLR0913 (each is another part of the report)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cli.exits import Exit
-from cli.month import EarlyOption, bounds_of, rules_of
+from cli.month import EarlyOption, rules_of
 from cli.options import AsOption, PeriodArgument, runner
 from cli.output import Format, FormatOption, emit, say, text
 from cli.reports import amounts, balance_of, say_left, show_changes, show_run, some_of
@@ -38,7 +38,7 @@ def close(
     from cli.world import actor, now, product_tables, products
 
     month, said = Period.parse(period), settings()
-    rules = Rules(issue=rules_of(said), bounds=bounds_of(said), factor=Fraction(said.bound_factor))
+    rules = Rules(issue=rules_of(said), factor=Fraction(said.bound_factor))
     with writing() as engine:
         found = close_month(
             engine,

@@ -99,8 +99,9 @@ def finalize(
     """Issue the drafts of a period: numbers without a gap, and invoices that never change. Safe to repeat.
 
     Exit code 4: done, but something waits for a person: an account that the run stopped at, a draft that is not what
-    was drawn up or approved, usage in quarantine, or usage that came after the run; and where nothing is issued: drafts
-    that nobody approved, or a control total of no account's usage that does not match. 3: there was nothing to issue.
+    was drawn up or approved or that is held back, usage in quarantine, or usage that came after the run; and where
+    nothing is issued: drafts that nobody approved, or a control total of no account's usage that does not match. 3:
+    there was nothing to issue.
     """
     from billing.flows.finalize import finalize as issue
     from billing.flows.finalize import rehearse
@@ -116,7 +117,7 @@ def finalize(
         else:
             report = issue(engine, month, now(), actor=actor(), early=early, rules=rules)
     if dry_run:
-        issued = _list(month, form, without={*report.refused, *report.unsigned, *report.unmatched})
+        issued = _list(month, form, without=report.held)
         say_left(report)
     else:
         issued = report.issued

@@ -113,11 +113,16 @@ def rules_of(settings: "Settings") -> "IssueRules":
     """By which rules invoices are issued."""
     from billing.runs import IssueRules
 
-    return IssueRules(series=settings.series, payment_days=settings.payment_days, approvals=settings.approvals)
+    return IssueRules(
+        series=settings.series,
+        payment_days=settings.payment_days,
+        approvals=settings.approvals,
+        bounds=bounds_of(settings),
+    )
 
 
 def bounds_of(settings: "Settings") -> "Bounds | None":
-    """By which bounds a run holds bills back; None: by none."""
+    """By which bounds bills are held back; None: by none."""
     from fractions import Fraction
 
     from billing.bounds import Bounds

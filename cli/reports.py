@@ -134,6 +134,8 @@ def show_issued(report: "IssueReport", form: Format) -> None:
         "late": list(report.late),
         "quarantined": dict(report.quarantined),
         "unmatched": {account: list(each) for account, each in report.unmatched.items()},
+        "waiting": dict(report.waiting),
+        "outdated": list(report.outdated),
         "mismatches": list(report.mismatches),
     }
     if form is not Format.JSON:
@@ -146,6 +148,8 @@ def show_issued(report: "IssueReport", form: Format) -> None:
             "late": some_of(report.late),
             "quarantined": _reasons(report.quarantined),
             "unmatched": some_of([*report.unmatched]),
+            "waiting": some_of([*report.waiting]),
+            "outdated": some_of(report.outdated),
             "mismatches": "; ".join(report.mismatches),
         }
     emit_record(facts, form)
@@ -164,6 +168,21 @@ def say_left(report: "IssueReport") -> None:
         say(f"{account}: the run stopped at it; see `tollbook invoices preview {report.period}`")
     say_waiting(report.late, report.quarantined)
     say_unmatched(report.unmatched, report.mismatches, report.period)
+    _say_held(report)
+
+
+def _say_held(report: "IssueReport") -> None:
+    """Say which drafts are short of usage that came after them, and what to do."""
+    from billing.bounds import waiting_in_words
+
+    for account, events in [*report.waiting.items()][:_NAMED]:
+        say(f"{account}: {waiting_in_words(events)}, and would not be billed; its draft is not issued")
+    if report.waiting:
+        say("Publish what prices it: see `tollbook usage quarantine`.")
+        say(f"Then, or to release it all the same, `tollbook invoices run {report.period}`.")
+    if report.outdated:
+        short = f"Usage that control totals count came after the drafts of {some_of(report.outdated)}"
+        say(f"{short}: draw them up again with `tollbook invoices run {report.period}`.")
 
 
 def _say_withdrawn(report: "IssueReport") -> None:

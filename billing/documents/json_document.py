@@ -26,6 +26,7 @@ def document(invoice: Invoice) -> dict[str, object]:
         "lines": [{"line": n, **record(line, party.currency)} for n, line in enumerate(invoice.lines, start=1)],
         "total": format_minor(invoice.total_minor, party.currency),
         "billed_sha256": invoice.billed_sha256,
+        "summed_sha256": invoice.summed_sha256,
         "sha256": invoice.sha256,
     }
 

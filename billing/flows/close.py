@@ -14,6 +14,7 @@ from billing.closing import Closing
 from billing.flows.compare import compare_periods
 from billing.flows.draw_up import draw_up
 from billing.flows.finalize import finalize, still_waiting
+from billing.flows.hold import unreleased_waiting
 from billing.flows.verify import Tables, verify
 from billing.periods import Period
 from billing.runs import IssueRules, require_closed
@@ -27,7 +28,6 @@ class Rules:
     """By which rules a house closes its months. Prices `factor` times up or down are beyond a bound."""
 
     issue: IssueRules
-    bounds: Bounds | None
     factor: Fraction
 
 
@@ -51,7 +51,7 @@ def close(  # noqa: PLR0913 (each is asked by one of its stages)
     """
     require_closed(period, at, grace=rules.issue.grace, early=early, what="close the month")
     run = None
-    if not _stands(engine, period):
+    if not _stands(engine, period, rules.issue.bounds):
         run = draw_up(
             engine,
             products,
@@ -61,7 +61,7 @@ def close(  # noqa: PLR0913 (each is asked by one of its stages)
             actor=actor,
             drawn_by=drawn_by,
             early=early,
-            bounds=rules.bounds,
+            bounds=rules.issue.bounds,
             grace=rules.issue.grace,
         )
     verification = verify(engine, products, tables, period, processes=processes)
@@ -86,10 +86,13 @@ def close(  # noqa: PLR0913 (each is asked by one of its stages)
     )
 
 
-def _stands(engine: Engine, period: Period) -> bool:
-    """Whether there are drafts, exactly as they were signed, and of all usage."""
+def _stands(engine: Engine, period: Period, bounds: Bounds | None) -> bool:
+    """Whether there are drafts, exactly as they were signed, and of all usage: none came that is in no draft."""
     approval, drafts, _ = _signed(engine, period)
-    return approval is not None and bool(drafts) and not still_waiting(engine, period).late
+    if approval is None or not drafts or still_waiting(engine, period).late:
+        return False
+    with snapshot(engine) as connection:
+        return not unreleased_waiting(connection, period, bounds)
 
 
 def _signed(engine: Engine, period: Period) -> tuple[Approval | None, set[str], str]:

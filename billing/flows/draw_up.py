@@ -16,7 +16,7 @@ import numpy as np
 
 from billing.approvals import person
 from billing.bounds import Bounds
-from billing.drafts import NO_TOTALS_SHA256, Drafts, billed_totals, draw, together, totals_sha256
+from billing.drafts import NO_TOTALS_SHA256, Drafts, billed_totals, draw, summed_sha256, together, totals_sha256
 from billing.flows.hold import Holds
 from billing.flows.price import Pricer, halved, payers_and_prices, totals_of
 from billing.invoices import Party
@@ -161,12 +161,14 @@ class _Drawing:
         unpriced = self._neither_final_nor_stopped(numbers, totals, digests)
         parties = self._parties(unpriced)
         lines = [lines for lines in self.pricer.price(unpriced, totals_of(totals, unpriced)) if len(lines.payer)]
-        drafts = [draw(each, parties, digests, period=str(self.period)) for each in lines]
+        payers = {payer for each in lines for payer in each.payer.tolist()}
+        billed = billed_totals(totals_of(totals, [*payers]))
+        summed = summed_sha256(billed)
+        drafts = [draw(each, parties, digests, summed, period=str(self.period)) for each in lines]
         drawn = self._within_bounds(unpriced, together(drafts) if drafts else None)
         if drawn is None:
             self._note(unpriced, None)
             return None
-        billed = billed_totals(totals_of(totals, drawn.payer.tolist()))
         self._note(unpriced, drawn)
         return _Chunk(drawn, billed, digests)
 

@@ -1,8 +1,10 @@
 """Finalize a period: the drafts become invoices, with numbers without a gap.
 
 Where drafts are approved, what is issued is exactly what was signed: whatever changed, went or came along since is
-named, and stays where it is. So is a draft of usage whose control totals do not match since it was drawn up. Where a
-control total that does not match is of no account's usage, it may be anybody's that is missing: nothing is issued.
+named, and stays where it is. So is a draft of usage whose control totals do not match since it was drawn up, or of less
+usage than they were compared with, and one of an account whose usage waits for a price, as a run would hold it back.
+Where a control total that does not match is of no account's usage, it may be anybody's that is missing: nothing is
+issued.
 
 Each transaction takes up to a thousand drafts that nobody else is issuing, checks their rows against what was drawn and
 signed, takes their numbers last, and moves them into the tables that nothing changes. So any number of finalizers can
@@ -18,7 +20,7 @@ from typing import NamedTuple
 from billing.approvals import Approval, ApprovalMissingError, Approvals, Unsigned, require_second, unsigned
 from billing.controls import Mismatches, require_matched
 from billing.drafts import NO_TOTALS_SHA256, totals_sha256
-from billing.flows.hold import unreleased_mismatches
+from billing.flows.hold import unreleased_mismatches, unreleased_waiting
 from billing.invoices import Step, number_text, states_before
 from billing.periods import Period
 from billing.runs import (
@@ -34,6 +36,7 @@ from billing.store.audit import record
 from billing.store.drafts import Taken, altered_drafts, hold_period, payers_with_drafts
 from billing.store.engine import Connection, Engine, snapshot, transaction
 from billing.store.invoices import Issue, Issued, issue, take_drafts, take_numbers
+from billing.store.queries.controls import counted_payers, has_controls
 from billing.store.queries.invoices import DrawnRun, account_names, billed_digests, newest_run, written_since
 from billing.store.queries.pricing import payers_with_usage, quarantined_events
 from billing.store.totals import read_totals
@@ -71,16 +74,16 @@ def finalize(
     totals: Counter[Currency] = Counter()
     numbers: dict[str, list[str]] = {}
     refused: dict[int, str] = {}
-    mismatches = _mismatches(engine, period)
+    held = _held(engine, period, run, rules)
     count = 0
-    for issued in _batches(engine, period, rules, terms, batch, mismatches.payers, refused):
+    for issued in _batches(engine, period, rules, terms, batch, held.payers, refused):
         count += issued.count
         totals.update(issued.totals_minor)
         for entity, (first, last) in issued.numbers.items():
             taken = (number_text(rules.series, number) for number in range(first, last + 1))
             numbers.setdefault(entity, []).extend(taken)
     return replace(
-        _left(engine, period, run, mismatches, {*refused.values()}),
+        _left(engine, period, run, held, {*refused.values()}),
         issued=count,
         totals_minor=dict(sorted(totals.items())),
         numbers={entity: tuple(taken) for entity, taken in sorted(numbers.items())},
@@ -97,12 +100,26 @@ def rehearse(
         drafts = signable_drafts(connection, period)
         taken = Taken(payers=[*drafts], ids=[each.invoice_id for each in drafts.values()])
         refused = altered_drafts(connection, period, taken)
-    return _left(engine, period, run, _mismatches(engine, period), {*refused.values()})
+    return _left(engine, period, run, _held(engine, period, run, rules), {*refused.values()})
 
 
-def _left(engine: Engine, period: Period, run: DrawnRun, mismatches: Mismatches, refused: set[str]) -> IssueReport:
+class _Held(NamedTuple):
+    """What holds drafts back that are as they were drawn up and signed; of payers by number."""
+
+    mismatches: Mismatches
+    waiting: Mapping[int, int]
+    outdated: Collection[int]
+
+    @property
+    def payers(self) -> Collection[int]:
+        """Whose drafts stay."""
+        return {*self.mismatches.payers, *self.waiting, *self.outdated}
+
+
+def _left(engine: Engine, period: Period, run: DrawnRun, held: _Held, refused: set[str]) -> IssueReport:
     """What of a period is not issued, and why."""
-    waiting = still_waiting(engine, period)
+    waiting, names = still_waiting(engine, period), _held_names(engine, period, held)
+    unmatched = held.mismatches.payers
     return IssueReport(
         period=period,
         issued=0,
@@ -114,8 +131,10 @@ def _left(engine: Engine, period: Period, run: DrawnRun, mismatches: Mismatches,
         withdrawn=run.withdrawn,
         late=tuple(sorted({*waiting.late} - refused)),
         quarantined=waiting.quarantined,
-        unmatched=_unmatched(engine, period, mismatches),
-        mismatches=mismatches.nobodys,
+        unmatched={name: unmatched[payer] for payer, name in names.items() if payer in unmatched},
+        waiting={name: held.waiting[payer] for payer, name in names.items() if payer in held.waiting},
+        outdated=tuple(name for payer, name in names.items() if payer in held.outdated),
+        mismatches=held.mismatches.nobodys,
     )
 
 
@@ -131,14 +150,28 @@ def _mismatches(engine: Engine, period: Period) -> Mismatches:
         return found
 
 
-def _unmatched(engine: Engine, period: Period, mismatches: Mismatches) -> dict[str, tuple[str, ...]]:
-    """The accounts whose drafts are not issued because of mismatches of control totals, with these."""
-    if not mismatches.payers:
+def _held(engine: Engine, period: Period, run: DrawnRun, rules: IssueRules) -> _Held:
+    """What holds drafts back now.
+
+    The control totals are compared before the drafts are held against the usage: what comes in between outdates a draft
+    of which they match, and no draft of less than was compared is issued.
+    """
+    mismatches = _mismatches(engine, period)
+    with snapshot(engine) as connection:
+        waiting = unreleased_waiting(connection, period, rules.bounds)
+        late = [*_late(connection, period, run)] if has_controls(connection, period) else []
+        outdated = counted_payers(connection, period, late) if late else frozenset()
+        return _Held(mismatches, waiting, outdated - {*mismatches.payers})
+
+
+def _held_names(engine: Engine, period: Period, held: _Held) -> dict[int, str]:
+    """The payers who are held back and have a draft of a period, with their names and in the order of these."""
+    if not held.payers:
         return {}
     with snapshot(engine) as connection:
         names = account_names(connection)
-        held = (payer for payer in payers_with_drafts(connection, period) if payer in mismatches.payers)
-        return dict(sorted((names[payer], mismatches.payers[payer]) for payer in held))
+        found = {payer: names[payer] for payer in payers_with_drafts(connection, period) if payer in held.payers}
+        return dict(sorted(found.items(), key=lambda each: each[1]))
 
 
 class Waiting(NamedTuple):
@@ -152,12 +185,13 @@ def still_waiting(engine: Engine, period: Period) -> Waiting:
     """What of a period waits, for the next run or for a person. Whom the newest run stopped at is not in it."""
     with snapshot(engine) as connection:
         run = newest_run(connection, period)
-        late = () if run is None else tuple(_late(connection, period, run))
-        return Waiting(late=late, quarantined=quarantined_events(connection, period))
+        late = () if run is None else (*_late(connection, period, run),)
+        names = account_names(connection) if late else {}
+        return Waiting(late=tuple(names[payer] for payer in late), quarantined=quarantined_events(connection, period))
 
 
-def _late(connection: Connection, period: Period, run: DrawnRun) -> Iterator[str]:
-    """The accounts whose usage is not what was billed. Where nothing was written since the run, it has counted them."""
+def _late(connection: Connection, period: Period, run: DrawnRun) -> Iterator[int]:
+    """The payers whose usage is not what was billed. Where nothing was written since the run, it has counted them."""
     if not run.late and not written_since(connection, run.snapshot_id):
         return
     billed = billed_digests(connection, period)
@@ -169,7 +203,7 @@ def _late(connection: Connection, period: Period, run: DrawnRun) -> Iterator[str
         for number in chunk:
             changed = billed.get(number, NO_TOTALS_SHA256) != now.get(number, NO_TOTALS_SHA256)
             if changed and names[number] not in told:
-                yield names[number]
+                yield number
 
 
 def _batches(

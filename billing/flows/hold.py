@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Self
 
 from billing.accounts import Account, payer_of
-from billing.bounds import Bill, Bounds, Past, Release, held_back, unseen
+from billing.bounds import Bill, Bounds, Past, Release, causes, unseen
 from billing.controls import Mismatches
 from billing.invoices import Party
 from billing.periods import Period
 from billing.runs import AccountOutcome, Outcome
+from billing.store.accounts import read_accounts
 from billing.store.bounds import past_invoices, releases, waiting_by_account
 from billing.store.engine import Connection
 from billing.store.queries.controls import mismatches_of
@@ -52,18 +53,19 @@ class Holds:
             mismatches=self.mismatches.payers.get(number, ()),
         )
         past = self.past.get((number, party.currency))
-        reason = held_back(bill, past, self.released.get(number), self.bounds)
-        if not reason:
+        found = causes(bill, past, self.released.get(number), self.bounds)
+        if not found:
             return None
         return AccountOutcome(
             account=party.account,
             outcome=Outcome.PARKED,
             currency=party.currency,
             total_minor=bill.total_minor,
-            reason=reason,
+            reason="; ".join(found.values()),
             releasable=True,
             waiting=bill.waiting,
             mismatches=bill.mismatches,
+            causes=(*found,),
         )
 
 
@@ -72,6 +74,20 @@ def unreleased_mismatches(connection: Connection, period: Period) -> Mismatches:
     found, released = mismatches_of(connection, period), releases(connection, period)
     left = {payer: unseen(mismatches, released.get(payer)) for payer, mismatches in found.payers.items()}
     return Mismatches(payers={payer: each for payer, each in left.items() if each}, nobodys=found.nobodys)
+
+
+def unreleased_waiting(connection: Connection, period: Period, bounds: Bounds | None) -> dict[int, int]:
+    """Whose usage waits for a price as this transaction sees it, more of it than somebody released: events by payer.
+
+    Nobody's where the bounds do not ask for it.
+    """
+    if bounds is None or not bounds.waiting or not waiting_by_account(connection, period):
+        return {}
+    read, released = read_accounts(connection), releases(connection, period)
+    found = {read.numbers[name]: events for name, events in _waiting(connection, period, read.accounts).items()}
+    return {
+        payer: events for payer, events in found.items() if payer not in released or events > released[payer].waiting
+    }
 
 
 def _waiting(connection: Connection, period: Period, accounts: Mapping[str, Account]) -> dict[str, int]:

@@ -36,7 +36,8 @@ def unpark(
         if not stop.releasable:
             problem = f"cannot be released: {stop.reason}"
             raise ReleaseRefusedError(problem, value=account, remedy=f"then `tollbook invoices run {period}`")
-        if releases(connection, period).get(stop.payer) == stop.release:
+        before = releases(connection, period).get(stop.payer)
+        if stop.release.after(before) == before:
             remedy = f"draw its bill up with `tollbook invoices run {period}`"
             raise ReleaseNeedlessError(f"was released for {period} already", value=account, remedy=remedy)
         insert_release(connection, period, stop, facts, at)

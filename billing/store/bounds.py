@@ -21,11 +21,12 @@ class Stop(NamedTuple):
     total_minor: int
     waiting: int
     mismatches: list[str]
+    causes: list[str]
 
     @property
     def release(self) -> Release:
         """What releasing it covers."""
-        return Release(total_minor=self.total_minor, waiting=self.waiting, mismatches=frozenset(self.mismatches))
+        return Release.of(self.causes, self.total_minor, self.waiting, self.mismatches)
 
 
 def past_invoices(connection: Connection, period: Period, months: int) -> dict[tuple[int, Currency], Past]:
@@ -56,22 +57,22 @@ def waiting_by_account(connection: Connection, period: Period) -> dict[str, int]
 
 
 def releases(connection: Connection, period: Period) -> dict[int, Release]:
-    """The newest release of each payer in a period."""
+    """What is released of each payer in a period: of every cause the newest release that was given for it."""
     rows = connection.execute(
-        "SELECT DISTINCT ON (payer_id) payer_id, total_minor, waiting, mismatches FROM bound_releases"
-        " WHERE period_start = %s ORDER BY payer_id, release_id DESC",
+        "SELECT payer_id, causes, total_minor, waiting, mismatches FROM bound_releases"
+        " WHERE period_start = %s ORDER BY payer_id, release_id",
         [period.start],
     )
-    return {
-        payer: Release(total_minor=total, waiting=waiting, mismatches=frozenset(mismatches))
-        for payer, total, waiting, mismatches in rows
-    }
+    found: dict[int, Release] = {}
+    for payer, *seen in rows:
+        found[payer] = Release.of(*seen).after(found.get(payer))
+    return found
 
 
 def stop_of(connection: Connection, period: Period, account: str) -> Stop | None:
     """What the newest run of a period says of an account that it stopped at."""
     row = connection.execute(
-        "SELECT payer_id, reason, releasable, total_minor, waiting, mismatches FROM draft_stops"
+        "SELECT payer_id, reason, releasable, total_minor, waiting, mismatches, causes FROM draft_stops"
         " JOIN accounts ON account_id = payer_id WHERE period_start = %s AND id = %s",
         [period.start, account],
     ).fetchone()
@@ -82,9 +83,9 @@ def insert_release(connection: Connection, period: Period, stop: Stop, facts: Ma
     """Keep a release for good. `facts` are the `person` and the `reason`."""
     connection.execute(
         "INSERT INTO bound_releases (period_start, payer_id, at, person, reason, held, total_minor, waiting,"
-        " mismatches) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        " mismatches, causes) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
             *(period.start, stop.payer, at, facts["person"], facts["reason"]),
-            *(stop.reason, stop.total_minor, stop.waiting, stop.mismatches),
+            *(stop.reason, stop.total_minor, stop.waiting, stop.mismatches, stop.causes),
         ],
     )

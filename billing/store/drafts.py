@@ -138,7 +138,8 @@ def sound_drafts(connection: Connection, period: Period, payers: Sequence[int]) 
 def altered_drafts(connection: Connection, period: Period, drafts: Taken) -> dict[int, str]:
     """The ids and accounts of the drafts whose rows are not what their digest was taken of.
 
-    The canonical form is that of `billing.invoices.content`, here written by PostgreSQL from the stored rows.
+    The canonical form is that of `billing.invoices.content`, and that of the totals behind the lines is that of
+    `billing.drafts.summed_sha256`; here both are written by PostgreSQL from the stored rows.
     """
     rows = connection.execute(_ALTERED, {**drafts.parameters, "period": str(period)})
     return dict(rows.fetchall())
@@ -201,6 +202,7 @@ def insert_drafts(
             "state": pa.array([State.DRAFT.value] * n),
             **_party_columns(named),
             "billed_sha256": pa.array([f"\\x{billed_sha256.get(payer, NO_TOTALS_SHA256)}" for payer in payers]),
+            "summed_sha256": pa.array([f"\\x{digest}" for digest in drafts.summed_sha256]),
             "sha256": pa.array([f"\\x{digest}" for digest in drafts.sha256]),
         },
     )
@@ -266,7 +268,6 @@ def _insert_stops(connection: Connection, report: RunReport, numbers: Mapping[st
     if not stops:
         return
     names = ("outcome", "reason", "releasable", "total_minor", "waiting")
-    mismatches = pa.array([list(each.mismatches) for each in stops], pa.list_(pa.string()))
     copy_in(
         connection,
         "draft_stops",
@@ -274,7 +275,10 @@ def _insert_stops(connection: Connection, report: RunReport, numbers: Mapping[st
             "payer_id": pa.array([numbers[each.account] for each in stops]),
             "period_start": pa.array([report.period.start] * len(stops), pa.date32()),
             **{name: pa.array([getattr(each, name) for each in stops]) for name in names},
-            "mismatches": _array_literals(mismatches),
+            **{
+                name: _array_literals(pa.array([[*getattr(each, name)] for each in stops], pa.list_(pa.string())))
+                for name in ("mismatches", "causes")
+            },
         },
     )
 
@@ -330,15 +334,24 @@ _ALTERED = """
                    cards, events::text, base_quantity::text, amount_minor::text, residual
         ) AS line
         GROUP BY payer_id, invoice_id
+    ), sums AS (
+        SELECT payer_id, invoice_id,
+               string_agg(concat_ws(',', account_id, price_id, to_json(country)::text, events, quantity), ';'
+                          ORDER BY account_id, price_id, country) AS totals
+        FROM taken JOIN draft_billed_totals USING (payer_id, invoice_id)
+        GROUP BY payer_id, invoice_id
     )
     SELECT invoice_id, draft.account
     FROM taken JOIN draft_invoices AS draft USING (payer_id, invoice_id) LEFT JOIN bodies USING (payer_id, invoice_id)
+    LEFT JOIN sums USING (payer_id, invoice_id)
     CROSS JOIN LATERAL (
         SELECT account, name, address, tax_id, language, legal_entity, kind, %(period)s AS period, currency,
-               draft.total_minor::text, encode(billed_sha256, 'hex') AS billed_sha256
+               draft.total_minor::text, encode(billed_sha256, 'hex') AS billed_sha256,
+               encode(draft.summed_sha256, 'hex') AS summed_sha256
     ) AS head
     WHERE sha256 IS DISTINCT FROM
           sha256(convert_to(left(row_to_json(head)::text, -1) || ',"lines":[' || bodies.lines || ']}', 'UTF8'))
+       OR draft.summed_sha256 IS DISTINCT FROM sha256(convert_to(coalesce(sums.totals, ''), 'UTF8'))
        OR draft.total_minor IS DISTINCT FROM bodies.total_minor
        OR draft.lines IS DISTINCT FROM bodies.n
 """

@@ -117,10 +117,10 @@ _ISSUE = (
     """
     INSERT INTO invoices (invoice_id, number, total_minor, snapshot_id, payer_id, lines, period_start, period_end,
                           issued_on, due_on, series, kind, currency, account, name, address, tax_id, language,
-                          legal_entity, billed_sha256, sha256)
+                          legal_entity, billed_sha256, summed_sha256, sha256)
     SELECT invoice_id, before + row_number() OVER (PARTITION BY legal_entity ORDER BY payer_id), total_minor,
            snapshot_id, payer_id, lines, period_start, period_end, %(issued_on)s, %(due_on)s, %(series)s, kind,
-           currency, account, name, address, tax_id, language, legal_entity, billed_sha256, sha256
+           currency, account, name, address, tax_id, language, legal_entity, billed_sha256, summed_sha256, sha256
     FROM draft_invoices
     JOIN unnest(%(payers)s::integer[], %(ids)s::bigint[]) AS taken(payer_id, invoice_id) USING (payer_id, invoice_id)
     JOIN unnest(%(entities)s::text[], %(before)s::bigint[]) AS numbers(legal_entity, before) USING (legal_entity)

@@ -6,7 +6,18 @@ from fractions import Fraction
 
 import pytest
 
-from billing.bounds import UNPRICED, Bill, Bounds, Past, Release, held_back, twice_median, unseen
+from billing.bounds import (
+    UNPRICED,
+    Bill,
+    Bounds,
+    Cause,
+    Past,
+    Release,
+    causes,
+    held_back,
+    twice_median,
+    unseen,
+)
 from billing.controls import in_words
 from billing.periods import Period
 from rates.money import Currency
@@ -108,3 +119,24 @@ def test_a_release_covers_the_mismatches_that_were_seen() -> None:
 def test_of_many_mismatches_the_first_are_named() -> None:
     assert "a; b; c" == in_words("abc")
     assert "a; b; c; and 2 more control totals" == in_words("abcde")
+
+
+def test_a_release_is_of_what_held_the_bill_back_and_of_nothing_else() -> None:
+    seen = (90_000, 2, ("a",))
+    assert Release(waiting=2) == Release.of([Cause.WAITING], *seen)
+    assert Release(total_minor=90_000) == Release.of([Cause.TOTAL], *seen)
+    assert Release(mismatches=frozenset("a")) == Release.of([Cause.MISMATCH], *seen)
+    dear = replace(bill(90_000, waiting=2), mismatches=("a",))
+    for cause in Cause:
+        left = {*Cause} - {cause}
+        assert left == {*causes(dear, past(10_000), Release.of([cause], *seen), BOUNDS)}
+
+
+def test_a_later_release_leaves_what_an_earlier_one_is_of() -> None:
+    earlier = Release(total_minor=1, waiting=2, mismatches=frozenset("a"))
+    assert earlier == Release().after(earlier)
+    assert Release(total_minor=0, waiting=2, mismatches=frozenset("a")) == Release(total_minor=0).after(earlier)
+    assert Release(total_minor=1, waiting=3, mismatches=frozenset("b")) == Release(
+        waiting=3, mismatches=frozenset("b")
+    ).after(earlier)
+    assert earlier == earlier.after(None)

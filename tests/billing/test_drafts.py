@@ -12,11 +12,13 @@ from billing.drafts import (
     draw,
     merged,
     stored_price,
+    summed_sha256,
     totals_sha256,
 )
 from billing.invoices import Invoice, Kind, Party, State, content, lines_by_payer, sha256, total_minor
 from rates.lines import LineKey, Parts, PricedLines, lines_of
 from rates.money import Currency
+from rates.numbering import COUNTRY_CODES
 from rates.usage import TOTALS, Totals, no_totals
 
 USD = Currency("USD")
@@ -83,7 +85,7 @@ def test_sums_are_refused_only_where_an_account_s_own_leave_64_bits() -> None:
     lines = priced((1, "a", 1, (1 << 60) * 3), (2, "a", 1, 60), (2, "b", 1, 60), (2, "c", 1, 60))
     huge = replace(lines, amount_minor=np.array([(1 << 63) - 1, 2, 2, 2]))
     parties = {payer: Party(account=f"a{payer}", currency=USD) for payer in (1, 2)}
-    assert [(1 << 63) - 1, 6] == draw(huge, parties, {}, period="2026-10").total_minor.tolist()
+    assert [(1 << 63) - 1, 6] == draw(huge, parties, {}, {}, period="2026-10").total_minor.tolist()
 
 
 def test_sums_that_leave_64_bits_are_refused() -> None:
@@ -94,7 +96,7 @@ def test_sums_that_leave_64_bits_are_refused() -> None:
 def test_the_digest_of_a_draft_is_that_of_the_invoice_it_becomes() -> None:
     lines = priced((1, 'é "b"', 1, 20), (1, "a", 2, 60), (3, "a", 1, 90))
     parties = {payer: Party(account=f"a{payer}", currency=USD, name='"é') for payer in (1, 3)}
-    drafts = draw(lines, parties, {3: "ff"}, period="2026-10")
+    drafts = draw(lines, parties, {3: "ff"}, {1: "ee"}, period="2026-10")
     assert [1, 3] == drafts.payer.tolist()
     assert [2, 1] == drafts.line_count.tolist()
     for i, (payer, own) in enumerate(lines_by_payer(lines, "2026-10").items()):
@@ -106,16 +108,25 @@ def test_the_digest_of_a_draft_is_that_of_the_invoice_it_becomes() -> None:
             lines=tuple(own),
             total_minor=total_minor(own),
             billed_sha256={3: "ff"}.get(payer, NO_TOTALS_SHA256),
+            summed_sha256={1: "ee"}.get(payer, NO_TOTALS_SHA256),
             sha256="",
         )
         assert invoice.total_minor == drafts.total_minor[i]
         assert sha256(content(invoice)) == drafts.sha256[i]
 
 
+def test_the_digest_of_stored_totals_is_of_every_integer_and_country_of_a_payer() -> None:
+    given = totals((1, 1, 7, COUNTRY_CODES["GB"], 0, 3, 30), (1, 2, 7, 0, 0, 4, -4), (2, 1, 7, 0, 0, 8, 80))
+    expected = {1: sha256('1,7,"GB",3,30;2,7,"",4,-4'), 2: sha256('1,7,"",8,80')}
+    assert expected == summed_sha256(given)
+    assert {} == summed_sha256(no_totals())
+
+
 def test_the_rows_of_a_draft_are_its_lines_numbered_for_each_account() -> None:
     drafts = draw(
         priced((1, "b", 1, 20), (1, "a", 2, 60), (3, "a", 1, 90)),
         {payer: Party(account=str(payer), currency=USD) for payer in (1, 3)},
+        {},
         {},
         period="2026-10",
     )
@@ -144,7 +155,7 @@ def test_the_rows_of_a_draft_are_its_lines_numbered_for_each_account() -> None:
 
 
 def test_no_lines_no_drafts() -> None:
-    drafts = draw(priced(), {}, {}, period="2026-10")
+    drafts = draw(priced(), {}, {}, {}, period="2026-10")
     assert 0 == len(drafts.payer) == len(drafts.lines)
     assert [] == drafts.sha256
 
@@ -156,7 +167,7 @@ def test_a_price_with_more_decimals_than_the_column_has_its_exact_text_beside_it
 
 def test_a_total_is_the_sum_of_the_rounded_lines() -> None:
     lines = priced((1, "a", 1, 20), (1, "b", 1, 20), (1, "c", 1, 20))
-    drafts = draw(lines, {1: Party(account="a", currency=USD)}, {}, period="2026-10")
+    drafts = draw(lines, {1: Party(account="a", currency=USD)}, {}, {}, period="2026-10")
     assert ([1, 1, 1], [3]) == (lines.amount_minor.tolist(), drafts.total_minor.tolist())  # exactly 2 cents
     (own,) = lines_by_payer(lines, "2026-10").values()
     assert 3 == total_minor(own)

@@ -56,6 +56,21 @@ def test_what_came_after_the_run_is_named_by_finalize_and_released_by_name(
     assert month.exists()
 
 
+def test_a_draft_of_less_than_the_source_counted_is_named_and_drawn_up_again(month: Path, tollbook: Tollbook) -> None:
+    assert 0 == tollbook("invoices", "run", "2026-10").code
+    assert 0 == tollbook("usage", "controls", "add", *ONE[:-1], "122").code
+    event = json.loads((month / "usage.ndjson").read_text().splitlines()[0])
+    (month / "missing.ndjson").write_text(json.dumps({**event, "id": "missing"}) + "\n")
+    assert 0 == tollbook("usage", "import", month / "missing.ndjson", "--source", "switch").code
+    dry = tollbook("invoices", "finalize", "2026-10", "--dry-run")
+    ran = tollbook("invoices", "finalize", "2026-10", "--format", "json")
+    assert (4, 0, ["acme"]) == (ran.code, (found := json.loads(ran.out))["issued"], found["outdated"])
+    said = "came after the drafts of acme: draw them up again with `tollbook invoices run 2026-10`"
+    assert (True, True, False) == (said in dry.err, said in ran.err, "acme" in dry.out)
+    assert 0 == tollbook("invoices", "run", "2026-10").code
+    assert 0 == tollbook("invoices", "finalize", "2026-10").code
+
+
 def test_a_control_total_of_what_nobody_used_stops_the_month_at_each_step(month: Path, tollbook: Tollbook) -> None:
     assert 0 == tollbook("usage", "controls", "add", "--source", "typo", *ONE[2:]).code
     ran = tollbook("invoices", "preview", "2026-10")

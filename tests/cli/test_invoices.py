@@ -479,3 +479,23 @@ def test_a_second_one_at_once_says_locked(command: list[str], tollbook: Tollbook
         assert 7 == tollbook("invoices", *command, "2026-10").code
     engine.dispose()
     assert 0 == tollbook("invoices", *command, "2026-10").code
+
+
+def test_a_draft_whose_account_has_usage_that_waits_since_is_named_with_what_to_do(
+    books: Path, tollbook: Tollbook
+) -> None:
+    assert 0 == tollbook("usage", "import", books / "usage.ndjson", "--source", "switch").code
+    assert 0 == tollbook("invoices", "run", "2026-10").code
+    event = json.loads((books / "usage.ndjson").read_text().splitlines()[0])
+    (books / "late.ndjson").write_text(json.dumps({**event, "id": "late", "to": "+81312345678"}) + "\n")
+    tollbook("usage", "import", books / "late.ndjson", "--source", "switch")
+    dry = tollbook("invoices", "finalize", "2026-10", "--dry-run")
+    ran = tollbook("invoices", "finalize", "2026-10", "--format", "json")
+    assert (4, 0, {"acme": 1}) == (ran.code, (found := json.loads(ran.out))["issued"], found["waiting"])
+    said = "acme: 1 event waits for a price, and would not be billed; its draft is not issued"
+    assert (4, True, True) == (dry.code, said in dry.err, said in ran.err)
+    assert "or to release it all the same, `tollbook invoices run 2026-10`" in ran.err
+    assert 4 == tollbook("invoices", "run", "2026-10").code
+    assert 0 == tollbook("invoices", "release", "2026-10", "acme", "--as", "controller", "--reason", "not sold").code
+    tollbook("invoices", "run", "2026-10")
+    assert 1 == json.loads(tollbook("invoices", "finalize", "2026-10", "--format", "json").out)["issued"]

@@ -114,6 +114,7 @@ def invoices(draw: st.DrawFn) -> Invoice:
         lines=lines,
         total_minor=total_minor(lines),
         billed_sha256="00" * 32,
+        summed_sha256="22" * 32,
         sha256="11" * 32,
         number="INV-000001" if issued else "",
         issued_on=date(2026, 11, 4) if issued else None,

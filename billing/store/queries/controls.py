@@ -1,5 +1,7 @@
 """Control totals in their newest revisions, compared with the usage that was accepted."""
 
+from collections.abc import Sequence
+
 from billing.controls import Compared, ControlKey, Count, Mismatches
 from billing.periods import Period
 from billing.store.engine import Connection
@@ -32,6 +34,19 @@ def mismatches_of(connection: Connection, period: Period) -> Mismatches:
     return Mismatches(payers=payers, nobodys=tuple(nobodys))
 
 
+def counted_payers(connection: Connection, period: Period, payers: Sequence[int]) -> frozenset[int]:
+    """Those of some payers with usage in a period that one of its control totals counts."""
+    rows = connection.execute(_COUNTED, {**_bounds(period), "payers": list(payers)})
+    return frozenset(payer for (payer,) in rows)
+
+
+def has_controls(connection: Connection, period: Period) -> bool:
+    """Whether there are control totals of a period."""
+    asked = "SELECT EXISTS (SELECT FROM usage_controls WHERE day >= %s AND day < %s)"
+    row = connection.execute(asked, [period.start, period.end]).fetchone()
+    return row is not None and bool(row[0])
+
+
 def _bounds(period: Period) -> dict[str, object]:
     return {"start": period.start, "end": period.end, "opens": period.opens, "closes": period.closes}
 
@@ -57,6 +72,13 @@ WITH control AS (
 SELECT source, product, day, revision, events, quantity, coalesce(sum(n), 0)::bigint, coalesce(sum(measured), 0)
 FROM control LEFT JOIN accepted USING (source, product, day)
 GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3
+"""
+
+_COUNTED = """
+SELECT DISTINCT payer_id
+FROM events JOIN sources USING (source_id) JOIN products USING (product_id) JOIN usage_controls AS control
+    ON (control.source, control.product, control.day) = (sources.id, products.id, occurred_at::date)
+WHERE occurred_at >= %(opens)s AND occurred_at < %(closes)s AND payer_id = ANY(%(payers)s)
 """
 
 _PAYERS = """

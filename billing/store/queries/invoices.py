@@ -185,6 +185,7 @@ def _invoice(head: dict[str, Any], period: Period, lines: Sequence[InvoiceLine])
         lines=tuple(lines),
         total_minor=head["total_minor"],
         billed_sha256=bytes(head["billed_sha256"]).hex(),
+        summed_sha256=bytes(head["summed_sha256"]).hex(),
         sha256=bytes(head["sha256"]).hex(),
         number=number_text(head["series"], head["number"]) if issued_on else "",
         issued_on=issued_on,

@@ -40,7 +40,8 @@ CREATE TABLE bound_releases (
     held text NOT NULL, -- why it was held back
     total_minor bigint NOT NULL,
     waiting bigint NOT NULL, -- events that waited for a price
-    mismatches text[] NOT NULL -- control totals that did not match, and what differed
+    mismatches text[] NOT NULL, -- control totals that did not match, and what differed
+    causes text[] NOT NULL CHECK (causes <> '{}') -- which of these held it back: nothing else is released
 );
 CREATE INDEX ON bound_releases (period_start, payer_id, release_id);
 

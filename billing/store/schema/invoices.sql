@@ -40,6 +40,7 @@ CREATE TABLE draft_stops (
     total_minor bigint NOT NULL DEFAULT 0, -- what it would be billed
     waiting bigint NOT NULL DEFAULT 0, -- its events that wait for a price
     mismatches text[] NOT NULL DEFAULT '{}', -- its control totals that do not match, and what differs
+    causes text[] NOT NULL DEFAULT '{}', -- which of these hold it back
     PRIMARY KEY (payer_id, period_start)
 );
 
@@ -61,6 +62,7 @@ CREATE TABLE draft_invoices (
     language text NOT NULL,
     legal_entity text NOT NULL,
     billed_sha256 bytea NOT NULL CHECK (octet_length(billed_sha256) = 32), -- of the daily totals that were priced
+    summed_sha256 bytea NOT NULL CHECK (octet_length(summed_sha256) = 32), -- of its draft_billed_totals
     sha256 bytea NOT NULL CHECK (octet_length(sha256) = 32), -- of the canonical form: what is signed
     PRIMARY KEY (payer_id, period_start, kind)
 );
@@ -89,7 +91,8 @@ CREATE TABLE draft_lines (
     PRIMARY KEY (payer_id, invoice_id, line_no)
 );
 
--- The integers that were priced, summed over the period; `billed_sha256` stands for them day by day.
+-- The integers that were priced, summed over the period; `summed_sha256` is of these rows, and `billed_sha256` stands for
+-- them day by day.
 CREATE TABLE draft_billed_totals (
     invoice_id bigint NOT NULL,
     events bigint NOT NULL,
@@ -130,6 +133,7 @@ CREATE TABLE invoices (
     language text NOT NULL,
     legal_entity text NOT NULL,
     billed_sha256 bytea NOT NULL,
+    summed_sha256 bytea NOT NULL,
     sha256 bytea NOT NULL,
     PRIMARY KEY (payer_id, invoice_id),
     UNIQUE (payer_id, period_start, kind),

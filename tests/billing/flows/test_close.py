@@ -26,8 +26,8 @@ from tests.shop import OCTOBER, Shop, call, products
 
 CLOSED = OCTOBER.closes + GRACE
 TWO = replace(DEFAULT_RULES, approvals=Approvals.TWO_PEOPLE)
-RULES = Rules(issue=TWO, bounds=None, factor=Fraction(3))
-BOUNDED = replace(RULES, bounds=Bounds())
+RULES = Rules(issue=TWO, factor=Fraction(3))
+BOUNDED = replace(RULES, issue=replace(TWO, bounds=Bounds()))
 
 
 REFUSE_BOLT = """
@@ -169,6 +169,16 @@ def test_nothing_is_issued_that_the_verifier_disagrees_with(shop: Shop) -> None:
     sign(shop)
     found = go_on(shop)
     assert [State.DONE, State.STOPS, State.DONE, State.AHEAD, State.AHEAD] == states(found)
+    assert [] == issued(shop)
+
+
+def test_usage_without_a_price_that_came_after_the_signature_is_looked_at_too(shop: Shop) -> None:
+    go_on(shop, rules=BOUNDED)
+    sign(shop)
+    shop.post(call(4, to="+81312345678"))
+    found = go_on(shop, rules=BOUNDED)
+    assert found.run is not None
+    assert ["acme"] == [each.account for each in found.run.report.stopped]
     assert [] == issued(shop)
 
 

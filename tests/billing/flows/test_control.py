@@ -191,6 +191,31 @@ def test_a_control_total_that_matched_and_does_not_any_more_is_named_and_not_iss
     assert ["acme"] == [*issued(month).unmatched]
 
 
+def test_a_control_total_that_matches_by_usage_that_came_after_the_draft_issues_no_draft_without_it(
+    month: Shop,
+) -> None:
+    drawn(month)
+    say(month, Control(DAY, Count(4, 183)))
+    assert ["acme"] == [*issued(month).unmatched]
+    month.post(call(5))
+    found = issued(month)
+    assert ({}, ("acme",), True) == (found.unmatched, found.outdated, found.needs_a_person)
+    assert ("acme",) == rehearse(month.engine, OCTOBER, OCTOBER.closes + GRACE).outdated
+    assert [("bolt",)] == month.rows("SELECT account FROM invoices")
+    drawn(month)
+    again = issued(month)
+    assert (1, ()) == (again.issued, again.outdated)
+    assert [(8,)] == month.rows("SELECT total_minor FROM invoices WHERE account = 'acme'")
+
+
+def test_late_usage_that_no_control_total_counts_waits_for_the_next_run_and_holds_no_draft(month: Shop) -> None:
+    drawn(month)
+    say(month, Control(DAY, Count(3, 122)))
+    month.post(call(8, account="bolt", occurred_at="2026-10-04T00:00:00Z"))
+    found = issued(month)
+    assert (2, (), ("bolt",)) == (found.issued, found.outdated, found.late)
+
+
 def test_an_account_with_a_mismatch_is_released_by_name_and_its_bill_is_drawn_up_and_issued(month: Shop) -> None:
     say(month, Control(DAY, Count(4, 122)))
     stopped = drawn(month).report.stopped[0]

@@ -143,7 +143,7 @@ def test_a_second_invoice_of_an_account_and_period_is_refused(shop: Shop) -> Non
         connection.execute(
             "INSERT INTO invoices SELECT nextval('invoice_ids'), 99, total_minor, snapshot_id, payer_id, lines,"
             " period_start, period_end, issued_on, due_on, series, kind, currency, account, name, address, tax_id,"
-            " language, legal_entity, billed_sha256, sha256 FROM invoices LIMIT 1"
+            " language, legal_entity, billed_sha256, summed_sha256, sha256 FROM invoices LIMIT 1"
         )
 
 
@@ -158,6 +158,12 @@ def test_a_second_invoice_of_an_account_and_period_is_refused(shop: Shop) -> Non
         "UPDATE draft_invoices SET sha256 = sha256('')",
         "DELETE FROM draft_lines",
         "UPDATE draft_invoices SET lines = 2",
+        "UPDATE draft_billed_totals SET quantity = quantity * 10",
+        "UPDATE draft_billed_totals SET events = events + 1",
+        "UPDATE draft_billed_totals SET country = 'FR'",
+        "UPDATE draft_billed_totals SET account_id = account_id + 1",
+        "DELETE FROM draft_billed_totals",
+        "UPDATE draft_invoices SET summed_sha256 = sha256('')",
     ],
 )
 def test_a_draft_that_is_not_what_was_drawn_is_refused_and_the_others_are_issued(shop: Shop, alteration: str) -> None:

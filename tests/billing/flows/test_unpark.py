@@ -1,6 +1,7 @@
 """Bills beyond the safety bounds: parked by the run, released by a named person, drawn up by the next run."""
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from fractions import Fraction
 
@@ -10,14 +11,14 @@ import pytest
 from billing.accounts import Account, AccountId
 from billing.bounds import Bounds, Past, Released, ReleaseNeedlessError, ReleaseRefusedError
 from billing.flows.draw_up import draw_up
-from billing.flows.finalize import finalize
+from billing.flows.finalize import finalize, rehearse
 from billing.flows.hold import Holds
 from billing.flows.publish import add_accounts
 from billing.flows.unpark import unpark
 from billing.invoices import Party
 from billing.payers import SubjectMissingError
 from billing.periods import Period
-from billing.runs import GRACE, PeriodLockedError, PeriodNotDrawnError, RunReport
+from billing.runs import DEFAULT_RULES, GRACE, PeriodLockedError, PeriodNotDrawnError, RunReport
 from billing.store.bounds import past_invoices
 from billing.store.drafts import lock_period
 from billing.store.engine import transaction
@@ -125,6 +126,54 @@ def test_usage_that_nothing_prices_parks_its_payer_until_it_is_released(shop: Sh
     talk(shop, 23, "bolt", 1, to="+81312345678")
     assert ["bolt"] == [each.account for each in run(shop).stopped], "more waits than was released"
     assert 3 == run(shop, bounds=Bounds(waiting=False)).billed
+
+
+def test_a_release_because_usage_waits_lets_no_total_pass_that_is_far_from_the_past(shop: Shop) -> None:
+    talk(shop, 10, "bolt", 2)
+    talk(shop, 20, "bolt", 1, to="+81312345678")
+    run(shop)
+    release(shop, "bolt")
+    assert 1 == run(shop).billed
+    talk(shop, 11, "bolt", 3)
+    (held,) = (each for each in run(shop).stopped if each.account == "bolt")
+    assert held.reason.startswith("its total of 6.00 USD is more than 3 times 1.20")
+    release(shop, "bolt")
+    assert 1 == run(shop).billed, "what waited stays released beside the total"
+
+
+def test_usage_that_waits_since_the_draft_holds_it_as_a_run_would_until_it_is_released(shop: Shop) -> None:
+    rules = replace(DEFAULT_RULES, bounds=BOUNDS)
+    children = [Account(id=AccountId("north"), pays=False, parent="bolt")]
+    add_accounts(shop.engine, children, at=CLOSED, actor="finance")
+    for number, account in enumerate(["acme", "bolt", "core"], start=10):
+        talk(shop, number, account, 1)
+    run(shop)
+    talk(shop, 20, "north", 1, to="+81312345678")
+    talk(shop, 21, "bolt", 1, to="+81312345678")
+    foreseen = rehearse(shop.engine, NOVEMBER, CLOSED, rules=rules)
+    found = finalize(shop.engine, NOVEMBER, CLOSED, rules=rules)
+    assert foreseen.waiting == found.waiting == {"bolt": 2}
+    assert (2, True) == (found.issued, found.needs_a_person)
+    assert ["bolt"] == drafts(shop)
+    assert [("bolt", 2)] == [(each.account, each.waiting) for each in run(shop).stopped]
+    release(shop, "bolt")
+    run(shop)
+    talk(shop, 22, "bolt", 1, to="+81312345678")
+    assert {"bolt": 3} == finalize(shop.engine, NOVEMBER, CLOSED, rules=rules).waiting, "more than was released"
+    run(shop)
+    release(shop, "bolt")
+    run(shop)
+    assert 1 == finalize(shop.engine, NOVEMBER, CLOSED, rules=rules).issued
+
+
+@pytest.mark.parametrize("bounds", [None, replace(BOUNDS, waiting=False)])
+def test_usage_that_waits_holds_no_draft_where_the_bounds_do_not_ask_for_it(shop: Shop, bounds: Bounds | None) -> None:
+    for number, account in enumerate(["acme", "bolt", "core"], start=10):
+        talk(shop, number, account, 1)
+    run(shop)
+    talk(shop, 20, "bolt", 1, to="+81312345678")
+    found = finalize(shop.engine, NOVEMBER, CLOSED, rules=replace(DEFAULT_RULES, bounds=bounds))
+    assert (3, {}) == (found.issued, found.waiting)
 
 
 def test_only_who_is_held_back_is_released(shop: Shop) -> None:
