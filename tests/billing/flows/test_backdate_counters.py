@@ -175,7 +175,7 @@ def test_no_draft_survives_a_move_and_the_next_run_bills_it(shop: Shop) -> None:
     changed = shop.publish(listed("2026-10-03", GB, FR))
     assert (1, 1) == (changed.moved, changed.withdrawn)
     found = finalize(shop.engine, OCTOBER, CLOSED)
-    assert (0, ("acme",)) == (found.issued, found.stopped)
+    assert (0, (), ["acme"]) == (found.issued, found.stopped, [*found.withdrawn])
     assert drafts == run(shop)
     found = finalize(shop.engine, OCTOBER, CLOSED)
     assert (1, (), ()) == (found.issued, found.stopped, found.late)
