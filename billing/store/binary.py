@@ -12,14 +12,12 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from psycopg import sql
 
-from billing.store.bulk import Table
+from billing.store.bulk import Table, stream
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
-_PIECE = 1 << 20
 _DAYS_TO_2000 = 10_957
 _MICROSECONDS_TO_2000 = _DAYS_TO_2000 * 86_400_000_000
 _BINARY = pa.binary()
@@ -73,16 +71,7 @@ def binary_of(rows: Table) -> Table:
 
 def copy_binary(connection: psycopg.Connection, table: str, names: Sequence[str], rows: Table) -> None:
     """Append rows, as `binary_of` wrote them, to these columns of a table."""
-    view = memoryview(rows)
-    if view.nbytes == 0:
-        return
-    columns = sql.SQL(", ").join(map(sql.Identifier, names))
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(sql.Identifier(table), columns)
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(_SIGNATURE)
-        for start in range(0, len(view), _PIECE):
-            copy.write(view[start : start + _PIECE])
-        copy.write(_END)
+    stream(connection, table, names, rows, "binary", _SIGNATURE, _END)
 
 
 class _Pieces:

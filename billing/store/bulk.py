@@ -37,14 +37,29 @@ def csv_of(rows: Table) -> Table:
 
 def copy_rows(connection: psycopg.Connection, table: str, names: Sequence[str], text: Table) -> None:
     """Append rows, as `csv_of` wrote them, to these columns of a table."""
-    view = memoryview(text)
+    stream(connection, table, names, text, "csv")
+
+
+def stream(
+    connection: psycopg.Connection,
+    table: str,
+    names: Sequence[str],
+    rows: Table,
+    form: str,
+    head: bytes = b"",
+    end: bytes = b"",
+) -> None:
+    """Append rows, as COPY reads them in a form (csv, binary), to columns of a table; head and end around them."""
+    view = memoryview(rows)
     if view.nbytes == 0:
         return
     columns = sql.SQL(", ").join(map(sql.Identifier, names))
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(sql.Identifier(table), columns)
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(sql.Identifier(table), columns, sql.SQL(form))
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(head)
         for start in range(0, len(view), _PIECE):
             copy.write(view[start : start + _PIECE])
+        copy.write(end)
 
 
 def copy_out(

@@ -16,15 +16,6 @@ from tests.cli.conftest import Tollbook, with_changes
 
 
 @pytest.fixture
-def month(books: Path, tollbook: Tollbook) -> Path:
-    """Three calls of 61 seconds in October, imported: 6 minutes at 0.02."""
-    lines = [with_changes(id=f"c{n}", occurred_at=f"2026-10-0{n}T00:00:00Z") for n in (1, 2, 3)]
-    (books / "usage.ndjson").write_text("\n".join(lines))
-    assert 0 == tollbook("usage", "import", books / "usage.ndjson", "--source", "switch-1").code
-    return books
-
-
-@pytest.fixture
 def issued(month: Path, tollbook: Tollbook) -> Path:
     """The month issued. The clock of the machine may be within it: early, all the same."""
     assert 0 == tollbook("invoices", "run", "2026-10", "--early").code

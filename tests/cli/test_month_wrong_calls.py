@@ -4,19 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Tollbook, with_changes
+from tests.cli.conftest import Tollbook
 
 RELEASE = ("--as", "controller", "--reason", "a new campaign")
 OF_A_MONTH = [("preview",), ("run",), ("diff",), ("approve", "--as", "controller"), ("finalize",)]
-
-
-@pytest.fixture
-def month(books: Path, tollbook: Tollbook) -> Path:
-    """Three calls of acme in October."""
-    lines = [with_changes(id=f"c{n}", occurred_at=f"2026-10-0{n}T00:00:00Z") for n in (1, 2, 3)]
-    (books / "usage.ndjson").write_text("\n".join(lines))
-    assert 0 == tollbook("usage", "import", books / "usage.ndjson", "--source", "switch-1").code
-    return books
 
 
 @pytest.fixture
