@@ -127,6 +127,8 @@ def _usage_prices(
     if not steps[0]:
         return ()
     product = products[cell["product"]]
+    # A fee is charged once for an event, whatever unit its row names.
+    unit = EVENT if cell["element"] in product.fee_elements else cell["unit"]
     first = Price(
         card=version,
         currency=card.currency,
@@ -135,9 +137,9 @@ def _usage_prices(
         element=cell["element"] or USAGE,
         destination=cell["destination"],
         number_type=cell["number_type"],
-        unit=cell["unit"],
-        unit_size=product.unit_size(cell["unit"]) or 1,
-        base={EVENT: EVENT, MONEY: NANO}.get(cell["unit"], product.base),
+        unit=unit,
+        unit_size=product.unit_size(unit) or 1,
+        base={EVENT: EVENT, MONEY: NANO}.get(unit, product.base),
         prices=steps[0],
         schedule=cell["tiers"],
         free_units=Decimal(cell["free_units"] or 0),

@@ -99,6 +99,11 @@ class Product:
         """The declared match dimensions beside the two numbers, in their order."""
         return tuple(name for name in self.match if name not in {"to", "from"})
 
+    @property
+    def fee_elements(self) -> frozenset[str]:
+        """The elements that any of its rules names as fees: they are due as such only."""
+        return frozenset(fee.element for rule in self.rules for fee in rule.fees)
+
     def unit_size(self, unit: str) -> int | None:
         """Base units in one `unit`; `event` counts events, one each; None for a unit that is not declared.
 

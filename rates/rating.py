@@ -164,7 +164,7 @@ class _Rater:
         rows = self._without(rows, inverse(is_billable(rule, usage, rows)), Reason.STATUS_NOT_BILLABLE)
         self._rate_usage(self._covered(rows, self._refuse_usage))
         # A fee of any rule is due as a fee only, also before the day on which it begins.
-        otherwise = {USAGE, *(fee.element for each in self._product.rules for fee in each.fees)}
+        otherwise = {USAGE, *self._product.fee_elements}
         named = draft.books.elements(self._product.id) | self._product.required | draft.brought.elements
         for element in sorted((draft.brought.elements & otherwise) - {USAGE}):
             draft.refuse(draft.brought.some(element, pick(rows, draft.price[rows] >= 0)), Reason.CHARGE_UNPRICED)
