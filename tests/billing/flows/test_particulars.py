@@ -4,7 +4,9 @@ Everything that reads events back rates them alike: statement, explanation, veri
 """
 
 from billing.flows.compose import compose_statement
+from billing.flows.correct import rerate_period
 from billing.flows.explain import explain_event, explain_line
+from billing.flows.publish import publish
 from billing.flows.release import release
 from billing.flows.verify import verify
 from cli.world import product_tables
@@ -40,6 +42,8 @@ def lines(shop: Shop) -> list[tuple[str, str, int, str]]:
     verified = verify(shop.engine, products(), product_tables(), OCTOBER)
     assert () == verified.disagreements
     assert verified.agrees
+    again = rerate_period(shop.engine, products(), OCTOBER, at=CLOSED, actor="ann", reason="why")
+    assert 0 == again.rewritten, "what was said is read back as it was said"
     return [
         (each.destination, each.element, each.events, format_minor(each.amount_minor, Currency("USD")))
         for each in found
@@ -139,3 +143,12 @@ def test_a_charge_that_an_event_brings_is_on_its_line_and_explained(shop: Shop) 
     found = explain_event(shop.engine, products(), SOURCE, "SM1")
     assert ["0.01", "0.025"] == [part.exact_amount for part in found.parts]
     assert "25000000 nano ÷ 1000000000 = 0.025 money × 1 = 0.025" in found.parts[1].arithmetic
+
+
+def test_a_look_up_is_rated_again_by_a_dearer_card_package_by_package(shop: Shop) -> None:
+    open_shop(shop, HEAD + CALLER + SWAP)
+    shop.post(lookup(1, "caller_name", "sim_swap"), lookup(2, "sim_swap"), at=CLOSED)
+    assert [("Caller name", "usage", 1, "0.01"), ("SIM swap", "usage", 2, "0.04")] == lines(shop)
+    dearer = read((HEAD + CALLER + SWAP).replace("0.02", "0.10"))
+    publish(shop.engine, dearer, products(), at=CLOSED, actor="ann", reason="wrong price")
+    assert [("Caller name", "usage", 1, "0.01"), ("SIM swap", "usage", 2, "0.20")] == lines(shop)
