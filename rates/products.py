@@ -175,7 +175,7 @@ def _rule(read: Reader) -> Rule:
 def _fee(read: Reader) -> Fee:
     fee = Fee(
         element=read.text("element"),
-        per=read.choice("per", ("event",)),
+        per=read.choice("per", ("event",), "event"),
         when=_conditions(read.below("when")),
         exempt=_conditions(read.below("exempt")),
     )

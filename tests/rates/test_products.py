@@ -78,6 +78,13 @@ def test_what_bills_of_a_message_is_the_same_before_and_after_the_fee_began(name
     assert (before.billable, before.pending) == (after.billable, after.pending)
 
 
+def test_a_fee_is_per_event_unless_it_says_so_too() -> None:
+    fee = 'fees = [{element = "failed_fee", when = {status = ["failed"]}}]\n'
+    plain, faults = read(VOICE + fee)
+    assert [] == faults
+    assert plain == read(VOICE + fee.replace("when", 'per = "event", when'))[0]
+
+
 def test_conferences_are_rounded_to_the_minute_from_the_published_day_on() -> None:
     conference = products()["voice.conference"]
     instants = datetime(2022, 9, 30, 23, 59, 59, tzinfo=UTC), datetime(2022, 10, 1, tzinfo=UTC)
