@@ -220,6 +220,8 @@ REMEDIES: Mapping[str, str] = {
     "max_quantity": "it is longer than the rate allows: have the source looked at",
     "currency_mismatch": "use a card in the account's currency",
     "charge_too_large": "its charge has more digits than 64 bits hold: round to fewer decimals, or see to its source",
+    "charge_missing": "its rate is in money, and it brings no charge: report it again with one, under another id",
+    "charge_unpriced": "it brings a charge, and its rate is not in money: publish a card whose rate is",
     "too_old": "older than what is billed, so that a person decides, by name",
     "pending": "its outcome was still open, and reports cannot be amended yet: it is not billed",
 }

@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from billing.particulars import Number as _Number
+from billing.particulars import ParticularInvalidError, package_of, packages_of, particulars_of
 from rates.money import DecimalInvalidError, exact, parse_decimal
 from rates.numbering import ASSIGNED
-from rates.products import DIMENSIONS, Product
+from rates.products import DELIVERED_AS, DIMENSIONS, PARTICULARS, Product
 from rates.quantities import MAX_SECONDS, QuantityInvalidError, segments, whole_seconds
 
 LONGEST_LINE = 65_536
@@ -52,10 +54,9 @@ OWN_FIELDS: Mapping[str, tuple[str, ...]] = {
 }
 """A product's measure -> the fields that say it, beside `quantity`."""
 
-NOT_ACCEPTED = ("charges", "delivered_as")
 _MEASURED = ("duration_seconds", "segments", "text", "bytes_sent", "bytes_received", "packages")
 _KEYS = {
-    *REQUIRED, *TEXTS, *_MEASURED, *NOT_ACCEPTED,
+    *REQUIRED, *TEXTS, *_MEASURED, *PARTICULARS,
     "source", "to", "from", "rated_to", "quantity", "attributes", "revision", "void",
 }  # fmt: skip
 _ENVELOPE = {"specversion", "source", "id", "time", "subject", "type", "data", "datacontenttype", "dataschema"}
@@ -108,12 +109,6 @@ class _FaultError(Exception):
         self.fault = Fault(f"/{key}" if key else "", reason)
 
 
-class _Number(str):
-    """The text of a JSON number, as it was written."""
-
-    __slots__ = ()
-
-
 def read_payload(line: bytes, source: str | None, products: Mapping[str, Product]) -> Flat | Fault:
     """The event that one payload states, in the plainest form; or what is wrong with it.
 
@@ -126,6 +121,8 @@ def read_payload(line: bytes, source: str | None, products: Mapping[str, Product
         return _flat({key: value for key, value in given.items() if value is not None}, source, products)
     except _FaultError as error:
         return error.fault
+    except ParticularInvalidError as error:
+        return Fault(f"/{error.key}", error.reason)
 
 
 def _json(line: bytes) -> dict[str, object]:
@@ -193,11 +190,13 @@ def _flat(given: Mapping[str, object], source: str | None, products: Mapping[str
     texts["source"] = "" if source is not None else texts["source"]  # "": that of all payloads
     texts["from_"] = texts.pop("from")
     product = products.get(texts["product"])
+    particulars = particulars_of(given)
+    measured = _measured_as(product, particulars.get(DELIVERED_AS, ""), texts["occurred_at"], products)
     return Flat(
         **texts,
-        quantity=str(_quantity(given, product)),
-        package=_package(given),
-        attributes=_attributes(given, product),
+        quantity=str(_quantity(given, measured)),
+        package=package_of(given),
+        attributes=_attributes(given, product, particulars),
     )
 
 
@@ -207,8 +206,6 @@ def _check_keys(given: Mapping[str, object]) -> None:
             near = get_close_matches(key, _KEYS, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise _FaultError(_shown(key), f"is not a field of a usage event{hint}")
-        if key in NOT_ACCEPTED:
-            raise _FaultError(key, "is not accepted by this version")
     if given.get("void", False) is not False or given.get("revision", _Number("1")) != _Number("1"):
         raise _FaultError("void" if "void" in given else "revision", "corrections are not accepted by this version")
 
@@ -282,6 +279,21 @@ def _quantity(given: Mapping[str, object], product: Product | None) -> int:
     return quantity
 
 
+def _measured_as(
+    product: Product | None, delivered_as: str, occurred_at: str, products: Mapping[str, Product]
+) -> Product | None:
+    """The product by which an event is measured: that which it was delivered as, if it says so."""
+    if product is None or not delivered_as:
+        return product
+    rule = product.rule_at(datetime.fromisoformat(occurred_at))
+    if rule is None:
+        return product
+    if delivered_as not in rule.delivered_as:
+        known = ", ".join(sorted(rule.delivered_as)) or "nothing else"
+        raise _FaultError(DELIVERED_AS, f"is not what {product.id} may be delivered as: {known}")
+    return products.get(rule.delivered_as[delivered_as])
+
+
 def _absurd(quantity: int, most: int, product: Product | None) -> str:
     said = f"is absurd: {quantity} {product.base if product else 'unit'}s"
     if product is None or most != product.most:
@@ -325,7 +337,7 @@ def _measured(given: Mapping[str, object]) -> dict[str, int]:
         # Both, even if zero: absent is not zero.
         found["bytes_sent"] = _whole(given, "bytes_sent") + _whole(given, "bytes_received")
     if "packages" in given:
-        found["packages"] = 1
+        found["packages"] = len(packages_of(given))
     return found
 
 
@@ -355,29 +367,18 @@ def _seconds(value: object) -> int:
         raise _FaultError("duration_seconds", f"is not a duration: {error.problem}") from None
 
 
-def _package(given: Mapping[str, object]) -> str:
-    """The one data package of a look-up."""
-    packages = given.get("packages", [])
-    if not isinstance(packages, list) or ("packages" in given and not packages):
-        raise _FaultError("packages", "is not a list of packages")
-    if len(packages) > 1:
-        raise _FaultError("packages", "several packages in one event are not accepted by this version")
-    if packages and (isinstance(packages[0], _Number) or not isinstance(packages[0], str)):
-        raise _FaultError("packages/0", "is not the name of a package")
-    return _text({"packages/0": packages[0]}, "packages/0") if packages else ""
-
-
-def _attributes(given: Mapping[str, object], product: Product | None) -> str:
-    """The declared dimensions as JSON text, names sorted; "" for none."""
+def _attributes(given: Mapping[str, object], product: Product | None, particulars: Mapping[str, str]) -> str:
+    """The declared dimensions and the particulars as JSON text, names sorted; "" for none."""
     attributes = given.get("attributes", {})
     if not isinstance(attributes, Mapping):
         raise _FaultError("attributes", "is not an object")
     for name, value in attributes.items():
         place = f"attributes/{_shown(name)}"
-        if name in DIMENSIONS or (product is not None and name not in product.dimensions):
+        if name in (*DIMENSIONS, *PARTICULARS) or (product is not None and name not in product.dimensions):
             raise _FaultError(place, "is not a dimension that the product declares beside the built-in ones")
         _text({place: value}, place)
-    return json.dumps(dict(sorted(attributes.items())), separators=(",", ":")) if attributes else ""
+    stated = {**attributes, **particulars}
+    return json.dumps(dict(sorted(stated.items())), separators=(",", ":")) if stated else ""
 
 
 def attributes_of(texts: Sequence[str]) -> list[dict[str, str]]:

@@ -26,9 +26,10 @@ at a default; in `zero_rated`, with the reason; malformed ones in `rejected`. A 
 CardFaultError instead of giving a figure. Refused, since not rated here yet: contract discounts, commitments, credits
 and support.
 
-The modules, from the ground up: `verifier_usage` reads, `verifier_traits` says what may be asked of an event,
-`verifier_counters` and `verifier_windows` are parts of a card, `verifier_cards` finds the row, `verifier_charges`
-settles one charge, `verifier_events` says which events have one, and this module adds up the month.
+The modules, from the ground up: `verifier_usage` reads, `verifier_parts` takes events of several packages apart,
+`verifier_traits` says what may be asked of an event, `verifier_counters` and `verifier_windows` are parts of a card,
+`verifier_cards` finds the row, `verifier_charges` settles one charge, `verifier_events` says which events have one, and
+this module adds up the month.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -50,7 +51,7 @@ from billing.verifier_events import (
     UsageUnratedError,
     book_of,
     payer_of,
-    rate_event,
+    rate_events,
 )
 from billing.verifier_traits import selects
 from billing.verifier_usage import CardFaultError, DatedFacts, InputFaultError, Raw, text
@@ -103,11 +104,11 @@ class Month:
         """Put units of one element of an event on their line, at the price of the tier."""
         row, product = element.match.row, event.traits.product
         key = (product.id, element.name, event.traits.country, row.destination, tier, element.unit, price)
-        base = "event" if element.unit == "event" else product.base
+        base = {"event": "event", "money": "nano"}.get(element.unit, product.base)
         line = self.lines.setdefault(event.payer, {}).setdefault(key, Line(base=base, size=element.size))
         line.events, line.quantity = line.events + element.events, line.quantity + units
         line.amount += Fraction(units * price, line.size) if element.rounded is None else element.rounded
-        line.cards |= set() if element.brought else {element.match.card.name}
+        line.cards.add(element.match.card.name)
 
 
 def price_month(events: Sequence[RatedEvent]) -> Month:
@@ -133,7 +134,7 @@ def _pool_of(event: RatedEvent, part: Element) -> Pool | None:
     own, row = part.match.card, part.match.row
     pools = [row.pool, *(pool for card in (own, *event.book) for pool in card.pools.values())]
     fits = (pool for pool in pools if pool and (not pool.fill or selects(pool.fill, event.traits)))
-    pool = None if part.rounded is not None else next(fits, None)
+    pool = None if part.rounded is not None or part.unit == "money" else next(fits, None)
     if pool in own.pools.values() and (row.steps or (row.min_charge, row.max_charge) != (None, None)):
         raise CardFaultError(f"card {own.name} rate[{row.number}]", "has steps or limits, and a pool takes its usage")
     return pool
@@ -218,6 +219,8 @@ def _growth(schedule: Schedule, parts: Sequence[Element]) -> Count:
 def _fill(month: Month, event: RatedEvent, parts: Sequence[Element]) -> None:
     """Move on the counters that the event fills. Flats, of tiers entered or reached, are as its own card has them."""
     own = parts[0].match.card
+    if parts[0].unit == "money":  # no counter counts it
+        return
     for found in (one for one in schedules_of(event.book) if selects(one[0].fill, event.traits)):
         schedule, card = (own.schedules[found[0].name], own) if found[0].name in own.schedules else found
         key, growth = (_owner(schedule.scope, event), schedule.name), _growth(schedule, parts)
@@ -267,12 +270,12 @@ def rate(
     rated, quarantined, zero_rated = list[RatedEvent](), list[dict[str, str]](), list[dict[str, str]]()
     for usage in (one for one in usages if start <= one.occurred_at < end):
         try:
-            answer = rate_event(usage, terms)
+            answer = rate_events(usage, terms)
         except InputFaultError as fault:
             rejected.append({"source": usage.source, "id": usage.id, "reason": str(fault)})
             continue
-        if isinstance(answer, RatedEvent):
-            rated.append(answer)
+        if isinstance(answer, list):
+            rated += answer
         else:
             unrated = zero_rated if answer in ZERO_RATED else quarantined
             unrated.append({"source": usage.source, "id": usage.id, "reason": str(answer)})

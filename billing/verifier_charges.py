@@ -26,8 +26,8 @@ _LIMITED = ("setup", "surcharge")  # what is held to the row's limits together w
 class Element:
     """One priced part of an event: `quantity` base units, of which `size` are one `unit`, at the `price` of tier 1.
 
-    `events` is 0 where the event is counted elsewhere: on the first part of its usage. A price `brought` by the event
-    stands by its usage. `rounded` is the amount that stands in place of quantity × price, None where nothing does.
+    `events` is 0 where the event is counted elsewhere: on the first part of its usage. `rounded` is the amount that
+    stands in place of quantity × price, None where nothing does.
     """
 
     name: str
@@ -37,7 +37,6 @@ class Element:
     size: int = 1
     quantity: int = 1
     events: int = 1
-    brought: bool = False
     rounded: Fraction | None = None
 
     @property
@@ -125,7 +124,7 @@ def settle(
     """The parts of the usage and what is beside them, once limits and rounding per event have been applied."""
     others, own = list[Element](), list[Element]()
     for element in beside:
-        (own if element.name in _LIMITED and not element.brought else others).append(element)
+        (own if element.name in _LIMITED else others).append(element)
     if limit := _limit(main, sum((element.cost for element in (*parts, *own)), Fraction(0))):
         return (), [limit, *others]
     if main.card.per_event is None:

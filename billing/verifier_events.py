@@ -13,6 +13,7 @@ import billing.verifier_cards as on_card
 import billing.verifier_usage as given
 from billing.verifier_cards import Book, Match, Row, Terms
 from billing.verifier_charges import BlockedPartError, ChargeTooLargeError, Element, settle, usage_parts
+from billing.verifier_parts import charges_of, packages_of, parts_of
 from billing.verifier_traits import Traits, traits_of
 from billing.verifier_usage import DatedFacts, InputFaultError, Product, Raw, Usage, text
 
@@ -22,7 +23,7 @@ Reason = StrEnum(
     "Reason",
     "PENDING STATUS_NOT_BILLABLE ZERO_QUANTITY"
     " UNKNOWN_ACCOUNT NO_PAYER UNKNOWN_PRODUCT NO_PRODUCT_RULE NO_CONTRACT NO_CARD NO_RATE BLOCKED CURRENCY_MISMATCH"
-    " NO_INCREMENTS MAX_QUANTITY CHARGE_TOO_LARGE",
+    " NO_INCREMENTS MAX_QUANTITY CHARGE_TOO_LARGE CHARGE_MISSING CHARGE_UNPRICED",
 )
 """Why an event is on no line (the value is the name in lower case): the first three zero-rated, else quarantined."""
 
@@ -70,6 +71,16 @@ class RatedEvent:
     elements: tuple[Element, ...]
 
 
+def rate_events(event: Raw | Usage, terms: Terms) -> list[RatedEvent] | Reason:
+    """The same of an event that may be several of one identity: if one of them waits, all do."""
+    usage = event if isinstance(event, Usage) else given.read_usage(event)
+    answers = [rate_event(part, terms) for part in parts_of(usage)]
+    reasons = [answer for answer in answers if isinstance(answer, Reason)]
+    waiting = [reason for reason in reasons if reason not in ZERO_RATED]
+    rated = [answer for answer in answers if isinstance(answer, RatedEvent)]
+    return waiting[0] if waiting else rated or reasons[0]
+
+
 def rate_event(event: Raw | Usage, terms: Terms) -> RatedEvent | Reason:
     """Which row prices each part of an event and how much of it bills, or why nothing does."""
     try:
@@ -80,10 +91,7 @@ def rate_event(event: Raw | Usage, terms: Terms) -> RatedEvent | Reason:
 
 def _rate(usage: Usage, terms: Terms) -> RatedEvent:
     payer = payer_of(terms, usage.account, usage.occurred_at)
-    product = terms.products.get(usage.product)
-    rule = None if product is None else given.in_force(product.rules, usage.occurred_at)
-    if product is None or rule is None:
-        raise UsageUnratedError(Reason.UNKNOWN_PRODUCT if product is None else Reason.NO_PRODUCT_RULE)
+    product, rule = _product_of(terms, usage)
     silent = given.why_silent(rule, usage)
     quantity = 0 if silent else measured_quantity(product, usage)
     silent = silent or ("" if quantity else Reason.ZERO_QUANTITY)
@@ -106,6 +114,25 @@ def _rate(usage: Usage, terms: Terms) -> RatedEvent:
     return RatedEvent(usage=usage, payer=payer, traits=traits, book=book, parts=parts, elements=tuple(elements))
 
 
+def _product_of(terms: Terms, usage: Usage) -> tuple[Product, DatedFacts]:
+    """The product that an event is billed as, and its rule in force: it may have been delivered as another."""
+    product, rule, name = *_ruled(terms, usage.product, usage.occurred_at), usage.value("delivered_as")
+    if name:
+        other = text(given.table(rule.facts, "delivered_as"), name)
+        if not other:
+            raise UsageUnratedError(Reason.NO_PRODUCT_RULE)
+        product, rule = _ruled(terms, other, usage.occurred_at)
+    return product, rule
+
+
+def _ruled(terms: Terms, name: str, at: datetime) -> tuple[Product, DatedFacts]:
+    product = terms.products.get(name)
+    rule = None if product is None else given.in_force(product.rules, at)
+    if product is None or rule is None:
+        raise UsageUnratedError(Reason.UNKNOWN_PRODUCT if product is None else Reason.NO_PRODUCT_RULE)
+    return product, rule
+
+
 def measured_quantity(product: Product, usage: Usage) -> int:
     """The event's quantity in base units, before increments. Given in several ways, they must agree."""
     claims = {given.whole(usage.fields, "quantity", usage.place), *_measured(product.measure, usage)}
@@ -126,20 +153,11 @@ def _measured(measure: str, usage: Usage) -> list[int | None]:
         ways = [given.whole(fields, name, usage.place) for name in ("bytes_sent", "bytes_received")]
         return [None if None in ways else sum(way or 0 for way in ways)]
     if measure == "packages":
-        return [_one_package(usage)] if "packages" in fields else []
+        return [len(packages_of(usage))] if "packages" in fields else []
     found = [given.whole(fields, measure, usage.place)] if measure else []
     if measure == "segments" and "text" in fields:
         found.append(given.count_segments(str(fields["text"])))
     return found
-
-
-def _one_package(usage: Usage) -> int:
-    packages = usage.fields["packages"]
-    if not isinstance(packages, list) or [type(each) for each in packages] != [str]:
-        raise InputFaultError(
-            usage.place, "packages must be a list of one name; several are not rated by this verifier"
-        )
-    return 1
 
 
 def _charged(
@@ -149,24 +167,26 @@ def _charged(
     main, product = _match(book, "usage", usage, traits), traits.product
     if main is None or (main.row.max_quantity is not None and quantity > main.row.max_quantity):
         raise UsageUnratedError(Reason.NO_RATE if main is None else Reason.MAX_QUANTITY)
-    billable = _billable(main.row, rule, product, quantity)
+    billable, charges = _billable(main.row, rule, product, quantity), charges_of(usage)
+    billable = _counted(main.row, billable, charges.get("usage"), required=True)
     if billable == 0:
         return (), []
-    beside, fee, brought = list[Element](), main.row.setup_fee, given.table(usage.fields, "charges")
+    beside, fee = list[Element](), main.row.setup_fee
     if fee:  # a fee of nothing is none
         beside.append(Element(name="setup", match=main, unit="event", price=fee))
+    if product.fees & charges.keys():
+        raise UsageUnratedError(Reason.CHARGE_UNPRICED)
     known = {element for card in book for own, element in card.shelves if own == product.id}
-    settled = {"usage", *brought, *product.fees} | ({"setup"} if fee else set())
-    for name in sorted((known | product.required) - settled):
-        match = _match(book, name, usage, traits)
+    settled = {"usage", *product.fees} | ({"setup"} if fee else set())
+    for name in sorted((known | product.required | charges.keys()) - settled):
+        match = _match(book, name, usage, traits, needed=name in charges)
         size = match and _billable(match.row, rule, product, quantity)
+        if match:
+            size = _counted(match.row, size or 0, charges.get(name), required=name in product.required)
         if match and size:
             unit, price = match.row.unit, match.row.prices[0]
             per = product.size(unit)
             beside.append(Element(name=name, match=match, unit=unit, price=price, size=per, quantity=size))
-    for name in brought:
-        price = given.exact(brought[name], f"{usage.place} charges.{name}")
-        beside.append(Element(name=name, match=main, unit="event", price=price, brought=True))
     try:
         parts = usage_parts(main, product, usage.occurred_at, quantity, billable)
     except BlockedPartError:
@@ -177,16 +197,29 @@ def _charged(
         raise UsageUnratedError(Reason.CHARGE_TOO_LARGE) from None
 
 
-def _match(book: Book, element: str, usage: Usage, traits: Traits) -> Match | None:
-    """The row that decides. Only of a required element, none or a blocked one stops the whole event."""
+def _counted(row: Row, billable: int, charge: int | None, *, required: bool) -> int:
+    """What counts: of a row in money the charge that the event brings, for which it must be. 0: nothing is due."""
+    if row.unit != "money":
+        if charge is not None:
+            raise UsageUnratedError(Reason.CHARGE_UNPRICED)
+        return billable
+    if charge is None and required:
+        raise UsageUnratedError(Reason.CHARGE_MISSING)
+    return charge or 0
+
+
+def _match(book: Book, element: str, usage: Usage, traits: Traits, *, needed: bool = False) -> Match | None:
+    """The row that decides. Only of an element that is needed, none or a blocked one stops the whole event."""
     match = on_card.decide(book, element, traits, usage.occurred_at)
-    if (match is None or match.row.blocked) and element in traits.product.required:
+    if (match is None or match.row.blocked) and (needed or element in traits.product.required):
         raise UsageUnratedError(Reason.NO_RATE if match is None else Reason.BLOCKED)
     return None if match is None or match.row.blocked else match
 
 
 def _billable(row: Row, rule: DatedFacts, product: Product, quantity: int) -> int:
     """Nothing below the grace; then by the row's increments, else the product's. What is counted needs none."""
+    if row.unit == "money":
+        return quantity
     grace = given.whole(rule.facts, "grace", product.id) if row.grace is None else row.grace
     increments = row.increments or text(rule.facts, "increments")
     if not increments and product.base == "second":

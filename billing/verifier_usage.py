@@ -225,10 +225,11 @@ class Product:
     fees: frozenset[str]
 
     def size(self, unit: str) -> int:
-        """How many base units one `unit` has; an `event` counts as itself."""
-        if unit != "event" and unit not in self.units:
-            raise CardFaultError(f"unit {unit!r}", f"is not a unit of {self.id}: {', '.join(self.units)}, event")
-        return self.units.get(unit, 1)
+        """How many base units one `unit` has; an `event` counts as itself, `money` in billionths."""
+        own = {**self.units, "event": 1, "money": 10**9}
+        if unit not in own:
+            raise CardFaultError(f"unit {unit!r}", f"is not a unit of {self.id}: {', '.join(own)}")
+        return own[unit]
 
 
 def read_product(raw: Raw) -> Product:

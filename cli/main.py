@@ -8,7 +8,22 @@ from pathlib import Path
 import typer
 from typer.core import TyperGroup
 
-from cli import accounts, cards, close, db, doctor, explain, invoices, rate, rerate, scenarios, statement, usage, verify
+from cli import (
+    accounts,
+    cards,
+    close,
+    db,
+    doctor,
+    explain,
+    invoices,
+    products,
+    rate,
+    rerate,
+    scenarios,
+    statement,
+    usage,
+    verify,
+)
 from cli.demo import command as demo
 from cli.exits import Exit, exit_of, words_of
 from cli.metavars import name_values
@@ -17,7 +32,19 @@ from cli.pipes import watched
 from cli.zones import pin_time_zones
 
 _ORDER = (
-    *("cards", "accounts", "contracts", "usage", "rerate", "statement", "invoices", "close", "explain", "verify"),
+    *(
+        "products",
+        "cards",
+        "accounts",
+        "contracts",
+        "usage",
+        "rerate",
+        "statement",
+        "invoices",
+        "close",
+        "explain",
+        "verify",
+    ),
     *("rate", "scenarios", "demo", "doctor", "db", "migrate"),
 )
 """The commands as `--help` lists them: as the work goes. Others come last."""
@@ -44,6 +71,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 error, 2 wrong call, 3 nothing to do, 4 done but something needs a person,"
     " 5 bad input, 6 a service failed and running it again is safe, 7 locked, 141 the reader of the output left.",
 )
+app.add_typer(products.app, name="products", rich_help_panel=BOOKS)
 app.add_typer(cards.app, name="cards", rich_help_panel=BOOKS)
 app.add_typer(accounts.app, name="accounts", rich_help_panel=BOOKS)
 app.add_typer(accounts.contracts, name="contracts", rich_help_panel=BOOKS)

@@ -15,6 +15,8 @@ _COMMANDS = {  # what adds an account, a contract or a card also releases what w
     "no_increments": "tollbook cards import CARD",
     "max_quantity": "tollbook cards import CARD",
     "charge_too_large": "tollbook cards import CARD",
+    "charge_unpriced": "tollbook cards import CARD",
+    "charge_missing": "tollbook cards import CARD",
 }
 
 

@@ -14,6 +14,9 @@ from rates.errors import Fault, TollbookError
 from rates.products import Product, by_id, read_product
 from rates.reading import parse_toml
 
+OWN_PRODUCTS = "TOLLBOOK_PRODUCTS"
+"""The variable that names a folder of product files beside those that come along."""
+
 
 class FileUnreadableError(TollbookError):
     """A file that was named cannot be read; `place` is its path."""
@@ -32,17 +35,41 @@ def actor() -> str:
         return f"uid {os.getuid()}"
 
 
-@cache
 def products() -> Mapping[str, Product]:
-    """The products of `rates/catalogue`, by id."""
-    found = []
-    for file in sorted(files("rates").joinpath("catalogue").iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".toml"):
-            product, faults = read_product(tomllib.loads(file.read_text(encoding="utf-8")), file.name)
-            if product is None:
-                raise AssertionError(f"a product file that comes along is faulty: {faults}")
-            found.append(product)
-    return by_id(found)
+    """The products of `rates/catalogue` and those of one's own, by id. Raises InputFaultyError, FileUnreadableError."""
+    return _products(os.environ.get(OWN_PRODUCTS, ""))
+
+
+def product_tables() -> list[dict[str, object]]:
+    """The same files as plain tables, for what reads products by itself."""
+    return [dict(table) for table in _product_tables(os.environ.get(OWN_PRODUCTS, "")).values()]
+
+
+@cache
+def _products(own: str) -> Mapping[str, Product]:
+    read = [read_product(table, place) for place, table in _product_tables(own).items()]
+    if faults := [fault for _, found in read for fault in found]:
+        from billing.errors import InputFaultyError
+
+        raise InputFaultyError(faults, place=OWN_PRODUCTS)
+    return by_id([product for product, _ in read if product is not None])
+
+
+@cache
+def _product_tables(own: str) -> Mapping[str, Mapping[str, object]]:
+    """The tables of all product files by their places; one's own stands in place of one that has its id."""
+    catalogue = files("rates").joinpath("catalogue")
+    texts = {file.name: file.read_text("utf-8") for file in catalogue.iterdir() if file.name.endswith(".toml")}
+    found = {place: tomllib.loads(texts[place]) for place in sorted(texts)}
+    for path in sorted(Path(own).glob("*.toml")) if own else ():
+        table, faults = read_toml(path)
+        if faults:
+            raise FileUnreadableError(faults[0].problem, place=str(path), remedy=faults[0].remedy)
+        found = {place: each for place, each in found.items() if each["id"] != table.get("id")} | {str(path): table}
+    if own and not Path(own).is_dir():
+        remedy = f"name the folder of your product files in {OWN_PRODUCTS}, or unset it"
+        raise FileUnreadableError("is not a folder", place=own, remedy=remedy)
+    return found
 
 
 def dimensions() -> frozenset[str]:
@@ -59,12 +86,6 @@ def mappings() -> Mapping[str, Mapping[str, object]]:
         for file in folder
         if file.name.endswith(".toml")
     }
-
-
-def product_tables() -> list[dict[str, object]]:
-    """The same files as plain tables, for what reads products by itself."""
-    folder = files("rates").joinpath("catalogue")
-    return [tomllib.loads(f.read_text(encoding="utf-8")) for f in folder.iterdir() if f.name.endswith(".toml")]
 
 
 def read_bytes(path: Path) -> bytes:

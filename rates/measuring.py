@@ -1,6 +1,6 @@
 """From what was measured to what bills: outcomes by a product's rule, increments, grace."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from rates.compiled.cards import Ways
 from rates.compiled.patterns import microseconds
-from rates.products import Conditions, Fee, Product, Rule
+from rates.products import DELIVERED_AS, Conditions, Fee, Product, Rule
 from rates.quantities import billable_column
-from rates.usage import Rows, UsageColumns, Which, inverse
+from rates.usage import Rows, UsageColumns, Which, inverse, pick
 
 Int64s = NDArray[np.int64]
 Int32s = NDArray[np.int32]
@@ -26,6 +26,28 @@ def rules_in_force(product: Product, occurred_at: Int64s) -> Iterator[tuple[Rule
     number = np.searchsorted(starts, occurred_at, side="right")
     for i in np.unique(number).tolist():
         yield product.rules[i - 1] if i else None, np.flatnonzero(number == i)
+
+
+def delivered(
+    usage: UsageColumns, product: Product | None, rows: Rows, products: Mapping[str, Product]
+) -> Iterator[tuple[Product | None, Rows, bool]]:
+    """Events of a product by the one that they are billed as, which is what they were delivered as, if they say so.
+
+    False where the rule in force does not know what that is.
+    """
+    text = usage.texts.get(DELIVERED_AS)
+    if product is None or text is None or len(text.values) <= 1:
+        yield product, rows, True
+        return
+    for rule, place in rules_in_force(product, usage.occurred_at[rows]):
+        some = rows if place is None else pick(rows, place)
+        code = text.codes[some]
+        for number in np.unique(code).tolist():
+            these, value = pick(some, np.flatnonzero(code == number)), text.values[number]
+            if not value or rule is None:
+                yield product, these, True
+            else:
+                yield products.get(rule.delivered_as.get(value, "")), these, value in rule.delivered_as
 
 
 def fulfilled(conditions: Conditions, usage: UsageColumns, rows: Rows, *, when_silent: bool) -> Which:
@@ -66,7 +88,7 @@ class Measures:
     """The ways of a card's rows completed by a product's rule, k of them.
 
     int64[k]: increments, grace, the most that is believed. bool[k]: whether the way is `told` at all (time without
-    increments is not), `blocked`, and counted `per_event`.
+    increments is not), `blocked`, counted `per_event`, and `in_money`: by what events bring.
     """
 
     first: Int64s
@@ -76,20 +98,22 @@ class Measures:
     told: Flags
     blocked: Flags
     per_event: Flags
+    in_money: Flags
 
     @classmethod
     def of(cls, product: Product, rule: Rule, ways: Ways) -> "Measures":
         """The ways of some rows under a rule of their product."""
         own = ways.first > 0
-        default = rule.increments
+        default = None if ways.in_money.all() else rule.increments
         return cls(
-            first=np.where(own, ways.first, default.first if default else 1),
-            next=np.where(own, ways.next, default.next if default else 1),
-            grace=np.where(ways.grace < 0, rule.grace_seconds, ways.grace),
+            first=np.where(own, ways.first, np.where(ways.in_money, 1, default.first if default else 1)),
+            next=np.where(own, ways.next, np.where(ways.in_money, 1, default.next if default else 1)),
+            grace=np.where(ways.in_money, 0, np.where(ways.grace < 0, rule.grace_seconds, ways.grace)),
             max_quantity=ways.max_quantity,
-            told=own | (default is not None) | (not product.timed),
+            told=own | (default is not None) | (not product.timed) | ways.in_money,
             blocked=ways.blocked,
             per_event=ways.per_event,
+            in_money=ways.in_money,
         )
 
     def billable(self, way: Int32s, measured: Int64s) -> Int64s:

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from rates.cards import Card, Rounding, codes_and_values, combined, decimals
 from rates.money import exact
-from rates.products import Product
+from rates.products import MONEY, Product
 from rates.steps import parse_steps
 from rates.tiers import Schedule
 
 USAGE = "usage"
 SETUP = "setup"
 SURCHARGE = "surcharge"
+CARRIER_FEE = "carrier_fee"
 
 CHARGE = "charge"
 """What the usage and setup of an event come to where a card rounds each event: its quantity is the charge itself, in
@@ -32,6 +33,9 @@ MAXIMUM = "maximum"
 
 EVENT = "event"
 """The unit of a price per event, whatever was measured."""
+
+NANO = "nano"
+"""What is counted of `money`."""
 
 _USAGE = (
     "product", "element", "destination", "number_type", "unit", "prices", "tiers", "free_units", "block",
@@ -123,6 +127,8 @@ def _usage_prices(
     if not steps[0]:
         return ()
     product = products[cell["product"]]
+    # A fee is charged once for an event, whatever unit its row names.
+    unit = EVENT if cell["element"] in product.fee_elements else cell["unit"]
     first = Price(
         card=version,
         currency=card.currency,
@@ -131,9 +137,9 @@ def _usage_prices(
         element=cell["element"] or USAGE,
         destination=cell["destination"],
         number_type=cell["number_type"],
-        unit=cell["unit"],
-        unit_size=product.unit_size(cell["unit"]) or 1,
-        base=EVENT if cell["unit"] == EVENT else product.base,
+        unit=unit,
+        unit_size=product.unit_size(unit) or 1,
+        base={EVENT: EVENT, MONEY: NANO}.get(unit, product.base),
         prices=steps[0],
         schedule=cell["tiers"],
         free_units=Decimal(cell["free_units"] or 0),

@@ -11,7 +11,7 @@ which the product's file gives the reason for.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from rates.errors import Fault
@@ -29,6 +29,19 @@ DIMENSIONS = ("country", "mcc", "mnc", "number_type", "region", "package", "juri
 
 MEASURES = ("quantity", "duration_seconds", "segments", "packages", "bytes")
 
+MONEY = "money"
+"""The unit of what an event brings a charge for: the charge, which a rate's price is multiplied with."""
+
+MONEY_DECIMALS = 9
+MONEY_SIZE = 10**MONEY_DECIMALS
+"""Charges are counted in billionths."""
+
+PACKAGES = "packages"
+CHARGES = "charges"
+DELIVERED_AS = "delivered_as"
+PARTICULARS = (PACKAGES, CHARGES, DELIVERED_AS)
+"""What an event may say beside its dimensions, under these names: no dimension has one of them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fee:
@@ -42,7 +55,10 @@ class Fee:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What is billable from an instant on. What is neither billable nor pending is zero-rated, with a reason."""
+    """What is billable from an instant on. What is neither billable nor pending is zero-rated, with a reason.
+
+    `delivered_as`: what an event says it was delivered as -> the product that it is measured and billed as.
+    """
 
     effective_from: datetime
     billable: Conditions
@@ -50,6 +66,7 @@ class Rule:
     fees: tuple[Fee, ...]
     increments: Increments | None
     grace_seconds: int
+    delivered_as: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +99,17 @@ class Product:
         """The declared match dimensions beside the two numbers, in their order."""
         return tuple(name for name in self.match if name not in {"to", "from"})
 
+    @property
+    def fee_elements(self) -> frozenset[str]:
+        """The elements that any of its rules names as fees: they are due as such only."""
+        return frozenset(fee.element for rule in self.rules for fee in rule.fees)
+
     def unit_size(self, unit: str) -> int | None:
-        """Base units in one `unit`; `event` counts events, one each; None for a unit that is not declared."""
-        return 1 if unit == "event" else self.units.get(unit)
+        """Base units in one `unit`; `event` counts events, one each; None for a unit that is not declared.
+
+        Of `money`, billionths: no base units of the product.
+        """
+        return {"event": 1, MONEY: MONEY_SIZE}.get(unit) or self.units.get(unit)
 
     def rule_at(self, instant: datetime) -> Rule | None:
         """The rule in force, None before the first."""
@@ -141,6 +166,7 @@ def _rule(read: Reader) -> Rule:
         fees=tuple(map(_fee, read.each("fees"))),
         increments=_increments(read),
         grace_seconds=read.integer("grace", 0),
+        delivered_as=_delivered_as(read.below("delivered_as")),
     )
     read.finish()
     return rule
@@ -149,12 +175,16 @@ def _rule(read: Reader) -> Rule:
 def _fee(read: Reader) -> Fee:
     fee = Fee(
         element=read.text("element"),
-        per=read.choice("per", ("event",)),
+        per=read.choice("per", ("event",), "event"),
         when=_conditions(read.below("when")),
         exempt=_conditions(read.below("exempt")),
     )
     read.finish()
     return fee
+
+
+def _delivered_as(read: Reader) -> dict[str, str]:
+    return {name: read.text(name) for name in read.table}
 
 
 def _conditions(read: Reader) -> dict[str, frozenset[str]]:
@@ -173,6 +203,11 @@ def _increments(read: Reader) -> Increments | None:
 def _check(product: Product, read: Reader) -> None:
     if product.units.get(product.base) != 1:
         read.fault("units", f"does not say {product.base} = 1", "the base is one of the units")
+    for name in ("event", MONEY):
+        if name in product.units:
+            read.fault("units", f"has {name}, which every product has", "remove it, or name it otherwise")
+    if named := sorted(set(PARTICULARS) & set(product.match)):
+        read.fault("match", f"has {named[0]}, which is no dimension", "remove it")
     if not product.rules:
         read.fault("rules", "is missing", "give at least one dated [[rules]]")
     instants = [rule.effective_from for rule in product.rules]

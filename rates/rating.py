@@ -6,92 +6,30 @@ zero-rated. Each event is rated by itself, so any order, batching or sharding of
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rates.brought import Brought
 from rates.compiled.chargings import LIMITED
 from rates.compiled.sources import Source
 from rates.elements import Elements
 from rates.matching import Book, Books, Matches, known_countries, stated_countries
-from rates.measuring import Measures, is_billable, is_due, is_pending, rules_in_force
+from rates.measuring import Measures, delivered, is_billable, is_due, is_pending, rules_in_force
+from rates.parts import rejoined, split
 from rates.prefixes import NONE
 from rates.prices import SETUP, USAGE
 from rates.products import Product, Rule
 from rates.quantities import INT64_MAX
+from rates.ratings import CODES, FIRST_QUARANTINED, REASONS, ZERO_RATED, Ratings, Reason
 from rates.settling import Asked, Limits, rounded_charges, settle
 from rates.usage import Flags, Rows, UsageColumns, Which, count, inverse, numbers_of, pick
 
+__all__ = ["CODES", "REASONS", "ZERO_RATED", "Ratings", "Reason", "rate"]
+
 Int64s = NDArray[np.int64]
 Int32s = NDArray[np.int32]
-Int16s = NDArray[np.int16]
-Int8s = NDArray[np.int8]
-
-
-class Reason(StrEnum):
-    """Why an event has no price: the first three are zero-rated, the others quarantined."""
-
-    PENDING = "pending"
-    STATUS_NOT_BILLABLE = "status_not_billable"
-    ZERO_QUANTITY = "zero_quantity"
-    UNKNOWN_ACCOUNT = "unknown_account"
-    NO_PAYER = "no_payer"
-    UNKNOWN_PRODUCT = "unknown_product"
-    NO_PRODUCT_RULE = "no_product_rule"
-    NO_CONTRACT = "no_contract"
-    NO_CARD = "no_card"
-    NO_RATE = "no_rate"
-    BLOCKED = "blocked"
-    NO_INCREMENTS = "no_increments"
-    MAX_QUANTITY = "max_quantity"
-    CURRENCY_MISMATCH = "currency_mismatch"
-    TOO_OLD = "too_old"
-    CHARGE_TOO_LARGE = "charge_too_large"
-
-
-REASONS: tuple[Reason | None, ...] = (None, *Reason)
-"""What a reason's code in columns stands for; 0 is none: the event has a price."""
-
-CODES: Mapping[Reason, int] = {reason: code for code, reason in enumerate(Reason, start=1)}
-"""Reason -> its code in columns."""
-
-ZERO_RATED = frozenset({Reason.PENDING, Reason.STATUS_NOT_BILLABLE, Reason.ZERO_QUANTITY})
-"""Nothing is due, and nothing is missing. All other reasons wait in quarantine for what is missing."""
-
-_FIRST_QUARANTINED = CODES[Reason.UNKNOWN_ACCOUNT]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ratings:
-    """What n events come to, and m further elements of some of them.
-
-    `rate` int64[n] and `price` int32[n] are global ids, -1 for none; `country` int16[n] is a code of
-    `numbering.COUNTRIES` (0 also for events that no card was asked about); `billed` int64[n] is the billable quantity
-    in base units, also where the price is per event; `reason` int8[n] is a code of `REASONS`, 0 where there is a price.
-    `extra_event` int64[m] is the row of the event, ascending; `extra_rate`, `extra_price` and `extra_billed` as above;
-    `extra_events` int8[m] is 1 where the event is counted with the element, 0 for a further part of its usage and for
-    its rounded charge. An event whose status does not bill may still have an element: the fee for its outcome. And an
-    event that costs its minimum or maximum has no price of its own: the element is what it costs.
-    """
-
-    rate: Int64s
-    price: Int32s
-    country: Int16s
-    billed: Int64s
-    reason: Int8s
-    extra_event: Int64s
-    extra_rate: Int64s
-    extra_price: Int32s
-    extra_billed: Int64s
-    extra_events: Int8s
-
-    @property
-    def is_quarantined(self) -> Flags:
-        """Which events wait for what is missing, bool[n]."""
-        return self.reason >= _FIRST_QUARANTINED
 
 
 def rate(columns: UsageColumns, books: Sequence[Book], products: Mapping[str, Product]) -> Ratings:
@@ -99,19 +37,30 @@ def rate(columns: UsageColumns, books: Sequence[Book], products: Mapping[str, Pr
 
     Raises `QuantityOverflowError` where a billable quantity could leave 64 bits.
     """
+    parts = split(columns)
+    if parts is None:
+        return _rate(columns, books, products)
+    return rejoined(_rate(parts.columns, books, products), parts.event, len(columns))
+
+
+def _rate(columns: UsageColumns, books: Sequence[Book], products: Mapping[str, Product]) -> Ratings:
     draft = _Draft(columns, Books.of(books))
-    for name, rows in _by_product(columns):
-        product = products.get(name)
-        if product is None:
-            draft.refuse(rows, Reason.UNKNOWN_PRODUCT)
-            continue
-        for rule, place in rules_in_force(product, columns.occurred_at[rows]):
-            some = rows if place is None else pick(rows, place)
-            if rule is None:
-                draft.refuse(some, Reason.NO_PRODUCT_RULE)
+    for name, all_rows in _by_product(columns):
+        for product, rows, is_known in delivered(columns, products.get(name), all_rows, products):
+            if product is None:
+                draft.refuse(rows, Reason.UNKNOWN_PRODUCT if is_known else Reason.NO_PRODUCT_RULE)
             else:
-                _Rater(draft, product, rule).rate(some)
+                _rate_product(draft, product, rows)
     return draft.ratings()
+
+
+def _rate_product(draft: "_Draft", product: Product, rows: Rows) -> None:
+    for rule, place in rules_in_force(product, draft.usage.occurred_at[rows]):
+        some = rows if place is None else pick(rows, place)
+        if rule is None:
+            draft.refuse(some, Reason.NO_PRODUCT_RULE)
+        else:
+            _Rater(draft, product, rule).rate(some)
 
 
 def _by_product(columns: UsageColumns) -> Iterator[tuple[str, Rows]]:
@@ -134,6 +83,7 @@ class _Draft:
         self.usage = usage
         self.books = books
         self.stated = stated_countries(usage)
+        self.brought = Brought(usage)
         self.rate = np.full(n, NONE, dtype=np.int64)
         self.price = np.full(n, NONE, dtype=np.int32)
         self.country = np.zeros(n, dtype=np.int16)
@@ -146,7 +96,7 @@ class _Draft:
         """Note why events have no price; of several reasons to quarantine the first stays."""
         if not count(rows):
             return
-        rows = pick(rows, self.reason[rows] < _FIRST_QUARANTINED)
+        rows = pick(rows, self.reason[rows] < FIRST_QUARANTINED)
         self.reason[rows] = CODES[reason]
         self.rate[rows] = NONE
         self.price[rows] = NONE
@@ -173,7 +123,7 @@ class _Draft:
 
     def ratings(self) -> Ratings:
         event, rate_ids, price, billed, events, limited = Elements.joined(self.extras)
-        out = self.reason[event] >= _FIRST_QUARANTINED
+        out = self.reason[event] >= FIRST_QUARANTINED
         if len(self.clamped):
             out |= limited & np.isin(event, self.clamped)
         kept = np.flatnonzero(~out)
@@ -214,8 +164,12 @@ class _Rater:
         fees = [(fee.element, pick(rows, is_due(fee, usage, rows))) for fee in rule.fees]
         rows = self._without(rows, inverse(is_billable(rule, usage, rows)), Reason.STATUS_NOT_BILLABLE)
         self._rate_usage(self._covered(rows, self._refuse_usage))
-        brought = {USAGE, *(element for element, _ in fees)}
-        beside = (draft.books.elements(self._product.id) | self._product.required) - brought
+        # A fee of any rule is due as a fee only, also before the day on which it begins.
+        otherwise = {USAGE, *self._product.fee_elements}
+        named = draft.books.elements(self._product.id) | self._product.required | draft.brought.elements
+        for element in sorted((draft.brought.elements & otherwise) - {USAGE}):
+            draft.refuse(draft.brought.some(element, pick(rows, draft.price[rows] >= 0)), Reason.CHARGE_UNPRICED)
+        beside = named - otherwise
         for element in sorted(beside):
             self._rate_element(element, pick(rows, draft.price[rows] >= 0))
         if self._limits is not None:
@@ -264,7 +218,8 @@ class _Rater:
             hits = self._without_ways(all_hits, all_hits.measures.blocked, Reason.BLOCKED)
             hits = self._without_beyond(hits)
             hits = self._without_ways(hits, ~hits.measures.told, Reason.NO_INCREMENTS)
-            billed = hits.measures.billable(hits.way, self._usage.measured[hits.event])
+            hits, measured = self._charged(hits, USAGE, self._usage.measured[hits.event], self._refuse_usage)
+            billed = hits.measures.billable(hits.way, measured)
             draft.rate[hits.event] = hits.source.terms.rates_of(hits.row)
             draft.price[hits.event] = hits.source.terms.price.take(hits.row)
             draft.billed[hits.event] = billed
@@ -314,12 +269,14 @@ class _Rater:
             rows = np.setdiff1d(numbers_of(rows), np.concatenate(self._with_setup))
         required = element in self._product.required
         found = self._matches(rows, element)
-        if required:
-            self._refuse_unmatched(pick(rows, found.unmatched), self._draft.refuse)
+        unmatched = pick(rows, found.unmatched)
+        needed = unmatched if required else self._draft.brought.some(element, unmatched)
+        self._refuse_unmatched(needed, self._draft.refuse)
         for all_hits in self._hits(found, rows):
-            hits = self._without_ways(all_hits, all_hits.measures.blocked, Reason.BLOCKED if required else None)
+            hits = self._without_blocked(all_hits, element, required=required)
             hits = self._without_ways(hits, ~hits.measures.told, Reason.NO_INCREMENTS)
-            billed = hits.measures.counted(hits.way, self._usage.measured[hits.event])
+            counted = hits.measures.counted(hits.way, self._usage.measured[hits.event])
+            hits, billed = self._charged(hits, element, counted, self._draft.refuse)
             hits, billed = hits.where(billed > 0), billed[billed > 0]
             self._note_foreign(hits)
             self._draft.add(hits, hits.source.terms.price, billed, limited=element in LIMITED)
@@ -359,6 +316,30 @@ class _Rater:
         if reason is not None:
             self._refuse_usage(pick(hits.event, marked), reason)
         return hits.where(~marked)
+
+    def _without_blocked(self, hits: "_Hits", element: str, *, required: bool) -> "_Hits":
+        """The events whose row is not blocked; the others are refused where they need the element."""
+        if not hits.measures.blocked.any():
+            return hits
+        blocked = hits.measures.blocked[hits.way]
+        event = pick(hits.event, blocked)
+        self._draft.refuse(event if required else self._draft.brought.some(element, event), Reason.BLOCKED)
+        return hits.where(~blocked)
+
+    def _charged(self, hits: "_Hits", element: str, measured: Int64s, refuse: _Refuse) -> tuple["_Hits", Int64s]:
+        """The events that bring a charge where their row asks for one, and only there; and what counts of them.
+
+        Of an element that is not required, no charge means that it is not due. Of nothing used, nothing counts.
+        """
+        if element not in self._draft.brought.elements and not hits.measures.in_money.any():
+            return hits, measured
+        in_money, amount = hits.measures.in_money[hits.way], self._draft.brought.of(element, hits.event)
+        missing, unpriced = in_money & (amount < 0), ~in_money & (amount >= 0)
+        if element in {USAGE, *self._product.required}:
+            refuse(pick(hits.event, missing), Reason.CHARGE_MISSING)
+        refuse(pick(hits.event, unpriced), Reason.CHARGE_UNPRICED)
+        kept = ~missing & ~unpriced
+        return hits.where(kept), np.where(in_money & (measured > 0), amount, measured)[kept]
 
     def _without_beyond(self, hits: "_Hits") -> "_Hits":
         """The events but for those of which more was measured than the row believes."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.demo.files import CARDS, write_files
+from cli.demo.services import ALL_SERVICES, add_services, explain_all
 from cli.exits import Exit
 from cli.options import period_of
 from cli.output import Format
@@ -70,6 +71,10 @@ def demo(
         list[str] | None,
         typer.Option("--month", metavar="MONTH", help="With --write: a month of usage, as in 2026-09; again for more."),
     ] = None,
+    *,
+    all_services: Annotated[
+        bool, typer.Option("--all-services", help="Also bill a customer who uses every product, and explain each line.")
+    ] = False,
 ) -> None:
     """Bill a made-up month for real: cards, 200,000 events, invoices, and a verifier that rates it all again.
 
@@ -77,10 +82,13 @@ def demo(
     you take its cards, accounts, contracts and usage from a folder and bill them yourself.
     """
     if folder is not None:
+        if all_services:
+            raise typer.BadParameter("--all-services bills a customer: leave --write out")
         write_files(folder, [period_of(month) for month in months or [PERIOD]], events)
         return
     if months:
         raise typer.BadParameter("--month says which usage is written: add --write FOLDER")
+    shown = ALL_SERVICES if all_services else SHOWN
     from cli.db import new_database
 
     clock = _Clock()
@@ -90,7 +98,10 @@ def demo(
         done(f"{DATABASE} in {data}, made anew (yours is not touched)")
     try:
         usage = _prepare(engine, data, events, clock)
-        agrees = _bill(engine, usage, clock)
+        if all_services:
+            with clock.step("all services") as done:
+                done(f"{add_services(engine, usage, AT)} events of a customer who uses every product")
+        agrees = _bill(engine, usage, clock, shown)
     finally:
         engine.dispose()
     _say("", f"Done in {clock.seconds:.0f} s. What to try next, on this database:", "")
@@ -131,7 +142,7 @@ def _prepare(engine: "Engine", data: Path, events: int, clock: _Clock) -> Path:
     return usage
 
 
-def _bill(engine: "Engine", usage: Path, clock: _Clock) -> bool:
+def _bill(engine: "Engine", usage: Path, clock: _Clock, shown: str) -> bool:
     """The usage imported, the invoices issued and verified; then what a person would look at."""
     from billing.flows.draw_up import draw_up
     from billing.flows.finalize import finalize
@@ -160,24 +171,28 @@ def _bill(engine: "Engine", usage: Path, clock: _Clock) -> bool:
     with clock.step("verify") as done:
         verified = verify(engine, products(), product_tables(), month, processes=processes())
         done(f"{verified.events:,} events rated again by other code: {'all agree' if verified.agrees else 'NO'}")
+    if shown == ALL_SERVICES:
+        with clock.step("explain line") as done:
+            lines, told = explain_all(engine, month)
+            done(f"{lines} lines of {told} products: each adds up from its events")
     _say("")
     show_summary(summary, SOURCE, Format.TABLE)
     show_run(run, Format.TABLE, each_account=False)
     show_verification(verified, Format.TABLE)
-    _show_statement(engine, month)
-    _explain(engine, month)
+    _show_statement(engine, month, shown)
+    _explain(engine, month, shown)
     return verified.agrees
 
 
-def _show_statement(engine: "Engine", month: "Period") -> None:
+def _show_statement(engine: "Engine", month: "Period", shown: str) -> None:
     from billing.flows.compose import compose_statement
     from cli.statement import show_statement
     from cli.world import products
 
-    show_statement(compose_statement(engine, products(), month, AT, SHOWN))
+    show_statement(compose_statement(engine, products(), month, AT, shown))
 
 
-def _explain(engine: "Engine", month: "Period") -> None:
+def _explain(engine: "Engine", month: "Period", shown: str) -> None:
     """A line in the second tier if there is one, and its first event: the one that crossed into it."""
     from billing.flows.explain import explain_event, explain_line
     from billing.store.queries.invoices import read_invoices
@@ -186,9 +201,9 @@ def _explain(engine: "Engine", month: "Period") -> None:
     from cli.world import products
 
     with reading_from(engine) as connection:
-        (invoice,) = read_invoices(connection, month, final=True, account=SHOWN)
+        (invoice,) = read_invoices(connection, month, final=True, account=shown)
     wanted = _line_to_explain(invoice)
-    explained = explain_line(engine, products(), month, SHOWN, wanted, size=3)
+    explained = explain_line(engine, products(), month, shown, wanted, size=3)
     show_line(explained, wanted, Format.TABLE)
     if explained.page:
         first = explained.page[0]

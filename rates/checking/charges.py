@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from rates.checking.checked import Checked
 from rates.money import plain
-from rates.prices import EVENT
+from rates.prices import CARRIER_FEE, EVENT, SURCHARGE, USAGE
+from rates.products import MONEY
 from rates.tiers import Schedule, Selector
 
 _SEVERAL = " "
@@ -34,6 +35,29 @@ def check_charges(checked: Checked) -> None:
         _limits(checked)
     if checked.card.rounding.per == "event":
         _rounded(checked)
+    _in_money(checked)
+
+
+def _in_money(checked: Checked) -> None:
+    """What is counted is money, so that no time, no steps, no tiers and no pools are about it."""
+
+    def product(unit: str, product: str, element: str) -> Wrong:
+        found = checked.products.get(product)
+        if unit != MONEY or found is None:
+            return None
+        if element not in {"", USAGE, SURCHARGE, CARRIER_FEE}:
+            return f"is money, and no event brings {element}", "name a unit of the product, or event"
+        if found.timed and element in {"", USAGE}:
+            return f"is money, and {product} is counted in seconds", "name a unit of time, or event"
+        return None
+
+    def counted(unit: str, cell: str) -> Wrong:
+        return ("stands beside the unit money", "remove it here") if unit == MONEY and cell else None
+
+    checked.each(["unit", "product", "element"], "unit", product)
+    for name in ("tiers", "steps", "increments", "grace", *_POOLS):
+        if name in checked.card.rows.column_names:
+            checked.each(["unit", name], name, counted)
 
 
 def has_tier_prices(prices: str, schedule: Schedule | None) -> bool:

@@ -18,7 +18,7 @@ from rates.checking.ties import lifetimes, micros
 from rates.errors import Fault
 from rates.money import parse_decimal
 from rates.prices import EVENT
-from rates.products import DIMENSIONS, Product
+from rates.products import DIMENSIONS, MONEY, Product
 from rates.tiers import Schedule
 
 ELEMENTS = ("usage", "setup", "surcharge", "carrier_fee")
@@ -60,7 +60,7 @@ def _products(checked: Checked) -> None:
         found = checked.products.get(product)
         if not unit or found is None or found.unit_size(unit) is not None:
             return None
-        return f"is not a unit of {product}", f"use one of {', '.join((*found.units, 'event'))}"
+        return f"is not a unit of {product}", f"use one of {', '.join((*found.units, EVENT, MONEY))}"
 
     def element(product: str, element: str) -> tuple[str, str] | None:
         found = checked.products.get(product)

@@ -14,7 +14,7 @@ from rates.compiled.patterns import ALWAYS, dimension, dimensions_of, microsecon
 from rates.compiled.tables import WINDOW, ElementTable, Part
 from rates.prefixes import NONE
 from rates.prices import USAGE, PriceList, price_list
-from rates.products import Product
+from rates.products import MONEY, Product
 from rates.quantities import INT64_MAX, Increments
 from rates.usage import Texts
 
@@ -30,7 +30,7 @@ class Ways:
     """The different ways in which rows measure, k of them: far fewer than rows.
 
     `first` and `next` are increments (0: the product's), `grace` is -1 for the product's, `max_quantity` INT64_MAX
-    for none: int64[k]. `blocked`, and `per_event` (the unit is the event): bool[k].
+    for none: int64[k]. `blocked`, `per_event` (the unit is the event) and `in_money`: bool[k].
     """
 
     first: Int64s
@@ -39,6 +39,7 @@ class Ways:
     max_quantity: Int64s
     blocked: Flags
     per_event: Flags
+    in_money: Flags
 
     @classmethod
     def joined(cls, parts: "Sequence[Ways]") -> "tuple[Ways, Int32s]":
@@ -307,4 +308,5 @@ def _ways(card: Card, rows: Int64s) -> Ways:
         max_quantity=cells("max_quantity", lambda cell: int(cell) if cell else INT64_MAX),
         blocked=cells("blocked", lambda cell: cell == "true"),
         per_event=cells("unit", lambda cell: cell == "event"),
+        in_money=cells("unit", lambda cell: cell == MONEY),
     )

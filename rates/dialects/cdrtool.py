@@ -75,9 +75,9 @@ def read_cdrtool(
     Read are the rates of one `profile` (the column `Rate`; it may be left out where the file has one) for the
     application (`App`) audio.
     """
-    timed = sorted(name for name, found in products.items() if found.timed)
+    timed = sorted(name for name, found in products.items() if found.timed and "to" in found.match)
     if product not in timed:
-        problem, remedy = "is not a product that is counted in seconds", f"use one of {', '.join(timed)}"
+        problem, remedy = "is not a product of calls that are counted in seconds", f"use one of {', '.join(timed)}"
         return Deck(None, [Fault(place="", value=product, problem=problem, remedy=remedy)], [])
     tariff, faults = _read(rates, RATES, _NEEDED["rates"])
     plan, more = _read(destinations, DESTINATIONS, _NEEDED["destinations"])

@@ -10,6 +10,7 @@ from rates.errors import TollbookError
 from rates.lines import Parts
 from rates.numbering import COUNTRIES
 from rates.prices import CHARGE, EVENT, USAGE, Price
+from rates.products import MONEY
 from rates.tally.counters import Bools, Int64s
 from rates.terms import BookTerms, Terms
 from rates.tiers import Scope, Selector, selected
@@ -90,9 +91,11 @@ class Items:
         return self.where([price.element == USAGE and price.unit == EVENT for price in self.prices])
 
     def taken_by(self, selectors: tuple[Selector, ...]) -> list[bool]:
-        """For each kind, whether it is usage that the selectors take."""
+        """For each kind, whether it is usage that the selectors take; none is of which money is counted."""
         return [
-            price.element == USAGE and selected(selectors, price.product, country, price.number_type)
+            price.element == USAGE
+            and price.unit != MONEY
+            and selected(selectors, price.product, country, price.number_type)
             for price, country in zip(self.prices, self.countries, strict=True)
         ]
 

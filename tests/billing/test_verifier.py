@@ -572,16 +572,39 @@ def test_an_unpriced_required_element_quarantines_the_whole_event() -> None:
     assert amounts([call()], card(row(), fee | {"blocked": True, "prefixes": "1"})) == {"usage//0.01": "1 0.01"}
 
 
-def test_an_event_may_bring_the_price_of_an_element_instead_of_a_row() -> None:
-    """carrier_fee 0.0030 and 0.0050 by the events; their line sums stay apart by unit price."""
+FEE_IN_MONEY = row(element="carrier_fee", unit="money", price="1", increments="")
+
+
+def test_a_row_in_money_takes_the_charge_that_an_event_brings() -> None:
+    """carrier_fee 0.0030 and 0.0050 by the events, as they are: 0.0080 on one line, of two events."""
     products = [{**VOICE_OUT, "required": ["usage", "carrier_fee"]}]
     usage = [call(1, charges={"carrier_fee": "0.0030"}), call(2, charges={"carrier_fee": "0.0050"})]
-    offer = card(row(), row(element="carrier_fee", unit="event", price="0.9"))
-    expected = {"usage//0.01": "2 0.02", "carrier_fee//0.003": "1 0.00", "carrier_fee//0.005": "1 0.01"}
-    assert expected == amounts(usage, offer, products=products)
-    assert reason(call(quantity="0", charges={"carrier_fee": "1"}), offer, products=products) == (
-        "zero_rated zero_quantity"
-    )
+    expected = {"usage//0.01": "2 0.02", "carrier_fee//1": "0.008 0.01"}
+    assert expected == amounts(usage, card(row(), FEE_IN_MONEY), products=products)
+    dearer = amounts(usage, card(row(), FEE_IN_MONEY | {"price": "1.25"}))
+    assert "0.008 0.01" == dearer["carrier_fee//1.25"]
+
+
+def test_a_charge_is_never_more_than_the_most_that_the_event_names() -> None:
+    usage = [call(charges={"carrier_fee": {"price": "0.35", "max": "0.20"}})]
+    assert "0.2 0.20" == amounts(usage, card(row(), FEE_IN_MONEY))["carrier_fee//1"]
+
+
+def test_a_charge_that_no_row_in_money_takes_quarantines_its_event() -> None:
+    brings = call(charges={"carrier_fee": "0.0030"})
+    assert reason(brings, card(row())) == "quarantined no_rate"
+    per_event = row(element="carrier_fee", unit="event", price="0.9")
+    assert reason(brings, card(row(), per_event)) == "quarantined charge_unpriced"
+    assert reason(brings, card(row(), FEE_IN_MONEY | {"blocked": True})) == "quarantined blocked"
+    assert reason(call(charges={"usage": "1"}), card(row())) == "quarantined charge_unpriced"
+
+
+def test_what_brings_no_charge_has_none_to_pay_unless_it_must() -> None:
+    assert {"usage//0.01": "1 0.01"} == amounts([call()], card(row(), FEE_IN_MONEY))
+    products = [{**VOICE_OUT, "required": ["usage", "carrier_fee"]}]
+    assert reason(call(), card(row(), FEE_IN_MONEY), products=products) == "quarantined charge_missing"
+    free = call(quantity="0", charges={"carrier_fee": "1"})
+    assert reason(free, card(row(), FEE_IN_MONEY)) == "zero_rated zero_quantity"
 
 
 def test_a_required_element_that_no_card_knows_quarantines_the_whole_event() -> None:
@@ -589,11 +612,11 @@ def test_a_required_element_that_no_card_knows_quarantines_the_whole_event() -> 
     assert reason(call(), card(row()), products=products) == "quarantined no_rate"
 
 
-def test_a_brought_price_is_of_no_card_and_not_rounded_per_event() -> None:
+def test_a_brought_charge_is_not_rounded_per_event() -> None:
     """Twice 0.0044 brought: 0.0088 -> 0.01, not 2 x 0.004; usage 0.01 each as the card says."""
     usage = [call(n, charges={"carrier_fee": "0.0044"}) for n in (1, 2)]
-    fee, minutes = lines(usage, card(row(), rounding={"per": "event", "decimals": "3"}))
-    assert ("0.01", "-3/2500", []) == (fee["amount"], fee["residual"], fee["cards"])
+    fee, minutes = lines(usage, card(row(), FEE_IN_MONEY, rounding={"per": "event", "decimals": "3"}))
+    assert ("0.01", "-3/2500") == (fee["amount"], fee["residual"])
     assert ("0.02", "0", ["list@2026-10-01T00:00:00Z"]) == tuple(minutes[k] for k in ("amount", "residual", "cards"))
 
 

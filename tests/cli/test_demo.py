@@ -10,6 +10,7 @@ from cli.cardfiles import card_of
 from cli.demo.files import CARDS, IDLE
 from cli.demo.traffic import DOLLARS, EUROS, Clientele, write_month
 from cli.parties import accounts_in, contracts_in
+from cli.world import products
 from tests.cli.conftest import PROGRAM, run
 
 FOLDER = Path(__file__).resolve().parents[2] / "cli" / "demo"
@@ -74,3 +75,12 @@ def test_it_bills_a_month_twice_in_a_row_and_what_it_prints_works(home: Path) ->
     assert str(PROGRAM) in commands[0]
     own = run(home, "cards", "list", "--format", "json")
     assert "[]\n" == own.out, "the user's own database is not touched"
+
+
+def test_all_services_bills_a_customer_who_uses_every_product_and_each_line_adds_up(home: Path) -> None:
+    ran = run(home, "demo", "--events", "1000", "--all-services")
+    assert 0 == ran.code, ran.err
+    told = re.search(r"(\d+) lines of (\d+) products: each adds up from its events", ran.out)
+    assert told is not None
+    assert len(products()) == int(told[2]), "a product that comes along is not in cli/demo/every_product"
+    assert ["verdict", "all", "agree"] in [line.split() for line in ran.out.splitlines()]

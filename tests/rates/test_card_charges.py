@@ -23,6 +23,7 @@ COLUMNS = (
     "setup_fee", "min_charge", "max_charge", "free_units", "block", "blocked",
 )  # fmt: skip
 PLAIN = {"product": "voice.outbound", "prefixes": "44", "unit": "minute", "price": "0.02"}
+MONEY = {"product": "sms.outbound", "prefixes": "44", "unit": "money", "price": "1"}
 STEPS = {**PLAIN, "price": "", "steps": "0:0.10 60:0.05"}
 
 
@@ -70,6 +71,13 @@ FAULTS: list[tuple[str, dict[str, str], str]] = [
     (ROUNDED + POOL, PLAIN, "card.toml: pools: stand beside rounding per event"),
     (ROUNDED + TIERS, {**PLAIN, "price": "", "prices": "2 1", "tiers": "t"}, "several tier prices with rounding"),
     (ROUNDED + TIERS + 'discounts = ["0", "5"]\n', {**PLAIN, "tiers": "t"}, "several tier prices with rounding"),
+    (HEAD, {**PLAIN, "unit": "money"}, 'rates.csv:2 unit "money": is money, and voice.outbound is counted in seconds'),
+    (HEAD, {**MONEY, "element": "setup"}, 'rates.csv:2 unit "money": is money, and no event brings setup'),
+    (HEAD, {**MONEY, "element": "failed_fee"}, "is money, and no event brings failed_fee; name a unit"),
+    (HEAD + TIERS, {**MONEY, "tiers": "t"}, 'rates.csv:2 tiers "t": stands beside the unit money; remove it here'),
+    (HEAD, {**MONEY, "price": "", "steps": "0:1 5:2"}, "stands beside the unit money"),
+    (HEAD, {**MONEY, "free_units": "5"}, 'rates.csv:2 free_units "5": stands beside the unit money'),
+    (HEAD, {**MONEY, "block": "5"}, 'rates.csv:2 block "5": stands beside the unit money'),
 ]
 
 

@@ -143,11 +143,12 @@ def test_what_a_deck_has_and_the_card_has_not_is_told(rates: str, profile: str |
     assert 4 == read.card.rows.num_rows
 
 
-@pytest.mark.parametrize("product", ["nope", "sms.outbound"])
+@pytest.mark.parametrize("product", ["nope", "sms.outbound", "recording.minutes"])
 def test_a_product_that_no_deck_of_calls_prices_is_one_fault_that_names_those_it_does(product: str) -> None:
     (fault,) = deck(product=product).faults
-    known = "trunk.termination, voice.inbound, voice.outbound"
-    assert f'"{product}": is not a product that is counted in seconds; use one of {known}' == str(fault)
+    trunks, voices = (("origination", "secure", "termination"), ("client", "inbound", "outbound", "sip"))
+    known = ", ".join([*(f"trunk.{name}" for name in trunks), *(f"voice.{name}" for name in voices)])
+    assert f'"{product}": is not a product of calls that are counted in seconds; use one of {known}' == str(fault)
 
 
 def test_files_in_the_wrong_order_are_known_by_their_headers() -> None:

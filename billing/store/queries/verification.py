@@ -9,6 +9,7 @@ from psycopg.rows import dict_row
 
 from billing.periods import Period
 from billing.store.engine import Connection
+from rates.products import CHARGES, DELIVERED_AS, PACKAGES, PARTICULARS
 from rates.rating import CODES, REASONS, Reason
 
 Raw = dict[str, object]
@@ -124,13 +125,20 @@ def _event(row: dict[str, Any]) -> Raw:
     """One event as FORMATS 4 writes it."""
     numbers = {name: row.pop(f"{name}_e164") for name in ("to", "from", "rated_to")}
     addresses = {name: row.pop(f"{name}_address") for name in ("to", "from")}
-    attributes = row.pop("attributes")
+    attributes = json.loads(row.pop("attributes") or "{}")
+    particulars = {name: attributes.pop(name) for name in PARTICULARS if name in attributes}
     event = {name: value for name, value in row.items() if value is not None}
     for name, digits in numbers.items():
         address = addresses.get(name)
         if digits or address:
             event[name] = f"+{digits}" if digits else address
-    return {**event, **({"attributes": json.loads(attributes)} if attributes else {})}
+    if PACKAGES in particulars:
+        event[PACKAGES] = [{"name": name, "status": status} for name, status in json.loads(particulars[PACKAGES])]
+    if CHARGES in particulars:
+        event[CHARGES] = json.loads(particulars[CHARGES])
+    if DELIVERED_AS in particulars:
+        event[DELIVERED_AS] = particulars[DELIVERED_AS]
+    return {**event, **({"attributes": attributes} if attributes else {})}
 
 
 _NOT_CELLS = frozenset({"rate_id", "card_version_id", "row"})

@@ -1,5 +1,6 @@
 """What waits in quarantine, for people: one row for each thing that is missing."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ from billing.payloads import attributes_of
 from billing.periods import Period
 from billing.store.engine import Connection
 from rates.numbering import ranges
-from rates.products import DIMENSIONS, Product
+from rates.products import DIMENSIONS, PACKAGES, Product
 from rates.rating import CODES, REASONS, Reason
 
 _ACCOUNT = (
@@ -20,7 +21,10 @@ _ACCOUNT = (
     Reason.NO_CARD,
     Reason.CURRENCY_MISMATCH,
 )
-_RATE = (Reason.NO_RATE, Reason.BLOCKED, Reason.NO_INCREMENTS, Reason.MAX_QUANTITY)
+_RATE = (
+    *(Reason.NO_RATE, Reason.BLOCKED, Reason.NO_INCREMENTS, Reason.MAX_QUANTITY),
+    *(Reason.CHARGE_MISSING, Reason.CHARGE_UNPRICED),
+)
 
 _DIMENSIONS = tuple(name for name in DIMENSIONS if name != "country")
 _SAID = 3  # before the dimensions: the address, the country if it is not the place's own, and the declared dimensions
@@ -42,6 +46,9 @@ WITH waits AS NOT MATERIALIZED (
     FROM waits w WHERE w.reason = ANY(%(rate)s)
 ), placed AS (
     SELECT c.*,
+        -- What an event brings says nothing of what is missing, and is another with each event.
+        CASE WHEN c.attributes LIKE '%%"charges"%%' THEN nullif((c.attributes::jsonb - 'charges')::text, '{{}}')
+            ELSE c.attributes END AS declared,
         CASE WHEN c.mcc IS NULL OR c.product <> ALL(%(mcc)s) THEN
             (%(places)s::smallint[])[width_bucket(rpad(c.number::text, 15, '0')::bigint, %(firsts)s::bigint[])]
         END AS place,
@@ -51,12 +58,12 @@ WITH waits AS NOT MATERIALIZED (
     FROM called c
 ), missing AS (
     SELECT p.reason, p.product, p.account, p.occurred_at, p.source_id, p.id, p.place,
-        CASE WHEN coalesce(p.address, p.stated_country, {stated}, p.attributes) IS NOT NULL THEN nullif(ARRAY[
+        CASE WHEN coalesce(p.address, p.stated_country, {stated}, p.declared) IS NOT NULL THEN nullif(ARRAY[
             p.address,
             CASE WHEN p.stated_country IS NOT NULL THEN
                 nullif(p.stated_country, (%(countries)s::text[])[p.place])
             END,
-            p.attributes,
+            p.declared,
             {dimensions}
         ], array_fill(NULL::text, ARRAY[%(said)s::integer])) END AS said
     FROM placed p
@@ -183,6 +190,8 @@ def _lacking(reason: Reason, account: str | None, place: tuple[str, str], said: 
         return Lacking(account=account or "", month=month or "")
     address, country, attributes, *stated = said or [None] * (_SAID + len(_DIMENSIONS))
     (declared,) = attributes_of([attributes or ""])
+    if PACKAGES in declared:
+        declared[PACKAGES] = " ".join(name for name, _ in json.loads(declared[PACKAGES]))
     return Lacking(
         code=place[0],
         country=country or place[1],

@@ -111,6 +111,17 @@ def test_dimensions_that_a_product_declares_itself_are_told(shop: Shop) -> None:
     assert Lacking(code="81", country="JP", dimensions={"queue": "night"}) == found.lacking
 
 
+def test_what_events_bring_does_not_tell_what_is_missing_apart_and_packages_do(shop: Shop) -> None:
+    message = {"product": "sms.outbound", "duration_seconds": None, "segments": 1, "status": "sent", "to": JAPAN}
+    brought = [call(n, **message, charges={"carrier_fee": f"0.0{n}"}) for n in (1, 2)]
+    lookup = call(3, product="lookup", duration_seconds=None, packages=["sim_swap", "caller_name"], to=JAPAN)
+    expected = [
+        (Lacking(code="81", country="JP"), 2),
+        (Lacking(code="81", country="JP", dimensions={"packages": "caller_name sim_swap"}), 1),
+    ]
+    assert expected == lacking(shop, *brought, lookup)
+
+
 def test_what_came_too_late_waits_by_its_month(shop: Shop) -> None:
     days = ["2025-01-03", "2025-01-05", "2025-02-01"]
     shop.post(*(call(n, occurred_at=f"{day}T00:00:00Z") for n, day in enumerate(days)))

@@ -200,9 +200,19 @@ def test_increments_are_whole_minutes_unless_they_are_told() -> None:
     assert {"1/1"} == set(card(voice(), increments="1/1").rows["increments"].to_pylist())
 
 
+def test_prices_of_calls_that_come_in_over_trunks_are_those_of_their_product() -> None:
+    body = {**voice(), "originating_call_prices": [typed("local", "0.003")]}
+    rows = card(body, increments="60/60").rows.to_pylist()
+    assert ["0.003"] == [row["prices"] for row in rows if row["product"] == "trunk.origination"]
+
+
 def test_a_product_that_is_not_known_here_is_left_out_and_said() -> None:
     body = {**voice(), "originating_call_prices": [typed("local", "0.003")]}
-    reading = read(body)
+    told = Told(card_id="tw", effective_from=BEGINS, currency="", increments="")
+    fewer = {name: product for name, product in PRODUCTS.items() if name != "trunk.origination"}
+    plain, _ = Settings.told({})
+    assert plain is not None
+    reading, _ = read_twilio_pricing([("0.json", json.dumps(body).encode())], told, fewer, plain)
     assert reading.card is not None
     assert (
         "0.json: originating_call_prices: 1 prices left out: trunk.origination is not a product here" in reading.notes
