@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 
 from rates.cards import Card, instant
+from rates.deals import Agreements
 from rates.errors import Fault
 from rates.prices import Price
 from rates.products import Product
@@ -46,7 +47,8 @@ class Terms:
     """The currency, the prices by their id, the products, and the terms of each card version that has a word.
 
     `priorities` are those of the contracts of a period, by their days. On a day without one, and for a card that is in
-    none, usage goes by the card version that rated it alone.
+    none, usage goes by the card version that rated it alone. `agreements` are what payers agreed on money beside their
+    cards, each its own; None where nobody has.
     """
 
     currency: str
@@ -54,6 +56,7 @@ class Terms:
     products: Mapping[str, Product]
     cards: Mapping[str, CardTerms]
     priorities: tuple[Priority, ...] = ()
+    agreements: Agreements | None = None
 
     def schedule_of(self, price: Price) -> Schedule | None:
         """The schedule that prices a price, as the card version that rated it states it."""
