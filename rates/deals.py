@@ -149,6 +149,12 @@ class Agreements:
         own = (at >= 0) & (self.begins[at] >> _DAY_BITS == payer)
         return Placed(np.where(own, self.offer[at], 0), np.where(own, self.terms[at], 0))
 
+    def left(self, payer: int, day: date, product: Product, element: str, country: str) -> Fraction:
+        """What a payer's contract of a day leaves of one price."""
+        agreed = self.by_payer.get(payer)
+        begun = [span for span in agreed.spans if span.since <= day] if agreed is not None else []
+        return left_of(begun[-1].deal.discounts, product, element, country) if begun else WHOLE
+
 
 def agreements_of(by_payer: Mapping[int, Agreed]) -> Agreements | None:
     """What payers agreed, to be looked up by columns; None where nobody agreed anything."""

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from fractions import Fraction
 from typing import NamedTuple
 
 from rates.cards import Card, instant
-from rates.deals import Agreements
+from rates.deals import WHOLE, Agreements
 from rates.errors import Fault
 from rates.prices import Price
 from rates.products import Product
@@ -61,6 +62,12 @@ class Terms:
     def schedule_of(self, price: Price) -> Schedule | None:
         """The schedule that prices a price, as the card version that rated it states it."""
         return self.cards[price.card].schedules[price.schedule] if price.schedule else None
+
+    def left_of(self, price: Price, country: str, payer: int, day: date) -> Fraction:
+        """What the payer's contract of a day leaves of a price."""
+        if self.agreements is None:
+            return WHOLE
+        return self.agreements.left(payer, day, self.products[price.product], price.element, country)
 
     def schedules(self) -> dict[str, Schedule]:
         """Each schedule by name, as the last book of the period states it; else the last version that defines it."""

@@ -4,18 +4,21 @@ import tomllib
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from billing.contracts import Contract
 from billing.errors import PublicationBackdatedError
+from billing.explanations import LineExplanation
 from billing.flows.compose import compose_statement
 from billing.flows.draw_up import draw_up
+from billing.flows.explain import explain_event, explain_line
 from billing.flows.finalize import finalize
 from billing.flows.publish import add_contracts
 from billing.flows.verify import verify
-from billing.invoices import Invoice, content, sha256
+from billing.invoices import Invoice, InvoiceLine, content, sha256
 from billing.periods import Period
 from billing.runs import GRACE
 from billing.store.accounts import read_accounts
@@ -24,8 +27,9 @@ from billing.store.engine import snapshot
 from billing.store.queries.accounts import listed_contracts
 from billing.store.queries.invoices import all_invoices
 from rates.deals import Commitment, Credit, Deal, Discount
+from rates.money import format_fraction
 from rates.tiers import Selector
-from tests.shop import AT, CATALOGUE, OCTOBER, Shop, call, products
+from tests.shop import AT, CATALOGUE, OCTOBER, SOURCE, Shop, call, card, products, read
 
 NOVEMBER = Period.parse("2026-11")
 TABLES = [tomllib.loads(Path(path).read_text()) for path in sorted(CATALOGUE.glob("*.toml"))]
@@ -169,4 +173,102 @@ def test_ten_accounts_with_terms_of_their_own_are_priced_at_once(shop: Shop) -> 
     shop.post(*(call(place, account=name, duration_seconds="6000") for place, name in enumerate(names)))
     found = drawn(shop)
     assert [200 - 2 * (10 * place + 5) for place in range(10)] == [found[name].total_minor for name in names]
+    assert verified(shop)
+
+
+def explained(shop: Shop, account: str, element: str, period: Period = OCTOBER) -> LineExplanation:
+    lines = invoices(shop, period, final=False)[account].lines
+    number = next(place for place, line in enumerate(lines, start=1) if line.element == element)
+    found = explain_line(shop.engine, products(), period, account, number)
+    assert found.adds_up
+    return found
+
+
+def test_a_true_up_is_explained_by_its_minimum_and_the_lines_that_count(shop: Shop) -> None:
+    shop.post(call(1), call(2))
+    agree(shop, "idle", replace(DEAL, commitment=Commitment(least=Decimal(31))), date(2026, 11, 17))
+    drawn(shop)
+    found = explained(shop, "acme", "true_up")
+    assert "minimum 0.1 = 0.10 USD; what counts is 0.07: 0.03 more" == found.arithmetic
+    assert [("usage", "voice.outbound")] == [(line.element, line.product) for line in named(shop, found)]
+    drawn(shop, NOVEMBER)
+    november = explained(shop, "idle", "true_up", NOVEMBER)
+    assert "minimum 0.1 × 16 ÷ 30 days = 0.05 USD; what counts is 0.00: 0.05 more" == november.arithmetic
+    assert () == november.of
+
+
+def named(shop: Shop, found: LineExplanation) -> list[InvoiceLine]:
+    lines = invoices(shop, OCTOBER, final=False)[found.account].lines
+    return [lines[number - 1] for number in found.of]
+
+
+def test_a_maximum_and_a_credit_are_explained_by_the_lines_that_they_reduce(shop: Shop) -> None:
+    shop.post(*(call(n) for n in range(9)))
+    drawn(shop)
+    maximum, credit = explained(shop, "acme", "maximum_spend"), explained(shop, "acme", "credit")
+    assert "maximum 0.15 = 0.15 USD; what counts is 0.32: 0.17 less, of which 0.17 on these lines" == maximum.arithmetic
+    assert ["usage"] == [line.element for line in named(shop, maximum)]
+    assert (
+        "credit of 0.12 USD for usage before 2027-01-01: 0.00 paid on other invoices, 0.12 on this, "
+        "of which 0.12 on these lines"
+    ) == credit.arithmetic
+    assert ["maximum_spend", "usage"] == [line.element for line in named(shop, credit)]
+
+
+def test_usage_at_a_percent_is_explained_on_the_line_of_its_day(shop: Shop) -> None:
+    """Before and after a contract without the percent: two lines, each with its own events."""
+    agree(shop, "plain", Deal(discounts=DEAL.discounts), date(2026, 10, 20))
+    shop.post(
+        *(
+            call(n, account="plain", occurred_at=f"2026-10-{day}T10:11:12Z")
+            for n, day in ((11, 10), (12, 20), (13, 21))
+        ),
+        at=OCTOBER.closes,
+    )
+    drawn(shop)
+    lines = invoices(shop, OCTOBER, final=False)["plain"].lines
+    assert [("0.0175", 2), ("0.02", 1)] == [(format_fraction(line.unit_price), line.events) for line in lines]
+    found = explain_line(shop.engine, products(), OCTOBER, "plain", 1)
+    assert found.adds_up
+    assert ["call-12", "call-13"] == [each.id for each in found.page]
+    assert ["0.035", "0.035"] == [each.exact_amount for each in found.page]
+    (part,) = explain_event(shop.engine, products(), SOURCE, "call-13").parts
+    assert (1, "12.5 % off by contract", "0.035") == (part.line_no, part.note, part.exact_amount)
+    (part,) = explain_event(shop.engine, products(), SOURCE, "call-11").parts
+    assert (2, "", "0.04") == (part.line_no, part.note, part.exact_amount)
+
+
+def test_fees_and_rounded_events_are_explained_after_the_percent(shop: Shop) -> None:
+    rounded = """
+        id = "rounded"
+        currency = "USD"
+        effective_from = 2026-10-01T00:00:00Z
+        rounding = {per = "event", decimals = 2}
+        [[rate]]
+        product = "voice.outbound"
+        prefixes = ["33"]
+        unit = "minute"
+        increments = "1/1"
+        price = "0.0333"
+        setup_fee = "0.01"
+    """
+    shop.publish(read(rounded))
+    shop.publish(card("voice.outbound,44,minute,60/60,0.02,0.004", id_="fees"))
+    shop.admit("own", since=date(2026, 9, 1))
+    contract = Contract(account="own", effective_from=date(2026, 10, 1), cards=("rounded", "fees"), deal=DEAL)
+    add_contracts(shop.engine, [contract], products(), at=AT, actor="finance")
+    shop.post(call(21, account="own", to="+33123456789"), call(22, account="own"))
+    drawn(shop)
+    lines = invoices(shop, OCTOBER, final=False)["own"].lines
+    for number, line in enumerate(lines, start=1):
+        found = explain_line(shop.engine, products(), OCTOBER, "own", number)
+        assert found.adds_up
+        if found.page:
+            whole = sum((Fraction(each.exact_amount) for each in found.page), Fraction(0))
+            assert Fraction(line.amount_minor, 100) + line.residual == whole
+    (part,) = explain_event(shop.engine, products(), SOURCE, "call-21").parts
+    assert "with setup 0.01; 0.043855 rounded to 2 decimals, half-up: 0.04; 12.5 % off by contract" == part.note
+    assert "0.035" == part.exact_amount
+    usage, setup = explain_event(shop.engine, products(), SOURCE, "call-22").parts
+    assert ("0.035", "0.0035") == (usage.exact_amount, setup.exact_amount)
     assert verified(shop)
