@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
-from typing import NamedTuple
+from itertools import compress
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,17 +78,48 @@ def net(lines: PricedLines, terms: Terms, payers: Sequence[int]) -> PricedLines:
     concerned = sorted(number for number in named if number in agreed and agreed[number].has_money)
     if not concerned:
         return lines
-    theirs = np.isin(own, concerned)
-    rows_of: dict[int, list[tuple[int, int]]] = {number: [] for number in concerned}
-    at = np.flatnonzero(theirs)
+    apart = [number for number in concerned if len(agreed[number].terms()) > 1]
+    in_one = np.setdiff1d(concerned, apart)
+    cells = _cells(lines, np.flatnonzero(np.isin(lines.payer, in_one)), terms.products)
+    moved = np.isin(own, apart)
+    rows_of: dict[int, list[tuple[int, int]]] = {number: [] for number in apart}
+    at = np.flatnonzero(moved)
     for row, number, under in zip(at.tolist(), own[at].tolist(), held[at].tolist(), strict=True):
         rows_of[number].append((row, under))
-    rows = [
-        row
-        for number in concerned
-        for row in _Bill.of(number, lines, rows_of[number], agreed[number], terms.products).rows()
-    ]
-    return _joined(lines, ~theirs, rows)
+    rows: list[_Row] = []
+    for number in concerned:
+        bill = _Bill(payer=number, money=currency(lines.currency), agreed=agreed[number], cells=cells.get(number, {}))
+        rows += bill.gather(lines, rows_of[number], terms.products) if number in rows_of else ()
+        rows += bill.rows()
+    return _joined(lines, ~moved, rows)
+
+
+def _cells(
+    lines: PricedLines, rows: NDArray[np.int64], products: Mapping[str, Product]
+) -> dict[int, dict["_Cell", int]]:
+    """What the lines of payers under one set of terms come to, by payer; `rows` int64[n] are those lines."""
+    if not len(rows):
+        return {}
+    named = [_Cell(key.product, key.country, not _committed(key, products), 0) for key in lines.keys]
+    distinct = sorted(set(named))
+    places = {cell: place for place, cell in enumerate(distinct)}
+    cell = np.array([places[each] for each in named], dtype=np.int64)[lines.key[rows]]
+    packed = lines.payer[rows] * len(distinct) + cell
+    order = np.argsort(packed, kind="stable")
+    first = np.flatnonzero(np.diff(packed[order], prepend=-1))
+    # In Python's integers where 64 bits might not hold a sum.
+    amounts = lines.amount_minor[rows][order]
+    fits = int(np.abs(amounts).max()) * len(amounts) <= INT64_MAX
+    sums = np.add.reduceat(amounts if fits else amounts.astype(object), first)
+    found: dict[int, dict[_Cell, int]] = {}
+    for each, minor in zip(packed[order][first].tolist(), sums.tolist(), strict=True):
+        payer, place = divmod(each, len(distinct))
+        found.setdefault(payer, {})[distinct[place]] = minor
+    return found
+
+
+def _committed(key: LineKey, products: Mapping[str, Product]) -> bool:
+    return is_committed(products.get(key.product), key.element)
 
 
 def bound_minor(amount: Decimal, days: int, of_days: int, money: Currency) -> int:
@@ -112,51 +144,38 @@ def apportioned(total: int, weights: Sequence[Fraction | int]) -> list[int]:
 
 @dataclass(slots=True, kw_only=True)
 class _Bill:
-    """One payer's bill in the second pass: its lines, what is left of them by cell, and what was taken off or added."""
+    """One payer's bill in the second pass: what is left of its lines by cell, and what was taken off or added."""
 
     payer: int
     money: Currency
     agreed: Agreed
-    lines: list[_Row]
-    cells: dict[_Cell, int] = field(default_factory=dict)
+    cells: dict[_Cell, int]
     added: dict[LineKey, int] = field(default_factory=dict)
 
-    @classmethod
-    def of(
-        cls,
-        payer: int,
-        lines: PricedLines,
-        rows: Iterable[tuple[int, int]],
-        agreed: Agreed,
-        products: Mapping[str, Product],
-    ) -> "_Bill":
-        """The bill of a payer's `rows`: (row, terms) of lines that may be apart by their terms."""
-        money = currency(lines.currency)
-        bill = cls(payer=payer, money=money, agreed=agreed, lines=[])
-        scale, step = 10 ** EXPONENTS[money], invoice_step(money)
+    def gather(
+        self, lines: PricedLines, rows: Iterable[tuple[int, int]], products: Mapping[str, Product]
+    ) -> Iterator[_Row]:
+        """Put lines together that are apart by their terms: `rows` are (row, terms)."""
+        scale, step = 10 ** EXPONENTS[self.money], invoice_step(self.money)
         for key, line in _gathered(lines, rows, scale).items():
             whole = sum(line.exact.values(), Fraction(0))
             minor = round_ratio(whole.numerator, whole.denominator * step) * step
             residual = (whole - minor) * Fraction(1, scale)
-            cards = tuple(sorted(line.cards))
-            bill.lines.append(_Row(payer, key, line.events, line.base_quantity, minor, residual, cards))
-            aside = not is_committed(products.get(key.product), key.element)
+            yield _Row(self.payer, key, line.events, line.base_quantity, minor, residual, tuple(sorted(line.cards)))
             held = sorted(line.exact)
-            shares = bill.divided(minor, [line.exact[under] for under in held]) if len(held) > 1 else [minor]
+            shares = self.divided(minor, [line.exact[under] for under in held]) if len(held) > 1 else [minor]
             for under, share in zip(held, shares, strict=True):
-                cell = _Cell(key.product, key.country, aside, under)
-                bill.cells[cell] = bill.cells.get(cell, 0) + share
-        return bill
+                cell = _Cell(key.product, key.country, not _committed(key, products), under)
+                self.cells[cell] = self.cells.get(cell, 0) + share
 
     def rows(self) -> Iterator[_Row]:
-        """The lines, and those of commitments and credits."""
+        """The lines of commitments and credits."""
         for commitment in dict.fromkeys(each.commitment for each in self.agreed.terms() if each.commitment):
             self.hold_to(commitment)
         used = dict(self.agreed.used)
         credit = dict.fromkeys(one for each in self.agreed.terms() for one in each.credits)
         for each in sorted(credit, key=lambda one: one.turn):
             used[each.id] = used.get(each.id, 0) + self.pay(each, used.get(each.id, 0))
-        yield from self.lines
         for key, quantity in self.added.items():
             yield _Row(self.payer, key, 0, quantity, quantity * key.unit_price.numerator, Fraction(0), ())
 
@@ -234,43 +253,42 @@ def _gathered(lines: PricedLines, rows: Iterable[tuple[int, int]], scale: int) -
 
 
 def _joined(lines: PricedLines, kept: NDArray[np.bool_], rows: Sequence[_Row]) -> PricedLines:
-    """The lines that are kept, and others, in the order of payers and keys."""
+    """The lines that are kept, and others put between them, in the order of payers and keys."""
     keys = sorted({*lines.keys, *(row.key for row in rows)})
     places = {key: place for place, key in enumerate(keys)}
     known = np.array([places[key] for key in lines.keys], dtype=np.int64)
     for what in ("base_quantity", "amount_minor"):
         require_headroom(max((abs(getattr(row, what)) for row in rows), default=0), f"the {what} of a line")
-    added = {
-        "payer": [row.payer for row in rows],
-        "key": [places[row.key] for row in rows],
-        **{name: [getattr(row, name) for row in rows] for name in ("events", "base_quantity", "amount_minor")},
-    }
-    before = {"payer": lines.payer, "key": known[lines.key], "events": lines.events}
-    before |= {"base_quantity": lines.base_quantity, "amount_minor": lines.amount_minor}
-    columns = {
-        name: np.concatenate([column[kept], np.array(added[name], dtype=np.int64)]) for name, column in before.items()
-    }
-    order = np.lexsort((columns["key"], columns["payer"]))
-    cards = [*(lines.cards[row] for row in np.flatnonzero(kept).tolist()), *(row.cards for row in rows)]
+    rows = sorted(rows, key=lambda row: (row.payer, row.key))
+    payer, key = lines.payer[kept], known[lines.key[kept]]
+    names = np.array([row.payer * len(keys) + places[row.key] for row in rows], dtype=np.int64)
+    # What is kept is in order, and stays in it.
+    at = np.searchsorted(payer * len(keys) + key, names)
+
+    def with_rows(column: NDArray[Any], values: Iterable[Any]) -> NDArray[Any]:
+        return np.insert(column, at, np.fromiter(values, dtype=column.dtype, count=len(rows)))
+
     return PricedLines(
         currency=lines.currency,
         keys=keys,
-        payer=columns["payer"][order],
-        key=columns["key"][order].astype(np.int32),
-        events=columns["events"][order],
-        base_quantity=columns["base_quantity"][order],
-        amount_minor=columns["amount_minor"][order],
-        residuals=_residuals(lines.residuals, kept, [row.residual for row in rows], order),
-        cards=[cards[place] for place in order.tolist()],
+        payer=with_rows(payer, (row.payer for row in rows)),
+        key=with_rows(key, (places[row.key] for row in rows)).astype(np.int32),
+        events=with_rows(lines.events[kept], (row.events for row in rows)),
+        base_quantity=with_rows(lines.base_quantity[kept], (row.base_quantity for row in rows)),
+        amount_minor=with_rows(lines.amount_minor[kept], (row.amount_minor for row in rows)),
+        residuals=_residuals(lines.residuals, kept, [row.residual for row in rows], at),
+        cards=with_rows(
+            np.fromiter(compress(lines.cards, kept), dtype=object, count=len(payer)), (row.cards for row in rows)
+        ).tolist(),
     )
 
 
-def _residuals(before: Ratios, kept: NDArray[np.bool_], more: Sequence[Fraction], order: NDArray[np.int64]) -> Ratios:
+def _residuals(before: Ratios, kept: NDArray[np.bool_], more: Sequence[Fraction], at: NDArray[np.int64]) -> Ratios:
     widest = max((max(abs(each.numerator), each.denominator) for each in more), default=0)
-    kind = np.dtype(np.int64 if widest <= INT64_MAX else object)
+    kind = before.numerator.dtype if widest <= INT64_MAX else np.dtype(object)
     tops = np.array([each.numerator for each in more], dtype=kind)
     bottoms = np.array([each.denominator for each in more], dtype=kind)
     return Ratios(
-        numerator=np.concatenate([before.numerator[kept], tops])[order],
-        denominator=np.concatenate([before.denominator[kept], bottoms])[order],
+        numerator=np.insert(before.numerator[kept].astype(kind, copy=False), at, tops),
+        denominator=np.insert(before.denominator[kept].astype(kind, copy=False), at, bottoms),
     )

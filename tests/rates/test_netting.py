@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rates.deals import Agreed, Agreements, Commitment, Credit, Deal, Span, agreements_of
+from rates.deals import Agreed, Agreements, Commitment, Credit, Deal, Span, agreements_of, under
 from rates.lines import LineKey, PricedLines, Ratios
 from rates.money import currency
 from rates.netting import CREDIT, MAXIMUM_SPEND, TRUE_UP, apportioned, bound_minor, net
@@ -142,3 +142,17 @@ def test_amounts_beyond_64_bits_are_refused() -> None:
     deal = Deal(commitment=Commitment(least=Decimal(999999999999999999999)))
     with pytest.raises(Exception, match="64 bits"):
         net(priced(), terms(agreed(deal, 1)), [1])
+
+
+def test_lines_that_come_apart_by_their_terms_are_put_together() -> None:
+    """Also where nothing is added, and each line is of one card: exact amounts are summed, and rounded once."""
+    one, two = Deal(commitment=Commitment(most=Decimal(100))), Deal(commitment=Commitment(most=Decimal(200)))
+    spans = (Span(SINCE, 10, one), Span(date(2026, 10, 11), 21, two))
+    apart = under(np.array([1, 1], dtype=np.int64), np.array([0, 1], dtype=np.int64))
+    numbers = [*apart.tolist(), 3]
+    lines = priced(*((number, "voice", 10) for number in sorted(numbers)), residual=Fraction(1, 250))
+    found = net(lines, terms(agreements_of({1: Agreed(spans=spans, days=31)})), [1, 3])
+    assert [(1, "voice", "usage", 21), (3, "voice", "usage", 10)] == said(found)
+    assert [Fraction(-1, 500), Fraction(1, 250)] == list(found.residuals)
+    assert [(2, 20), (1, 10)] == list(zip(found.events.tolist(), found.base_quantity.tolist(), strict=True))
+    assert [("list@2026",)] * 2 == list(found.cards)
