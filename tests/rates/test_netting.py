@@ -156,3 +156,33 @@ def test_lines_that_come_apart_by_their_terms_are_put_together() -> None:
     assert [Fraction(-1, 500), Fraction(1, 250)] == list(found.residuals)
     assert [(2, 20), (1, 10)] == list(zip(found.events.tolist(), found.base_quantity.tolist(), strict=True))
     assert [("list@2026",)] * 2 == list(found.cards)
+
+
+@pytest.mark.parametrize(
+    ("total", "weights", "shares"),
+    [
+        # openmeterio/openmeter: pkg/currencyx/currency_test.go, allocation_test.go
+        (10000, ["1", "2", "3"], [1667, 3333, 5000]),
+        (500, ["10", "5"], [333, 167]),
+        (1, ["100", "1"], [1, 0]),
+        (600, ["10", "5"], [400, 200]),
+        # meteroid-oss/meteroid: modules/meteroid/crates/meteroid-store/src/services/invoice_lines/discount.rs
+        (900, ["3.33", "3.33", "3.34"], [300, 300, 300]),
+    ],
+)
+def test_published_divisions_come_out_alike(total: int, weights: list[str], shares: list[int]) -> None:
+    assert shares == apportioned(total, [Fraction(weight) for weight in weights])
+
+
+@pytest.mark.parametrize(
+    ("code", "billed", "commitment", "lacks"),
+    [
+        # flexprice/flexprice: internal/ee/service/billing_rounding_test.go, usage rounded first: 8500.5 and 749.996
+        ("JPY", 8501, "10000", 1499),
+        ("USD", 75000, "1000", 25000),
+    ],
+)
+def test_published_true_ups_come_out_alike(code: str, billed: int, commitment: str, lacks: int) -> None:
+    deal = Deal(commitment=Commitment(least=Decimal(commitment)))
+    found = net(priced((1, "voice", billed), code=code), terms(agreed(deal, 1), code), [])
+    assert [(1, "", TRUE_UP, lacks), (1, "voice", "usage", billed)] == said(found)
