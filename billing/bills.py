@@ -5,7 +5,7 @@ totals lines. All that the store adds is that everything is remembered.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import chain
 
@@ -25,6 +25,7 @@ from billing.usage import Reject, Usage, parse
 from rates.cards import Card
 from rates.compiled.cards import CardTable, compile_card, lineages
 from rates.compiled.patterns import microseconds
+from rates.deals import agreements_of
 from rates.errors import Fault
 from rates.matching import Book, Books
 from rates.money import Currency
@@ -211,7 +212,8 @@ def _bills(rated: Rated, prices: _Prices, deal: Arrangement, period: Period) -> 
     for number, each in prices.items():
         of_version.setdefault(each.card, {})[number] = each
     for (priorities, money), members in groups.items():
-        terms = _terms(deal, of_version, priorities, money, period)
+        deals = {number: agreed for number in members if (agreed := payers[number].agreed) is not None}
+        terms = replace(_terms(deal, of_version, priorities, money, period), agreements=agreements_of(deals))
         own = _of_payers(totals, members)
         crossings = _crossings(own, _of_payers(ordered, members), terms)
         found |= {number: [] for number in members}

@@ -1,4 +1,4 @@
-"""Contracts: which cards rate an account, in which order, and from which day."""
+"""Contracts: which cards rate an account, in which order, from which day, and what is agreed beside them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from datetime import date, datetime
 from itertools import chain
 
 from billing.accounts import Account, payer_of
+from rates.deals import NO_DEAL, Deal, read_deal
 from rates.errors import Fault
 from rates.reading import Reader
 from rates.tiers import Schedule, axis_faults
@@ -13,17 +14,21 @@ from rates.tiers import Schedule, axis_faults
 Counting = tuple[str, Mapping[str, Schedule]]
 """A card version by its name, and its schedules."""
 
-NOT_RATED = ("discounts", "commitment", "credits", "support", "resells")
+NOT_RATED = ("support", "resells")
 """Terms of FORMATS 3 that this version does not bill by. Dropping them silently would bill too much or too little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """The cards of an account in order of priority, from 00:00 UTC of a day until its next contract."""
+    """The cards of an account in order of priority, from 00:00 UTC of a day until its next contract.
+
+    `deal` is what it says of money beside the cards.
+    """
 
     account: str
     effective_from: date
     cards: tuple[str, ...]
+    deal: Deal = NO_DEAL
 
 
 def read_contract(table: Mapping[str, object], place: str) -> tuple[Contract | None, list[Fault]]:
@@ -31,7 +36,10 @@ def read_contract(table: Mapping[str, object], place: str) -> tuple[Contract | N
     faults: list[Fault] = []
     read = Reader(place=f"{place}: ", table=table, faults=faults)
     contract = Contract(
-        account=read.text("account"), effective_from=_day(read, "effective_from"), cards=read.texts("cards")
+        account=read.text("account"),
+        effective_from=_day(read, "effective_from"),
+        cards=read.texts("cards"),
+        deal=read_deal(read),
     )
     for key in NOT_RATED:
         read.seen.add(key)

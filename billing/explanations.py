@@ -6,9 +6,11 @@ from datetime import datetime
 from fractions import Fraction
 
 from billing.invoices import InvoiceLine, peoples_quantity
+from billing.netted import is_netted
 from rates.lines import FLAT, LineKey
 from rates.money import EXPONENTS, Currency, format_fraction, format_minor
 from rates.pricing import Placements
+from rates.products import Product
 from rates.quantities import Increments
 from rates.rating import Reason
 from rates.usage import Int64s
@@ -38,7 +40,8 @@ class LineExplanation:
     `listed` counts the events that have part in the line, `events` those that start there and are counted there: of an
     event that a tier's bound splits, the rest lies on the next line. `invoice` is the number of the invoice that the
     line is on, "" for a draft or a bill as of now. `later` counts the events of the account and period that came after
-    the invoice, or the draft, was drawn up: they are not on it.
+    the invoice, or the draft, was drawn up: they are not on it. `of` are the numbers of the lines that a line of the
+    second pass is of: it has no events of its own.
     """
 
     account: str
@@ -51,12 +54,13 @@ class LineExplanation:
     page: tuple[EventShare, ...]
     invoice: str
     later: int
+    of: tuple[int, ...] = ()
 
     @property
     def adds_up(self) -> bool:
         """Whether the events found are the line's events, and their units its units."""
-        flat = self.line.element == FLAT
-        return flat or (self.events, self.base_quantity) == (self.line.events, self.line.base_quantity)
+        without = self.line.element == FLAT or is_netted(self.line)
+        return without or (self.events, self.base_quantity) == (self.line.events, self.line.base_quantity)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +163,14 @@ def increments_in_words(increments: Increments | None, measured: int, billed: in
         return f"{measured} -> the first {increments.first} -> {billed} ({increments})"
     steps = -(-(measured - increments.first) // increments.next)
     return f"{measured} -> first {increments.first}, then {steps} × {increments.next} -> {billed} ({increments})"
+
+
+def increments_of(cells: Mapping[str, str] | None, product: Product | None, at: datetime) -> Increments | None:
+    """The increments of a row, else of the product's rule of that instant; None for what is not measured in time."""
+    if cells is None or product is None or not product.timed:
+        return None
+    written, rule = cells.get("increments"), product.rule_at(at)
+    return Increments.parse(written) if written else rule.increments if rule else None
 
 
 def matched_prefix(prefixes: Sequence[str], number: str, *, exact: bool) -> str:

@@ -1,7 +1,7 @@
-"""Who is billed in a period, and by which cards: what a run goes by."""
+"""Who is billed in a period, by which cards, and by which deals: what a run goes by."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from billing.accounts import Account, payer_of
@@ -9,6 +9,7 @@ from billing.contracts import Contract
 from billing.invoices import Party
 from billing.periods import ALWAYS, Period
 from rates.cards import Card
+from rates.deals import NO_DEAL, Agreed, Span
 from rates.errors import TollbookError
 from rates.money import Currency
 from rates.terms import Priority
@@ -20,10 +21,14 @@ class SubjectMissingError(TollbookError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payer:
-    """A billing account, and the cards by which it and those it pays for are rated on which days of the period."""
+    """A billing account, and the cards by which it and those it pays for are rated on which days of the period.
+
+    `agreed` is what its contracts say of money beside the cards; None where they say nothing.
+    """
 
     party: Party
     priorities: tuple[Priority, ...]
+    agreed: Agreed | None = None
 
     @property
     def cards(self) -> frozenset[str]:
@@ -43,7 +48,8 @@ def payers_of(
         if account.pays:
             covering = _covering(contracts.get(name, ()), period)
             priorities = (Priority(max(each.effective_from, period.start), each.cards) for each in covering)
-            found[numbers[name]] = Payer(party=party_of(account), priorities=tuple(priorities))
+            agreed = _agreed(covering, period)
+            found[numbers[name]] = Payer(party=party_of(account), priorities=tuple(priorities), agreed=agreed)
     return found
 
 
@@ -83,6 +89,20 @@ def versions_in(period: Period, cards: Iterable[Card]) -> list[Card]:
             if card.effective_from < period.closes and until > period.opens:
                 found.append(card)
     return found
+
+
+def _agreed(contracts: Sequence[Contract], period: Period) -> Agreed | None:
+    """The deals of contracts that cover a period, by their days. A credit is in none from the day of its end on."""
+    if all(contract.deal is NO_DEAL or contract.deal == NO_DEAL for contract in contracts):
+        return None
+    spans: list[Span] = []
+    begins = [max(contract.effective_from, period.start) for contract in contracts]
+    for contract, since, end in zip(contracts, begins, [*begins[1:], period.end], strict=True):
+        ends = {credit.until for credit in contract.deal.credits if credit.until and since < credit.until < end}
+        for start, until in pairwise([since, *sorted(ends), end]):
+            left = tuple(each for each in contract.deal.credits if each.until is None or start < each.until)
+            spans.append(Span(start, (until - start).days, replace(contract.deal, credits=left)))
+    return Agreed(spans=tuple(spans), days=(period.end - period.start).days)
 
 
 def _covering(contracts: Sequence[Contract], period: Period) -> list[Contract]:

@@ -11,6 +11,7 @@ from typing import Self
 from billing.errors import PeriodInvalidError
 
 MONTHS_A_YEAR = 12
+_EPOCH = date(1970, 1, 1).toordinal()
 ALWAYS = datetime.max.replace(tzinfo=UTC)
 """Until when holds what nothing ends."""
 
@@ -84,3 +85,8 @@ def _utc(instant: datetime) -> datetime:
     if instant.tzinfo is None:
         raise PeriodInvalidError("an instant without a time zone is in no period", value=str(instant))
     return instant.astimezone(UTC)
+
+
+def day_of(number: int) -> date:
+    """The day that is so many days after the epoch."""
+    return date.fromordinal(_EPOCH + number)

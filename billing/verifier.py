@@ -18,28 +18,31 @@ happened, and works in exact fractions.
 8. Tiers       Counters start at zero each UTC month and run in chronological order over all cards and versions. What
                fills a counter (the schedule's `fill`) and what it prices (the rows that name it) are two questions.
                graduated: each unit at the tier it falls in; volume: all at the tier reached.
-9. Lines       The exact amounts of one line key are summed and rounded once, half away from zero. `residual` is exact
+9. Percent     The contract's percent is off each unit price, by the day of the usage. Carrier fees have none.
+10. Lines      The exact amounts of one line key are summed and rounded once, half away from zero. `residual` is exact
                minus rounded; the total is the sum of the rounded lines.
+11. Commitment Over the rounded lines: the maximum of the month, its minimum, then what credits pay, on their own lines.
 
 Every event of the month ends in one place: on lines; in `quarantined`, where something is missing and nothing is billed
 at a default; in `zero_rated`, with the reason; malformed ones in `rejected`. A card that no check lets pass raises
-CardFaultError instead of giving a figure. Refused, since not rated here yet: contract discounts, commitments, credits
-and support.
+CardFaultError instead of giving a figure. Refused, since not rated here yet: support plans and reselling.
 
 The modules, from the ground up: `verifier_usage` reads, `verifier_parts` takes events of several packages apart,
 `verifier_traits` says what may be asked of an event, `verifier_counters` and `verifier_windows` are parts of a card,
-`verifier_cards` finds the row, `verifier_charges` settles one charge, `verifier_events` says which events have one, and
+`verifier_cards` finds the row, `verifier_charges` settles one charge, `verifier_events` says which events have one,
+`verifier_money` what contracts take off and add, and
 this module adds up the month.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from math import floor
 
 import billing.verifier_cards as on_card
 import billing.verifier_counters as counted
+import billing.verifier_money as agreed
 import billing.verifier_usage as given
 from billing.verifier_cards import CardVersion, Terms, schedules_of
 from billing.verifier_charges import Element
@@ -56,7 +59,7 @@ from billing.verifier_events import (
 from billing.verifier_traits import selects
 from billing.verifier_usage import CardFaultError, DatedFacts, InputFaultError, Raw, text
 
-_NOT_YET = ("discounts", "commitment", "credits", "support", "resells")
+_NOT_YET = ("support", "resells")
 
 Raws = Iterable[Raw]  # tables as their reader left them
 CounterKey = tuple[str, str]  # whose counter it is, and the name of the schedule or pool
@@ -87,8 +90,17 @@ class Line:
     size: int
     events: int = 0
     quantity: Count = 0
-    amount: Fraction = Fraction(0)
+    days: dict[date, Fraction] = field(default_factory=dict)
     cards: set[str] = field(default_factory=set)
+
+    @property
+    def amount(self) -> Fraction:
+        """Its exact amount."""
+        return sum(self.days.values(), Fraction(0))
+
+    def charge(self, day: date, amount: Fraction) -> None:
+        """Add what a day brings."""
+        self.days[day] = self.days.get(day, Fraction(0)) + amount
 
 
 @dataclass(slots=True)
@@ -98,16 +110,19 @@ class Month:
     lines: dict[Payer, dict[LineKey, Line]] = field(default_factory=dict)
     counters: dict[CounterKey, Count] = field(default_factory=dict)
     waiting: list[tuple[RatedEvent, Element, Schedule]] = field(default_factory=list)
-    flats: dict[tuple[CounterKey, str], tuple[Payer, Schedule, CardVersion, int]] = field(default_factory=dict)
+    flats: dict[tuple[CounterKey, str], tuple[Payer, Schedule, CardVersion, int, date]] = field(default_factory=dict)
 
     def add(self, event: RatedEvent, element: Element, units: Count, tier: str, price: Fraction) -> None:
         """Put units of one element of an event on their line, at the price of the tier."""
         row, product = element.match.row, event.traits.product
+        left = agreed.left_of(event.contract, product, element.name, event.traits.country)
+        price *= left
         key = (product.id, element.name, event.traits.country, row.destination, tier, element.unit, price)
         base = {"event": "event", "money": "nano"}.get(element.unit, product.base)
         line = self.lines.setdefault(event.payer, {}).setdefault(key, Line(base=base, size=element.size))
         line.events, line.quantity = line.events + element.events, line.quantity + units
-        line.amount += Fraction(units * price, line.size) if element.rounded is None else element.rounded
+        amount = Fraction(units * price, line.size) if element.rounded is None else element.rounded * left
+        line.charge(event.usage.occurred_at.date(), amount)
         line.cards.add(element.match.card.name)
 
 
@@ -218,7 +233,7 @@ def _growth(schedule: Schedule, parts: Sequence[Element]) -> Count:
 
 def _fill(month: Month, event: RatedEvent, parts: Sequence[Element]) -> None:
     """Move on the counters that the event fills. Flats, of tiers entered or reached, are as its own card has them."""
-    own = parts[0].match.card
+    own, day = parts[0].match.card, event.usage.occurred_at.date()
     if parts[0].unit == "money":  # no counter counts it
         return
     for found in (one for one in schedules_of(event.book) if selects(one[0].fill, event.traits)):
@@ -229,9 +244,9 @@ def _fill(month: Month, event: RatedEvent, parts: Sequence[Element]) -> None:
         month.counters[key] = position + growth
         if schedule.mode == "volume":
             tier = counted.tier_reached(bounds, position + growth)
-            month.flats[key, "reached"] = (event.payer, schedule, card, tier)
+            month.flats[key, "reached"] = (event.payer, schedule, card, tier, day)
         for tier, _ in counted.cut(bounds, position, growth) if schedule.mode == "graduated" else ():
-            month.flats.setdefault((key, str(tier)), (event.payer, schedule, card, tier))
+            month.flats.setdefault((key, str(tier)), (event.payer, schedule, card, tier, day))
 
 
 def _add_flats(month: Month, terms: Terms, start: datetime, end: datetime) -> None:
@@ -249,19 +264,50 @@ def _add_flats(month: Month, terms: Terms, start: datetime, end: datetime) -> No
                 key = (account if schedule.scope == "account" else payer[0], schedule.name)
                 if schedule.flat_at_zero:
                     which = "reached" if schedule.mode == "volume" else "0"
-                    month.flats.setdefault((key, which), (payer, schedule, card, 0))
-    for payer, schedule, card, tier in month.flats.values():
+                    month.flats.setdefault((key, which), (payer, schedule, card, 0, start.date()))
+    for payer, schedule, card, tier, day in month.flats.values():
         if schedule.flats and schedule.flats[tier] and card.currency == payer[1]:
             name = ("", "flat", "", schedule.name, str(tier + 1), "flat", schedule.flats[tier])
             line = month.lines.setdefault(payer, {}).setdefault(name, Line(base="flat", size=1))
-            line.quantity, line.amount = line.quantity + 1, line.amount + schedule.flats[tier]
+            line.quantity += 1
+            line.charge(day, schedule.flats[tier])
             line.cards.add(card.name)
 
 
+def _second_pass(
+    month: Month, terms: Terms, start: datetime, end: datetime, used: Mapping[tuple[str, str], str]
+) -> None:
+    """Lines for what commitments and credits of all who pay add to what is rounded, also where nothing was used."""
+    for account, contracts in sorted(terms.contracts.items()):
+        try:
+            payer = payer_of(terms, account, end - timedelta(microseconds=1))
+        except UsageUnratedError:
+            continue
+        step, digits = given.minor_unit(payer[1])
+        days = agreed.month_of(contracts, start.date(), end.date(), step, digits)
+        if payer[0] != account or days is None:
+            continue
+        lines = month.lines.get(payer, {})
+        amounts = [
+            agreed.Amount(key[0], key[1], key[2], given.to_step(line.amount, step), line.days)
+            for key, line in lines.items()
+        ]
+        paid = {name: given.exact(amount, f"credit {name}") for (of, name), amount in used.items() if of == account}
+        added = agreed.second_pass(amounts, days, (end - start).days, terms.products, paid)
+        for (product, element, country, name), amount in added.items():
+            key = (product, element, country, name, "", payer[1], Fraction(1 if amount > 0 else -1))
+            line = Line(base="minor", size=10**digits, quantity=int(abs(amount) * 10**digits))
+            line.charge(start.date(), amount)
+            month.lines.setdefault(payer, {})[key] = line
+
+
 def rate(
-    *, period: str, events: Raws, cards: Raws, products: Raws, accounts: Raws, contracts: Raws, plan: Mapping[str, str]
-) -> dict[str, object]:
+    *, period: str, events: Raws, cards: Raws, products: Raws, accounts: Raws, contracts: Raws, plan: Mapping[str, str],
+    used: Mapping[tuple[str, str], str] | None = None,
+) -> dict[str, object]:  # fmt: skip
     """The lines of the UTC month `period` per billing account, and every event that is on none, with the reason.
+
+    `used` is what credits paid in earlier months, by account and credit.
 
     The result is that of `tollbook rate` (FORMATS 6), with `zero_rated` and `rejected` beside `quarantined`.
     """
@@ -281,6 +327,7 @@ def rate(
             unrated.append({"source": usage.source, "id": usage.id, "reason": str(answer)})
     month = price_month(rated)
     _add_flats(month, terms, start, end)
+    _second_pass(month, terms, start, end, used or {})
     billed = [_bill(payer, month.lines[payer], period) for payer in sorted(month.lines)]
     return {
         "period": period, "currency": " ".join(sorted({currency for _, currency in month.lines})), "accounts": billed,

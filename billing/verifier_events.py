@@ -46,12 +46,18 @@ def payer_of(terms: Terms, account: str, at: datetime) -> Payer:
     raise UsageUnratedError(Reason.NO_PAYER if seen else Reason.UNKNOWN_ACCOUNT)
 
 
-def book_of(terms: Terms, payer: str, at: datetime) -> Book:
-    """The card versions in force for the payer, in the order of its contract."""
+def contract_of(terms: Terms, payer: str, at: datetime) -> DatedFacts:
+    """What the payer agreed for that moment."""
     contract = given.in_force(terms.contracts.get(payer, ()), at)
     if contract is None:
         raise UsageUnratedError(Reason.NO_CONTRACT)
-    found = [given.in_force(terms.cards.get(name, ()), at) for name in given.words(contract.facts.get("cards"))]
+    return contract
+
+
+def book_of(terms: Terms, payer: str, at: datetime) -> Book:
+    """The card versions in force for the payer, in the order of its contract."""
+    names = given.words(contract_of(terms, payer, at).facts.get("cards"))
+    found = [given.in_force(terms.cards.get(name, ()), at) for name in names]
     return tuple(version for version in found if version is not None)
 
 
@@ -59,7 +65,7 @@ def book_of(terms: Terms, payer: str, at: datetime) -> Book:
 class RatedEvent:
     """An event, who pays it, and what it is charged: the `parts` of its usage, and the `elements` beside them.
 
-    `book` is that of its day's end, by which it is counted.
+    `book` is that of its day's end, by which it is counted, `contract` what the payer agreed for its day.
     There are no parts where only a fee bills, or where a minimum or a maximum stands in place of the usage.
     """
 
@@ -67,6 +73,7 @@ class RatedEvent:
     payer: Payer
     traits: Traits
     book: Book
+    contract: DatedFacts
     parts: tuple[Element, ...]
     elements: tuple[Element, ...]
 
@@ -111,7 +118,10 @@ def _rate(usage: Usage, terms: Terms) -> RatedEvent:
     if any(element.match.card.currency != payer[1] for element in (*parts, *elements)):
         raise UsageUnratedError(Reason.CURRENCY_MISMATCH)
     book = book_of(terms, payer[0], usage.occurred_at.replace(hour=23, minute=59, second=59, microsecond=999_999))
-    return RatedEvent(usage=usage, payer=payer, traits=traits, book=book, parts=parts, elements=tuple(elements))
+    return RatedEvent(
+        usage=usage, payer=payer, traits=traits, book=book, contract=contract_of(terms, payer[0], usage.occurred_at),
+        parts=parts, elements=tuple(elements),
+    )  # fmt: skip
 
 
 def _product_of(terms: Terms, usage: Usage) -> tuple[Product, DatedFacts]:

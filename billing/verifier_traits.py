@@ -38,7 +38,8 @@ def traits_of(product: Product, usage: Usage, plan: Mapping[str, str]) -> Traits
 
 
 @lru_cache(maxsize=4096)
-def _fits(pattern: str, value: str) -> bool:
+def fits(pattern: str, value: str) -> bool:
+    """Whether a value is of a pattern, in which `*` stands for any characters."""
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), value) is not None
 
 
@@ -46,7 +47,7 @@ def selects(fill: Fill, traits: Traits) -> bool:
     """Whether any selector holds; `*` in one stands for any characters, an absent key for anything."""
     said = {"product": traits.product.id, "country": traits.country, "number_type": traits.number_type}
     return any(
-        all(any(_fits(pattern, said[key]) for pattern in allowed) for key, allowed in one.items() if key in said)
+        all(any(fits(pattern, said[key]) for pattern in allowed) for key, allowed in one.items() if key in said)
         and (not one.get("prefixes") or longest_prefix(one["prefixes"], traits.to_digits) is not None)
         for one in fill
     )
@@ -55,7 +56,7 @@ def selects(fill: Fill, traits: Traits) -> bool:
 def filling(fill: Fill, products: Iterable[Product]) -> list[Product]:
     """The products of which a selector may take usage."""
     patterns = [one.get("product", ("*",)) for one in fill]
-    return [product for product in products if any(_fits(each, product.id) for few in patterns for each in few)]
+    return [product for product in products if any(fits(each, product.id) for few in patterns for each in few)]
 
 
 def longest_prefix(prefixes: Sequence[str], digits: str) -> str | None:

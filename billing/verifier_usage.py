@@ -223,6 +223,7 @@ class Product:
     measure: str
     rules: tuple[DatedFacts, ...]
     fees: frozenset[str]
+    discountable: bool
 
     def size(self, unit: str) -> int:
         """How many base units one `unit` has; an `event` counts as itself, `money` in billionths."""
@@ -246,6 +247,7 @@ def read_product(raw: Raw) -> Product:
         required=frozenset({"usage", *words(raw.get("required"))}),
         rules=tuple(rules or [DatedFacts(facts={})]),
         fees=frozenset(text(fee, "element") for rule in rules for fee in tables(rule.facts, "fees")),
+        discountable=flag(raw, "discountable", default=True),
     )  # fmt: skip
 
 

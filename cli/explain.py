@@ -130,6 +130,7 @@ def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int
         "events_listed": found.listed,
         "base_quantity": found.base_quantity,
         "adds_up": found.adds_up,
+        "of_lines": list(found.of),
         "later_events": found.later,
     }
     if form is Format.JSON:
@@ -204,8 +205,11 @@ def _event_row(share: "EventShare") -> dict[str, Any]:
 
 def _sums(found: "LineExplanation") -> str:
     """How many events a line has, and whether they are all of it."""
+    from billing.netted import is_netted
     from rates.lines import FLAT
 
+    if is_netted(found.line):
+        return f"none: it is of {of_number(len(found.of), 'line', 'lines')} {', '.join(map(str, found.of)) or 'none'}"
     if found.line.element == FLAT:
         return "none: it is due by the tier that was reached, whichever events reached it"
     count = counted(found.listed, "event")

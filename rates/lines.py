@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
+from math import lcm
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -39,7 +40,7 @@ class LineKey(NamedTuple):
 
 
 def key_of(price: Price, country: str, tier: str, unit_price: Fraction) -> LineKey:
-    """The line of a price in a country and tier; a rounded charge lies on that of its usage."""
+    """The line of a price in a country and tier, after all discounts; a rounded charge lies on that of its usage."""
     return LineKey(
         price.product,
         USAGE if price.element == CHARGE else price.element,
@@ -105,14 +106,14 @@ class Parts:
     """Quantities on their way to lines: columns in pieces, and the line keys that they point to.
 
     `rounded` are quantities that events rounded by themselves have and no price multiplies, `charges` what they come
-    to: by the number of decimals, units of 10^-decimals of money. Payer, line, quantity: int64[n] each.
+    to: by the money that one unit of it is, as 1/10000. Payer, line, quantity: int64[n] each.
     """
 
     ids: dict[LineKey, int] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
     pieces: list[tuple[Int64s, Int64s, Int64s, Int64s, Int64s, Int64s]] = field(default_factory=list)
     rounded: list[tuple[Int64s, Int64s, Int64s]] = field(default_factory=list)
-    charges: dict[int, list[tuple[Int64s, Int64s, Int64s]]] = field(default_factory=dict)
+    charges: dict[Fraction, list[tuple[Int64s, Int64s, Int64s]]] = field(default_factory=dict)
 
     def add(self, payer: Int64s, line: Int64s, version: Int64s, events: Int64s, quantity: Int64s) -> None:
         """Put quantities (and how many events they stand for) on lines; all int64[n]."""
@@ -215,18 +216,18 @@ class _Lines:
 
 
 class _Charged(NamedTuple):
-    """What is on each line beside quantity times price: units of 10^-decimals of money, Python's integers [m]."""
+    """What is on each line beside quantity times price: Python's integers [m], of which `whole` are one of money."""
 
     units: NDArray[np.object_]
-    decimals: int
+    whole: int
 
 
 def _charged(parts: Parts, lines: _Lines) -> _Charged:
-    decimals = max(parts.charges, default=0)
+    whole = lcm(*(value.denominator for value in parts.charges))
     units = lines.exact_sums([])
-    for places, entries in parts.charges.items():
-        units = units + lines.exact_sums(entries) * 10 ** (decimals - places)
-    return _Charged(units, decimals)
+    for value, entries in parts.charges.items():
+        units = units + lines.exact_sums(entries) * (value.numerator * (whole // value.denominator))
+    return _Charged(units, whole)
 
 
 def _amounts(
@@ -247,8 +248,8 @@ def _amounts(
     top = np.array(tops, dtype=kind)[line] * quantity.astype(kind)
     bottom = np.array(bottoms, dtype=kind)[line]
     if charged is not None:
-        top = top * 10**charged.decimals + charged.units * scale * bottom
-        bottom = bottom * 10**charged.decimals
+        top = top * charged.whole + charged.units * scale * bottom
+        bottom = bottom * charged.whole
     nearest = (2 * np.abs(top) + bottom * step) // (2 * bottom * step)
     minor = np.where(top < 0, -nearest, nearest) * step
     require_headroom(int(np.abs(minor).max(initial=0)), "the amount of a line")

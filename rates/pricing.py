@@ -4,18 +4,22 @@ The live statement, the preview, the final invoice and the what-if are `price` o
 here for the first time: integers are summed, multiplied once by an exact unit price, and rounded once per line.
 
 Order of quantity: free units of pools, then whole blocks, then tiers. Only `usage` is pooled, tiered and fills.
+Order of money: prices of tiers, the contract's percent; then, over the rounded lines, maximum, minimum and credits.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rates.lines import LineKey, Parts, PricedLines, key_of, lines_of
+from rates.lines import LineKey, Parts, PricedLines, lines_of
 from rates.money import exact
+from rates.netting import net
+from rates.prices import Price
 from rates.tally.counters import Bools, Int64s, run
 from rates.tally.flats import Counter, add_flats
 from rates.tally.items import CrossingsIncompleteError, Items, items_of
@@ -73,12 +77,12 @@ def price(totals: Totals, crossings: Totals, terms: Terms, *, payers: Sequence[i
     if len(wanted.payer):
         where = f"payer {wanted.payer[0]}, day {wanted.day[0]}"
         raise CrossingsIncompleteError("the events of a crossing day are missing", place=where)
-    return lines_of(parts, terms.currency)
+    return net(lines_of(parts, terms.currency), terms, payers)
 
 
 def estimate(totals: Totals, terms: Terms, *, payers: Sequence[int] = ()) -> PricedLines:
     """The lines as if the usage of a crossing day had come in the order of its totals: no event is read."""
-    return lines_of(_distribute(totals, no_totals(), terms, payers)[0], terms.currency)
+    return net(lines_of(_distribute(totals, no_totals(), terms, payers)[0], terms.currency), terms, payers)
 
 
 def crossing_days(totals: Totals, crossings: Totals, terms: Terms) -> Wanted:
@@ -160,8 +164,7 @@ def _has_schedule(name: str, card: CardTerms) -> bool:
 
 def _emit_untiered(items: Items, parts: Parts, rest: Rest) -> None:
     untiered = items.where([not price.schedule for price in items.prices])
-    kinds = zip(items.prices, items.countries, strict=True)
-    lines = [parts.line(key_of(price, country, "", exact(price.prices[0]))) for price, country in kinds]
+    lines = items.lines(parts, "", lambda price: exact(price.prices[0]))
     untiered = untiered & ~items.is_charge
     items.emit(parts, lines, np.where(untiered, rest.events, 0), np.where(untiered, rest.charged, 0))
     items.emit_rounded(parts, lines, np.where(untiered, rest.charged, 0))
@@ -179,15 +182,16 @@ def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: C
             missing |= priced & ~items.ordered & counter.course.crossed(bounds)
         spread, first = _spread(schedule, counter, bounds, rest, items)
         for tier in range(schedule.tiers):
-            lines = [
-                parts.line(key_of(price, country, str(tier + 1), price.unit_price(tier, schedule)))
-                if (price.card, price.schedule) == (version, name)
-                else 0
-                for price, country in zip(items.prices, items.countries, strict=True)
-            ]
+            lines = items.lines(parts, str(tier + 1), partial(_in_tier, version, schedule, tier))
             events = np.where(priced & (first == tier), rest.events, 0)
             items.emit(parts, lines, events, np.where(priced, spread[:, tier], 0))
     return missing
+
+
+def _in_tier(version: str, schedule: Schedule, tier: int, price: Price) -> Fraction | None:
+    """The unit price in a tier of a version's schedule; None for what it does not price."""
+    priced = (price.card, price.schedule) == (version, schedule.name)
+    return price.unit_price(tier, schedule) if priced else None
 
 
 def _spread(schedule: Schedule, counter: Counter, bounds: Int64s, rest: Rest, items: Items) -> tuple[Int64s, Int64s]:

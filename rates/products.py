@@ -6,6 +6,7 @@ A product is read from a table in the form of FORMATS section 1. Its rules are d
 Beside the keys of FORMATS 1 a product may have
 
     most = 172800       # base units that one event may say in the product's own field; more is bad input. None without
+    discountable = true # false: contracts' percents, maximum and minimum leave it out, as one-off charges and support
 
 which the product's file gives the reason for.
 """
@@ -75,7 +76,8 @@ class Product:
 
     `most` is how many base units the product's own field (`duration_seconds`, `segments`, ...) may say of one event:
     what is above is a fault of the source, and refused. None: no bound of the product's own. `quantity`, in which sums
-    are stated too, is bounded by it only where the product has no other field.
+    are stated too, is bounded by it only where the product has no other field. What is not `discountable` is outside of
+    what contracts take off and demand of usage.
     """
 
     id: str
@@ -88,6 +90,7 @@ class Product:
     measure: str
     rules: tuple[Rule, ...]
     most: int | None = None
+    discountable: bool = True
 
     @property
     def timed(self) -> bool:
@@ -138,6 +141,7 @@ def read_product(table: Mapping[str, object], place: str) -> tuple[Product | Non
         measure=read.choice("measure", MEASURES, "quantity"),
         rules=tuple(sorted(map(_rule, read.each("rules")), key=lambda rule: rule.effective_from)),
         most=_most(read),
+        discountable=read.flag("discountable", default=True),
     )
     read.finish()
     _check(product, read)

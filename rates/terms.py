@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from fractions import Fraction
 from typing import NamedTuple
 
 from rates.cards import Card, instant
+from rates.deals import WHOLE, Agreements
 from rates.errors import Fault
 from rates.prices import Price
 from rates.products import Product
@@ -46,7 +48,8 @@ class Terms:
     """The currency, the prices by their id, the products, and the terms of each card version that has a word.
 
     `priorities` are those of the contracts of a period, by their days. On a day without one, and for a card that is in
-    none, usage goes by the card version that rated it alone.
+    none, usage goes by the card version that rated it alone. `agreements` are what payers agreed on money beside their
+    cards, each its own; None where nobody has.
     """
 
     currency: str
@@ -54,10 +57,17 @@ class Terms:
     products: Mapping[str, Product]
     cards: Mapping[str, CardTerms]
     priorities: tuple[Priority, ...] = ()
+    agreements: Agreements | None = None
 
     def schedule_of(self, price: Price) -> Schedule | None:
         """The schedule that prices a price, as the card version that rated it states it."""
         return self.cards[price.card].schedules[price.schedule] if price.schedule else None
+
+    def left_of(self, price: Price, country: str, payer: int, day: date) -> Fraction:
+        """What the payer's contract of a day leaves of a price."""
+        if self.agreements is None:
+            return WHOLE
+        return self.agreements.left(payer, day, self.products[price.product], price.element, country)
 
     def schedules(self) -> dict[str, Schedule]:
         """Each schedule by name, as the last book of the period states it; else the last version that defines it."""

@@ -41,6 +41,11 @@ def rounding_in_words(price: Price, whole: Fraction, charge: Fraction) -> str:
     return f"{format_fraction(whole)} rounded to {places}, {price.rounding.mode}: {format_fraction(charge)}"
 
 
+def percent_in_words(left: Fraction) -> str:
+    """`5 % off by contract`; "" where nothing is."""
+    return "" if left == 1 else f"{format_fraction(100 * (1 - left))} % off by contract"
+
+
 def limit_in_words(element: str, without: Fraction | None, limit: Fraction) -> str:
     """`0.14 is less than the minimum: 0.15`; `without` is what the event would come to, None where it is not known."""
     beyond = {MINIMUM: "less than the minimum", MAXIMUM: "more than the maximum"}[element]

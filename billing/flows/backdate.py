@@ -21,6 +21,7 @@ from billing.store.queries.pricing import head_of, payers_with_usage
 from billing.store.ratebooks import CardVersion, Ratebooks
 from billing.store.standing import Standing, invoiced, standing
 from rates.cards import Card, instant
+from rates.deals import NO_DEAL
 from rates.products import Product
 from rates.terms import CardTerms, card_terms
 
@@ -35,7 +36,8 @@ class Reach:
     """The usage that a change of the books reaches, and how the change is called for a payer: a place and a value.
 
     Of the stretches, `renamed` are those in which other card versions count by schedules or pools, and `recounted`
-    those of them in which these say something else, or in another order. `met` are the payers whom runs have looked
+    those of them in which these say something else, or in another order; in `retermed` contracts say something else of
+    money. `met` are the payers whom runs have looked
     at with cards of theirs. `by_day`: the change begins with a day.
     """
 
@@ -44,6 +46,7 @@ class Reach:
     renamed: Sequence[Stretch]
     recounted: Sequence[Stretch]
     met: frozenset[int]
+    retermed: Sequence[Stretch] = ()
     by_day: bool = False
 
 
@@ -106,16 +109,19 @@ def reach_of_contracts(
 
     found = {}
     met = set()
+    retermed = list[Stretch]()
     for each in stretches:
         contract = added[each.payer, each.since.date()]
         before = in_force(stored.contracts.get(contract.account, ()), contract.effective_from)
         found[each] = compared(() if before is None else before.cards, contract.cards, each.since, each.until)
+        retermed += [each] if contract.deal != (NO_DEAL if before is None else before.deal) else []
         met |= {each.payer} if before is not None else set()
     return Reach(
         place=lambda payer: (f"contract {days[payer].account}", str(days[payer].effective_from)),
         stretches=stretches,
         renamed=[each for each, (others, _) in found.items() if others],
         recounted=[each for each, (_, otherwise) in found.items() if otherwise],
+        retermed=retermed,
         met=frozenset(met),
         by_day=True,
     )
@@ -190,13 +196,17 @@ def _require_counted_as_before(connection: Connection, reach: Reach, *, forced: 
     Forced, only invoices that are final stand in the way.
     """
     recounted = [each._replace(until=ALWAYS) for each in reach.recounted]
+    retermed = [each._replace(until=ALWAYS) for each in reach.retermed]
     if found := invoiced(connection, recounted) if forced else standing(connection, recounted, reach.met):
         raise _recount(connection, reach, found, "schedules and pools would count otherwise", _AS_THEY_ARE)
+    if found := invoiced(connection, retermed) if forced else standing(connection, retermed, reach.met):
+        raise _recount(connection, reach, found, "discounts, commitment and credits would be others", _AGREED)
     if found := invoiced(connection, reach.renamed):
         raise _recount(connection, reach, found, "schedules and pools would be those of another card version", _BESIDE)
 
 
 _AS_THEY_ARE = "leave schedules and pools as they are"
+_AGREED = "agree on what held before"
 _BESIDE = "publish what is missing as a card of its own, and begin a contract that names it behind the others"
 _OTHERWISE = ("would be charged otherwise", "")
 _FINAL = ("are on final invoices, and would be billed from another card version", f"; or {_BESIDE}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from fractions import Fraction
 
 import numpy as np
@@ -14,6 +15,7 @@ from billing.explanations import (
     Part,
     exact_amount,
     increments_in_words,
+    increments_of,
     key_of_line,
     line_arithmetic,
     line_number,
@@ -23,9 +25,11 @@ from billing.explanations import (
     remedy_of,
 )
 from billing.flows.price import Pricer
-from billing.invoices import Invoice, InvoiceLine, lines_by_payer, peoples_quantity
+from billing.invoices import InvoiceLine, lines_by_payer, peoples_quantity
+from billing.netted import explain as netting
+from billing.netted import is_netted
 from billing.payers import SubjectMissingError, payers_of, paying
-from billing.periods import Period
+from billing.periods import Period, day_of
 from billing.store.accounts import read_accounts
 from billing.store.engine import Connection, Engine, snapshot
 from billing.store.queries.explain import (
@@ -41,7 +45,7 @@ from billing.store.queries.explain import (
     read_event,
     read_usage_in_order,
 )
-from billing.store.queries.invoices import read_invoices, snapshot_of
+from billing.store.queries.invoices import stored_invoice
 from rates.cards import Card
 from rates.lines import FLAT, LineKey, key_of
 from rates.money import exact, format_fraction, parse_fraction
@@ -49,13 +53,13 @@ from rates.numbering import COUNTRIES
 from rates.prices import CHARGE, EVENT, MAXIMUM, MINIMUM, USAGE, Price
 from rates.pricing import Placements, place
 from rates.products import Product, is_called
-from rates.quantities import Increments
 from rates.terms import Terms
 from rates.tiers import Measure
 from rates.worded import (
     amount_of,
     cost_of_steps,
     limit_in_words,
+    percent_in_words,
     rounding_in_words,
     step_in_words,
     window_in_words,
@@ -84,17 +88,21 @@ def explain_line(
             raise SubjectMissingError("no such line", place=f"{account} {period}", value=str(number), remedy=remedy)
         line = month.lines[number - 1]
         source, shares = month.shares(line)
+        currency = month.pricer.payers[month.payer].party.currency
+        agreed = None if month.terms.agreements is None else month.terms.agreements.by_payer.get(month.payer)
+        netted = netting(line, month.lines, agreed, products, currency)
         return LineExplanation(
             account=account,
             period=str(period),
             line=line,
-            arithmetic=line_arithmetic(line, month.pricer.payers[month.payer].party.currency),
+            arithmetic=line_arithmetic(line, currency) if netted is None else netted.words,
             listed=len(shares),
             events=sum(counted for _, counted, _ in shares),
             base_quantity=sum(quantity for *_, quantity in shares),
             page=month.page(line, source, shares[first : first + size]) if source else (),
             invoice=month.invoice,
             later=month.later(),
+            of=() if netted is None else netted.of,
         )
 
 
@@ -115,7 +123,8 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
         invoice = "" if month is None else month.invoice
         late = month is not None and month.is_late(event)
         has_number = event.to.startswith("+") or not is_called(products, event.product)
-        increments = _increments(event, products)
+        cells = None if event.rate is None else event.rate.cells
+        increments = increments_of(cells, products.get(event.product), event.occurred_at)
         return EventExplanation(
             source=source,
             id=identity,
@@ -138,24 +147,6 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
             late=late,
             missed=invoice if late else "",
         )
-
-
-def _stored(connection: Connection, payer: int, account: str, period: Period) -> tuple[Invoice | None, int | None]:
-    """The invoice of an account and period, else its draft, and the snapshot that it is of."""
-    for final in (True, False):
-        found = read_invoices(connection, period, final=final, account=account)
-        if found:
-            return found[0], snapshot_of(connection, payer, period, final=final)
-    return None, None
-
-
-def _increments(event: StoredEvent, products: Mapping[str, Product]) -> Increments | None:
-    product = products.get(event.product)
-    if event.rate is None or product is None or not product.timed:
-        return None
-    rule = product.rule_at(event.occurred_at)
-    written = event.rate.cells.get("increments")
-    return Increments.parse(written) if written else rule.increments if rule else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -197,7 +188,7 @@ class _Month:
         payers = payers_of(accounts.accounts, accounts.contracts, accounts.numbers, period)
         pricer = Pricer.begin(connection, period, products, payers)
         totals = pricer.read([payer])
-        stored, billed = _stored(connection, payer, account, period)
+        stored, billed = stored_invoice(connection, payer, account, period)
         is_late = billed is not None and of is not None and not is_seen(connection, billed, of.batch)
         seen = None if is_late else billed
         if stored is not None:
@@ -261,14 +252,14 @@ class _Month:
     def shares(self, line: InvoiceLine) -> tuple[Ordered | None, list[tuple[int, int, int]]]:
         """What lies on a line: (row, whether it is counted, base units), and the rows that these are of."""
         key = key_of_line(line)
-        if line.element == FLAT:
+        if line.element == FLAT or is_netted(line):
             return None, []
         if line.element == USAGE:
             return self.usage, parts_on(self.placed, key, self.usage.head)
         elements = read_elements_in_order(self.connection, self.payer, self.period, self.seen)
-        pairs = np.stack([elements.totals.price.astype(np.int64), elements.totals.country], axis=1)
-        kinds, kind = np.unique(pairs, axis=0, return_inverse=True)
-        alike = [self._element_key(price_id, COUNTRIES[country]) == key for price_id, country in kinds.tolist()]
+        named = (elements.totals.price.astype(np.int64), elements.totals.country, elements.totals.day)
+        kinds, kind = np.unique(np.stack(named, axis=1), axis=0, return_inverse=True)
+        alike = [self._element_key(number, COUNTRIES[code], day_of(day)) == key for number, code, day in kinds.tolist()]
         rows = np.flatnonzero(np.array(alike, dtype=bool)[kind.reshape(-1)]).tolist()
         totals = elements.totals
         return elements, [(row, int(totals.events[row]), int(totals.quantity[row])) for row in rows]
@@ -292,11 +283,12 @@ class _Month:
         """What events that are rounded one by one come to on a line, by source and id."""
         elements = read_elements_in_order(self.connection, self.payer, self.period, self.seen)
         totals = elements.totals
-        found = zip(totals.price.tolist(), totals.country.tolist(), totals.quantity.tolist(), strict=True)
+        columns = (totals.price.tolist(), totals.country.tolist(), totals.day.tolist(), totals.quantity.tolist())
         charges = {
-            row: amount_of(self.pricer.prices[number], quantity)
-            for row, (number, country, quantity) in enumerate(found)
-            if self.pricer.prices[number].element == CHARGE and self._element_key(number, COUNTRIES[country]) == key
+            row: amount_of(self.pricer.prices[number], quantity) * self._left(number, COUNTRIES[country], day_of(day))
+            for row, (number, country, day, quantity) in enumerate(zip(*columns, strict=True))
+            if self.pricer.prices[number].element == CHARGE
+            and self._element_key(number, COUNTRIES[country], day_of(day)) == key
         }
         names = elements.identities(np.array(list(charges), dtype=np.int64))
         return dict(zip(names, charges.values(), strict=True))
@@ -312,9 +304,10 @@ class _Month:
             price = self.pricer.prices[element.price_id]
             if price.element in {USAGE, CHARGE}:
                 continue  # the parts of its usage, and what they were rounded to
-            key = self._element_key(element.price_id, event.country)
+            key = self._element_key(element.price_id, event.country, event.occurred_at.date())
             part = self._part(key, element.billed, element.rate, event)
-            found.append(replace(part, note=self._limit(event, element)) if price.element in _LIMITS else part)
+            limit = self._limit(event, element) if price.element in _LIMITS else ""
+            found.append(replace(part, note="; ".join(filter(None, (limit, self._off(element.price_id, event))))))
         return found
 
     def _usage_parts(self, event: StoredEvent) -> list[Part]:
@@ -326,6 +319,8 @@ class _Month:
                 continue
             price, step = self.pricer.prices[number], number - event.price_id
             note = step_in_words(rate.cells, step, price.base) if rate == event.rate else ""
+            off = self._off(number, event)
+            note = "; ".join(filter(None, (note, "" if price.is_rounded else off)))
             counter, stood = self._stood(at, price)
             for part in np.flatnonzero(self.placed.event == at).tolist():
                 key, quantity = self.placed.keys[int(self.placed.key[part])], int(self.placed.quantity[part])
@@ -346,12 +341,16 @@ class _Month:
         """The parts of an event that was rounded by itself: what it came to is on the first."""
         price = self.pricer.prices[event.price_id]
         fee = Fraction(event.rate.cells.get("setup_fee", "0")) if event.rate is not None else Fraction(0)
-        whole = fee + sum((parse_fraction(part.exact_amount) for part in parts), Fraction(0))
+        left = self._left(event.price_id, event.country, event.occurred_at.date())
+        come_to = sum((parse_fraction(part.exact_amount) for part in parts), Fraction(0))
+        whole = fee + come_to * Fraction(left.denominator, left.numerator or 1)  # rounded before the percent
         charges = [each for each in event.elements if self.pricer.prices[each.price_id].element == CHARGE]
         charge = sum((amount_of(self.pricer.prices[each.price_id], each.billed) for each in charges), Fraction(0))
         said = rounding_in_words(price, whole, charge)
-        note = "; ".join(filter(None, (parts[0].note, f"with setup {format_fraction(fee)}" if fee else "", said)))
-        first = replace(parts[0], exact_amount=format_fraction(charge), note=note)
+        said = f"with setup {format_fraction(fee)}; {said}" if fee else said
+        # Of nothing, no more can be said than that.
+        note = "; ".join(filter(None, (parts[0].note, said if left else "", self._off(event.price_id, event))))
+        first = replace(parts[0], exact_amount=format_fraction(charge * left), note=note)
         return [first, *(replace(part, exact_amount="0") for part in parts[1:])]
 
     def _limit(self, event: StoredEvent, element: StoredElement) -> str:
@@ -389,6 +388,13 @@ class _Month:
             window=window_in_words(self._card(rate.card), window),
         )
 
-    def _element_key(self, price_id: int, country: str) -> LineKey:
+    def _element_key(self, price_id: int, country: str, day: date) -> LineKey:
         price = self.pricer.prices[price_id]
-        return key_of(price, country, "", exact(price.prices[0]))
+        return key_of(price, country, "", exact(price.prices[0]) * self._left(price_id, country, day))
+
+    def _left(self, price_id: int, country: str, day: date) -> Fraction:
+        """What the contract of a day leaves of a price."""
+        return self.terms.left_of(self.pricer.prices[price_id], country, self.payer, day)
+
+    def _off(self, price_id: int, event: StoredEvent) -> str:
+        return percent_in_words(self._left(price_id, event.country, event.occurred_at.date()))

@@ -5,7 +5,7 @@ only: its group is priced again in halves until the culprit is alone, as is what
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import dropwhile, groupby
 from typing import NamedTuple, TypeVar
@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from billing.payers import Payer, versions_in
 from billing.periods import Period
 from billing.store.engine import Connection
+from billing.store.queries.credits import credits_used
 from billing.store.queries.pricing import read_crossings, read_heads, read_prices
 from billing.store.totals import read_totals
 from rates.cards import Card
+from rates.deals import Agreements, agreements_of
 from rates.errors import TollbookError
 from rates.lines import PricedLines
 from rates.prices import Price
@@ -55,7 +57,8 @@ class TermsKey(NamedTuple):
 class Pricer:
     """What prices the accounts of one period, as one snapshot has it. Prices are read when they are first needed.
 
-    `counting` are all versions of the cards with schedules or pools, `by_card` those of them in force in the period.
+    `counting` are all versions of the cards with schedules or pools, `by_card` those of them in force in the period;
+    `agreements` what the payers' contracts say of money, with what their credits paid on other invoices.
     """
 
     reading: Connection
@@ -65,6 +68,7 @@ class Pricer:
     heads: Mapping[int, Card]
     counting: Mapping[str, Card]
     by_card: Mapping[str, Sequence[str]]
+    agreements: Agreements | None = None
     prices: dict[int, Price] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
 
@@ -89,6 +93,7 @@ class Pricer:
             heads=heads,
             counting=counting,
             by_card=by_card,
+            agreements=_agreements(reading, period, payers),
         )
 
     def read(self, numbers: Sequence[int]) -> Totals:
@@ -124,7 +129,12 @@ class Pricer:
     def _terms(self, key: TermsKey) -> Terms:
         cards = {version: card_terms(self.counting[version]) for version in key.versions}
         return Terms(
-            currency=key.currency, prices=self.prices, products=self.products, cards=cards, priorities=key.priorities
+            currency=key.currency,
+            prices=self.prices,
+            products=self.products,
+            cards=cards,
+            priorities=key.priorities,
+            agreements=self.agreements,
         )
 
     def _keys(self, numbers: Sequence[int], totals: Totals) -> dict[int, TermsKey]:
@@ -245,6 +255,15 @@ def halved(
     middle = len(numbers) // 2
     for half in (numbers[:middle], numbers[middle:]):
         yield from halved(half, make, failed)
+
+
+def _agreements(reading: Connection, period: Period, payers: Mapping[int, Payer]) -> Agreements | None:
+    """What payers agreed on money beside their cards."""
+    agreed = {number: payer.agreed for number, payer in payers.items() if payer.agreed is not None}
+    promised = [number for number, each in agreed.items() if any(span.deal.credits for span in each.spans)]
+    for number, used in credits_used(reading, period, promised).items():
+        agreed[number] = replace(agreed[number], used=used)
+    return agreements_of(agreed)
 
 
 def payers_and_prices(totals: Totals) -> Iterator[tuple[int, int]]:

@@ -40,6 +40,7 @@ from billing.usage import at_micros
 from rates.cardfile import schedules_of
 from rates.cards import Card, identity, instant
 from rates.compiled.cards import CardTable, compile_card
+from rates.deals import table_of
 from rates.errors import Fault
 from rates.prices import PriceList, price_list
 from rates.products import Product
@@ -223,7 +224,7 @@ def add_contracts(  # noqa: PLR0913 (what is added, by whom, and how)
         moved = move(connection, reach, books, at=at, events_at_once=events_at_once, force=force)
         for contract in changed:
             details: dict[str, object] = {"effective_from": str(contract.effective_from), "cards": list(contract.cards)}
-            details |= _forced(moved, reason)
+            details |= {**table_of(contract.deal), **_forced(moved, reason)}
             subject = f"contract {contract.account}"
             record(connection, at=at, actor=actor, action="add", subject=subject, details=details)
         foreseen = foresee(connection, books()) if dry_run else None

@@ -5,7 +5,7 @@ engine made of them. Accounts are divided among processes that all see one snaps
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
@@ -23,6 +23,7 @@ from billing.payers import payers_of
 from billing.periods import Period
 from billing.store.accounts import Accounts, read_accounts
 from billing.store.engine import Connection, Engine, open_engine, snapshot, transaction
+from billing.store.queries.credits import credits_used
 from billing.store.queries.invoices import all_invoices
 from billing.store.queries.verification import (
     event_counts,
@@ -38,7 +39,7 @@ from billing.store.queries.verification import (
     unrated_events,
 )
 from billing.verification import Bill, Verification, bill_disagreements, unrated_disagreements
-from rates.money import format_minor
+from rates.money import currency, format_minor
 from rates.numbering import PLAN
 from rates.products import Product
 from rates.rating import Reason
@@ -211,6 +212,18 @@ def _end_with_parent() -> None:
     Thread(target=watch, daemon=True).start()
 
 
+def _used(connection: Connection, period: Period, payers: Collection[int]) -> dict[tuple[str, str], str]:
+    """What credits paid on other invoices, in the words of the verifier."""
+    known = read_accounts(connection)
+    names = {number: known.accounts[name] for name, number in known.numbers.items()}
+    used = credits_used(connection, period, [number for number in payers if number in names])
+    return {
+        (names[payer].id, credit): format_minor(minor, currency(names[payer].currency))
+        for payer, of_credit in used.items()
+        for credit, minor in of_credit.items()
+    }
+
+
 def _rate_share(share: _Share) -> dict[str, Any]:
     engine = open_engine(share.url, connections=1)
     try:
@@ -230,6 +243,7 @@ def _rate_share(share: _Share) -> dict[str, Any]:
                 accounts=[each for each in raw_accounts(connection) if each["id"] in paid],
                 contracts=[each for each in raw_contracts(connection) if each["account"] in paid],
                 plan=PLAN,
+                used=_used(connection, share.period, wanted),
             )
     finally:
         engine.dispose()

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from psycopg.types.json import Jsonb
+
 from billing.accounts import Account, AccountId
 from billing.contracts import Contract
 from billing.store.engine import Connection
+from rates.deals import NO_DEAL, read_deal, table_of
+from rates.reading import Reader
 
 _FACTS = ("pays", "currency", "zone", "name", "address", "tax_id", "language", "legal_entity")
 
@@ -34,11 +38,12 @@ def read_accounts(connection: Connection) -> Accounts:
         }
         accounts[name] = Account(id=AccountId(name), parent=parent, **said)
     contracts: dict[str, list[Contract]] = {}
-    for name, effective_from, cards in connection.execute(
-        "SELECT a.id, c.effective_from, c.cards FROM contracts c JOIN accounts a USING (account_id)"
+    for name, effective_from, cards, terms in connection.execute(
+        "SELECT a.id, c.effective_from, c.cards, c.terms FROM contracts c JOIN accounts a USING (account_id)"
         " ORDER BY a.account_id, c.effective_from"
     ):
-        contract = Contract(account=name, effective_from=effective_from, cards=tuple(cards))
+        deal = read_deal(Reader(place=f"contract {name}", table=terms, faults=[])) if terms else NO_DEAL
+        contract = Contract(account=name, effective_from=effective_from, cards=tuple(cards), deal=deal)
         contracts.setdefault(name, []).append(contract)
     return Accounts(accounts=accounts, contracts=contracts, numbers={name: number for number, name, *_ in rows})
 
@@ -65,9 +70,9 @@ def update_accounts(connection: Connection, accounts: Sequence[Account]) -> None
 def insert_contracts(connection: Connection, contracts: Sequence[Contract], at: datetime) -> None:
     """Add contracts of accounts that are there."""
     connection.cursor().executemany(
-        "INSERT INTO contracts (account_id, effective_from, cards, added_at)"
-        " VALUES ((SELECT account_id FROM accounts WHERE id = %s), %s, %s, %s)",
-        [(c.account, c.effective_from, list(c.cards), at) for c in contracts],
+        "INSERT INTO contracts (account_id, effective_from, cards, terms, added_at)"
+        " VALUES ((SELECT account_id FROM accounts WHERE id = %s), %s, %s, %s, %s)",
+        [(c.account, c.effective_from, list(c.cards), Jsonb(table_of(c.deal)), at) for c in contracts],
     )
 
 

@@ -141,7 +141,7 @@ _INPUTS = sql.SQL("""
 WITH asked AS (
     SELECT payer_id FROM unnest(%(payers)s::integer[]) AS asked (payer_id)
 ), followed AS (
-    SELECT account_id AS payer_id, effective_from, cards,
+    SELECT account_id AS payer_id, effective_from, cards, terms,
            lead(effective_from) OVER (PARTITION BY account_id ORDER BY effective_from) AS next
     FROM contracts JOIN asked ON account_id = payer_id
 ), covering AS (
@@ -151,7 +151,8 @@ WITH asked AS (
            lead(effective_from) OVER (PARTITION BY card_id ORDER BY effective_from) AS next
     FROM standing_versions
 ), said AS (
-    SELECT payer_id, 'contract ' || to_char(effective_from, 'YYYY-MM-DD') || ' ' || to_json(cards)::text AS text
+    SELECT payer_id, 'contract ' || to_char(effective_from, 'YYYY-MM-DD') || ' ' || to_json(cards)::text
+                     || CASE terms WHEN '{}' THEN '' ELSE ' ' || terms::text END AS text
     FROM covering
     UNION
     SELECT payer_id, 'card ' || to_json(card_id)::text || ' ' || encode(hash, 'hex')

@@ -51,7 +51,7 @@ def add_flats(parts: Parts, items: Items, counter: Counter, payers: Sequence[int
             owner = int(counter.owner[row])
             first[owner, tier] = min(first.get((owner, tier), (row, place)), (row, place))
     for (_, tier), (row, place) in sorted(first.items()):
-        _add(parts, counter.said.cards[place], name, tier, items.rows.payer[row : row + 1])
+        _add(parts, counter.said.cards[place], name, tier, items.billed[row : row + 1])
     if counter.at_zero is not None:
         idle = np.setdiff1d(np.union1d(np.array(payers, dtype=np.int64), items.rows.payer), filled)
         _add(parts, counter.at_zero, name, 0, idle)

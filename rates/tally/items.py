@@ -1,13 +1,15 @@
 """Items: what is priced, in chronological order, and the distinct kinds of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from fractions import Fraction
 
 import numpy as np
 
+from rates.deals import WHOLE, Discount, left_of, under
 from rates.errors import TollbookError
-from rates.lines import Parts
+from rates.lines import Parts, key_of
 from rates.numbering import COUNTRIES
 from rates.prices import CHARGE, EVENT, USAGE, Price
 from rates.products import MONEY
@@ -17,6 +19,7 @@ from rates.tiers import Scope, Selector, selected
 from rates.usage import Totals
 
 _EPOCH = date(1970, 1, 1)
+_PAIR_BITS = 48
 
 
 class CrossingsIncompleteError(TollbookError):
@@ -27,7 +30,8 @@ class CrossingsIncompleteError(TollbookError):
 class Items:
     """What is priced, in chronological order within each payer, and the distinct (price, country) kinds of it.
 
-    `book` (int64[n] into `books`) is the book of each item's day.
+    `book` (int64[n] into `books`) is the book of each item's day. `left` is what contracts leave of the price of each
+    kind: an offer makes kinds of its own. `billed` int64[n] is the payer under the terms of the day (`deals.under`).
     """
 
     rows: Totals
@@ -37,6 +41,18 @@ class Items:
     ordered: Bools
     books: list[BookTerms]
     book: Int64s
+    left: list[Fraction]
+    billed: Int64s
+
+    def lines(self, parts: Parts, tier: str, price_of: Callable[[Price], Fraction | None]) -> list[int]:
+        """The number of each kind's line in a tier, by its price before contracts; 0 for a kind that has none."""
+        found = []
+        for price, country, left in zip(self.prices, self.countries, self.left, strict=True):
+            unit_price = price_of(price)
+            if unit_price is not None and left is not WHOLE:
+                unit_price *= left
+            found.append(0 if unit_price is None else parts.line(key_of(price, country, tier, unit_price)))
+        return found
 
     def where(self, wanted: Sequence[bool]) -> Bools:
         """Items whose kind is wanted."""
@@ -51,18 +67,19 @@ class Items:
         if len(self.kind):
             versions = [parts.version(price.card) for price in self.prices]
             line, version = np.array(lines, dtype=np.int64), np.array(versions, dtype=np.int64)
-            parts.add(self.rows.payer, line[self.kind], version[self.kind], events, quantity)
+            parts.add(self.billed, line[self.kind], version[self.kind], events, quantity)
 
     def emit_rounded(self, parts: Parts, lines: Sequence[int], quantity: Int64s) -> None:
         """Say of which of these quantities (int64[n]) no price is multiplied, and what is charged for them instead."""
         line = np.array(lines, dtype=np.int64)
-        for decimals in sorted({price.rounding.decimals for price in self.prices if price.is_rounded}):
-            some = np.flatnonzero(self.where([_charges(price, decimals) for price in self.prices]))
-            entries = parts.charges.setdefault(decimals, [])
-            entries.append((self.rows.payer[some], line[self.kind][some], self.rows.quantity[some]))
+        values = [_value(price, left) for price, left in zip(self.prices, self.left, strict=True)]
+        for value in sorted({value for value in values if value is not None}):
+            some = np.flatnonzero(self.where([each == value for each in values]))
+            entries = parts.charges.setdefault(value, [])
+            entries.append((self.billed[some], line[self.kind][some], self.rows.quantity[some]))
         some = np.flatnonzero(self.is_rounded & (quantity != 0))
         if len(some):
-            parts.rounded.append((self.rows.payer[some], line[self.kind][some], quantity[some]))
+            parts.rounded.append((self.billed[some], line[self.kind][some], quantity[some]))
 
     @property
     def is_rounded(self) -> Bools:
@@ -107,18 +124,32 @@ def items_of(totals: Totals, crossings: Totals, terms: Terms) -> Items:
     order = np.lexsort((rows.day, rows.payer))
     rows, ordered = rows.take(order), ordered[order]
     pairs = rows.price.astype(np.int64) * len(COUNTRIES) + rows.country
+    offers: tuple[tuple[Discount, ...], ...] = ((),)
+    billed = rows.payer
+    if terms.agreements is not None:
+        placed = terms.agreements.place(rows.payer, rows.day)
+        pairs += placed.offer << _PAIR_BITS
+        billed, offers = under(rows.payer, placed.terms), terms.agreements.offers
     distinct, kind = np.unique(pairs, return_inverse=True)
+    offer, distinct = distinct >> _PAIR_BITS, distinct & ((1 << _PAIR_BITS) - 1)
     price_ids, countries = np.divmod(distinct, len(COUNTRIES))
+    prices = [terms.prices[p] for p in price_ids.tolist()]
+    names = [COUNTRIES[c] for c in countries.tolist()]
     books = terms.books()
     begins = np.array([(day - _EPOCH).days for day, _ in books], dtype=np.int32)
     return Items(
         rows=rows,
         kind=kind,
-        prices=[terms.prices[p] for p in price_ids.tolist()],
-        countries=[COUNTRIES[c] for c in countries.tolist()],
+        prices=prices,
+        countries=names,
         ordered=ordered,
         books=[(), *(book for _, book in books)],  # before the first contract there is none
         book=np.searchsorted(begins, rows.day, side="right").astype(np.int64, copy=False),
+        left=[
+            left_of(offers[n], terms.products[price.product], price.element, country) if n else WHOLE
+            for n, price, country in zip(offer.tolist(), prices, names, strict=True)
+        ],
+        billed=billed,
     )
 
 
@@ -136,8 +167,9 @@ def _replace_ordered(totals: Totals, crossings: Totals, terms: Terms) -> Totals:
     return totals.take(~replaced).plus(crossings)
 
 
-def _charges(price: Price, decimals: int) -> bool:
-    return price.element == CHARGE and price.rounding.decimals == decimals
+def _value(price: Price, left: Fraction) -> Fraction | None:
+    """The money that one unit of a charge is; None for what is no charge of an event rounded by itself."""
+    return Fraction(1, 10**price.rounding.decimals) * left if price.element == CHARGE else None
 
 
 def _payer_days(totals: Totals) -> Int64s:

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from billing.accounts import Account, AccountId
 from billing.assignment import NOBODY, BookName, assignment
 from billing.contracts import NOT_RATED, Contract, contract_of, counted_together, in_force, read_contract, unpaid
+from rates.deals import Commitment, Credit, Deal, Discount, in_words, table_of
+from rates.tiers import Selector
 from rates.usage import encode
 
 TABLE: dict[str, object] = {"account": "acme", "effective_from": date(2026, 10, 1), "cards": ["special", "list"]}
@@ -34,6 +37,32 @@ def test_a_contract_is_read_with_its_cards_in_order() -> None:
         assert (expected, []) == read_contract(TABLE | {"effective_from": begin}, "contract.toml")
 
 
+def test_what_is_agreed_of_money_is_read_in_one_form() -> None:
+    said = {
+        "discounts": [{"percent": "5", "on": [{"product": "voice.*"}]}],
+        "commitment": {"min": "5000", "max": "20000.00"},
+        "credits": [
+            {"id": "b", "amount": "100"},
+            {"id": "a", "amount": "50", "until": date(2027, 1, 1), "on": [{"country": ["US", "CA"]}]},
+        ],
+    }
+    found, faults = read_contract(TABLE | said, "contract.toml")
+    assert [] == faults
+    assert found is not None
+    expected = Deal(
+        discounts=(Discount(percent=Decimal(5), on=(Selector(product=("voice.*",)),)),),
+        commitment=Commitment(least=Decimal(5000), most=Decimal(20000)),
+        credits=(
+            Credit(id="a", amount=Decimal(50), until=date(2027, 1, 1), on=(Selector(country=("CA", "US")),)),
+            Credit(id="b", amount=Decimal(100)),
+        ),
+    )
+    assert expected == found.deal
+    assert (found, []) == read_contract(TABLE | table_of(found.deal), "contract.toml")
+    assert "5 % off voice.*; minimum 5000 and maximum 20000; " in in_words(found.deal)
+    assert "credit a 50 until 2027-01-01 on CA/US; credit b 100" in in_words(found.deal)
+
+
 @pytest.mark.parametrize("key", NOT_RATED)
 def test_what_this_version_does_not_bill_is_refused_and_not_dropped(key: str) -> None:
     found, faults = read_contract(TABLE | {key: True}, "contract.toml")
@@ -53,6 +82,19 @@ def test_what_this_version_does_not_bill_is_refused_and_not_dropped(key: str) ->
         ({"effective_from": "2026-10-01T00:00:00"}, "effective_from"),
         ({"account": ""}, "account"),
         ({"card": "list"}, "card"),
+        ({"discounts": [{"percent": "0"}]}, "discounts[0].percent"),
+        ({"discounts": [{"percent": "100.5"}]}, "discounts[0].percent"),
+        ({"discounts": [{}]}, "discounts[0].percent"),
+        ({"discounts": [{"percent": "5", "on": [{"number_type": "mobile"}]}]}, "discounts[0].on[0].number_type"),
+        ({"discounts": [{"percent": "5", "on": []}]}, "discounts[0].on"),
+        ({"commitment": {}}, "commitment"),
+        ({"commitment": {"min": "-1"}}, "commitment.min"),
+        ({"commitment": {"min": "2", "max": "1"}}, "commitment.max"),
+        ({"commitment": {"min": 2}}, "commitment.min"),
+        ({"commitment": {"least": "2", "min": "2"}}, "commitment.least"),
+        ({"credits": [{"id": "a", "amount": "0"}]}, "credits[0].amount"),
+        ({"credits": [{"id": "a", "amount": "1"}, {"id": "a", "amount": "2"}]}, "credits"),
+        ({"credits": [{"id": "a", "amount": "1", "until": "2027-01-01T12:00:00Z"}]}, "credits[0].until"),
     ],
 )
 def test_a_fault_says_where_it_is(changes: dict[str, object], place: str) -> None:

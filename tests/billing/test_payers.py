@@ -1,4 +1,6 @@
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
@@ -8,6 +10,7 @@ from billing.contracts import Contract
 from billing.payers import SubjectMissingError, payers_of, paying, versions_in
 from billing.periods import Period
 from rates.cards import Card
+from rates.deals import Agreed, Commitment, Credit, Deal, Span
 from rates.terms import Priority
 
 OCTOBER = Period.parse("2026-10")
@@ -62,6 +65,28 @@ def test_each_contract_says_the_order_of_its_cards_on_its_days_of_the_period() -
     first = Priority(date(2026, 10, 1), ("top", "list"))
     assert (first,) == found[1].priorities
     assert (first, Priority(date(2026, 10, 15), ("list", "top"))) == found[2].priorities
+
+
+def test_deals_hold_on_their_days_and_credits_until_theirs() -> None:
+    credit = Credit(id="c", amount=Decimal(5), until=date(2026, 10, 20))
+    least = Commitment(least=Decimal(100))
+    contracts = {
+        "a": [
+            replace(contract("a", date(2026, 1, 1), "list"), deal=Deal(commitment=least)),
+            replace(contract("a", date(2026, 10, 11), "list"), deal=Deal(commitment=least, credits=(credit,))),
+        ],
+        "b": [contract("b", date(2026, 1, 1), "list")],
+    }
+    found = payers_of({"a": account("a"), "b": account("b")}, contracts, {"a": 1, "b": 2}, OCTOBER)
+    assert None is found[2].agreed
+    assert found[1].agreed == Agreed(
+        spans=(
+            Span(date(2026, 10, 1), 10, Deal(commitment=least)),
+            Span(date(2026, 10, 11), 9, Deal(commitment=least, credits=(credit,))),
+            Span(date(2026, 10, 20), 12, Deal(commitment=least)),
+        ),
+        days=31,
+    )
 
 
 def test_versions_that_are_in_force_for_no_instant_of_the_period_say_nothing_in_it() -> None:

@@ -88,7 +88,7 @@ def call(number: int = 0, **keys: object) -> dict[str, object]:
 
 def rate(events: Sequence[Raw], *cards: Raw, **terms: Sequence[Raw]) -> dict[str, Any]:
     """What the verifier makes of October."""
-    return verifier.rate(period="2026-10", events=events, cards=cards, plan=PLAN, **(TERMS | terms))
+    return verifier.rate(period="2026-10", events=events, cards=cards, plan=PLAN, used=None, **(TERMS | terms))
 
 
 def lines(events: Sequence[Raw], *cards: Raw, **terms: Sequence[Raw]) -> list[dict[str, Any]]:
@@ -980,8 +980,8 @@ def test_a_faulty_or_unsupported_card_gives_no_figure(bad: Raw) -> None:
 
 
 def test_contract_terms_that_are_not_priced_yet_are_refused() -> None:
-    contracts = [{**CONTRACTS[0], "discounts": [{"percent": "5", "on": [{"product": "*"}]}]}]
-    with pytest.raises(InputFaultError, match="discounts"):
+    contracts = [{**CONTRACTS[0], "support": {"plan": "business"}}]
+    with pytest.raises(InputFaultError, match="support"):
         rate([call()], card(row()), contracts=contracts)
 
 

@@ -15,7 +15,7 @@ def test_accounts_and_contracts_are_listed(tollbook: Tollbook) -> None:
         (each["id"], each["payer"], each["currency"]) for each in listed
     ]
     (contract,) = json.loads(tollbook("contracts", "list", "--format", "json").out)
-    assert {"account": "acme", "effective_from": "2026-10-01", "cards": ["list"]} == contract
+    assert {"account": "acme", "effective_from": "2026-10-01", "cards": ["list"], "terms": ""} == contract
     assert "acme-sales" in tollbook("accounts", "list").out
     assert "2026-10-01" in tollbook("contracts", "list").out
 

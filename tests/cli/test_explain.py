@@ -83,3 +83,23 @@ def test_the_command_that_releases_an_event_is_said_once(books: Path, tollbook: 
     command = "tollbook usage quarantine --release --too-old --as NAME"
     for question in (("usage", "quarantine"), ("explain", "event", "switch-1", "c1")):
         assert 1 == tollbook(*question).out.count(command)
+
+
+@pytest.mark.usefixtures("empty_books")
+def test_a_true_up_is_shown_with_the_lines_that_it_is_of(tollbook: Tollbook, tmp_path: Path) -> None:
+    agreed = f'{CONTRACT}\ncommitment = {{min = "1"}}\ndiscounts = [{{percent = "5"}}]\n'
+    for name, text in (("card.toml", CARD), ("accounts.toml", ACCOUNTS), ("contract.toml", agreed)):
+        (tmp_path / name).write_text(text)
+    (tmp_path / "usage.ndjson").write_text(with_changes(id="c1"))
+    tollbook("cards", "import", tmp_path / "card.toml")
+    tollbook("accounts", "add", tmp_path / "accounts.toml")
+    assert 0 == tollbook("contracts", "add", tmp_path / "contract.toml").code
+    assert "5 % off; minimum 1" in tollbook("contracts", "list", "--format", "json").out
+    tollbook("usage", "import", tmp_path / "usage.ndjson", "--source", "switch-1")
+    line = ("explain", "line", "2026-10", "acme", "1")
+    found = json.loads(tollbook(*line, "--format", "json").out)
+    assert ("true_up", [2], []) == (found["element"], found["of_lines"], found["page"])
+    assert "minimum 1 = 1.00 USD; what counts is 0.04: 0.96 more" == found["arithmetic"]
+    assert "none: it is of line 2" in tollbook(*line).out
+    event = json.loads(tollbook("explain", "event", "switch-1", "c1", "--format", "json").out)
+    assert ["5 % off by contract"] == [part["note"] for part in event["parts"]]

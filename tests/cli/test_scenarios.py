@@ -47,8 +47,8 @@ def verified(path: Path, scenario: Scenario, bills: Bills) -> dict[str, Any]:
     if accounts is None:
         names = {event["account"] for event in events}
         accounts = [{"id": name, "currency": cards[0]["currency"]} for name in sorted(names)]
+    ids = list(dict.fromkeys(card["id"] for card in cards))
     if contracts is None:
-        ids = list(dict.fromkeys(card["id"] for card in cards))
         contracts = [{"account": each["id"], "cards": ids} for each in accounts if not each.get("parent")]
     return verifier.rate(
         period=str(scenario.period),
@@ -56,7 +56,7 @@ def verified(path: Path, scenario: Scenario, bills: Bills) -> dict[str, Any]:
         cards=cards,
         products=[*product_tables(), *table.get("product", [])],
         accounts=accounts,
-        contracts=[{"effective_from": start, **contract} for contract in contracts],
+        contracts=[{"account": "a", "effective_from": start, "cards": ids, **contract} for contract in contracts],
         plan=PLAN,
     )
 
@@ -166,7 +166,7 @@ def test_a_folder_without_scenarios_is_nothing_to_do(tollbook: Tollbook, tmp_pat
         ('[[expect.line]]\namount = "1,00"', 'expect.line[1].amount "1,00": is not a number'),
         ("[[expect.line]]\namount = 1.5", 'expect.line[1].amount "1.5": is not a string'),
         ('[contract]\ncards = ["other"]', "contract.cards: names a card that is not here"),
-        ('[contract]\ncommitment = {min = "5"}', "contract: commitment: is not billed by this version"),
+        ('[contract]\nsupport = {plan = "business"}', "contract: support: is not billed by this version"),
         ('[[usage]]\nproduct = "voice.outbound"\nquantity = 1.5', 'usage[0].quantity "1.5": is a float'),
         ('[[usage]]\nproduct = "voice.outbound"\nrepeat = 0', 'usage[0].repeat "0": is below 1'),
         ('[[account]]\nid = "x"', "account[0]: currency: is missing"),

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from billing.periods import Period
+from tests.dealing import deals
 from tests.verified import Table, assert_verified, billed, cards_of
 
 # Instants around which calls are made, within a month: the first five set a clock of some zone below.
@@ -243,15 +244,27 @@ def calls(draw: st.DrawFn, around: datetime, tables: Sequence[Table], month: Per
     return found
 
 
-def assert_the_same(tables: list[Table], usage: list[Table], month: Period, goods: Sequence[Table] = ()) -> None:
-    """Both sides bill the usage alike; what no publication would let pass is drawn again."""
+def assert_the_same(
+    tables: list[Table],
+    usage: list[Table],
+    month: Period,
+    goods: Sequence[Table] = (),
+    agreed: Sequence[Table] = ({},),
+) -> None:
+    """Both sides bill the usage alike; what no publication would let pass is drawn again.
+
+    `agreed` is what contracts say of money: the first since long, another from the middle of the month on.
+    """
     read = cards_of(tables, goods)
     assume(read is not None)
     assert read is not None
     tree: list[Table] = [{"id": "a", "currency": "USD"}, {"id": "a-sub", "parent": "a"}]
     order = list(dict.fromkeys(table["id"] for table in reversed(tables)))
-    deals: list[Table] = [{"account": "a", "effective_from": date(2026, 1, 1), "cards": order}]
-    assert_verified(billed(read, tree, deals, usage, month, goods), tables, tree, deals, usage, goods)
+    days = [date(2026, 1, 1), month.start + timedelta(days=14)]
+    contracts: list[Table] = [
+        {"account": "a", "effective_from": day, "cards": order, **said} for day, said in zip(days, agreed, strict=False)
+    ]
+    assert_verified(billed(read, tree, contracts, usage, month, goods), tables, tree, contracts, usage, goods)
 
 
 LONGEST_CALL = 172_800  # seconds: `most` of the product
@@ -264,7 +277,9 @@ def test_every_key_of_a_card_means_the_same_to_both(data: st.DataObject) -> None
     around = data.draw(st.sampled_from(CHANGES))
     month = Period.parse(f"{around:%Y-%m}")
     tables = data.draw(books(month))
-    assert_the_same(tables, data.draw(calls(around, tables, month)), month)
+    usage = data.draw(calls(around, tables, month))
+    agreed = data.draw(st.lists(deals(month, PRODUCTS, ["US", "GB", ""]), min_size=1, max_size=2))
+    assert_the_same(tables, usage, month, agreed=agreed)
 
 
 PLAIN: Table = {"product": "voice.outbound", "prefixes": ["1"], "unit": "minute", "increments": "1/1"}

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from billing.accounts import payer_of
 from billing.store.accounts import read_accounts
 from billing.store.engine import Connection
+from rates.deals import in_words
 
 
 class ListedAccount(NamedTuple):
@@ -24,6 +25,7 @@ class ListedContract(NamedTuple):
     account: str
     effective_from: date
     cards: tuple[str, ...]
+    terms: str
 
 
 def listed_accounts(connection: Connection) -> list[ListedAccount]:
@@ -41,7 +43,7 @@ def listed_contracts(connection: Connection) -> list[ListedContract]:
     """All contracts, by account and beginning."""
     contracts = read_accounts(connection).contracts
     return [
-        ListedContract(name, contract.effective_from, contract.cards)
+        ListedContract(name, contract.effective_from, contract.cards, in_words(contract.deal))
         for name in sorted(contracts)
         for contract in contracts[name]
     ]

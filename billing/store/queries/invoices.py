@@ -218,3 +218,14 @@ _DRAFT_LINES = """
     FROM unnest(%s::integer[], %s::bigint[]) AS wanted(payer_id, invoice_id)
     JOIN draft_lines USING (payer_id, invoice_id) ORDER BY payer_id, line_no
 """
+
+
+def stored_invoice(
+    connection: Connection, payer: int, account: str, period: Period
+) -> tuple[Invoice | None, int | None]:
+    """The invoice of an account and period, else its draft, and the snapshot that it is of."""
+    for final in (True, False):
+        found = read_invoices(connection, period, final=final, account=account)
+        if found:
+            return found[0], snapshot_of(connection, payer, period, final=final)
+    return None, None

@@ -59,8 +59,8 @@ def raw_accounts(connection: Connection) -> list[Raw]:
 
 def raw_contracts(connection: Connection) -> list[Raw]:
     """All contracts in the form of `contract.toml`."""
-    rows = connection.execute("SELECT id, effective_from, cards FROM contracts JOIN accounts USING (account_id)")
-    return [dict(zip(("account", "effective_from", "cards"), row, strict=True)) for row in rows]
+    rows = connection.execute("SELECT id, effective_from, cards, terms FROM contracts JOIN accounts USING (account_id)")
+    return [{"account": name, "effective_from": since, "cards": cards, **terms} for name, since, cards, terms in rows]
 
 
 def raw_events(connection: Connection, period: Period, payers: Sequence[int]) -> Iterator[Raw]:
