@@ -18,7 +18,7 @@ from billing.flows.hold import unreleased_waiting
 from billing.flows.verify import Tables, verify
 from billing.periods import Period
 from billing.runs import IssueRules, require_closed
-from billing.store.approvals import issued_payers, newest_approval, signable_drafts, signed_drafts
+from billing.store.approvals import issued_documents, newest_approval, signable_drafts, signed_drafts
 from billing.store.engine import Engine, snapshot
 from rates.products import Product
 
@@ -103,5 +103,5 @@ def _signed(engine: Engine, period: Period) -> tuple[Approval | None, set[str], 
         digest = signature(period, drafts.values())
         if approval is None:
             return None, accounts, digest
-        others = unsigned(signed_drafts(connection, approval), drafts, issued_payers(connection, period))
+        others = unsigned(signed_drafts(connection, approval), drafts, issued_documents(connection, period))
         return (None if others else approval), accounts, digest

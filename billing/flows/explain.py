@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from billing.accounts import payer_of
+from billing.adjustments import key_of_line
 from billing.explanations import (
     EventExplanation,
     EventShare,
@@ -16,7 +17,6 @@ from billing.explanations import (
     exact_amount,
     increments_in_words,
     increments_of,
-    key_of_line,
     line_arithmetic,
     line_number,
     matched_prefix,
