@@ -1,0 +1,65 @@
+"""What of a period adjusts earlier months, and what has adjusted it, for whoever compares or explains it."""
+
+from collections.abc import Collection
+from datetime import date
+from typing import NamedTuple
+
+from billing.invoices import InvoiceLine, Kind
+from billing.periods import Period
+from billing.store.engine import Connection
+from billing.store.queries.invoices import all_invoices
+from billing.store.queries.verification import Raw
+from rates.money import Currency
+
+
+class Adjusting(NamedTuple):
+    """What a document bills of an earlier month, in which turn, and of which totals; `final`: it is issued."""
+
+    account: str
+    currency: Currency
+    step: int
+    billed_sha256: str
+    lines: tuple[InvoiceLine, ...]
+    final: bool
+
+
+def adjusting_documents(connection: Connection, period: Period) -> dict[Period, dict[int, Adjusting]]:
+    """What a period's invoices, credit notes and drafts adjust, by month and payer."""
+    numbers = {name: number for number, name in connection.execute("SELECT account_id, id FROM accounts").fetchall()}
+    found: dict[Period, dict[int, Adjusting]] = {}
+    for final in (False, True):
+        for kind in Kind:
+            for invoice in all_invoices(connection, period, final=final, kind=kind):
+                for about in invoice.adjusts:
+                    lines = tuple(line for line in invoice.lines if line.origin_period == about.period)
+                    of = (invoice.party.account, invoice.party.currency, about.step, about.billed_sha256, lines, final)
+                    by_payer = found.setdefault(Period.parse(about.period), {})
+                    by_payer[numbers[invoice.party.account]] = Adjusting(*of)
+    return dict(sorted(found.items(), key=lambda each: each[0].start))
+
+
+def adjusted_payers(connection: Connection, origin: Period) -> frozenset[int]:
+    """The payers of whom a month is billed by more than its own invoice."""
+    rows = connection.execute("SELECT payer_id FROM invoice_adjustments WHERE origin_start = %s", [origin.start])
+    return frozenset(payer for (payer,) in rows)
+
+
+def frozen_contracts(connection: Connection, origin: Period, payers: Collection[int]) -> dict[str, list[Raw]]:
+    """The contracts that a month was billed by, by account and in the form of `contract.toml`."""
+    rows = connection.execute(
+        "SELECT id, contracts FROM billed_months JOIN accounts ON account_id = payer_id"
+        " WHERE origin_start = %s AND step = 0 AND payer_id = ANY(%s)",
+        [origin.start, list(payers)],
+    )
+    return {
+        name: [
+            {
+                "account": name,
+                "effective_from": date.fromisoformat(each["effective_from"]),
+                "cards": each["cards"],
+                **each["terms"],
+            }
+            for each in contracts
+        ]
+        for name, contracts in rows
+    }
