@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from billing.adjustments import LATE_LIMIT
 from billing.approvals import Approvals, Unsigned
 from billing.bounds import Bounds, Cause
 from billing.periods import Period
@@ -147,11 +148,13 @@ class IssueRules:
     """By which rules a house issues invoices: their series and that of credit notes, when they are due, who approves.
 
     With an `approval_id` nothing is issued that another approval signs: one that has come since somebody looked.
-    `bounds` say whether a draft stays whose account has usage that waits for a price; without them none does.
+    `bounds` say whether a draft stays whose account has usage that waits for a price; without them none does. A run
+    adjusts `late_limit` months before its own without a person who releases it.
     """
 
     series: str = "INV"
     credit_series: str = "CN"
+    late_limit: int = LATE_LIMIT
     payment_days: int = 30
     approvals: Approvals = Approvals.NONE
     approval_id: int | None = None

@@ -63,6 +63,7 @@ def close(  # noqa: PLR0913 (each is asked by one of its stages)
             early=early,
             bounds=rules.issue.bounds,
             grace=rules.issue.grace,
+            late_limit=rules.issue.late_limit,
         )
     verification = verify(engine, products, tables, period, processes=processes)
     against, changes = compare_periods(engine, period, None, factor=rules.factor)

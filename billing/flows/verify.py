@@ -226,7 +226,7 @@ def _compare_adjustments(
     for payer, each in found.items():
         if each.billed_sha256 != now.get(payer, NO_TOTALS_SHA256):
             # Of a document that is issued, the next one adjusts it again, and the month itself is where it is verified.
-            stored.outdated += [] if each.final else [f"{each.account} {origin}"]
+            stored.outdated += [] if each.final or each.account in stored.outdated else [each.account]
             continue
         digits, rated = EXPONENTS[each.currency], again.bills.get(each.account)
         before = issued[payer].lines if payer in issued else {}

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import date
 from typing import NamedTuple
 
-from billing.invoices import InvoiceLine, Kind
+from billing.invoices import InvoiceLine, Kind, number_text
 from billing.periods import Period
 from billing.store.engine import Connection
 from billing.store.queries.invoices import all_invoices
@@ -63,3 +63,13 @@ def frozen_contracts(connection: Connection, origin: Period, payers: Collection[
         ]
         for name, contracts in rows
     }
+
+
+def documents_of_month(connection: Connection, origin: Period, payer: int) -> list[tuple[str, int]]:
+    """The numbers of what billed a payer's month, one after the other, and the snapshots that they are of."""
+    rows = connection.execute(
+        "SELECT series, number, snapshot_id FROM billed_months JOIN invoices USING (payer_id, invoice_id)"
+        " WHERE billed_months.origin_start = %s AND payer_id = %s ORDER BY step",
+        [origin.start, payer],
+    )
+    return [(number_text(series, number), seen) for series, number, seen in rows]
