@@ -97,8 +97,8 @@ def release(
     """Let an account go on that a safety bound holds back; the next run draws its bill up.
 
     It holds until the bill is as far from what was released, more usage waits for a price, or another count differs.
-    With --adjustment an adjustment that the run left out as older than TOLLBOOK_LATE_LIMIT months goes on, for the usage
-    that it was of. Exit code 3: no run holds it back, or it was released already.
+    With --adjustment an adjustment goes on that the run left out as older than TOLLBOOK_LATE_LIMIT months, for the
+    usage that it was of. Exit code 3: no run holds it back, or it was released already.
     """
     from billing.flows.unpark import release_adjustment, unpark
     from billing.periods import Period
