@@ -7,6 +7,7 @@ gives a negative line. Promotional credits stay out on both sides: they are not 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from fractions import Fraction
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -257,3 +258,34 @@ def by_currency(adjustments: Iterable[Adjustment]) -> list[tuple[Currency, list[
     """Adjustments by their currency, in order."""
     ordered = sorted(adjustments, key=lambda each: (each.currency, each.payer, each.about.period))
     return [(code, list(some)) for code, some in groupby(ordered, key=lambda each: each.currency)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateEvent:
+    """An event that came after a month was billed: what it is charged for is in base units."""
+
+    source: str
+    id: str
+    occurred_at: datetime
+    received_at: datetime
+    base_quantity: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdjustmentExplanation:
+    """A line that adjusts an earlier month: what was issued of it `before`, by which documents, and what it is now.
+
+    `came` counts the events of its product that came in between and are charged for, a `page` of which is listed. What
+    they do not account for was rated again, or moved by them from one tier to another.
+    """
+
+    account: str
+    invoice: str
+    period: str
+    line: InvoiceLine
+    currency: Currency
+    issued: tuple[tuple[str, str], ...]
+    before: Part
+    now: Part
+    came: int
+    page: tuple[LateEvent, ...]

@@ -192,7 +192,7 @@ class _Month:
         is_late = billed is not None and of is not None and not is_seen(connection, billed, of.batch)
         seen = None if is_late else billed
         if stored is not None:
-            lines: Sequence[InvoiceLine] = stored.lines
+            lines: Sequence[InvoiceLine] = [each for each in stored.lines if each.origin_period == str(period)]
         else:
             priced = list(pricer.price([payer], totals))
             lines = [line for each in priced for line in lines_by_payer(each, str(period)).get(payer, [])]

@@ -107,10 +107,10 @@ def verify(
         stored = _Stored.read(connection, period, products, accounts, adjusted)
         for payer in adjusted:
             stored.add_up(connection, payer, rated, accounts)
-        differing = list[Disagreement]()
+        differing, checked = list[Disagreement](), 0
         for origin, found in adjusting_documents(connection, period).items():
             shares = _shares(connection, engine, origin, tables, accounts, processes, frozenset(found), only=True)
-            again = _Rated()
+            again, checked = _Rated(), checked + len(found)
             for each in _rate(shares, processes):
                 again.add(each)
             differing += _compare_adjustments(connection, origin, found, again, stored)
@@ -133,6 +133,7 @@ def verify(
                 *differing,
             ),
             outdated=tuple(sorted(stored.outdated)),
+            adjustments=checked,
         )
 
 

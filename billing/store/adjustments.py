@@ -143,6 +143,19 @@ def issued_lines(
     return found
 
 
+def issued_by_turn(connection: Connection, origin: Period, payer: int) -> list[tuple[str, dict[LineKey, Part]]]:
+    """What was issued for a month of a payer, document by document: the numbers, and the lines by their keys."""
+    found: list[tuple[str, dict[LineKey, Part]]] = []
+    values = {"start": origin.start, "period": str(origin), "payers": [payer], "credit": CREDIT}
+    for row in connection.cursor(row_factory=dict_row).execute(_ISSUED, values):
+        if row["step"] == len(found):
+            found.append((number_text(row["series"], row["number"]), {}))
+        if row["product"] is not None:
+            key, part = _line(row)
+            found[-1][1][key] = part
+    return found
+
+
 def _line(row: Mapping[str, Any]) -> tuple[LineKey, Part]:
     text = row["unit_price_exact"]
     price = exact(row["unit_price"]) if text is None else parse_fraction(text)

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from datetime import date
 from typing import NamedTuple
 
+from billing.adjustments import LateEvent
 from billing.invoices import InvoiceLine, Kind, number_text
 from billing.periods import Period
 from billing.store.engine import Connection
@@ -73,3 +74,56 @@ def documents_of_month(connection: Connection, origin: Period, payer: int) -> li
         [origin.start, payer],
     )
     return [(number_text(series, number), seen) for series, number, seen in rows]
+
+
+def draft_snapshot(connection: Connection, payer: int, period: Period) -> int:
+    """The snapshot that a payer's drafts of a period are of."""
+    row = connection.execute(
+        "SELECT max(snapshot_id) FROM draft_invoices WHERE payer_id = %s AND period_start = %s", [payer, period.start]
+    ).fetchone()
+    return int(row[0]) if row and row[0] is not None else 0
+
+
+def events_between(
+    connection: Connection,
+    payer: int,
+    origin: Period,
+    product: str,
+    since: int | None,
+    until: int,
+    *,
+    first: int,
+    size: int,
+) -> tuple[int, tuple[LateEvent, ...]]:
+    """The priced events of a month that one snapshot saw and an earlier one did not: how many, and some of them."""
+    values = {
+        "payer": payer,
+        "opens": origin.opens,
+        "closes": origin.closes,
+        "product": product,
+        "since": since,
+        "until": until,
+        "first": first,
+        "size": size,
+    }
+    count = connection.execute(f"SELECT count(*) {_BETWEEN}", values).fetchone()
+    rows = connection.execute(
+        f"SELECT sources.id, event.id, occurred_at, received_at, billed {_BETWEEN}"
+        " ORDER BY occurred_at, sources.id, event.id OFFSET %(first)s LIMIT %(size)s",
+        values,
+    ).fetchall()
+    page = tuple(
+        LateEvent(source=source, id=name, occurred_at=occurred, received_at=received, base_quantity=billed)
+        for source, name, occurred, received, billed in rows
+    )
+    return (int(count[0]) if count else 0), page
+
+
+_BETWEEN = """
+    FROM events AS event JOIN sources USING (source_id) JOIN products USING (product_id)
+    WHERE payer_id = %(payer)s AND occurred_at >= %(opens)s AND occurred_at < %(closes)s AND products.id = %(product)s
+      AND price_id IS NOT NULL
+      AND batch <@ (SELECT batches + '{}'::int8multirange FROM billed_batches WHERE snapshot_id = %(until)s)
+      AND NOT batch <@ coalesce((SELECT batches + '{}'::int8multirange FROM billed_batches
+                                 WHERE snapshot_id = %(since)s::bigint), '{}')
+"""
