@@ -24,6 +24,7 @@ from billing.store.adjustments import (
     billed_of,
     issued_lines,
     issued_months,
+    newest_digests,
     payers_with_documents,
     released_digests,
     still_to_be_billed,
@@ -86,9 +87,9 @@ class Adjusting:
         settled = payers_with_documents(reading, period)
         paying = {accounts.numbers[name] for name, account in accounts.accounts.items() if account.pays} - settled
         for origin in issued_months(reading, period):
-            billed = billed_of(reading, origin)
-            changed = found.changed_in(origin, paying, billed)
+            changed = found.changed_in(origin, paying, newest_digests(reading, origin))
             if changed:
+                billed = billed_of(reading, origin, changed)
                 too_late = beyond(origin, period, limit)
                 found.months.append(
                     _Month(
@@ -102,7 +103,7 @@ class Adjusting:
                 )
         return found
 
-    def changed_in(self, origin: Period, paying: set[int], billed: Mapping[int, Billed]) -> set[int]:
+    def changed_in(self, origin: Period, paying: set[int], billed: Mapping[int, str]) -> set[int]:
         """The payers whose usage of a month is not what was billed for it. Whoever its own run still bills is not."""
         waiting = still_to_be_billed(self.reading, origin) - billed.keys()
         used = {*payers_with_usage(self.reading, origin), *billed} - waiting
@@ -112,8 +113,7 @@ class Adjusting:
             chunk = asked[start : start + CHUNK]
             now = totals_sha256(read_totals(self.reading, origin, chunk))
             for number in chunk:
-                before = billed[number].billed_sha256 if number in billed else NO_TOTALS_SHA256
-                if now.get(number, NO_TOTALS_SHA256) != before:
+                if now.get(number, NO_TOTALS_SHA256) != billed.get(number, NO_TOTALS_SHA256):
                     changed.add(number)
         return changed
 

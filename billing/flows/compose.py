@@ -79,7 +79,7 @@ class _Pending(NamedTuple):
     ) -> "_Pending":
         """What a run of a later month would adjust now."""
         documents = documents_of_month(connection, period, number)
-        billed = billed_of(connection, period).get(number)
+        billed = billed_of(connection, period, [number]).get(number)
         if billed is None or billed.billed_sha256 == totals_sha256(totals).get(number, NO_TOTALS_SHA256):
             return cls(0, (), tuple(each for each, _ in documents))
         later = later_events(connection, number, period, documents[-1][1])

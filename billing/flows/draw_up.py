@@ -244,6 +244,8 @@ class _Drawing:
             issued = self.final.get(number)
             if issued is not None:
                 self._note_final(number, issued, digests.get(number, NO_TOTALS_SHA256))
+            elif number in self.newest:
+                self._note_elsewhere(number, digests.get(number, NO_TOTALS_SHA256))
             elif number not in self.payers:
                 self._stop(number, Outcome.PARKED, "has usage to pay for, but does not pay: write pays = true")
             elif number in foreign:
@@ -277,6 +279,12 @@ class _Drawing:
             sha256=issued.sha256,
             final=True,
         )
+
+    def _note_elsewhere(self, number: int, billed_sha256: str) -> None:
+        """Who had no invoice of the month, and was billed for it by the run of a later one."""
+        if self.newest[number] != billed_sha256:
+            self.late.add(self.names[number])
+        self._stop(number, Outcome.ZERO, "")
 
     def _stop(self, number: int, outcome: Outcome, reason: str) -> None:
         currency = self.payers[number].party.currency if number in self.payers else Currency("")

@@ -58,15 +58,15 @@ def issued_months(connection: Connection, before: Period) -> list[Period]:
     return [Period(start=start, end=end) for start, end in rows]
 
 
-def billed_of(connection: Connection, origin: Period) -> dict[int, Billed]:
-    """The payers of whom a month is billed already, by whatever invoice."""
+def billed_of(connection: Connection, origin: Period, payers: Collection[int]) -> dict[int, Billed]:
+    """Those of some payers of whom a month is billed already, by whatever invoice."""
     rows = connection.execute(
         """
         SELECT payer_id, account.id, step, encode(billed_sha256, 'hex'), contracts
         FROM billed_months JOIN accounts AS account ON account_id = payer_id
-        WHERE origin_start = %s ORDER BY payer_id, step
+        WHERE origin_start = %s AND payer_id = ANY(%s) ORDER BY payer_id, step
         """,
-        [origin.start],
+        [origin.start, list(payers)],
     )
     found: dict[int, Billed] = {}
     for payer, name, step, digest, contracts in rows:

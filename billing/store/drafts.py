@@ -83,7 +83,8 @@ def lock_months(connection: Connection, since: datetime, until: datetime) -> dat
 def withdraw_drafts(connection: Connection, stretches: Sequence[Stretch], why: Withdrawal) -> int:
     """Take away the drafts of months that stretches reach into, and stop their accounts until the next run.
 
-    Whoever does it holds these months' invoices alone. Gives how many drafts they were.
+    Drafts of later months that adjust such a month go too. Whoever does it holds the months in reach alone. Gives how
+    many drafts they were.
     """
     columns = map(list, zip(*stretches, strict=True))
     rows = connection.execute(_WITHDRAW, [*columns]).fetchall()
@@ -99,7 +100,12 @@ def withdraw_drafts(connection: Connection, stretches: Sequence[Stretch], why: W
 _WITHDRAW = """
 DELETE FROM draft_invoices AS draft
 USING unnest(%s::integer[], %s::timestamptz[], %s::timestamptz[]) AS stretch (payer_id, since, until)
-WHERE draft.payer_id = stretch.payer_id AND period_start >= date_trunc('month', since) AND period_start < until
+WHERE draft.payer_id = stretch.payer_id AND (
+    period_start >= date_trunc('month', since) AND period_start < until
+    OR EXISTS (SELECT FROM draft_adjustments AS about
+               WHERE (about.payer_id, about.invoice_id) = (draft.payer_id, draft.invoice_id)
+                 AND about.origin_start >= date_trunc('month', since) AND about.origin_start < until)
+)
 RETURNING draft.payer_id, draft.invoice_id, period_start
 """
 

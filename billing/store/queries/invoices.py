@@ -90,10 +90,13 @@ def written_since(connection: Connection, snapshot_id: int) -> bool:
 
 
 def billed_digests(connection: Connection, period: Period) -> dict[int, str]:
-    """The digests, in hexadecimal, of the totals of a period's invoices and drafts, by their payers' numbers."""
+    """The digests, in hexadecimal, of the totals that a period is billed of or drawn up, by their payers' numbers."""
     rows = connection.execute(
         """
-        SELECT payer_id, encode(billed_sha256, 'hex') FROM invoices WHERE period_start = %(start)s AND kind = %(kind)s
+        SELECT payer_id, encode(billed_sha256, 'hex') FROM (
+            SELECT DISTINCT ON (payer_id) payer_id, billed_sha256 FROM billed_months
+            WHERE origin_start = %(start)s ORDER BY payer_id, step DESC
+        ) AS newest
         UNION ALL
         SELECT payer_id, encode(billed_sha256, 'hex') FROM draft_invoices
         WHERE period_start = %(start)s AND kind = %(kind)s

@@ -179,6 +179,23 @@ def test_of_two_drafts_of_one_difference_only_one_is_issued(october: Shop) -> No
     assert [] == said(issue(october, DECEMBER))
 
 
+def test_a_draft_of_an_adjustment_is_withdrawn_where_the_month_is_rated_again(october: Shop) -> None:
+    october.post(call(2), at=LATE)
+    run(october, NOVEMBER)
+    dearer(october, "0.01")
+    assert [] == documents(october, NOVEMBER, final=False)
+    assert ("acme",) == tuple(finalize(october.engine, NOVEMBER, closed(NOVEMBER)).withdrawn)
+    assert [("INV-000002", "0.00", "2026-10 2 240 4", "2026-10 -1 -120 -4")] == said(issue(october, NOVEMBER))
+
+
+def test_what_has_been_adjusted_is_not_late_any_more(october: Shop) -> None:
+    october.post(call(2), at=LATE)
+    assert ("acme",) == run(october, OCTOBER).report.late
+    issue(october, NOVEMBER)
+    assert () == run(october, OCTOBER).report.late
+    assert () == finalize(october.engine, OCTOBER, closed(OCTOBER)).late
+
+
 def test_what_an_earlier_draft_adjusts_is_left_to_it(october: Shop) -> None:
     october.post(call(2), at=LATE)
     run(october, NOVEMBER)
@@ -191,7 +208,7 @@ def test_a_month_that_others_were_billed_for_is_billed_later_to_whoever_had_used
     october.admit("bolt")
     october.post(call(2, account="bolt"), at=LATE)
     assert [("INV-000002", "0.04", "2026-10 1 120 4")] == said(issue(october, NOVEMBER))
-    issue(october, OCTOBER)
+    assert ["zero"] == [each.outcome for each in run(october, OCTOBER).outcomes if not each.final]
     assert [("acme",)] == october.rows("SELECT account FROM invoices WHERE period_start = '2026-10-01'")
     agrees(october, OCTOBER, NOVEMBER)
     october.post(call(3, account="bolt"), at=LATE)
