@@ -64,6 +64,19 @@ def test_each_package_of_a_look_up_is_on_its_line_once(shop: Shop) -> None:
     assert ["0.01", "0.02"] == [part.exact_amount for part in event.parts]
 
 
+def test_a_bound_is_crossed_on_a_day_of_look_ups_of_several_packages(shop: Shop) -> None:
+    """Each package is usage of its own: the events of the day add up to its totals with all of them."""
+    counter = '[tiers.all]\nup_to = ["3"]\nunit = "request"\nfill = [{product = "lookup"}]\n'
+    tiers = 'tiers = "all"\nprices = ["0.01", "0.001"]\n'
+    open_shop(shop, HEAD + counter + CALLER.replace('price = "0.01"\n', tiers) + SWAP)
+    asked = [lookup(number, "caller_name", "sim_swap") for number in (1, 2, 3)]
+    shop.post(*asked, lookup(4, "caller_name"), at=CLOSED)
+    # In order of time, and in one request of its packages, by name: the counter has 3 when the second one is half done.
+    assert [("Caller name", 2, "0.02"), ("Caller name", 2, "0.00"), ("SIM swap", 3, "0.06")] == [
+        (name, events, amount) for name, _, events, amount in lines(shop)
+    ]
+
+
 def test_a_look_up_of_which_one_package_has_no_price_waits_as_a_whole_until_it_has(shop: Shop) -> None:
     open_shop(shop, HEAD + CALLER)
     assert ["quarantined"] == outcomes(shop.post(lookup(1, "caller_name", "sim_swap"), at=CLOSED))
