@@ -232,10 +232,42 @@ def test_usage_at_a_percent_is_explained_on_the_line_of_its_day(shop: Shop) -> N
     assert found.adds_up
     assert ["call-12", "call-13"] == [each.id for each in found.page]
     assert ["0.035", "0.035"] == [each.exact_amount for each in found.page]
+    assert "0.02, 12.5 % off by contract: 0.0175" == found.unit_price
+    assert "" == explain_line(shop.engine, products(), OCTOBER, "plain", 2).unit_price
     (part,) = explain_event(shop.engine, products(), SOURCE, "call-13").parts
     assert (1, "12.5 % off by contract", "0.035") == (part.line_no, part.note, part.exact_amount)
     (part,) = explain_event(shop.engine, products(), SOURCE, "call-11").parts
     assert (2, "", "0.04") == (part.line_no, part.note, part.exact_amount)
+
+
+def test_a_price_after_percents_of_tier_and_contract_is_explained_from_the_listed_one(shop: Shop) -> None:
+    """No row of the card has 0.01575: 0.02, a tenth off by the tier, and 12.5 % of that by the contract."""
+    shop.publish(
+        read("""
+            id = "tiered"
+            currency = "USD"
+            effective_from = 2026-10-01T00:00:00Z
+            [tiers.uk]
+            up_to = ["2"]
+            unit = "minute"
+            fill = [{product = "voice.*"}]
+            discounts = ["0", "10"]
+            [[rate]]
+            product = "voice.outbound"
+            prefixes = ["44"]
+            unit = "minute"
+            tiers = "uk"
+            price = "0.02"
+        """)
+    )
+    shop.admit("own", since=date(2026, 9, 1))
+    deal = Deal(discounts=DEAL.discounts)
+    contract = Contract(account="own", effective_from=date(2026, 10, 1), cards=("tiered",), deal=deal)
+    add_contracts(shop.engine, [contract], products(), at=AT, actor="finance")
+    shop.post(call(31, account="own"), call(32, account="own"))
+    found = [explain_line(shop.engine, products(), OCTOBER, "own", number).unit_price for number in (1, 2)]
+    words = ["0.02, 10 % off by tier, 12.5 % off by contract: 0.01575", "0.02, 12.5 % off by contract: 0.0175"]
+    assert sorted(words) == sorted(found)
 
 
 def test_fees_and_rounded_events_are_explained_after_the_percent(shop: Shop) -> None:
