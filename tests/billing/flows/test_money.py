@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from billing.contracts import Contract
-from billing.errors import PublicationBackdatedError
+from billing.errors import InputFaultyError, PublicationBackdatedError
 from billing.explanations import LineExplanation
 from billing.flows.compose import compose_statement
 from billing.flows.draw_up import draw_up
@@ -145,6 +145,14 @@ def test_other_terms_from_the_past_are_refused_where_usage_is_rated(shop: Shop) 
     agree(shop, "acme", DEAL, date(2026, 10, 6))
     agree(shop, "acme", other, date(2026, 10, 9))
     agree(shop, "acme", DEAL, date(2026, 10, 8), reason="agreed by telephone")
+
+
+def test_what_is_agreed_on_no_product_is_refused_where_a_contract_is_added(shop: Shop) -> None:
+    """A misspelt product would be billed without what was agreed on it."""
+    misspelt = Deal(discounts=(Discount(percent=Decimal(5), on=(Selector(product=("vioce.*",)),)),))
+    with pytest.raises(InputFaultyError) as refused:
+        agree(shop, "plain", misspelt, date(2026, 11, 1))
+    assert ["selects no product"] == [fault.problem for fault in refused.value.faults]
 
 
 def test_a_contract_of_other_terms_is_another_contract(shop: Shop) -> None:
