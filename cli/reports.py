@@ -136,6 +136,7 @@ def show_issued(report: "IssueReport", form: Format) -> None:
         "unmatched": {account: list(each) for account, each in report.unmatched.items()},
         "waiting": dict(report.waiting),
         "outdated": list(report.outdated),
+        "overspent": list(report.overspent),
         "mismatches": list(report.mismatches),
     }
     if form is not Format.JSON:
@@ -150,6 +151,7 @@ def show_issued(report: "IssueReport", form: Format) -> None:
             "unmatched": some_of([*report.unmatched]),
             "waiting": some_of([*report.waiting]),
             "outdated": some_of(report.outdated),
+            "overspent": some_of(report.overspent),
             "mismatches": "; ".join(report.mismatches),
         }
     emit_record(facts, form)
@@ -182,6 +184,9 @@ def _say_held(report: "IssueReport") -> None:
         say(f"Then, or to release it all the same, `tollbook invoices run {report.period}`.")
     if report.outdated:
         short = f"Usage that control totals count came after the drafts of {some_of(report.outdated)}"
+        say(f"{short}: draw them up again with `tollbook invoices run {report.period}`.")
+    if report.overspent:
+        short = f"Credits have paid elsewhere since what they pay on the drafts of {some_of(report.overspent)}"
         say(f"{short}: draw them up again with `tollbook invoices run {report.period}`.")
 
 

@@ -137,6 +137,24 @@ def test_a_month_that_is_issued_later_does_not_pay_again_what_a_later_month_paid
     assert verified(shop, NOVEMBER)
 
 
+def test_a_draft_on_which_a_credit_pays_again_what_an_earlier_month_paid_since_is_not_issued(shop: Shop) -> None:
+    """Seven cents in October leave five; eleven, in a draft that was drawn up again, leave one."""
+    shop.post(call(1), call(2))
+    shop.post(*(call(n, occurred_at="2026-11-02T10:11:12Z") for n in range(4, 8)), at=NOVEMBER.closes)
+    drawn(shop)
+    assert [("credit", -5), ("usage", 14)] == amounts(drawn(shop, NOVEMBER)["acme"])
+    shop.post(call(3), at=NOVEMBER.closes)
+    assert [("credit", -11), ("usage", 11)] == amounts(drawn(shop)["acme"])
+    finalize(shop.engine, OCTOBER, OCTOBER.closes + GRACE)
+    report = finalize(shop.engine, NOVEMBER, NOVEMBER.closes + GRACE)
+    assert ("acme",) == report.overspent == (*report.held,)
+    assert "acme" not in invoices(shop, NOVEMBER, final=True)
+    assert [("credit", -1), ("usage", 14)] == amounts(drawn(shop, NOVEMBER)["acme"])
+    assert () == finalize(shop.engine, NOVEMBER, NOVEMBER.closes + GRACE).overspent
+    assert verified(shop)
+    assert verified(shop, NOVEMBER)
+
+
 def test_other_terms_from_the_past_are_refused_where_usage_is_rated(shop: Shop) -> None:
     shop.post(call(1), call(2, occurred_at="2026-10-08T10:11:12Z"))
     other = replace(DEAL, discounts=())
