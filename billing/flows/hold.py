@@ -16,7 +16,7 @@ from billing.store.accounts import read_accounts
 from billing.store.bounds import past_invoices, releases, waiting_by_account
 from billing.store.engine import Connection
 from billing.store.queries.controls import mismatches_of
-from billing.store.queries.credits import credits_drafted, credits_used
+from billing.store.queries.credits import credits_drafted, credits_of_earlier_drafts, credits_used
 from rates.money import Currency
 from rates.netting import bound_minor
 
@@ -94,23 +94,25 @@ def unreleased_waiting(connection: Connection, period: Period, bounds: Bounds | 
     }
 
 
-def overspent_credits(connection: Connection, period: Period) -> frozenset[int]:
-    """The payers on whose drafts credits pay more than other months leave of them, as this transaction sees it.
+def unsettled_credits(connection: Connection, period: Period) -> frozenset[int]:
+    """The payers of whose credits it is not settled what is left for their drafts, as this transaction sees it.
 
-    That is where an earlier month was drawn up again after the draft, and its credits pay more there.
+    That is where they pay more on them than other months leave, since an earlier one was drawn up again; and where they
+    pay on drafts of earlier months, which may still change, and are issued first.
     """
-    drafted = credits_drafted(connection, period)
-    if not drafted:
+    drafted, earlier = credits_drafted(connection, period), credits_of_earlier_drafts(connection, period)
+    if not (drafted or earlier):
         return frozenset()
     read = read_accounts(connection)
     payers = payers_of(read.accounts, read.contracts, read.numbers, period)
     used = credits_used(connection, period, drafted)
-    return frozenset(
+    overspent = (
         payer
         for payer, each in drafted.items()
         for name, minor in each.items()
         if minor + used.get(payer, {}).get(name, 0) > _promised(payers.get(payer), name)
     )
+    return frozenset((*overspent, *(payer for payer, name in earlier if _promised(payers.get(payer), name))))
 
 
 def _promised(payer: Payer | None, name: str) -> int:
