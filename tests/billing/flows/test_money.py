@@ -41,8 +41,12 @@ DEAL = Deal(
 )
 
 
+def agreement(name: str, deal: Deal, since: date = date(2026, 10, 1)) -> Contract:
+    return Contract(account=name, effective_from=since, cards=("list",), deal=deal)
+
+
 def agree(shop: Shop, name: str, deal: Deal, since: date = date(2026, 10, 1), *, reason: str = "") -> Contract:
-    contract = Contract(account=name, effective_from=since, cards=("list",), deal=deal)
+    contract = agreement(name, deal, since)
     add_contracts(shop.engine, [contract], products(), at=AT, actor="finance", reason=reason)
     return contract
 
@@ -177,6 +181,20 @@ def test_other_terms_from_the_past_are_refused_where_usage_is_rated(shop: Shop) 
     agree(shop, "acme", DEAL, date(2026, 10, 6))
     agree(shop, "acme", other, date(2026, 10, 9))
     agree(shop, "acme", DEAL, date(2026, 10, 8), reason="agreed by telephone")
+
+
+def test_what_forced_terms_come_to_is_told_by_amount(shop: Shop) -> None:
+    """Three calls, at 0.12 as listed, less a half from the past: 0.06; and a minimum of what was not used at all."""
+    shop.post(*(call(n, account="plain") for n in range(3)))
+    half = Deal(discounts=(Discount(percent=Decimal(50)),))
+    least = Deal(commitment=Commitment(least=Decimal(3)))
+    both = [agreement("plain", half, date(2026, 10, 2)), agreement("idle", least, date(2026, 10, 2))]
+    done = add_contracts(shop.engine, both, products(), at=AT, actor="finance", reason="agreed late")
+    assert done.correction is not None
+    expected = [("2026-10", "idle", "", 10, 290), ("2026-10", "plain", "voice.outbound", 12, 6)]
+    assert expected == [
+        (*each.subject[:3], each.before.amount_minor, each.after.amount_minor) for each in done.correction.differences
+    ]
 
 
 def test_what_is_agreed_on_no_product_is_refused_where_a_contract_is_added(shop: Shop) -> None:
