@@ -15,7 +15,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from rates.errors import Fault
+from rates.errors import Fault, TollbookError
 from rates.quantities import Increments, IncrementsInvalidError
 from rates.reading import Reader
 
@@ -48,6 +48,10 @@ ELEMENTS = ("usage", "setup", "surcharge", "carrier_fee")
 
 NO_FEES = frozenset({"usage", "charge", "minimum", "maximum", "flat", "maximum_spend", "true_up", "credit"})
 """Elements that lines have of themselves: a fee of that name would be taken for one of these."""
+
+
+class ProductUnknownError(TollbookError):
+    """A card prices a product that is not declared; `value` is its id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +134,18 @@ def is_called(products: Mapping[str, Product], name: str) -> bool:
     """Whether a product is priced by what is called."""
     product = products.get(name)
     return product is not None and "to" in product.match
+
+
+def declared(products: Mapping[str, Product], name: str, place: str) -> Product:
+    """The product of that name. Raises ProductUnknownError where what it priced at `place` was declared elsewhere."""
+    product = products.get(name)
+    if product is None:
+        problem, remedy = (
+            "is priced, and no product is declared so here",
+            "name the folder of its file (TOLLBOOK_PRODUCTS)",
+        )
+        raise ProductUnknownError(problem, place=place, value=name, remedy=remedy)
+    return product
 
 
 def read_product(table: Mapping[str, object], place: str) -> tuple[Product | None, list[Fault]]:

@@ -16,6 +16,7 @@ from billing.flows.compose import compose_statement
 from billing.flows.draw_up import draw_up
 from billing.flows.explain import explain_event, explain_line
 from billing.flows.finalize import finalize
+from billing.flows.ingest import Intake
 from billing.flows.publish import add_contracts
 from billing.flows.verify import verify
 from billing.invoices import Invoice, InvoiceLine, content, sha256
@@ -28,8 +29,9 @@ from billing.store.queries.accounts import listed_contracts
 from billing.store.queries.invoices import all_invoices
 from rates.deals import Commitment, Credit, Deal, Discount
 from rates.money import format_fraction
+from rates.products import ProductUnknownError
 from rates.tiers import Selector
-from tests.shop import AT, CATALOGUE, OCTOBER, SOURCE, Shop, call, card, products, read
+from tests.shop import AT, CATALOGUE, OCTOBER, SOURCE, Shop, call, card, payloads, products, read
 
 NOVEMBER = Period.parse("2026-11")
 TABLES = [tomllib.loads(Path(path).read_text()) for path in sorted(CATALOGUE.glob("*.toml"))]
@@ -232,6 +234,18 @@ def test_ten_accounts_with_terms_of_their_own_are_priced_at_once(shop: Shop) -> 
     found = drawn(shop)
     assert [200 - 2 * (10 * place + 5) for place in range(10)] == [found[name].total_minor for name in names]
     assert verified(shop)
+
+
+def test_usage_of_a_product_whose_file_is_not_there_is_billed_by_nobody(shop: Shop) -> None:
+    """Whether it is discountable is in the file: it could be held to a maximum that is not about it."""
+    shop.post(call(1))
+    known = {name: product for name, product in products().items() if name != "voice.outbound"}
+    report = draw_up(shop.engine, known, OCTOBER, NOVEMBER.opens + GRACE, write=False, actor="finance").report
+    assert ["acme"] == [each.account for each in report.stopped]
+    problem = "is priced, and no product is declared so here; name the folder of its file (TOLLBOOK_PRODUCTS)"
+    assert report.stopped[0].reason.endswith(f'"voice.outbound": {problem}')
+    with pytest.raises(ProductUnknownError, match=r"voice\.outbound"):
+        Intake(engine=shop.engine, products=known, source=SOURCE).ingest(payloads([call(2)]), AT)
 
 
 def explained(shop: Shop, account: str, element: str, period: Period = OCTOBER) -> LineExplanation:
