@@ -213,7 +213,8 @@ def _sums(found: "LineExplanation") -> str:
     from rates.lines import FLAT
 
     if is_netted(found.line):
-        return f"none: it is of {of_number(len(found.of), 'line', 'lines')} {', '.join(map(str, found.of)) or 'none'}"
+        of = f"{of_number(len(found.of), 'line', 'lines')} {', '.join(map(str, found.of))}" if found.of else "no line"
+        return f"none: it is of {of}"
     if found.line.element == FLAT:
         return "none: it is due by the tier that was reached, whichever events reached it"
     count = counted(found.listed, "event")

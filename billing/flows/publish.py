@@ -14,7 +14,7 @@ from functools import cache, partial
 from itertools import chain
 
 from billing.accounts import Account, check_tree, payer_of
-from billing.contracts import Contract, Counting, counted_together, counter_faults, unpaid
+from billing.contracts import Contract, Counting, counted_together, counter_faults, unpaid, unsold
 from billing.corrections import Correction
 from billing.errors import InputFaultyError, PublicationConflictError
 from billing.flows.backdate import Moved, move, reach_of_card, reach_of_contracts
@@ -213,6 +213,7 @@ def add_contracts(  # noqa: PLR0913 (what is added, by whom, and how)
             return UNCHANGED
         cards = read_card_versions(connection)
         faults = [*_contract_faults(changed, stored, cards), *_agreement_faults(changed, stored, cards)]
+        faults += unsold(changed, products)
         if faults:
             raise InputFaultyError(faults, place="contracts")
         _check_days(changed, stored)
