@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import cache, partial
 from itertools import chain
 
-from billing.accounts import Account, check_tree, payer_of
+from billing.accounts import Account, change_faults, check_tree, payer_of
 from billing.contracts import Contract, Counting, counted_together, counter_faults, unpaid
 from billing.corrections import Correction
 from billing.errors import InputFaultyError, PublicationConflictError
@@ -170,7 +170,7 @@ def add_accounts(
         if not changed:
             return UNCHANGED
         together: dict[str, Account] = {**stored, **{account.id: account for account in changed}}
-        faults = [*_twice(changed), *_moved(changed, stored), *check_tree(together)]
+        faults = [*_twice(changed), *change_faults(changed, stored), *check_tree(together)]
         if faults:
             raise InputFaultyError(faults, place="accounts")
         added = [account for account in changed if account.id not in stored]
@@ -369,20 +369,6 @@ def _check_days(contracts: Sequence[Contract], stored: Accounts) -> None:
 
 def _start(contract: Contract) -> tuple[str, date]:
     return contract.account, contract.effective_from
-
-
-def _moved(accounts: Sequence[Account], stored: Mapping[str, Account]) -> list[Fault]:
-    return [
-        Fault(
-            place=f"account {account.id}: {key}",
-            value=str(getattr(account, key)),
-            problem=f"was {getattr(stored[account.id], key) or 'none'}, and this version does not change it",
-            remedy="add another account",
-        )
-        for account in accounts
-        for key in ("parent", "pays", "currency")
-        if account.id in stored and getattr(stored[account.id], key) != getattr(account, key)
-    ]
 
 
 def _twice(accounts: Sequence[Account]) -> list[Fault]:
