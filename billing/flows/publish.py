@@ -24,6 +24,7 @@ from billing.flows.rerate import EVENTS_AT_ONCE
 from billing.rated import rate_usage
 from billing.store.accounts import Accounts, insert_accounts, insert_contracts, read_accounts, update_accounts
 from billing.store.audit import record
+from billing.store.charges import lock_charges
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, rehearsal, transaction
 from billing.store.quarantine import earliest_waiting
@@ -164,6 +165,8 @@ def add_accounts(
     hold together.
     """
     with (transaction if rehearse_with is None else rehearsal)(engine) as connection:
+        if any(account.suspended for account in accounts):
+            lock_charges(connection, exclusive=True)
         lock_books(connection, exclusive=True)
         stored = read_accounts(connection).accounts
         changed = [account for account in dict.fromkeys(accounts) if stored.get(account.id) != account]
@@ -179,7 +182,10 @@ def add_accounts(
         raise_book_version(connection)
         for account in changed:
             action = "add" if account.id not in stored else "change"
-            record(connection, at=at, actor=actor, action=action, subject=f"account {account.id}", details={})
+            details = (
+                {"suspended": [list(map(instant, each)) for each in account.suspended]} if account.suspended else {}
+            )
+            record(connection, at=at, actor=actor, action=action, subject=f"account {account.id}", details=details)
         foreseen = None if rehearse_with is None else foresee(connection, load_books(connection, rehearse_with))
     altered = len(changed) - len(added)
     return Changed(status=Status.PUBLISHED, added=len(added), altered=altered, foreseen=foreseen)
