@@ -209,6 +209,16 @@ def ended(charge: Charge, at: datetime) -> Charge:
     return replace(charge, effective_to=min(at, charge.effective_to))
 
 
+def twice(charges: Iterable[Charge]) -> list[Fault]:
+    """The charges that are given twice and differ."""
+    seen: dict[str, Charge] = {}
+    return [
+        Fault(place=f"charge {each.id}", value="", problem="is given twice, and differs", remedy="keep one of them")
+        for each in charges
+        if seen.setdefault(each.id, each) != each
+    ]
+
+
 def read_charge(
     table: Mapping[str, object], place: str, products: Mapping[str, Product]
 ) -> tuple[Charge | None, list[Fault]]:

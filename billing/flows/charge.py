@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from billing.accounts import Account
-from billing.charges import Charge, ChargeMissingError, ChargePostedError, begins_at, ended
+from billing.charges import Charge, ChargeMissingError, ChargePostedError, begins_at, ended, twice
 from billing.errors import InputFaultyError, PublicationConflictError
 from billing.store.accounts import read_accounts
 from billing.store.audit import record, record_each
@@ -37,7 +37,7 @@ def add_charges(engine: Engine, charges: Sequence[Charge], *, at: datetime, acto
     """
     with (rehearsal if dry_run else transaction)(engine) as connection:
         lock_charges(connection, exclusive=True)
-        if faults := [*_twice(charges), *_strangers(charges, read_accounts(connection).accounts)]:
+        if faults := [*twice(charges), *_strangers(charges, read_accounts(connection).accounts)]:
             raise InputFaultyError(faults, place="charges")
         stored = {charge.id: charge for charge in read_charges(connection, {charge.id for charge in charges})}
         for charge in charges:
@@ -89,15 +89,6 @@ def end_charge(
 def _is_same(charge: Charge, stored: Charge) -> bool:
     """Whether a charge says what was said, but for an end that was said since."""
     return replace(charge, effective_to=stored.effective_to) == stored and charge.effective_to >= stored.effective_to
-
-
-def _twice(charges: Iterable[Charge]) -> list[Fault]:
-    seen: dict[str, Charge] = {}
-    return [
-        Fault(place=f"charge {each.id}", value="", problem="is given twice, and differs", remedy="keep one of them")
-        for each in charges
-        if seen.setdefault(each.id, each) != each
-    ]
 
 
 def _strangers(charges: Iterable[Charge], accounts: Mapping[str, Account]) -> list[Fault]:

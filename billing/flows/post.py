@@ -103,7 +103,7 @@ def require_posted(connection: Connection, period: Period, at: datetime) -> None
     missing = sum(each.count for each in _behind(connection, until_end(period, at)))
     if missing:
         raise ChargesUnpostedError(
-            f"charges were due {missing:,} times by its end that were not posted, and would be on no invoice",
+            f"charges that were due by its end were not posted ({missing:,} in all), and would be on no invoice",
             value=str(period),
             remedy="run `tollbook charges post`, and then this again; `tollbook close` does both",
         )
