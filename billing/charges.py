@@ -282,7 +282,9 @@ def _check(charge: Charge, read: Reader, dimensions: Reader, products: Mapping[s
     if isinstance(wrong, PayloadFault):
         key = wrong.pointer.rpartition("/")[2]
         where = dimensions if key in charge.dimensions else read
-        where.fault({"occurred_at": "effective_from"}.get(key, key), wrong.reason)
+        problem, _, rest = wrong.reason.partition(": write ")
+        remedy = f"write {rest}" if rest else "say what a usage event of the product may say"
+        where.fault({"occurred_at": "effective_from"}.get(key, key), problem, remedy)
 
 
 def _check_terms(charge: Charge, read: Reader) -> None:

@@ -101,6 +101,8 @@ def test_what_is_posted_late_shows_when_it_was_due(tollbook: Tollbook, charged: 
     accounts = (charged / "accounts.toml").read_text().replace('currency = "USD"\n', f'currency = "USD"\n{suspended}')
     (charged / "accounts.toml").write_text(accounts)
     assert 0 == tollbook("accounts", "add", charged / "accounts.toml").code
+    listed = json.loads(tollbook("accounts", "list", "--format", "json").out)
+    assert ["from 2026-09-15T00:00:00Z to 2026-10-12T08:00:00Z", ""] == [each["suspended"] for each in listed]
     tollbook("charges", "post")
     due = json.loads(tollbook("charges", "show", "num-1", "--format", "json").out)["dues"][1]
     assert ("2026-09-30T09:00:00Z", "2026-10-12T08:00:00Z") == (due["due"], due["posted"])

@@ -1,5 +1,7 @@
 """What is due of charges becomes usage, once; charges are added and ended, never edited."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from fractions import Fraction
 from typing import Any
@@ -27,7 +29,7 @@ from billing.flows.rehearse import rehearse_usage
 from billing.flows.verify import verify
 from billing.receipts import Outcome
 from billing.runs import DEFAULT_RULES, GRACE
-from billing.store.charges import read_charges
+from billing.store.charges import lock_charges, read_charges
 from billing.store.engine import snapshot, transaction
 from cli.world import product_tables
 from tests.charging import card, charge
@@ -179,6 +181,21 @@ def test_a_charge_does_not_end_before_a_term_that_was_posted(shop: Shop) -> None
         end(shop, "2026-09-30")
     assert end(shop, "2026-10-01")[1]
     assert {} == post(shop, day("2026-12-31"))
+
+
+def test_nobody_ends_a_charge_or_suspends_an_account_while_something_is_posted(shop: Shop) -> None:
+    """Or a term would be posted that was not to be charged any more, by a poster that had read the charge before."""
+    add(shop, charge())
+    with ThreadPoolExecutor(2) as threads:
+        with transaction(shop.engine) as posting:
+            lock_charges(posting, exclusive=False)
+            assert {"accepted": 2} == post(shop), "another poster is not in the way"
+            ending = threads.submit(end, shop, "2026-11-15")
+            suspending = threads.submit(suspend, shop, Suspension(day("2026-11-20")))
+            time.sleep(0.3)
+            assert (False, False) == (ending.done(), suspending.done())
+        assert ending.result(10)[1]
+        suspending.result(10)
 
 
 def test_a_charge_may_end_sooner_than_was_said(shop: Shop) -> None:
