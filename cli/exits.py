@@ -34,6 +34,7 @@ EXITS = {
     "billing.approvals.ApprovalSelfError": Exit.NEEDS_A_PERSON,
     "billing.approvals.ApprovalUnseenError": Exit.NEEDS_A_PERSON,
     "billing.bounds.ReleaseNeedlessError": Exit.NOTHING_TO_DO,
+    "billing.candidates.CandidateMisplacedError": Exit.USAGE,
     "billing.controls.ControlsUnmatchedError": Exit.NEEDS_A_PERSON,
     "billing.errors.InputFaultyError": Exit.BAD_INPUT,
     "billing.errors.PeriodInvalidError": Exit.USAGE,

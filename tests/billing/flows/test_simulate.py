@@ -1,7 +1,8 @@
 """Simulating a card: what the month would come to, by the pricing of every bill, and nothing is stored."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
+from fractions import Fraction
 
 import pytest
 
@@ -9,13 +10,12 @@ from billing.candidates import CandidateMisplacedError
 from billing.contracts import Contract
 from billing.errors import InputFaultyError
 from billing.flows.costs import Costs
-from billing.flows.publish import add_contracts
 from billing.flows.simulate import Asked, Candidate, simulate_card, simulate_contracts
 from billing.payers import SubjectMissingError
 from billing.simulations import By, Change, Simulation
 from rates.cards import Card
-from tests.invoicing import CARD, stock
-from tests.shop import AT, OCTOBER, Shop, call, card, products, read, tiered
+from tests.invoicing import CARD, CLOSED, traffic
+from tests.shop import OCTOBER, Shop, call, card, products, read, tiered
 
 GB = "voice.outbound,44,minute,60/60,0.02"
 FR = "voice.outbound,33,minute,60/60,0.03"
@@ -131,10 +131,9 @@ def test_tiers_are_counted_by_the_candidate_and_days_that_cross_a_bound_are_read
     shop.post(*(call(n, occurred_at=f"2026-10-02T0{n}:00:00Z", duration_seconds="45") for n in range(4)))
     shop.post(call(9, to="+33123456789", occurred_at="2026-10-02T00:30:00Z", duration_seconds="30"))
     found = simulated(shop, tiered(("44", "0.60 0.06"), ("33", "6.0 0.6")))
-    # France first takes half a minute at 6; of Britain's three minutes, half a one is left at 0.60.
-    rounded = [("GB", 30), ("FR", 300), ("GB", 15)]
+    # 45 seconds to Britain, then France: 15 of its seconds still cost the first price. All the rest costs the second.
     lines = {(line.country, line.tier): line.amount_minor for line in found.lines["acme"].then}
-    assert {("FR", "1"): 300 - 75, ("FR", "2"): 0} | lines == {**lines, **{}} or rounded
+    assert {("GB", "1"): 45, ("FR", "1"): 150, ("FR", "2"): 15, ("GB", "2"): 14} == lines
     assert {"acme": 1} == found.priced
 
 
@@ -148,8 +147,10 @@ def test_schedules_that_count_otherwise_beside_each_other_are_refused(shop: Shop
 
 
 def test_what_is_published_changes_nothing(shop: Shop) -> None:
-    stock(shop, accounts=5, events=400)
-    shop.publish(read(CARD.replace("2026-10-01", "2026-10-20").replace("0.0140", "0.0240")), at=AT)
+    shop.publish(read(CARD))
+    shop.publish(read(CARD.replace("2026-10-01", "2026-10-20").replace("0.0140", "0.0240")))
+    shop.admit(*(f"acct-{number}" for number in range(5)))
+    shop.post(*traffic(5, 400), at=CLOSED)
     for candidate in ("list", read(CARD)):
         found = simulated(shop, candidate, as_dated=True)
         assert 5 == len(found.lines)
@@ -174,5 +175,18 @@ def test_a_contract_is_simulated_for_the_whole_month_or_as_dated(month: Shop) ->
 def test_costs_are_of_what_has_a_price_now_and_then(month: Shop) -> None:
     buy = card("voice.outbound,44,minute,1/1,0.01\nvoice.outbound,33,minute,60/60,0.02", id_="buy")
     found = total(simulated(month, card(f"{DEAR}\n{FR}"), buy=buy))
-    minute = 61 * 100
-    assert (2 * minute, 2 * minute + 4 * 6000 // 1) == (found.now.cost * 600_000, found.then.cost * 600_000)
+    assert Fraction(2 * 61, 6000) == found.now.cost
+    assert Fraction(2 * 61, 6000) + Fraction(4, 100) == found.then.cost
+
+
+def test_what_nothing_is_bought_for_is_counted_and_costs_nothing(month: Shop) -> None:
+    buy = card("trunk.termination,44,minute,1/1,0.01", id_="buy")
+    found = simulated(month, card(DEAR), buy=buy)
+    assert (2, Fraction(0)) == (found.unbought, total(found).then.cost)
+    costs = Costs.of([buy], products(), "trunk.termination")
+    candidate = Candidate(id="list", currency="USD", card=card(DEAR))
+    found = simulate_card(month.engine, products(), OCTOBER, candidate, Asked(buy=costs))
+    assert (0, Fraction(2 * 61, 6000)) == (found.unbought, total(found).then.cost)
+    assert {"voice.outbound": Fraction(2 * 61, 6000)} == {
+        each.part.name: each.now.cost for each in found.changes(By.PRODUCT)
+    }
