@@ -113,8 +113,8 @@ _EVENTS = """
         SELECT account_id, place, country,
                TIMESTAMPTZ '2026-10-01T00:00:00Z'
                    + make_interval(days => (7 * day + mod(place, 7))::integer, secs => n * 100) AS at,
-               (prefix || lpad(mod(account_id * 7919 + day * 104729 + n * 1299709, 1000000000)::text, 9, '5'))::bigint
-                   AS number,
+               (prefix || '212' || lpad(mod(account_id * 7919 + day * 104729 + n * 1299709, 10000000)::text, 7, '0'))
+                   ::bigint AS number,
                55 + (account_id * 31 + place * 7 + day * 3 + n) %% 17 AS seconds
         FROM accounts
         CROSS JOIN unnest(%(countries)s::text[], %(prefixes)s::text[])

@@ -33,7 +33,7 @@ _NAME = "simulate"
 
 def candidate() -> Card:
     """The card with a tenth of a cent more on a minute to America, in a later version."""
-    card, faults = read_card(card_text().replace("0.0140", "0.0150"), {}, products())
+    card, faults = read_card(card_text().replace("0.0130", "0.0140"), {}, products())
     if card is None:
         raise CardFaultyError(faults)
     return replace(card, effective_from=datetime(2027, 1, 1, tzinfo=UTC))
