@@ -18,7 +18,7 @@ from billing.flows.simulate import Asked, Candidate, simulate_card
 from billing.simulations import By
 from billing.store.embedded import Cluster, address_of
 from billing.store.engine import Engine, open_engine, snapshot
-from billing.store.rateable import rated_query
+from billing.store.rateable import Selection, rated_query
 from cli.world import products
 from rates.cardfile import read_card
 from rates.cards import Card
@@ -58,7 +58,7 @@ def reference(cluster: Cluster, engine: Engine) -> Prepare:
     """Read the columns that ours reads, by ADBC, batch by batch as it does."""
     uri = address_of(cluster, _NAME).libpq_uri
     with snapshot(engine) as connection:
-        query = rated_query(OCTOBER, None).as_string(connection)
+        query = rated_query(OCTOBER, Selection()).as_string(connection)
 
     def run() -> int:
         with dbapi.connect(uri) as reading, reading.cursor() as cursor:

@@ -23,7 +23,7 @@ from billing.store.accounts import Accounts
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection
 from billing.store.queries.pricing import head_of
-from billing.store.rateable import Rateable, rated_usage, usage_of_days, waiting_usage
+from billing.store.rateable import Rateable, Selection, rated_usage, usage_of_days, waiting_usage
 from billing.store.ratebooks import CardVersion, Imagined, Ratebooks, load_books, read_card_versions
 from billing.usage import micros
 from rates.cards import Card
@@ -106,7 +106,7 @@ def retell(
     """Rate the usage of some payers in a period by imagined books, also what waits in quarantine for a price."""
     telling = _Telling.begin(books, period, payers, buy)
     everyone = set(payers) >= {payer for payer in _payers(books.accounts).values() if payer != NOBODY}
-    for some in rated_usage(connection, period, None if everyone else payers):
+    for some in rated_usage(connection, period, Selection(payers=None if everyone else payers)):
         waiting = telling.add(some, is_rated=True)
         telling.found.events += len(some)
         telling.found.unpriced.update(telling.payer_of[waiting].tolist())

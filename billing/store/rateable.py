@@ -38,24 +38,46 @@ class Rateable:
         return len(self.account)
 
 
-def rated_usage(
-    connection: Connection, period: Period, payers: Sequence[int] | None, *, with_ids: bool = False
-) -> Iterator[Rateable]:
-    """The events of a period that were rated, of some payers or all, as they lie.
-
-    While some are worked on, the next are read.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which events are read: of some `payers`; of an `account` or paid by it; only `priced` ones; and those whose usage
+    has one of the `rates`, given as a first id and how many. None and "": of all.
     """
+
+    payers: Sequence[int] | None = None
+    account: str = ""
+    priced: bool = False
+    rates: Sequence[tuple[int, int]] | None = None
+
+    def conditions(self) -> sql.Composable:
+        """The conditions in SQL, each behind an AND."""
+        found: list[sql.Composable] = []
+        if self.payers is not None:
+            found.append(sql.SQL("payer_id = ANY({}::integer[])").format(sql.Literal(list(self.payers))))
+        if self.account:
+            number = sql.SQL("(SELECT account_id FROM accounts WHERE id = {})").format(sql.Literal(self.account))
+            found.append(sql.SQL("{number} IN (account_id, payer_id)").format(number=number))
+        if self.priced:
+            found.append(sql.SQL("reason = 0"))
+        if self.rates is not None:
+            within = [sql.SQL("rate_id BETWEEN {} AND {}").format(base, base + many - 1) for base, many in self.rates]
+            found.append(sql.SQL("({})").format(sql.SQL(" OR ").join(within)) if within else sql.SQL("false"))
+        return sql.SQL("").join(sql.SQL(" AND ") + each for each in found)
+
+
+def rated_usage(
+    connection: Connection, period: Period, which: Selection, *, with_ids: bool = False
+) -> Iterator[Rateable]:
+    """Events of a period that were rated, as they lie. While some are worked on, the next are read."""
     names = _names(connection)
-    yield from ahead(_parts(read_beside(connection, rated_query(period, payers, with_ids=with_ids)), names))
+    yield from ahead(_parts(read_beside(connection, rated_query(period, which, with_ids=with_ids)), names))
 
 
-def rated_query(period: Period, payers: Sequence[int] | None, *, with_ids: bool = False) -> sql.Composed:
+def rated_query(period: Period, which: Selection, *, with_ids: bool = False) -> sql.Composed:
     """What `rated_usage` reads."""
-    some = sql.SQL("AND payer_id = ANY({}::integer[])")
-    whose = sql.SQL("") if payers is None else some.format(sql.Literal(list(payers)))
-    return sql.SQL(
-        "SELECT {columns} FROM events WHERE occurred_at >= {opens} AND occurred_at < {closes} {whose}"
-    ).format(columns=_COLUMNS + (_IDS if with_ids else sql.SQL("")), **_within(period), whose=whose)
+    query = sql.SQL("SELECT {columns} FROM events WHERE occurred_at >= {opens} AND occurred_at < {closes} {which}")
+    columns = _COLUMNS + (_IDS if with_ids else sql.SQL(""))
+    return query.format(columns=columns, **_within(period), which=which.conditions())
 
 
 def waiting_usage(connection: Connection, period: Period, accounts: Sequence[int]) -> Iterator[Rateable]:
