@@ -6,6 +6,7 @@ percents, commitments and credits of contracts. The simulation with what is publ
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 
@@ -22,7 +23,8 @@ from billing.periods import Period
 from billing.simulations import Lines, Side, Simulation
 from billing.store.accounts import Accounts, read_accounts
 from billing.store.compiled import CompiledCards
-from billing.store.engine import Connection, Engine, snapshot
+from billing.store.engine import Connection, Engine, snapshot, transaction
+from billing.store.queries.verification import join_snapshot, share_snapshot
 from billing.store.ratebooks import read_card_versions
 from rates.cards import Card
 from rates.products import Product
@@ -75,7 +77,7 @@ def simulate_card(
         books = imagine(
             reading, products, stored, placed.contracts, cards=cards, as_dated=candidate.as_dated, kept=asked.kept
         )
-        return _simulate(reading, products, period, stored, placed, books, asked, rerated=True)
+        return _simulate(engine, reading, products, period, stored, placed, books, asked, rerated=True)
 
 
 def simulate_contracts(
@@ -104,10 +106,11 @@ def simulate_contracts(
         if faults := contract_faults(contracts, stored, read_card_versions(reading)):
             raise InputFaultyError(faults, place="contracts")
         books = imagine(reading, products, stored, placed.contracts, kept=asked.kept)
-        return _simulate(reading, products, period, stored, placed, books, asked, rerated=bool(otherwise))
+        return _simulate(engine, reading, products, period, stored, placed, books, asked, rerated=bool(otherwise))
 
 
-def _simulate(
+def _simulate(  # noqa: PLR0913 (the parts of one question)
+    engine: Engine,
     reading: Connection,
     products: Mapping[str, Product],
     period: Period,
@@ -123,13 +126,18 @@ def _simulate(
     numbers = sorted(stored.numbers[name] for name in wanted)
     names = {stored.numbers[name]: name for name in wanted}
     told = Retold()
-    if numbers and (rerated or asked.buy is not None):
-        told = retell(reading, books, period, numbers, asked.buy)
     payers = payers_of(stored.accounts, stored.contracts, stored.numbers, period)
-    now = Pricer.begin(reading, period, products, payers)
-    then = ImaginedPricer.imagined(reading, period, products, books, told.totals if rerated else None)
     sides = Side(names=names), Side(names=names)
-    lines = [_priced(pricer, numbers, side, asked) for pricer, side in zip((now, then), sides, strict=True)]
+    with ThreadPoolExecutor(max_workers=1) as thread, transaction(engine) as beside:
+        # What it comes to now is priced while usage is read and rated: the other connection sees the same moment.
+        join_snapshot(beside, share_snapshot(reading))
+        now = Pricer.begin(beside, period, products, payers)
+        coming = thread.submit(_priced, now, numbers, sides[0], asked)
+        if numbers and (rerated or asked.buy is not None):
+            told = retell(reading, books, period, numbers, asked.buy)
+        then = ImaginedPricer.imagined(reading, period, products, books, told.totals if rerated else None)
+        lines_then = _priced(then, numbers, sides[1], asked)
+        lines = [coming.result(), lines_then]
     if asked.buy is not None:
         for side, costs in zip(sides, told.costs, strict=True):
             asked.buy.add(side, costs)
