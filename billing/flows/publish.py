@@ -82,8 +82,7 @@ class Published(Changed):
 
 UNCHANGED = Changed(status=Status.UNCHANGED)
 
-_LOOKED_AT = 1000
-"""Waiting events that are rated to say in a refusal which of them a card would price."""
+_LOOKED_AT = 1000  # waiting events that are rated to say in a refusal which of them a card would price
 
 
 def publish(  # noqa: PLR0913 (what is published, by whom, and how)
@@ -218,7 +217,7 @@ def add_contracts(  # noqa: PLR0913 (what is added, by whom, and how)
         if not changed:
             return UNCHANGED
         cards = read_card_versions(connection)
-        faults = [*_contract_faults(changed, stored, cards), *_agreement_faults(changed, stored, cards)]
+        faults = [*contract_faults(changed, stored, cards), *_agreement_faults(changed, stored, cards)]
         faults += unsold(changed, products)
         if faults:
             raise InputFaultyError(faults, place="contracts")
@@ -340,7 +339,8 @@ def _counting(cards: Sequence[CardVersion]) -> dict[str, list[Counting]]:
     return versions
 
 
-def _contract_faults(contracts: Sequence[Contract], stored: Accounts, cards: Sequence[CardVersion]) -> list[Fault]:
+def contract_faults(contracts: Sequence[Contract], stored: Accounts, cards: Sequence[CardVersion]) -> list[Fault]:
+    """Contracts of accounts that are not there or do not pay, or with cards that are not, or of another currency."""
     currencies = {version.card_id: version.currency for version in cards}
     faults = []
     for contract in contracts:
