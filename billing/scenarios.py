@@ -11,6 +11,7 @@ from itertools import count
 
 from billing.accounts import Account, check_tree, read_account
 from billing.bills import Arrangement, bill, faults_of
+from billing.charges import Charge, events_of, read_charge
 from billing.contracts import Contract, read_contract
 from billing.errors import PeriodInvalidError
 from billing.expectations import Expectation, compare, read_expectation
@@ -30,7 +31,6 @@ CardSource = Callable[[str], tuple[Card | None, list[Fault]]]
 SOURCE = "scenario"
 ACCOUNT = "a"
 
-_NOT_RUN = {"charge": "recurring and one-off charges"}
 _NOON = timedelta(hours=12)
 _MOST = 1_000_000
 
@@ -55,10 +55,6 @@ def read_scenario(
 ) -> tuple[Scenario | None, list[Fault]]:
     """A scenario from its table, or every fault of it. `card_of` gives the cards that are named by their path."""
     read = Reader(place=f"{place}: ", table=table, faults=[])
-    for key, what in _NOT_RUN.items():
-        read.seen.add(key)
-        if key in table:
-            read.fault(key, f"{what} are not run by this version", "remove them, or use a version that runs them")
     period = _period(read)
     known = {**products, **_products(read)}
     cards = _cards(read, known, card_of, period)
@@ -68,12 +64,15 @@ def read_scenario(
     closed = list(dict.fromkeys(each.step.close for each in tables if each.step.close is not None))
     contracts = _contracts(read, cards, period)
     _require_no_credits(read, contracts, closed)
+    months = dict.fromkeys([period, *closed])
+    charged = _charges(read, known, period)
+    charges = [each for month in months for each in events_of(charged, accounts or {}, month)]
     reported, *later = _payloads(period, [list(read.each("usage")), *(each.usage for each in tables)])
     scenario = Scenario(
         name=read.text("name"),
         period=period,
         deal=Arrangement(cards=cards, products=known, accounts=accounts, contracts=contracts),
-        payloads=reported,
+        payloads=(*reported, *charges),
         expectation=read_expectation(read.below("expect"), closed or [period]),
         steps=tuple(replace(each.step, payloads=some) for each, some in zip(tables, later, strict=True)),
     )
@@ -168,6 +167,17 @@ def _contracts(read: Reader, cards: Sequence[Card], period: Period) -> dict[str,
             if not set(contract.cards) <= set(known):
                 below.fault("cards", "names a card that is not here", f"known: {', '.join(known)}")
     return contracts
+
+
+def _charges(read: Reader, products: Mapping[str, Product], period: Period) -> list[Charge]:
+    found: dict[str, Charge] = {}
+    for number, below in enumerate(read.each("charge"), start=1):
+        defaults: Table = {"id": f"c{number:04}", "account": ACCOUNT, "effective_from": period.opens}
+        charge, faults = read_charge({**defaults, **below.table}, below.place, products)
+        read.faults.extend(faults)
+        if charge is not None and found.setdefault(charge.id, charge) is not charge:
+            below.fault("id", "is there already", "give each charge an id of its own")
+    return [*found.values()]
 
 
 def _payloads(period: Period, groups: Sequence[Sequence[Reader]]) -> list[tuple[bytes, ...]]:

@@ -21,6 +21,7 @@ from billing.bounds import Bounds
 from billing.drafts import NO_TOTALS_SHA256, Drafts, billed_totals, summed_sha256, together, totals_sha256
 from billing.flows.adjust import NONE_FOUND, Adjusting, Found
 from billing.flows.hold import Holds
+from billing.flows.post import require_posted
 from billing.flows.price import Pricer, halved, payers_and_prices, totals_of
 from billing.invoices import Kind, Party
 from billing.papers import papers
@@ -72,8 +73,9 @@ def draw_up(  # noqa: PLR0913 (each is asked of a run by its own name)
     are issued and of which usage has changed since are billed anew: what they come to more is on the invoice, what they
     come to less is a credit note; but for months of more than `late_limit` before, until a person releases them.
 
-    Raises PeriodOpenError where drafts are to be written of a period that has not ended (unless `early`), and
-    PeriodLockedError where another run or a finalization of the period is at work.
+    Raises PeriodOpenError where drafts are to be written of a period that has not ended (unless `early`),
+    PeriodLockedError where another run or a finalization of the period is at work, and ChargesUnpostedError where
+    drafts would lack charges that are due.
     """
     if write:
         require_closed(period, at, grace=timedelta(0), early=early, what="draw up invoices")
@@ -83,6 +85,8 @@ def draw_up(  # noqa: PLR0913 (each is asked of a run by its own name)
             hold_period(writing, period)
         # Taken under the lock: whatever was issued before is seen, and nothing is issued meanwhile.
         reading = stack.enter_context(snapshot(engine))
+        if write:
+            require_posted(reading, period, at)
         drawing = _Drawing.begin(reading, writing, products, period, bounds, late_limit)
         drawing.draw_all()
         return drawing.end(at, grace, actor, person(drawn_by or actor))
