@@ -34,6 +34,7 @@ EXITS = {
     "billing.approvals.ApprovalSelfError": Exit.NEEDS_A_PERSON,
     "billing.approvals.ApprovalUnseenError": Exit.NEEDS_A_PERSON,
     "billing.bounds.ReleaseNeedlessError": Exit.NOTHING_TO_DO,
+    "billing.candidates.CandidateMisplacedError": Exit.USAGE,
     "billing.charges.ChargePostedError": Exit.BAD_INPUT,
     "billing.charges.ChargesUnpostedError": Exit.NEEDS_A_PERSON,
     "billing.charges.SourceReservedError": Exit.BAD_INPUT,

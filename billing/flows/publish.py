@@ -14,7 +14,7 @@ from functools import cache, partial
 from itertools import chain
 
 from billing.accounts import Account, change_faults, check_tree, payer_of
-from billing.contracts import Contract, Counting, counted_together, counter_faults, unpaid
+from billing.contracts import Contract, Counting, counted_together, counter_faults, unpaid, unsold
 from billing.corrections import Correction
 from billing.errors import InputFaultyError, PublicationConflictError
 from billing.flows.backdate import Moved, move, reach_of_card, reach_of_contracts
@@ -82,8 +82,7 @@ class Published(Changed):
 
 UNCHANGED = Changed(status=Status.UNCHANGED)
 
-_LOOKED_AT = 1000
-"""Waiting events that are rated to say in a refusal which of them a card would price."""
+_LOOKED_AT = 1000  # waiting events that are rated to say in a refusal which of them a card would price
 
 
 def publish(  # noqa: PLR0913 (what is published, by whom, and how)
@@ -218,7 +217,8 @@ def add_contracts(  # noqa: PLR0913 (what is added, by whom, and how)
         if not changed:
             return UNCHANGED
         cards = read_card_versions(connection)
-        faults = [*_contract_faults(changed, stored, cards), *_agreement_faults(changed, stored, cards)]
+        faults = [*contract_faults(changed, stored, cards), *_agreement_faults(changed, stored, cards)]
+        faults += unsold(changed, products)
         if faults:
             raise InputFaultyError(faults, place="contracts")
         _check_days(changed, stored)
@@ -339,7 +339,8 @@ def _counting(cards: Sequence[CardVersion]) -> dict[str, list[Counting]]:
     return versions
 
 
-def _contract_faults(contracts: Sequence[Contract], stored: Accounts, cards: Sequence[CardVersion]) -> list[Fault]:
+def contract_faults(contracts: Sequence[Contract], stored: Accounts, cards: Sequence[CardVersion]) -> list[Fault]:
+    """Contracts of accounts that are not there or do not pay, or with cards that are not, or of another currency."""
     currencies = {version.card_id: version.currency for version in cards}
     faults = []
     for contract in contracts:

@@ -42,7 +42,7 @@ def recurring(draw: st.DrawFn) -> Charge:
 
 
 def walked(charge: Charge, until: datetime) -> list[datetime]:
-    """The beginnings of terms up to two years after an instant, by going through the calendar one day after the other."""
+    """The beginnings of terms up to two years after an instant, by going through the calendar day by day."""
     wanted, found = charge.effective_from.day, [charge.effective_from]
     day, months = charge.effective_from, 0
     while day < until + timedelta(days=800):

@@ -1,9 +1,11 @@
 """Accounts and contracts, for people."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
 from billing.accounts import Account, payer_of
+from billing.contracts import Contract
 from billing.periods import ALWAYS
 from billing.store.accounts import read_accounts
 from billing.store.engine import Connection
@@ -29,6 +31,25 @@ class ListedContract(NamedTuple):
     effective_from: date
     cards: tuple[str, ...]
     terms: str
+
+
+class AgreedWith(NamedTuple):
+    """The contracts that rate an account's usage: those of its payer ("": nobody pays), in whose currency it is."""
+
+    payer: str
+    currency: str
+    contracts: Sequence[Contract]
+
+
+def agreed_with(connection: Connection, account: str) -> AgreedWith | None:
+    """The contracts that rate an account's usage; None where there is no such account."""
+    stored = read_accounts(connection)
+    if account not in stored.accounts:
+        return None
+    payer = payer_of(account, stored.accounts)
+    if payer is None:
+        return AgreedWith("", "", ())
+    return AgreedWith(payer.id, payer.currency, stored.contracts.get(payer.id, ()))
 
 
 def listed_accounts(connection: Connection) -> list[ListedAccount]:
