@@ -86,6 +86,16 @@ class Side:
                 self.events[part] += count
                 self.amounts[part] += amount
 
+    def plus(self, other: "Side") -> "Side":
+        """The sums of both."""
+        costs = {part: self.costs.get(part, Fraction(0)) + amount for part, amount in other.costs.items()}
+        return Side(
+            names=self.names,
+            events=self.events + other.events,
+            amounts=Counter({part: self.amounts[part] + other.amounts[part] for part in self.parts | other.parts}),
+            costs={**self.costs, **costs},
+        )
+
     def cost(self, account: str, product: str, country: str, currency: str, amount: Fraction) -> None:
         """Add what usage costs where it is bought."""
         for by, name in ((By.ACCOUNT, account), (By.PRODUCT, product), (By.COUNTRY, country), (By.ALL, "")):

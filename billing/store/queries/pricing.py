@@ -55,8 +55,8 @@ def read_crossings(connection: Connection, wanted: Wanted) -> Totals:
             FROM wanted JOIN events AS event ON event.payer_id = wanted.payer_id AND price_id IS NOT NULL
                  AND occurred_at >= starts AND occurred_at < ends
             UNION ALL
-            SELECT further.payer_id, account_id, price_id, country, number, further.events, billed, occurred_at, source_id,
-                   further.id, part
+            SELECT further.payer_id, account_id, price_id, country, number, further.events, billed, occurred_at,
+                   source_id, further.id, part
             FROM wanted JOIN event_elements AS further ON further.payer_id = wanted.payer_id
                  AND occurred_at >= starts AND occurred_at < ends
             JOIN prices USING (price_id)
