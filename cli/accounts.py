@@ -23,7 +23,14 @@ contracts.command("simulate")(simulations.simulate_contracts)
 
 _Files = Annotated[list[Path], typer.Argument(help="TOML files; - is standard input.", allow_dash=True)]
 
-_ACCOUNTS = (text("id", "account"), text("name"), text("parent"), text("payer", "paid by"), text("currency"))
+_ACCOUNTS = (
+    text("id", "account"),
+    text("name"),
+    text("parent"),
+    text("payer", "paid by"),
+    text("currency"),
+    text("suspended", spare=1),
+)
 _CONTRACTS = (text("account"), text("effective_from", "from"), text("cards"), text("terms", spare=1))
 
 

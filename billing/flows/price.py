@@ -25,7 +25,7 @@ from rates.errors import TollbookError
 from rates.lines import PricedLines
 from rates.prices import Price
 from rates.pricing import Wanted, crossing_days, price
-from rates.products import Product
+from rates.products import Product, declared
 from rates.tally.items import CrossingsIncompleteError
 from rates.terms import Priority, Terms, card_terms
 from rates.usage import Totals, no_totals
@@ -108,11 +108,14 @@ class Pricer:
         )
 
     def read(self, numbers: Sequence[int]) -> Totals:
-        """The totals of some accounts, merged, and the prices that they are of."""
+        """The totals of some accounts, merged, and the prices that they are of. Raises ProductUnknownError."""
         totals = self.totals(numbers)
         unread = [number for number in np.unique(totals.price).tolist() if number not in self.prices]
         if unread:
-            self.prices |= read_prices(self.reading, unread, self.heads)
+            found = read_prices(self.reading, unread, self.heads)
+            for each in found.values():
+                declared(self.products, each.product, f"card {each.card}")
+            self.prices |= found
         return totals
 
     def totals(self, numbers: Sequence[int]) -> Totals:

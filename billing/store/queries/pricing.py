@@ -41,8 +41,8 @@ def payers_with_usage(connection: Connection, period: Period) -> list[int]:
 def read_crossings(connection: Connection, wanted: Wanted) -> Totals:
     """The priced usage of some payers' days, one row an event, in order: occurred_at, source, id (as bytes).
 
-    An event that was cut when it was rated has its further parts behind it, and so has one that is as many events: the
-    packages of a look-up.
+    An event that was cut when it was rated has its further parts behind it, which count no event; one that asked for
+    several packages has the others, which count one each.
     """
     query = sql.SQL("""
         WITH wanted AS (
