@@ -136,8 +136,8 @@ class Simulation:
 
     `accounts` are those that are looked at, by name and currency; `events` how many were rated again. `unpriced` and
     `priced` count by account the events that would lose their price, and that would get one; `unbought` those that the
-    buy card has no price for. `failed` says by account why it cannot be priced; `lines` are by account, where they were
-    asked for.
+    buy card has no price for. `failed` says by account why it cannot be priced, now or then, and is in no sum; `lines`
+    are by account, where they were asked for.
     """
 
     period: Period

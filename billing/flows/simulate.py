@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from billing.candidates import Placed, rates_otherwise, throughout, with_card, with_contracts
-from billing.contracts import Contract, Counting, counted_together, counter_faults
+from billing.contracts import Contract, Counting, counted_together, counter_faults, unsold
 from billing.errors import InputFaultyError
 from billing.flows.costs import Costs
 from billing.flows.imagine import Books, ImaginedPricer, Retold, imagine, retell
@@ -105,7 +105,7 @@ def simulate_contracts(
             for name in placed.accounts
             if rates_otherwise(stored.contracts.get(name, ()), placed.contracts[name], period)
         ]
-        if faults := contract_faults(contracts, stored, read_card_versions(reading)):
+        if faults := [*contract_faults(contracts, stored, read_card_versions(reading)), *unsold(contracts, products)]:
             raise InputFaultyError(faults, place="contracts")
         books = imagine(reading, products, stored, placed.contracts, kept=asked.kept)
         moment = _Moment(engine=engine, reading=reading, products=products, period=period, stored=stored)
@@ -129,6 +129,10 @@ def _simulate(moment: _Moment, placed: Placed, books: Books, asked: Asked, *, re
     _check_counters(books, [placed.contracts.get(name, ()) for name in wanted])
     names = {stored.numbers[name]: name for name in sorted(wanted, key=lambda name: stored.numbers[name])}
     now, then, told = _both_sides(moment, books, asked, names, rerated=rerated)
+    failed: dict[str, str] = {names[number]: why for number, why in sorted({**now.failed, **then.failed}.items())}
+    if failed:  # of one side, its amounts would be a change
+        left = {number: name for number, name in names.items() if name not in failed}
+        now, then, told = _both_sides(moment, books, asked, left, rerated=rerated)
     if asked.buy is not None:
         for priced, costs in zip((now, then), told.costs, strict=True):
             asked.buy.add(priced.side, costs)
@@ -145,7 +149,7 @@ def _simulate(moment: _Moment, placed: Placed, books: Books, asked: Asked, *, re
         priced=_by_name(told.priced, names) if rerated else {},
         unbought=told.unbought,
         has_costs=asked.buy is not None,
-        failed={names[number]: why for number, why in sorted({**now.failed, **then.failed}.items())},
+        failed=failed,
         lines=known if asked.with_lines else {},
     )
 
