@@ -273,7 +273,7 @@ def _credit(read: Reader) -> Credit:
     )
     read.finish()
     if until is not None and (until.hour, until.minute, until.second, until.microsecond) != (0, 0, 0, 0):
-        read.fault("until", "is not the beginning of a UTC day", "credits end at 00:00 UTC: write 2027-01-01")
+        read.fault("until", "is not the beginning of a UTC day", f"credits end at 00:00 UTC: write {until.date()}")
     if found.amount <= 0:
         read.fault("amount", "is not above 0", "a credit gives something")
     return found

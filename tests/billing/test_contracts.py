@@ -102,6 +102,20 @@ def test_a_fault_says_where_it_is(changes: dict[str, object], place: str) -> Non
     assert (None, {f"contract.toml: {place}"}) == (found, {fault.place for fault in faults})
 
 
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        ({"effective_from": "2026-09-05T12:00:00Z"}, "write 2026-09-05"),
+        ({"credits": [{"id": "a", "amount": "1", "until": "2026-12-31T12:00:00Z"}]}, "write 2026-12-31"),
+        ({"discounts": {"percent": "5"}}, "write discounts = [{...}]"),
+    ],
+)
+def test_what_a_fault_advises_is_about_what_was_written(changes: dict[str, object], remedy: str) -> None:
+    """Who follows it to the letter must not get another day, or a table that stands elsewhere in the file."""
+    _, (fault,) = read_contract(TABLE | changes, "contract.toml")
+    assert remedy in fault.remedy
+
+
 def test_the_contract_in_force_is_the_last_that_has_begun() -> None:
     days = [date(2026, 9, 30), date(2026, 10, 1), date(2026, 10, 9), date(2026, 10, 10)]
     found = [in_force(CONTRACTS["acme"], day) for day in days]
