@@ -197,8 +197,12 @@ def left_of(discounts: Iterable[Discount], product: Product, element: str, count
 
 def read_deal(read: Reader) -> Deal:
     """What a contract's table says of money; faults go to the reader."""
-    discounts = []
+    discounts, general = [], ""
     for each in read.each("discounts"):
+        if general:
+            each.fault("", f"never holds: {general} is on everything", "put it before that one")
+        elif "on" not in each.table:
+            general = f"discounts[{len(discounts)}]"
         discounts.append(Discount(percent=each.decimal("percent"), on=_on(each)))
         each.finish()
         if not 0 < discounts[-1].percent <= _HUNDRED:

@@ -87,6 +87,7 @@ def test_what_this_version_does_not_bill_is_refused_and_not_dropped(key: str) ->
         ({"discounts": [{}]}, "discounts[0].percent"),
         ({"discounts": [{"percent": "5", "on": [{"number_type": "mobile"}]}]}, "discounts[0].on[0].number_type"),
         ({"discounts": [{"percent": "5", "on": []}]}, "discounts[0].on"),
+        ({"discounts": [{"percent": "5"}, {"percent": "9", "on": [{"country": "GB"}]}]}, "discounts[1]"),
         ({"commitment": {}}, "commitment"),
         ({"commitment": {"min": "-1"}}, "commitment.min"),
         ({"commitment": {"min": "2", "max": "1"}}, "commitment.max"),
