@@ -197,7 +197,8 @@ def left_of(discounts: Iterable[Discount], product: Product, element: str, count
 
 def read_deal(read: Reader) -> Deal:
     """What a contract's table says of money; faults go to the reader."""
-    discounts, general = [], ""
+    discounts: list[Discount] = []
+    general = ""
     for each in read.each("discounts"):
         if general:
             each.fault("", f"never holds: {general} is on everything", "put it before that one")
