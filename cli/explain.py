@@ -109,6 +109,7 @@ def event(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """How an event came to its price: card, prefix, increments, tiers, arithmetic; or why it has none."""
+    from billing.charges import SOURCE
     from billing.flows.explain import explain_event
     from cli.db import writing
     from cli.world import products
@@ -116,6 +117,9 @@ def event(
     with writing() as engine:
         found = explain_event(engine, products(), source, identity)
     show_event(found, form)
+    if source == SOURCE:
+        charge, _, number = identity.rpartition("/")
+        say(f"Due {number} of the charge {charge}; what it is, and when it was due: tollbook charges show {charge}")
 
 
 def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int = 0) -> None:
