@@ -14,6 +14,7 @@ from billing.contracts import Contract, read_contract
 from billing.errors import PeriodInvalidError
 from billing.expectations import Expectation, compare, read_expectation
 from billing.periods import Period
+from billing.steps import reported_in_steps
 from rates.cardfile import card_from_table
 from rates.cards import Card, instant
 from rates.errors import Fault
@@ -27,7 +28,7 @@ CardSource = Callable[[str], tuple[Card | None, list[Fault]]]
 SOURCE = "scenario"
 ACCOUNT = "a"
 
-_NOT_RUN = {"step": "steps over time", "charge": "recurring and one-off charges"}
+_NOT_RUN = {"charge": "recurring and one-off charges"}
 _NOON = timedelta(hours=12)
 _MOST = 1_000_000
 
@@ -146,7 +147,7 @@ def _contracts(read: Reader, cards: Sequence[Card], period: Period) -> dict[str,
 
 def _payloads(read: Reader, period: Period) -> list[bytes]:
     payloads = []
-    for number, below in enumerate(read.each("usage"), start=1):
+    for number, below in enumerate([*read.each("usage"), *reported_in_steps(read)], start=1):
         times = below.integer("repeat", 1, least=1)
         if times > _MOST:
             below.fault("repeat", f"is above {_MOST}", "write a larger quantity instead")

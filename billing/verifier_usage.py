@@ -25,6 +25,7 @@ _GSM7 = frozenset(
 )
 _GSM7_PAIRS = frozenset("\f^{}\\[~]|€")
 _BASIC_PLANE = 0xFFFF
+_LAST_REVISION = 2**31 - 1
 _NO_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 _THREE_DECIMALS = "BHD IQD JOD KWD LYD OMR TND"
 LINE_KEY = ("origin_period", "product", "element", "country", "destination", "tier", "unit", "unit_price")
@@ -299,16 +300,25 @@ def settle_revisions(events: Iterable[Raw]) -> tuple[list[Usage], list[dict[str,
     for raw in events:
         source, name = identity = (text(raw, "source"), text(raw, "id"))
         try:
-            revision = whole(raw, "revision", f"event {source}/{name}")
+            revision = _revision(raw, f"event {source}/{name}")
             usage = None if flag(raw, "void") else read_usage(raw)
         except InputFaultError as fault:
             rejected.append({"source": source, "id": name, "reason": str(fault)})
             continue
-        revision = 1 if revision is None else revision
         if identity not in winners or revision > winners[identity][0]:
             winners[identity] = (revision, usage)
     kept = [usage for _, usage in winners.values() if usage is not None]
     return sorted(kept, key=lambda usage: (usage.occurred_at, usage.source, usage.id)), rejected
+
+
+def _revision(raw: Raw, place: str) -> int:
+    """Which report of its event this is. One that takes it back says so, and whose."""
+    revision = whole(raw, "revision", place)
+    if flag(raw, "void") and (revision is None or not text(raw, "id")):
+        raise InputFaultError(place, "a void needs its id and its revision")
+    if revision is not None and not 0 < revision <= _LAST_REVISION:
+        raise InputFaultError(f"{place} revision", f"{revision} is not from 1 to {_LAST_REVISION}")
+    return revision or 1
 
 
 def holds(condition: Raw, usage: Usage, *, when_silent: bool) -> bool:

@@ -159,7 +159,12 @@ def test_a_folder_without_scenarios_is_nothing_to_do(tollbook: Tollbook, tmp_pat
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("[[step]]\nat = 2026-10-01T00:00:00Z\nclose = true", "step: steps over time are not run by this version"),
+        ("[[step]]\nat = 2026-10-01\nclose = true", 'step[0].close "True": closed months are not run by this version'),
+        ("[[step]]\nat = 2026-10-01\npublish = []", "step[0].publish: publications are not run by this version"),
+        ("[[step]]\nat = 2026-10-01T00:00:00Z", "step[0].usage: is missing"),
+        ('[[step]]\n[[step.usage]]\nproduct = "x"', "step[0].at: is missing"),
+        ("[[step]]\nat = 2026-10-01\nwhen = 1", 'step[0].when "1": is not a key of this table'),
+        ("[[step]]\nat = 2026-10-02\n[[step]]\nat = 2026-10-01", "step[1].at"),
         ('[[charge]]\nid = "x"', "charge: recurring and one-off charges are not run by this version"),
         ("[surprise]\na = 1", "surprise: is not a key of this table"),
         ('[[expect.line]]\nprice = "1"', 'expect.line[1].price "1": is not a field of a line'),
