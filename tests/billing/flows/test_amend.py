@@ -8,6 +8,9 @@ import pytest
 
 from billing.contracts import Contract
 from billing.errors import EventMissingError
+from billing.flows.draw_up import draw_up
+from billing.flows.explain import explain_line
+from billing.flows.finalize import finalize
 from billing.flows.fold import fold
 from billing.flows.publish import add_accounts, add_contracts, publish
 from billing.flows.release import release
@@ -15,6 +18,8 @@ from billing.flows.verify import verify
 from billing.periods import Period
 from billing.store.engine import transaction
 from cli.world import product_tables
+from rates.cards import instant
+from tests.invoicing import CLOSED
 from tests.shop import AT, OCTOBER, Shop, account, call, card, outcomes, products, read
 
 NOVEMBER = Period.parse("2026-11")
@@ -255,3 +260,27 @@ def test_what_was_superseded_stays_as_it_was(opened: Shop, statement: str) -> No
     opened.post(call(1), call(1, revision=2))
     with pytest.raises(psycopg.errors.RestrictViolation), transaction(opened.engine) as connection:
         connection.execute(statement.encode())
+
+
+MOVED = [call(1, duration_seconds="6000"), call(2, account="beta"), call(5, to="+33123456789")]
+LATE = [call(3, occurred_at="2026-11-01T00:00:00Z"), {"id": "call-4", "void": True}]
+
+
+@pytest.mark.parametrize(
+    "reports", [[*MOVED, *LATE], [{"id": f"call-{number}", "void": True} for number in range(1, 6)]]
+)
+def test_an_invoice_lists_the_events_as_they_were_billed_also_where_they_were_amended_since(
+    opened: Shop, reports: list[dict[str, object]]
+) -> None:
+    opened.post(*(call(number) for number in range(1, 6)), at=CLOSED)
+    draw_up(opened.engine, products(), OCTOBER, CLOSED, write=True)
+    finalize(opened.engine, OCTOBER, CLOSED)
+    opened.post(*({**each, "revision": 2} for each in reports), at=CLOSED)
+    for number, quantity in ((1, 5), (2, 600)):
+        line = explain_line(opened.engine, products(), OCTOBER, "acme", number)
+        assert (True, 5, quantity) == (line.adds_up, line.events, line.base_quantity)
+        assert [f"call-{number}" for number in range(1, 6)] == [each.id for each in line.page]
+        assert {"2026-10-02T10:11:12Z +447700900123"} == {
+            f"{instant(each.occurred_at)} {each.to}" for each in line.page
+        }
+    assert_sound(opened)
