@@ -100,7 +100,7 @@ def test_whoever_works_at_once_comes_to_what_the_highest_revisions_come_to(opene
 
     def writers() -> None:
         try:
-            run_all(*(lambda seed=seed: write(seed) for seed in range(4)))  # type: ignore[misc]
+            run_all(*(lambda seed=seed: write(seed) for seed in range(4)))
         finally:
             done.set()
 
