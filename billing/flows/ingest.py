@@ -245,7 +245,8 @@ def receipt_of(products: Mapping[str, Product], prepared: Prepared, batch: Batch
     codes = OUTCOME_CODES[Outcome.DUPLICATE], OUTCOME_CODES[Outcome.CONFLICT]
     of_claim[written.known] = np.where(written.same, *codes)
     of_claim[written.superseded] = OUTCOME_CODES[Outcome.SUPERSEDED]
-    outcomes[batch.row] = of_claim
+    payload = batch.claims["row"].to_numpy()
+    outcomes[payload] = of_claim
     of_event = of_claim[is_event]
     findings = {reject.row: Finding(pointer=reject.pointer, reason=reject.reason) for reject in prepared.parsed.rejects}
     waiting = of_event == OUTCOME_CODES[Outcome.QUARANTINED]
@@ -253,9 +254,9 @@ def receipt_of(products: Mapping[str, Product], prepared: Prepared, batch: Batch
     told = (usage.row[waiting], ratings.reason[waiting], lacks_number[waiting])
     for row, reason, lacks in zip(*(column.tolist() for column in told), strict=True):
         findings[row] = Finding(pointer="", reason=str(REASONS[reason]), lacks_number=lacks)
-    for row in batch.row[of_claim == OUTCOME_CODES[Outcome.CONFLICT]].tolist():
+    for row in payload[of_claim == OUTCOME_CODES[Outcome.CONFLICT]].tolist():
         findings[row] = Finding(pointer="", reason=_CONFLICT)
-    voids = batch.row[~is_event & (of_claim == OUTCOME_CODES[Outcome.ACCEPTED])]
+    voids = payload[~is_event & (of_claim == OUTCOME_CODES[Outcome.ACCEPTED])]
     findings |= {row: Finding(pointer="", reason=VOID) for row in voids.tolist()}
     zero_rated = np.zeros(prepared.size, dtype=np.int8)
     zero_rated[usage.row] = np.where(of_event == OUTCOME_CODES[Outcome.ACCEPTED], ratings.reason, 0)
@@ -266,10 +267,10 @@ def receipt_of(products: Mapping[str, Product], prepared: Prepared, batch: Batch
         findings=findings,
         zero_rated=zero_rated,
         statuses=statuses,
-        row=batch.row,
+        row=payload,
         id=batch.claims["id"],
         revision=batch.claims["revision"].to_numpy(),
-        amended=batch.row[written.amending],
+        amended=payload[written.amending],
         voids=voids,
     )
 

@@ -26,80 +26,72 @@ _MICROS = pa.timestamp("us")
 _BY = [("source_id", "ascending"), ("id", "ascending"), ("revision", "descending"), ("row", "ascending")]
 
 
-class Keys(NamedTuple):
-    """What orders n events and v voids: a table of `source_id`, `id`, `revision` and `row`, of the payload.
+class Order(NamedTuple):
+    """The order of n events and v voids: where each was before, among the events and then the voids (`place`).
 
-    `place` is where each was before, among the events and then the voids; `event` its place among the events now, -1
-    of a void. Both are int64[n + v].
+    `event` is its place among the events now, -1 of a void. Both are int64[n + v].
     """
 
-    table: Table
     place: Int64s
     event: Int64s
 
 
-def ordered_keys(usage: Usage, sources: NDArray[np.int32], voids: Voids, source_ids: Mapping[str, int]) -> Keys:
-    """The keys of usage, whose sources have these numbers, and of voids, in order."""
-    keys = pa.table(
-        {
-            "source_id": pa.array(sources[usage.source.codes]),
-            "id": usage.id,
-            "revision": pa.array(usage.revision),
-            "row": pa.array(usage.row),
-        }
-    )
-    if len(voids):
-        others = {
-            "source_id": pa.array([source_ids[name] for name in voids.source], pa.int32()),
-            "id": pa.array(voids.id, pa.string()),
-            "revision": pa.array(voids.revision),
-            "row": pa.array(voids.row),
-        }
-        keys = pa.concat_tables([keys, pa.table(others)]).combine_chunks()
-    place = _order(keys)
-    is_event = place < len(usage)
-    return Keys(keys.take(pa.array(place)), place, np.where(is_event, np.cumsum(is_event) - 1, -1))
-
-
-def _order(keys: Table) -> Int64s:
-    """By source and id, in the order of their bytes, the highest revision first; equal ones as they came."""
-    source, revision = keys["source_id"].to_numpy(), keys["revision"].to_numpy()
-    if len(keys) and source.min() == source.max() and revision.max() == FIRST:
-        order = pc.sort_indices(keys["id"])
+def order_of(usage: Usage, sources: NDArray[np.int32], voids: Voids, source_ids: Mapping[str, int]) -> Order:
+    """The order of usage, whose sources have these numbers, and of voids."""
+    source, revision, name, row = sources[usage.source.codes], usage.revision, usage.id, usage.row
+    if voids:
+        others = _void_columns(voids, source_ids)
+        source = np.concatenate([source, others["source_id"].to_numpy()])
+        revision, row = np.concatenate([revision, voids.revision]), np.concatenate([row, voids.row])
+        name = pa.concat_arrays([name, others["id"]])
+    if len(source) and source.min() == source.max() and revision.max() == FIRST:
+        order = pc.sort_indices(name)
     else:
-        order = pc.sort_indices(keys, sort_keys=_BY)
-    found: Int64s = order.to_numpy().astype(np.int64)
-    return found
+        keys = {"source_id": source, "id": name, "revision": revision, "row": row}
+        order = pc.sort_indices(pa.table({key: pa.array(column) for key, column in keys.items()}), sort_keys=_BY)
+    place = order.to_numpy().astype(np.int64)
+    is_event = place < len(usage)
+    return Order(place, np.where(is_event, np.cumsum(is_event) - 1, -1))
 
 
-def claims_of(rated: Rated, keys: Keys) -> Table:
-    """The claims of usage in order, and of the voids among it, of which no more is known than their keys."""
-    usage, n = rated.usage, len(keys.event)
-    identity, source = keys.table["id"].combine_chunks(), keys.table["source_id"].to_numpy()
-    later = np.zeros(n, dtype=np.bool_)
-    if n > 1:
-        same_id = pc.equal(identity[1:], identity[:-1]).to_numpy(zero_copy_only=False)
-        later[1:] = same_id & (source[1:] == source[:-1])
-    said = {
+def claims_of(
+    rated: Rated, source: NDArray[np.int32], order: Order, voids: Voids, source_ids: Mapping[str, int]
+) -> Table:
+    """The claims of usage in order, and of the voids among it, of which no more is known than their names."""
+    usage, n = rated.usage, len(order.event)
+    columns = {
         "occurred_at": pa.array(usage.occurred_at).cast(_MICROS),
         "fingerprint": usage.fingerprint,
         "payer_id": or_nobody(rated.payer),
+        "source_id": pa.array(source),
+        "revision": pa.array(usage.revision),
+        "row": pa.array(usage.row),
+        "id": usage.id,
     }
-    if n > len(usage):
-        place = pa.array(keys.event, mask=keys.event < 0)
-        said = {name: column.take(place) for name, column in said.items()}
-        void = pa.scalar(VOID_FINGERPRINT, pa.binary(FINGERPRINT_BYTES))
-        said["fingerprint"] = pc.if_else(pc.is_null(place), void, said["fingerprint"])
-    return pa.table(
-        {
-            "n": pa.array(np.arange(n, dtype=np.int32)),
-            **said,
-            "source_id": keys.table["source_id"],
-            "revision": keys.table["revision"],
-            "later": pa.array(later),
-            "id": identity,
-        }
-    )
+    if voids:
+        others, mixed = _void_columns(voids, source_ids), np.where(order.event < 0, order.place, order.event)
+        both = {name: pa.concat_arrays([column, others[name]]) for name, column in columns.items()}
+        columns = {name: column.take(pa.array(mixed)) for name, column in both.items()}
+    later = np.zeros(n, dtype=np.bool_)
+    if n > 1:
+        identity, of = columns["id"], columns["source_id"].to_numpy()
+        same_id = pc.equal(identity[1:], identity[:-1]).to_numpy(zero_copy_only=False)
+        later[1:] = same_id & (of[1:] == of[:-1])
+    return pa.table({"n": pa.array(np.arange(n, dtype=np.int32)), "later": pa.array(later), **columns})
+
+
+def _void_columns(voids: Voids, source_ids: Mapping[str, int]) -> dict[str, Table]:
+    """The columns of claims for voids, which have no instant, no payer, and all one content."""
+    v = len(voids)
+    return {
+        "occurred_at": pa.nulls(v, _MICROS),
+        "fingerprint": pa.array([VOID_FINGERPRINT] * v, pa.binary(FINGERPRINT_BYTES)),
+        "payer_id": pa.nulls(v, pa.int32()),
+        "source_id": pa.array([source_ids[name] for name in voids.source], pa.int32()),
+        "revision": pa.array(voids.revision),
+        "row": pa.array(voids.row),
+        "id": pa.array(voids.id, pa.string()),
+    }
 
 
 def identities_of(claims: Table, batch: int) -> Table:

@@ -21,6 +21,7 @@ IDENTITY = ("batch", "occurred_at", "fingerprint", "source_id", "revision", "pay
 WORTH_A_TRY = 1000
 """Fewer events than this are not tried as if all were new: it costs them little to be asked about first."""
 
+_TOLD = ("n", "source_id", "id", "revision", "later", "fingerprint", "payer_id", "occurred_at")
 _INCOMING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     occurred_at timestamptz,
@@ -153,7 +154,7 @@ def claim(connection: Connection, batch: int, claims: Table) -> Claimed:
     writers that take identities in one order do not deadlock.
     """
     connection.execute(_INCOMING)
-    copy_binary(connection, "incoming", claims.column_names, binary_of(claims))
+    copy_binary(connection, "incoming", _TOLD, binary_of(claims.select(_TOLD)))
     return _claim(connection, STORED, batch, claims)
 
 
@@ -167,7 +168,7 @@ def foresee(connection: Connection, batch: int, claims: Table) -> Claimed:
     for statement in _FORESEEING:
         connection.execute(statement)
     connection.execute("TRUNCATE incoming")
-    copy_binary(connection, "incoming", claims.column_names, binary_of(claims))
+    copy_binary(connection, "incoming", _TOLD, binary_of(claims.select(_TOLD)))
     _use_the_index(connection)
     for statement in _REMEMBER:
         connection.execute(statement)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from billing.rated import Rated
 from billing.store.binary import binary_of, copy_binary
 from billing.store.bulk import Table
-from billing.store.claims import NO_VOIDS, claims_of, identities_of, or_nobody, ordered_keys
+from billing.store.claims import NO_VOIDS, claims_of, identities_of, or_nobody, order_of
 from billing.store.engine import Connection
 from billing.store.identity import ALL_NEW, WORTH_A_TRY, Claimed, claim, require_sources, take_new
 from billing.store.revisions import amend
@@ -54,8 +54,8 @@ class Rows:
 class Batch:
     """Usage that is ready to be written, n events sorted by source and id. `book_version` is what it was rated with.
 
-    `claims` are those of the events and of v voids among them: `row` is the payload of each (int64[n + v]), `event`
-    its place among the events, -1 of a void. `identities` are what they take, as COPY reads them for the table of
+    `claims` are those of the events and of v voids among them, each with the `row` of its payload; `event` is its place
+    among the events (int64[n + v]), -1 of a void. `identities` are what they take, as COPY reads them for the table of
     identities. `received_at` is int64[n], and `at` when the voids came.
     """
 
@@ -65,7 +65,6 @@ class Batch:
     received_at: Int64s
     at: int
     claims: Table
-    row: Int64s
     event: Int64s
     identities: Table
     events: Rows
@@ -90,11 +89,11 @@ def make_batch(
 ) -> Batch:
     """Make usage ready to be written; `received_at` is int64[n], and `at` when the voids came, in microseconds."""
     sources = np.array([source_ids.get(name, 0) for name in rated.usage.source.values], dtype=np.int32)
-    keys = ordered_keys(rated.usage, sources, voids, source_ids)
-    kept = keys.place[keys.event >= 0]
+    order = order_of(rated.usage, sources, voids, source_ids)
+    kept = order.place[order.event >= 0]
     rated, received_at = rated.take(kept), received_at[kept]
     source = sources[rated.usage.source.codes]
-    claims = claims_of(rated, keys)
+    claims = claims_of(rated, source, order, voids, source_ids)
     head = _head(rated.usage, source, number, received_at)
     is_out = rated.ratings.is_quarantined
     return Batch(
@@ -104,8 +103,7 @@ def make_batch(
         received_at=received_at,
         at=at,
         claims=claims,
-        row=keys.table["row"].to_numpy(),
-        event=keys.event,
+        event=order.event,
         identities=binary_of(identities_of(claims, number)),
         events=_rows(_events(rated, head, product_ids), np.flatnonzero(~is_out)),
         elements=_elements(rated, source, number),
