@@ -58,7 +58,7 @@ _REMEMBER = (
 )
 _REMEMBER_SUPERSEDED = """
 INSERT INTO foreseen_revisions (source_id, id, revision, fingerprint)
-SELECT source_id, id, revision, fingerprint FROM incoming WHERE n = ANY(%s)
+SELECT source_id, id, revision, fingerprint FROM incoming WHERE n = ANY(%s::integer[])
 """
 _CLAIM = """
 INSERT INTO {} (batch, occurred_at, fingerprint, source_id, revision, payer_id, id)

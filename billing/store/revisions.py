@@ -83,9 +83,13 @@ def amend(connection: Connection, batch: int, rows: Sequence[int]) -> None:
     be written.
     """
     values = {"rows": list(rows), "batch": batch}
+    for statement in (_TAKING, "TRUNCATE taking"):
+        connection.execute(statement)
+    connection.execute(_FILL, values)
+    connection.execute("ANALYZE taking")
     connection.execute(_TAKE_ELEMENTS, values)
     taken = sum(connection.execute(statement, values).rowcount for statement in (_TAKE_EVENTS, _TAKE_QUARANTINED))
-    voids = connection.execute(_COUNT_VOIDS, values).fetchone()
+    voids = connection.execute(_COUNT_VOIDS).fetchone()
     if taken + (voids[0] if voids else 0) != len(rows):
         raise EventMissingError(
             "an event is to be amended that is known and is not there",
@@ -105,7 +109,7 @@ def foresee_amended(connection: Connection, batch: int, rows: Sequence[int]) -> 
 
 _HOLD = """
 SELECT FROM incoming i JOIN {identities} e ON e.source_id = i.source_id AND e.id = i.id
-WHERE i.n = ANY(%s) ORDER BY i.n FOR NO KEY UPDATE OF e
+WHERE i.n = ANY(%s::integer[]) ORDER BY i.n FOR NO KEY UPDATE OF e
 """
 
 _KNOWN = """
@@ -113,14 +117,28 @@ SELECT i.n, e.revision,
     coalesce(r.fingerprint, CASE WHEN e.revision = i.revision THEN e.fingerprint END) = i.fingerprint
 FROM incoming i JOIN {identities} e ON e.source_id = i.source_id AND e.id = i.id
 LEFT JOIN {revisions} r ON r.source_id = i.source_id AND r.id = i.id AND r.revision = i.revision
-WHERE i.n = ANY(%s) ORDER BY i.n
+WHERE i.n = ANY(%s::integer[]) ORDER BY i.n
 """
 
-_CLAIMED = """
-    incoming i JOIN event_identity known ON known.source_id = i.source_id AND known.id = i.id
+# What is in force and is to be taken out. The planner is told how much it is: it would read all events otherwise.
+_TAKING = """
+CREATE TEMPORARY TABLE IF NOT EXISTS taking (
+    occurred_at timestamptz,
+    fingerprint uuid NOT NULL,
+    source_id integer NOT NULL,
+    revision integer NOT NULL,
+    payer_id integer,
+    id text COLLATE "C" NOT NULL
+) ON COMMIT DELETE ROWS
+"""
+_FILL = """
+INSERT INTO taking
+SELECT known.occurred_at, known.fingerprint, known.source_id, known.revision, known.payer_id, known.id
+FROM incoming i JOIN event_identity known ON known.source_id = i.source_id AND known.id = i.id
+WHERE i.n = ANY(%(rows)s::integer[]) ORDER BY i.n
 """
 _WHERE_IT_LIES = """
-    i.n = ANY(%(rows)s) AND event.payer_id = known.payer_id AND event.occurred_at = known.occurred_at
+    event.payer_id = known.payer_id AND event.occurred_at = known.occurred_at
     AND event.source_id = known.source_id AND event.id = known.id
 """
 _REPORTED = """
@@ -131,7 +149,7 @@ _REPORTED = """
 
 _TAKE_EVENTS = f"""
 WITH old AS (
-    DELETE FROM events AS event USING {_CLAIMED} WHERE {_WHERE_IT_LIES} RETURNING event.*, known.fingerprint
+    DELETE FROM events AS event USING taking AS known WHERE {_WHERE_IT_LIES} RETURNING event.*, known.fingerprint
 ), less AS (
     INSERT INTO unfolded (events, quantity, payer_id, account_id, price_id, day, country)
     SELECT -1, -billed, payer_id, account_id, price_id, (occurred_at AT TIME ZONE 'UTC')::date, country
@@ -146,7 +164,7 @@ FROM old JOIN accounts USING (account_id) JOIN products USING (product_id)
 
 _TAKE_ELEMENTS = f"""
 WITH old AS (
-    DELETE FROM event_elements AS event USING {_CLAIMED} WHERE {_WHERE_IT_LIES} RETURNING event.*, known.revision
+    DELETE FROM event_elements AS event USING taking AS known WHERE {_WHERE_IT_LIES} RETURNING event.*, known.revision
 ), less AS (
     INSERT INTO unfolded (events, quantity, payer_id, account_id, price_id, day, country)
     SELECT -events, -billed, payer_id, account_id, price_id, (occurred_at AT TIME ZONE 'UTC')::date, country FROM old
@@ -160,8 +178,8 @@ FROM old
 
 _TAKE_QUARANTINED = f"""
 WITH old AS (
-    DELETE FROM quarantine AS event USING {_CLAIMED}
-    WHERE i.n = ANY(%(rows)s) AND event.source_id = known.source_id AND event.id = known.id
+    DELETE FROM quarantine AS event USING taking AS known
+    WHERE event.source_id = known.source_id AND event.id = known.id
     RETURNING event.*, known.fingerprint
 )
 INSERT INTO event_revisions ({_REPORTED}, id, superseded_in, account, product)
@@ -169,23 +187,24 @@ SELECT {_REPORTED}, id, %(batch)s, account, product FROM old
 """  # noqa: S608
 
 # What takes an event back is kept when it comes.
-_COUNT_VOIDS = f"SELECT count(*) FROM {_CLAIMED} WHERE i.n = ANY(%(rows)s) AND known.occurred_at IS NULL"  # noqa: S608
+_COUNT_VOIDS = "SELECT count(*) FROM taking WHERE occurred_at IS NULL"
 
 _PUT_IN_FORCE = """
 UPDATE event_identity AS known SET batch = %(batch)s, occurred_at = i.occurred_at, fingerprint = i.fingerprint,
     revision = i.revision, payer_id = i.payer_id
-FROM incoming i WHERE i.n = ANY(%(rows)s) AND known.source_id = i.source_id AND known.id = i.id
+FROM incoming i WHERE i.n = ANY(%(rows)s::integer[]) AND known.source_id = i.source_id AND known.id = i.id
 """
 
 _FORESEE_TAKEN = """
 INSERT INTO foreseen_revisions (source_id, id, revision, fingerprint)
 SELECT known.source_id, known.id, known.revision, known.fingerprint
-FROM incoming i JOIN foreseen known ON known.source_id = i.source_id AND known.id = i.id WHERE i.n = ANY(%(rows)s)
+FROM incoming i JOIN foreseen known ON known.source_id = i.source_id AND known.id = i.id
+WHERE i.n = ANY(%(rows)s::integer[])
 ON CONFLICT DO NOTHING
 """
 
 _FORESEE_IN_FORCE = """
 UPDATE foreseen AS known SET batch = %(batch)s, occurred_at = i.occurred_at, fingerprint = i.fingerprint,
     revision = i.revision, payer_id = i.payer_id
-FROM incoming i WHERE i.n = ANY(%(rows)s) AND known.source_id = i.source_id AND known.id = i.id
+FROM incoming i WHERE i.n = ANY(%(rows)s::integer[]) AND known.source_id = i.source_id AND known.id = i.id
 """

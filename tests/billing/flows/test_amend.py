@@ -284,3 +284,15 @@ def test_an_invoice_lists_the_events_as_they_were_billed_also_where_they_were_am
             f"{instant(each.occurred_at)} {each.to}" for each in line.page
         }
     assert_sound(opened)
+
+
+def test_a_whole_chunk_is_amended_by_way_of_the_indexes(opened: Shop) -> None:
+    """Of a database that was never analyzed: read in another order than that of the chunk, it takes an hour."""
+
+    def reports(seconds: int, revision: int) -> list[dict[str, object]]:
+        at = [f"2026-10-02T{n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}Z" for n in range(6000)]
+        return [call(n, occurred_at=when, duration_seconds=seconds, revision=revision) for n, when in enumerate(at)]
+
+    opened.post(*reports(60, 1))
+    assert 6000 == len(opened.post(*reports(120, 2)).amended)
+    assert [(1, 6000, 720_000), (3, 6000, 6000)] == billed(opened)
