@@ -211,10 +211,10 @@ def _void(given: Mapping[str, object], source: str | None) -> Void:
 
 
 def _check_keys(given: Mapping[str, object]) -> None:
-    for key in given:
-        if key not in _KEYS:
-            hint = "".join(f"; did you mean {near}?" for near in get_close_matches(key, _KEYS, 1))
-            raise _FaultError(_shown(key), f"is not a field of a usage event{hint}")
+    for key in (key for key in given if key not in _KEYS):
+        near = "".join(f" did you mean {name}?" for name in get_close_matches(key, _KEYS, 1))
+        said = f"is not a field of a usage event;{near} a dimension that the product declares stands in attributes"
+        raise _FaultError(_shown(key), said)
 
 
 def _check_names(given: Mapping[str, object], texts: Mapping[str, str], source: str | None) -> None:

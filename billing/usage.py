@@ -114,6 +114,11 @@ class Voids:
     def __len__(self) -> int:
         return len(self.row)
 
+    def take(self, rows: Int64s) -> Self:
+        """Some of them, in the order given."""
+        source, id_ = (tuple(column[row] for row in rows.tolist()) for column in (self.source, self.id))
+        return type(self)(row=self.row[rows], source=source, id=id_, revision=self.revision[rows])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed:

@@ -37,6 +37,7 @@ from cli.output import (
     say,
     text,
 )
+from cli.simulations import simulate_card
 from cli.words import counted
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Rate cards: check, publish, list, compare, question.")
 app.command("diff")(diff)
 app.command("margin")(margin)
+app.command("simulate")(simulate_card)
 
 OUTBOUND = "voice.outbound"
 _FAULTS = (text("severity"), text("place"), text("value"), text("problem"), text("remedy"))
@@ -148,8 +150,8 @@ def import_(  # noqa: PLR0913 (each is an option of the command)
 
     The same card again changes nothing. Prices that jump, against the published version before it, are faults unless
     they are accepted; so is what calls of 6, 30, 60 and 180 seconds, or a message, cost with increments and fees. A
-    card from the past that charges otherwise what was rated is refused unless it is forced; final invoices stay in any
-    case.
+    card from the past that charges otherwise what was rated is refused unless it is forced; final invoices
+    stay, and the next run bills what differs from them.
     """
     why, who = forced_by(reason, name, force=force)
     bound = bound_of(jump_bound)

@@ -79,17 +79,27 @@ def line(
 ) -> None:
     """The events that add up to a line of an invoice, a draft, or the month so far."""
     from billing.flows.explain import explain_line
+    from billing.flows.explain_adjustment import adjusting_invoice, explain_adjustment
+    from cli.adjustments import is_adjustment, show_adjustment
     from cli.db import writing
     from cli.options import period_of
     from cli.world import products
 
     period, account, wanted = _asked(words)
+    number = words[0] if len(words) == 2 else ""  # noqa: PLR2004 (an invoice's number and a line's)
     with writing() as engine:
+        invoice = adjusting_invoice(engine, period_of(period), account, number)
+        if invoice is not None and is_adjustment(invoice, wanted):
+            explained = explain_adjustment(engine, invoice, wanted, first=first, size=size)
+            show_adjustment(explained, wanted, form, first=first)
+            return
         found = explain_line(engine, products(), period_of(period), account, wanted, first=first, size=size)
     show_line(found, wanted, form, first=first)
     if found.later:
         of = f"invoice {found.invoice}" if found.invoice else "this draft"
         say(f"{counted(found.later, 'later event')} {of_number(found.later, 'is', 'are')} not on {of}.")
+    if not found.adds_up and found.invoice:
+        say(f"Its usage may have been rated again since {found.invoice} was issued: a later run adjusts what differs.")
     if not found.adds_up:
         raise typer.Exit(Exit.ERROR)
 
@@ -101,6 +111,7 @@ def event(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """How an event came to its price: card, prefix, increments, tiers, arithmetic; or why it has none."""
+    from billing.charges import SOURCE
     from billing.flows.explain import explain_event
     from billing.flows.recall import recall_event
     from cli.db import writing
@@ -113,6 +124,9 @@ def event(
             return
         found = explain_event(engine, products(), source, identity)
     show_event(found, form, history)
+    if source == SOURCE:
+        charge, _, number = identity.rpartition("/")
+        say(f"Due {number} of the charge {charge}; what it is, and when it was due: tollbook charges show {charge}")
 
 
 def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int = 0) -> None:
@@ -132,6 +146,7 @@ def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int
         "destination": found.line.destination,
         "tier": found.line.tier,
         "cards": list(found.line.cards),
+        "unit_price": found.unit_price,
         "arithmetic": found.arithmetic,
         "events": found.events,
         "events_listed": found.listed,
@@ -148,6 +163,7 @@ def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int
             "line": " ".join(filter(None, (found.line.product, found.line.element, found.line.destination))),
             "tier": found.line.tier,
             "card": list(found.line.cards),
+            "unit price": found.unit_price,
             "arithmetic": found.arithmetic,
             "its events": _sums(found),
         },
@@ -182,6 +198,7 @@ def show_event(found: "EventExplanation", form: Format, history: "History | None
         "from": found.from_,
         "country": found.country,
         "status": found.status,
+        "said": dict(found.said),
         "measured": found.measured,
         "increments": found.increments,
         "billed": found.billed,
@@ -198,7 +215,8 @@ def show_event(found: "EventExplanation", form: Format, history: "History | None
     elif form is Format.CSV:
         emit_csv(parts, _PARTS)
     else:
-        emit_record({**head, "late": _lateness(found)}, form, title=f"Event {found.id} of {found.source}")
+        said = "; ".join(f"{name.replace('_', ' ')} {value}" for name, value in found.said.items())
+        emit_record({**head, "said": said, "late": _lateness(found)}, form, title=f"Event {found.id} of {found.source}")
         if parts:
             emit(parts, _PARTS, form, title="Its lines")
         if history is not None:
@@ -219,7 +237,8 @@ def _sums(found: "LineExplanation") -> str:
     from rates.lines import FLAT
 
     if is_netted(found.line):
-        return f"none: it is of {of_number(len(found.of), 'line', 'lines')} {', '.join(map(str, found.of)) or 'none'}"
+        of = f"{of_number(len(found.of), 'line', 'lines')} {', '.join(map(str, found.of))}" if found.of else "no line"
+        return f"none: it is of {of}"
     if found.line.element == FLAT:
         return "none: it is due by the tier that was reached, whichever events reached it"
     count = counted(found.listed, "event")
@@ -236,7 +255,7 @@ def _lateness(found: "EventExplanation") -> str:
     if not found.late:
         return ""
     if found.missed:
-        return f"it came after invoice {found.missed} was drawn up, and no command bills it yet"
+        return f"it came after invoice {found.missed} was drawn up, and the run of a later month adjusts it"
     return "it came after the draft was drawn up: the next run takes it in"
 
 

@@ -11,11 +11,11 @@ Beside the keys of FORMATS 1 a product may have
 which the product's file gives the reason for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from rates.errors import Fault
+from rates.errors import Fault, TollbookError
 from rates.quantities import Increments, IncrementsInvalidError
 from rates.reading import Reader
 
@@ -37,11 +37,26 @@ MONEY_DECIMALS = 9
 MONEY_SIZE = 10**MONEY_DECIMALS
 """Charges are counted in billionths."""
 
+_BASES = {"duration_seconds": "second", "bytes": "byte"}
+"""Fields that are in a unit of their own: -> that unit, which is the base."""
+
+_NOT_IN_IDS = frozenset(" *?[]")
+
 PACKAGES = "packages"
 CHARGES = "charges"
 DELIVERED_AS = "delivered_as"
 PARTICULARS = (PACKAGES, CHARGES, DELIVERED_AS)
 """What an event may say beside its dimensions, under these names: no dimension has one of them."""
+
+ELEMENTS = ("usage", "setup", "surcharge", "carrier_fee")
+"""What every product may have a price for; its rules name fees beside them."""
+
+NO_FEES = frozenset({"usage", "charge", "minimum", "maximum", "flat", "maximum_spend", "true_up", "credit"})
+"""Elements that lines have of themselves: a fee of that name would be taken for one of these."""
+
+
+class ProductUnknownError(TollbookError):
+    """A card prices a product that is not declared; `value` is its id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +141,18 @@ def is_called(products: Mapping[str, Product], name: str) -> bool:
     return product is not None and "to" in product.match
 
 
+def declared(products: Mapping[str, Product], name: str, place: str) -> Product:
+    """The product of that name. Raises ProductUnknownError where what it priced at `place` was declared elsewhere."""
+    product = products.get(name)
+    if product is None:
+        problem, remedy = (
+            "is priced, and no product is declared so here",
+            "name the folder of its file (TOLLBOOK_PRODUCTS)",
+        )
+        raise ProductUnknownError(problem, place=place, value=name, remedy=remedy)
+    return product
+
+
 def read_product(table: Mapping[str, object], place: str) -> tuple[Product | None, list[Fault]]:
     """A product from its table, or every fault of it."""
     faults: list[Fault] = []
@@ -145,6 +172,8 @@ def read_product(table: Mapping[str, object], place: str) -> tuple[Product | Non
     )
     read.finish()
     _check(product, read)
+    _check_measuring(product, read)
+    _check_conditions(product, read)
     return (None if faults else product), faults
 
 
@@ -160,6 +189,16 @@ def _most(read: Reader) -> int | None:
 
 def _units(read: Reader) -> dict[str, int]:
     return {name: read.integer(name, least=1) for name in read.table}
+
+
+def undeclared(product: Product, known: Container[str], place: str) -> list[Fault]:
+    """The products that the rules of one at `place` deliver as, and that are not known: what is so delivered waits."""
+    problem, remedy = "is not a product that is declared", "declare it, or write the id of one that is"
+    return [
+        Fault(place=f"{place}: rules.delivered_as.{name}", value=other, problem=problem, remedy=remedy)
+        for name, other in dict.fromkeys(each for rule in product.rules for each in rule.delivered_as.items())
+        if other not in known
+    ]
 
 
 def _rule(read: Reader) -> Rule:
@@ -212,6 +251,10 @@ def _check(product: Product, read: Reader) -> None:
             read.fault("units", f"has {name}, which every product has", "remove it, or name it otherwise")
     if named := sorted(set(PARTICULARS) & set(product.match)):
         read.fault("match", f"has {named[0]}, which is no dimension", "remove it")
+    if named := sorted(product.fee_elements & NO_FEES):
+        read.fault("rules", f"has a fee {named[0]}, which lines have of themselves", "name the fee otherwise")
+    if named := sorted(product.required - {*ELEMENTS}):
+        read.fault("required", f"has {named[0]}, which no event waits for", f"name some of {', '.join(ELEMENTS)}")
     if not product.rules:
         read.fault("rules", "is missing", "give at least one dated [[rules]]")
     instants = [rule.effective_from for rule in product.rules]
@@ -219,3 +262,32 @@ def _check(product: Product, read: Reader) -> None:
         read.fault("rules", "has two rules from one instant", "give each its own effective_from")
     if "mnc" in product.match and "mcc" not in product.match:
         read.fault("match", "has mnc without mcc", "a network code means nothing without its country code")
+
+
+def _check_measuring(product: Product, read: Reader) -> None:
+    """What would count otherwise than its file seems to say."""
+    if not set(product.id).isdisjoint(_NOT_IN_IDS) or not product.id.isprintable():
+        read.fault("id", "has a space or a sign in it that selectors read", "use letters, digits and . - _")
+    if len(set(product.match)) != len(product.match):
+        read.fault("match", "names a dimension twice", "the order of the dimensions is their priority")
+    base = _BASES.get(product.measure, product.base)
+    if product.base != base:
+        problem = f"is in {base}s, and the base is {product.base}"
+        read.fault("measure", problem, f'let the base be "{base}", or measure in another field')
+
+
+def _check_conditions(product: Product, read: Reader) -> None:
+    """What no event can fulfil, or fulfils in two ways."""
+    known = {"status", "error_code", *DIMENSIONS, *product.dimensions}
+    for number, rule in enumerate(product.rules):
+        conditions = {"billable": rule.billable, "pending": rule.pending}
+        conditions |= {f"fees[{at}].when": fee.when for at, fee in enumerate(rule.fees)}
+        conditions |= {f"fees[{at}].exempt": fee.exempt for at, fee in enumerate(rule.fees)}
+        for name, condition in conditions.items():
+            for stranger in sorted(condition.keys() - known):
+                problem, remedy = "is no field of its events", f"use one of {', '.join(sorted(known))}"
+                read.fault(f"rules[{number}].{name}.{stranger}", problem, remedy)
+        for field_ in sorted(rule.billable.keys() & rule.pending.keys()):
+            if both := sorted(rule.billable[field_] & rule.pending[field_]):
+                problem = f"has {both[0]!r}, which is billable too"
+                read.fault(f"rules[{number}].pending.{field_}", problem, "keep it in one of them")

@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from billing.accounts import payer_of
+from billing.adjustments import key_of_line
 from billing.explanations import (
     EventExplanation,
     EventShare,
@@ -16,13 +17,15 @@ from billing.explanations import (
     exact_amount,
     increments_in_words,
     increments_of,
-    key_of_line,
     line_arithmetic,
     line_number,
     matched_prefix,
     part_arithmetic,
     parts_on,
+    percents_of,
     remedy_of,
+    said_by,
+    why_limited,
 )
 from billing.flows.price import Pricer
 from billing.invoices import InvoiceLine, lines_by_payer, peoples_quantity
@@ -50,15 +53,13 @@ from rates.cards import Card
 from rates.lines import FLAT, LineKey, key_of
 from rates.money import exact, format_fraction, parse_fraction
 from rates.numbering import COUNTRIES
-from rates.prices import CHARGE, EVENT, MAXIMUM, MINIMUM, USAGE, Price
+from rates.prices import CHARGE, MAXIMUM, MINIMUM, USAGE, Price
 from rates.pricing import Placements, place
 from rates.products import Product, is_called
 from rates.terms import Terms
 from rates.tiers import Measure
 from rates.worded import (
     amount_of,
-    cost_of_steps,
-    limit_in_words,
     percent_in_words,
     rounding_in_words,
     step_in_words,
@@ -103,6 +104,7 @@ def explain_line(
             invoice=month.invoice,
             later=month.later(),
             of=() if netted is None else netted.of,
+            unit_price=month.percents(line, source, shares) if source else "",
         )
 
 
@@ -123,8 +125,8 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
         invoice = "" if month is None else month.invoice
         late = month is not None and month.is_late(event)
         has_number = event.to.startswith("+") or not is_called(products, event.product)
-        cells = None if event.rate is None else event.rate.cells
-        increments = increments_of(cells, products.get(event.product), event.occurred_at)
+        product, cells = products.get(event.product), None if event.rate is None else event.rate.cells
+        increments = increments_of(cells, product, event.occurred_at)
         return EventExplanation(
             source=source,
             id=identity,
@@ -137,6 +139,7 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
             from_=event.from_,
             country=event.country,
             status=event.status,
+            said=said_by(event.said, product),
             measured=event.measured,
             increments=increments_in_words(increments, event.measured, billed),
             billed=billed,
@@ -192,7 +195,7 @@ class _Month:
         is_late = billed is not None and of is not None and not is_seen(connection, billed, of.batch)
         seen = None if is_late else billed
         if stored is not None:
-            lines: Sequence[InvoiceLine] = stored.lines
+            lines: Sequence[InvoiceLine] = [each for each in stored.lines if each.origin_period == str(period)]
         else:
             priced = list(pricer.price([payer], totals))
             lines = [line for each in priced for line in lines_by_payer(each, str(period)).get(payer, [])]
@@ -264,6 +267,14 @@ class _Month:
         totals = elements.totals
         return elements, [(row, int(totals.events[row]), int(totals.quantity[row])) for row in rows]
 
+    def percents(self, line: InvoiceLine, source: Ordered, shares: Sequence[tuple[int, int, int]]) -> str:
+        """What percents make of the listed price the price of a line, in words; "" where none does."""
+        sold = source.totals.take(np.array([row for row, *_ in shares], dtype=np.int64))
+        named = np.unique(np.stack([sold.price, sold.country, sold.day], axis=1).astype(np.int64), axis=0)
+        kinds = {(n, self._left(n, COUNTRIES[code], day_of(day))) for n, code, day in named.tolist()}
+        listed = [(self.pricer.prices[number], left) for number, left in kinds]
+        return percents_of(line, [(price, self.terms.schedule_of(price), left) for price, left in listed])
+
     def _amounts(self, line: InvoiceLine, source: Ordered, page: Sequence[tuple[int, int, int]]) -> list[str]:
         """What some shares of a line come to exactly; of events rounded one by one, what they were rounded to."""
         whole = [exact_amount(quantity, line.unit_size, line.unit_price) for *_, quantity in page]
@@ -299,34 +310,40 @@ class _Month:
 
     def parts(self, event: StoredEvent) -> list[Part]:
         """The lines that an event lies on."""
-        found = self._usage_parts(event) if event.price_id and event.rate is not None else []
+        found = self._usage_parts(event)
         for element in event.elements:
             price = self.pricer.prices[element.price_id]
             if price.element in {USAGE, CHARGE}:
                 continue  # the parts of its usage, and what they were rounded to
             key = self._element_key(element.price_id, event.country, event.occurred_at.date())
             part = self._part(key, element.billed, element.rate, event)
-            limit = self._limit(event, element) if price.element in _LIMITS else ""
+            known = (element.rate.cells, event.billed, self.pricer.products[price.product], self._card(price.card))
+            limit = why_limited(price, *known) if price.element in _LIMITS else ""
             found.append(replace(part, note="; ".join(filter(None, (limit, self._off(element.price_id, event))))))
         return found
 
     def _usage_parts(self, event: StoredEvent) -> list[Part]:
         row = self.usage.row_of(event.source, event.id)
-        further = [(each.rate, each.price_id) for each in event.elements if self.is_part(each)]
+        # Where a limit stands for its first package, a look-up has usage of others all the same.
+        priced = [(event.rate, event.price_id)] if event.rate is not None and event.price_id else []
+        priced += [(each.rate, each.price_id) for each in event.elements if self.is_part(each)]
         found: list[Part] = []
-        for at, (rate, number) in enumerate([(event.rate, event.price_id), *further], start=row):
-            if rate is None:
-                continue
-            price, step = self.pricer.prices[number], number - event.price_id
-            note = step_in_words(rate.cells, step, price.base) if rate == event.rate else ""
-            off = self._off(number, event)
-            note = "; ".join(filter(None, (note, "" if price.is_rounded else off)))
+        for at, (rate, number) in enumerate(priced, start=row):
+            price, step = self.pricer.prices[number], number - priced[0][1]
+            note = step_in_words(rate.cells, step, price.base) if rate == priced[0][0] else ""
+            note = "; ".join(filter(None, (note, "" if price.is_rounded else self._off(number, event))))
             counter, stood = self._stood(at, price)
             for part in np.flatnonzero(self.placed.event == at).tolist():
                 key, quantity = self.placed.keys[int(self.placed.key[part])], int(self.placed.quantity[part])
                 said = self._part(key, quantity, rate, event)
                 found.append(replace(said, counter=counter, position=stood, note=note))
-        return self._rounded(event, found) if self.pricer.prices[event.price_id].is_rounded else found
+        if not found or not self.pricer.prices[priced[0][1]].is_rounded:
+            return found
+        charges = [each for each in event.elements if self.pricer.prices[each.price_id].element == CHARGE]
+        if len(charges) != len(found):
+            return self._rounded(event, priced[0], found, charges)
+        alone = zip(priced, found, charges, strict=True)  # packages are rounded each by itself
+        return [self._rounded(event, about, [part], [charge])[0] for about, part, charge in alone]
 
     def _stood(self, row: int, price: Price) -> tuple[str, str]:
         """The counter that prices usage, and where it stood before it, in words."""
@@ -337,34 +354,21 @@ class _Month:
         size = 1 if schedule.measure is Measure.EVENTS else self.terms.unit_size(schedule.unit, schedule.fill)
         return price.schedule, f"{peoples_quantity(position, size)} {schedule.unit}"
 
-    def _rounded(self, event: StoredEvent, parts: list[Part]) -> list[Part]:
-        """The parts of an event that was rounded by itself: what it came to is on the first."""
-        price = self.pricer.prices[event.price_id]
-        fee = Fraction(event.rate.cells.get("setup_fee", "0")) if event.rate is not None else Fraction(0)
-        left = self._left(event.price_id, event.country, event.occurred_at.date())
+    def _rounded(
+        self, event: StoredEvent, about: tuple[RateRow, int], parts: list[Part], charges: Sequence[StoredElement]
+    ) -> list[Part]:
+        """The parts of what was rounded by itself, by its row and price: what it came to is on the first."""
+        price, fee = self.pricer.prices[about[1]], Fraction(about[0].cells.get("setup_fee", "0"))
+        left = self._left(about[1], event.country, event.occurred_at.date())
         come_to = sum((parse_fraction(part.exact_amount) for part in parts), Fraction(0))
         whole = fee + come_to * Fraction(left.denominator, left.numerator or 1)  # rounded before the percent
-        charges = [each for each in event.elements if self.pricer.prices[each.price_id].element == CHARGE]
         charge = sum((amount_of(self.pricer.prices[each.price_id], each.billed) for each in charges), Fraction(0))
         said = rounding_in_words(price, whole, charge)
         said = f"with setup {format_fraction(fee)}; {said}" if fee else said
         # Of nothing, no more can be said than that.
-        note = "; ".join(filter(None, (parts[0].note, said if left else "", self._off(event.price_id, event))))
+        note = "; ".join(filter(None, (parts[0].note, said if left else "", self._off(about[1], event))))
         first = replace(parts[0], exact_amount=format_fraction(charge * left), note=note)
         return [first, *(replace(part, exact_amount="0") for part in parts[1:])]
-
-    def _limit(self, event: StoredEvent, element: StoredElement) -> str:
-        """Why an event costs its minimum or maximum."""
-        price, cells = self.pricer.prices[element.price_id], element.rate.cells
-        product, card = self.pricer.products[event.product], self._card(price.card)
-        limit, without = exact(price.prices[0]), None
-        if not any(window.split for window in card.windows.values()):
-            unit = cells["unit"]
-            usage = cost_of_steps(cells, event.billed, product.unit_size(unit) or 1, per_event=unit == EVENT)
-            without = usage + Fraction(cells.get("setup_fee", "0"))
-            # Else it is its surcharge that is too much, and that is not kept.
-            without = None if price.element == MAXIMUM and without <= limit else without
-        return limit_in_words(price.element, without, limit)
 
     def _card(self, version: str) -> Card:
         return next(card for card in self.pricer.heads.values() if card.version == version)

@@ -2,7 +2,8 @@
 
 Where drafts are approved, what is issued is exactly what was signed: whatever changed, went or came along since is
 named, and stays where it is. So is a draft of usage whose control totals do not match since it was drawn up, or of less
-usage than they were compared with, and one of an account whose usage waits for a price, as a run would hold it back.
+usage than they were compared with, one of an account whose usage waits for a price, as a run would hold it back, and
+one of whose credits it is not settled what earlier months leave of them.
 Where a control total that does not match is of no account's usage, it may be anybody's that is missing: nothing is
 issued.
 
@@ -20,7 +21,7 @@ from typing import NamedTuple
 from billing.approvals import Approval, ApprovalMissingError, Approvals, Unsigned, require_second, unsigned
 from billing.controls import Mismatches, require_matched
 from billing.drafts import NO_TOTALS_SHA256, totals_sha256
-from billing.flows.hold import unreleased_mismatches, unreleased_waiting
+from billing.flows.hold import unreleased_mismatches, unreleased_waiting, unsettled_credits
 from billing.invoices import Step, number_text, states_before
 from billing.periods import Period
 from billing.runs import (
@@ -31,14 +32,15 @@ from billing.runs import (
     PeriodOpenError,
     require_closed,
 )
-from billing.store.approvals import issued_payers, newest_approval, signable_drafts, signed_drafts, unsigned_among
+from billing.store.approvals import issued_documents, newest_approval, signable_drafts, signed_drafts, unsigned_among
 from billing.store.audit import record
-from billing.store.drafts import Taken, altered_drafts, hold_period, payers_with_drafts
+from billing.store.drafts import Taken, hold_period, payers_with_drafts
 from billing.store.engine import Connection, Engine, snapshot, transaction
 from billing.store.invoices import Issue, Issued, issue, take_drafts, take_numbers
 from billing.store.queries.controls import counted_payers, has_controls
 from billing.store.queries.invoices import DrawnRun, account_names, billed_digests, newest_run, written_since
 from billing.store.queries.pricing import payers_with_usage, quarantined_events
+from billing.store.sound import altered_drafts
 from billing.store.totals import read_totals
 from rates.money import Currency
 
@@ -70,7 +72,14 @@ def finalize(
     run = _drawn(engine, period, rules, early=early)
     day = at.astimezone(UTC).date()
     due = day + timedelta(days=rules.payment_days)
-    terms = Issue(series=rules.series, issued_on=day, due_on=due, at=at, actor=actor)
+    terms = Issue(
+        series=rules.series,
+        credit_series=rules.credit_series,
+        issued_on=day,
+        due_on=due,
+        at=at,
+        actor=actor,
+    )
     totals: Counter[Currency] = Counter()
     numbers: dict[str, list[str]] = {}
     refused: dict[int, str] = {}
@@ -79,8 +88,8 @@ def finalize(
     for issued in _batches(engine, period, rules, terms, batch, held.payers, refused):
         count += issued.count
         totals.update(issued.totals_minor)
-        for entity, (first, last) in issued.numbers.items():
-            taken = (number_text(rules.series, number) for number in range(first, last + 1))
+        for (entity, series), (first, last) in issued.numbers.items():
+            taken = (number_text(series, number) for number in range(first, last + 1))
             numbers.setdefault(entity, []).extend(taken)
     return replace(
         _left(engine, period, run, held, {*refused.values()}),
@@ -98,7 +107,7 @@ def rehearse(
     run = _drawn(engine, period, rules, early=early)
     with snapshot(engine) as connection:
         drafts = signable_drafts(connection, period)
-        taken = Taken(payers=[*drafts], ids=[each.invoice_id for each in drafts.values()])
+        taken = Taken(payers=[payer for payer, _ in drafts], ids=[each.invoice_id for each in drafts.values()])
         refused = altered_drafts(connection, period, taken)
     return _left(engine, period, run, _held(engine, period, run, rules), {*refused.values()})
 
@@ -109,11 +118,12 @@ class _Held(NamedTuple):
     mismatches: Mismatches
     waiting: Mapping[int, int]
     outdated: Collection[int]
+    unsettled: Collection[int]
 
     @property
     def payers(self) -> Collection[int]:
         """Whose drafts stay."""
-        return {*self.mismatches.payers, *self.waiting, *self.outdated}
+        return {*self.mismatches.payers, *self.waiting, *self.outdated, *self.unsettled}
 
 
 def _left(engine: Engine, period: Period, run: DrawnRun, held: _Held, refused: set[str]) -> IssueReport:
@@ -134,6 +144,7 @@ def _left(engine: Engine, period: Period, run: DrawnRun, held: _Held, refused: s
         unmatched={name: unmatched[payer] for payer, name in names.items() if payer in unmatched},
         waiting={name: held.waiting[payer] for payer, name in names.items() if payer in held.waiting},
         outdated=tuple(name for payer, name in names.items() if payer in held.outdated),
+        unsettled=tuple(name for payer, name in names.items() if payer in held.unsettled),
         mismatches=held.mismatches.nobodys,
     )
 
@@ -161,7 +172,8 @@ def _held(engine: Engine, period: Period, run: DrawnRun, rules: IssueRules) -> _
         waiting = unreleased_waiting(connection, period, rules.bounds)
         late = [*_late(connection, period, run)] if has_controls(connection, period) else []
         outdated = counted_payers(connection, period, late) if late else frozenset()
-        return _Held(mismatches, waiting, outdated - {*mismatches.payers})
+        unsettled = unsettled_credits(connection, period)
+        return _Held(mismatches, waiting, outdated - {*mismatches.payers}, unsettled)
 
 
 def _held_names(engine: Engine, period: Period, held: _Held) -> dict[int, str]:
@@ -237,7 +249,7 @@ def _batches(
                 unsigned |= others
                 drafts = drafts.without(others)
             # Everything is computed by now: the counters are held for as short as can be.
-            issued = issue(connection, drafts, take_numbers(connection, drafts, terms.series), terms)
+            issued = issue(connection, drafts, take_numbers(connection, drafts, terms), terms)
             _audit(connection, period, terms, issued)
         yield issued
 
@@ -249,7 +261,7 @@ def _unsigned(engine: Engine, period: Period, refused: set[str]) -> dict[str, Un
         if approval is None:
             return {}
         signed, drafts = signed_drafts(connection, approval), signable_drafts(connection, period)
-        found = unsigned(signed, drafts, issued_payers(connection, period))
+        found = unsigned(signed, drafts, issued_documents(connection, period))
         return {account: why for account, why in found.items() if account not in refused}
 
 
@@ -292,6 +304,7 @@ def issuable_run(connection: Connection, period: Period, *, grace: timedelta, ea
 
 def _audit(connection: Connection, period: Period, terms: Issue, issued: Issued) -> None:
     if issued.count:
-        details = {"issued": issued.count, "series": terms.series, "numbers": issued.numbers}
+        numbers = [[*named, *between] for named, between in issued.numbers.items()]
+        details = {"issued": issued.count, "series": terms.series, "numbers": numbers}
         action, subject = "invoices.finalize", str(period)
         record(connection, at=terms.at, actor=terms.actor, action=action, subject=subject, details=details)

@@ -67,7 +67,12 @@ def test_a_gzipped_file_and_standard_input_are_read_too(
         (with_changes(duration_seconds=None), "/quantity", "is missing; give it, or duration_seconds"),
         (with_changes(occurred_at="9999-12-31T23:59:59Z"), "/occurred_at", "more than 24 hours ahead"),
         (with_changes(occurred_at="1969-12-31T23:59:59Z"), "/occurred_at", "before 1970"),
-        (with_changes(surprise="x"), "/surprise", "is not a field of a usage event"),
+        (with_changes(surprise="x"), "/surprise", "is not a field of a usage event; a dimension that the product"),
+        (
+            with_changes(kind="x"),
+            "/kind",
+            "did you mean id? a dimension that the product declares stands in attributes",
+        ),
         (with_changes(source="switch-2"), "/source", "is not switch-1"),
         (CALL[:40], "", "is not JSON"),
         ('{"id": "a", "id": "b"}', "/id", "is given twice"),
@@ -287,6 +292,15 @@ def test_usage_may_be_a_json_array_and_a_bad_item_is_told_by_its_place(books: Pa
     (books / "bad.json").write_text(f"[{CALL}, ")
     ran = tollbook("usage", "import", books / "bad.json", "--source", "switch-1")
     assert (5, True) == (ran.code, "is not a JSON array" in ran.err)
+
+
+def test_the_first_line_of_what_waits_is_the_first_in_the_file(books: Path, tollbook: Tollbook) -> None:
+    """Whatever the ids of its events are: a person looks there."""
+    lines = [with_changes(id=each, account="stranger") for each in ("z", "m", "a")]
+    (books / "strange.ndjson").write_text("\n".join([CALL, *lines]))
+    ran = tollbook("usage", "import", books / "strange.ndjson", "--source", "s", "--dry-run", "--format", "csv")
+    told = {row["reason"]: row["first_line"] for row in csv.DictReader(io.StringIO(ran.out))}
+    assert {"": "", "unknown_account": "2"} == told
 
 
 def test_what_costs_nothing_is_counted_by_its_reason(books: Path, tollbook: Tollbook) -> None:

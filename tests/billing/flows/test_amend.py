@@ -12,6 +12,7 @@ from billing.flows.draw_up import draw_up
 from billing.flows.explain import explain_line
 from billing.flows.finalize import finalize
 from billing.flows.fold import fold
+from billing.flows.ingest import Intake
 from billing.flows.publish import add_accounts, add_contracts, publish
 from billing.flows.release import release
 from billing.flows.verify import verify
@@ -20,7 +21,7 @@ from billing.store.engine import transaction
 from cli.world import product_tables
 from rates.cards import instant
 from tests.invoicing import CLOSED
-from tests.shop import AT, OCTOBER, Shop, account, call, card, outcomes, products, read
+from tests.shop import AT, OCTOBER, Shop, account, call, card, outcomes, payloads, products, read
 
 NOVEMBER = Period.parse("2026-11")
 LATER = datetime(2026, 11, 3, 12, tzinfo=UTC)
@@ -296,3 +297,13 @@ def test_a_whole_chunk_is_amended_by_way_of_the_indexes(opened: Shop) -> None:
     opened.post(*reports(60, 1))
     assert 6000 == len(opened.post(*reports(120, 2)).amended)
     assert [(1, 6000, 720_000), (3, 6000, 6000)] == billed(opened)
+
+
+def test_a_source_that_is_nobodys_takes_nothing_back(opened: Shop) -> None:
+    intake = Intake(engine=opened.engine, products=products(), source=None)
+    told = [{**void(1, 2), "source": "tollbook.charges"}, {**void(1, 2), "source": "mine"}]
+    receipt = intake.ingest(payloads(told), AT)
+    assert (["rejected", "accepted"], "is the source of charges, and nobody else's") == (
+        outcomes(receipt),
+        receipt.reason(0),
+    )
