@@ -21,6 +21,7 @@ from billing.invoices import InvoiceLine, Kind, lines_by_payer, total_minor
 from billing.payers import payers_of, versions_in
 from billing.periods import Period
 from billing.rated import Rated, rate_usage
+from billing.settled import settle
 from billing.usage import Reject, Usage, parse
 from rates.cards import Card
 from rates.compiled.cards import CardTable, compile_card, lineages
@@ -87,7 +88,8 @@ class Bills:
 
     `bills` has one for each account that pays and has usage or a contract in the period, in the order of the accounts.
     `duplicates` are the positions of payloads that say again what an earlier one said, `conflicts` of those that
-    contradict an earlier one of the same identity: the first stands. `held` are adjustments beyond the late limit.
+    contradict an earlier one of the same identity and revision: the first stands. Above the `superseded` ones stands a
+    higher revision. `held` are adjustments beyond the late limit.
     """
 
     period: Period
@@ -97,6 +99,7 @@ class Bills:
     rejects: tuple[Reject, ...]
     duplicates: tuple[int, ...]
     conflicts: tuple[int, ...]
+    superseded: tuple[int, ...] = ()
     held: tuple[str, ...] = ()
 
 
@@ -122,8 +125,8 @@ def bill(payloads: Sequence[bytes], deal: Arrangement, period: Period, *, source
     if faults := faults_of(deal):
         raise InputFaultyError(faults, place="cards and contracts")
     parsed = parse(payloads, source=source, products=deal.products, at=period.closes + _LATER)
-    first, duplicates, conflicts = _settled(parsed.usage)
-    usage = parsed.usage.take(first[_within(parsed.usage.occurred_at[first], period)])
+    settled = settle(parsed)
+    usage = parsed.usage.take(settled.standing[_within(parsed.usage.occurred_at[settled.standing], period)])
     deal = _complete(deal, usage, period)
     assigned = assignment(deal.accounts or {}, deal.contracts or {}, _numbers(deal))
     prices, books = _compiled(deal, assigned)
@@ -135,21 +138,10 @@ def bill(payloads: Sequence[bytes], deal: Arrangement, period: Period, *, source
         quarantined=tuple(each for each in unrated if each.reason not in ZERO_RATED),
         zero_rated=tuple(each for each in unrated if each.reason in ZERO_RATED),
         rejects=parsed.rejects,
-        duplicates=duplicates,
-        conflicts=conflicts,
+        duplicates=settled.duplicates,
+        conflicts=settled.conflicts,
+        superseded=settled.superseded,
     )
-
-
-def _settled(usage: Usage) -> tuple[Int64s, tuple[int, ...], tuple[int, ...]]:
-    """The first of each identity, and the positions of the payloads that repeat or contradict one."""
-    seen: dict[tuple[int, str], int] = {}
-    names, prints = usage.id.to_pylist(), usage.fingerprint.to_pylist()
-    again: dict[bool, list[int]] = {True: [], False: []}
-    for row, identity in enumerate(zip(usage.source.codes.tolist(), names, strict=True)):
-        first = seen.setdefault(identity, row)
-        if first != row:
-            again[prints[row] == prints[first]].append(int(usage.row[row]))
-    return np.array(list(seen.values()), dtype=np.int64), tuple(again[True]), tuple(again[False])
 
 
 def _within(occurred_at: Int64s, period: Period) -> Int64s:

@@ -262,14 +262,14 @@ REMEDIES: Mapping[str, str] = {
     "max_quantity": "it is longer than the rate allows: have the source looked at",
     "currency_mismatch": "use a card in the account's currency",
     "charge_too_large": "its charge has more digits than 64 bits hold: round to fewer decimals, or see to its source",
-    "charge_missing": "its rate is in money, and it brings no charge: report it again with one, under another id",
+    "charge_missing": "its rate is in money, and it brings no charge: amend it with one, under a higher revision",
     "charge_unpriced": "it brings a charge, and its rate is not in money: publish a card whose rate is",
     "too_old": "older than what is billed, so that a person decides, by name",
-    "pending": "its outcome was still open, and reports cannot be amended yet: it is not billed",
+    "pending": "its outcome was still open: report it again under a higher revision when it is known",
 }
 """Reason -> what would have it billed, or why nothing would."""
 
-_NO_NUMBER = "its number is not written with +: report it again under another id"
+_NO_NUMBER = "its number is not written with +: report it again under a higher revision"
 
 
 def remedy_of(reason: str, *, has_number: bool) -> str:

@@ -144,6 +144,9 @@ def _report(bills: "Bills") -> None:
         say(f"event {each.row + 1} {each.pointer}: {each.reason}; it is left out")
     for row in bills.conflicts:
         say(f"event {row + 1}: was reported before with other content; the first report stands")
+    if bills.superseded:
+        lower = len(bills.superseded)
+        say(f"{counted(lower, 'event')} {of_number(lower, 'has', 'have')} a higher revision, which counts instead")
     for reason, count in sorted(Counter(each.reason for each in bills.quarantined).items()):
         say(f"{counted(count, 'event')} {of_number(count, 'is', 'are')} not priced: {reason}")
     for reason, count in sorted(Counter(each.reason for each in bills.zero_rated).items()):

@@ -201,9 +201,9 @@ class _Month:
             lines = [line for each in priced for line in lines_by_payer(each, str(period)).get(payer, [])]
         usage = read_usage_in_order(connection, payer, period, seen)
         if seen is not None:
-            # What came later may be rated by cards that had no word in what was billed.
-            prices = [*np.unique(usage.totals.price), *element_prices(connection, payer, period, seen)]
-            totals = totals.take(np.isin(totals.price, prices))
+            # What came later may be rated by cards that had no word in what was billed, and what was billed be amended.
+            prices = {*usage.totals.price.tolist(), *element_prices(connection, payer, period, seen)}
+            totals = pricer.rated_then(payer, sorted(prices))
         terms = pricer.terms(payer, totals)
         return cls(
             connection=connection,
@@ -234,7 +234,7 @@ class _Month:
     ) -> tuple[EventShare, ...]:
         """Some of the events on a line, with what a person knows them by."""
         identities = source.identities(np.array([event for event, *_ in shares], dtype=np.int64))
-        details = read_details(self.connection, self.payer, identities)
+        details = read_details(self.connection, self.payer, identities, self.seen)
         amounts = self._amounts(line, source, shares)
         return tuple(
             EventShare(

@@ -28,7 +28,7 @@ from rates.pricing import Wanted, crossing_days, price
 from rates.products import Product, declared
 from rates.tally.items import CrossingsIncompleteError
 from rates.terms import Priority, Terms, card_terms
-from rates.usage import Totals, no_totals
+from rates.usage import Int32s, Totals, no_totals
 
 ORDERED_EVENTS = 2_000_000
 """Events of crossing days that are read at a time, unless one account alone has more."""
@@ -110,13 +110,25 @@ class Pricer:
     def read(self, numbers: Sequence[int]) -> Totals:
         """The totals of some accounts, merged, and the prices that they are of. Raises ProductUnknownError."""
         totals = self.totals(numbers)
-        unread = [number for number in np.unique(totals.price).tolist() if number not in self.prices]
+        self._learn(totals.price)
+        return totals
+
+    def rated_then(self, payer: int, prices: Sequence[int]) -> Totals:
+        """Totals of nothing at some prices: those by which an account was once rated, for its terms."""
+        rated, nothing = np.array(prices, dtype=np.int32), np.zeros(len(prices), dtype=np.int64)
+        self._learn(rated)
+        return Totals(
+            payer=nothing + payer, account=nothing, price=rated, country=nothing.astype(np.int16),
+            day=nothing.astype(np.int32), events=nothing, quantity=nothing,
+        )  # fmt: skip
+
+    def _learn(self, prices: Int32s) -> None:
+        unread = [number for number in np.unique(prices).tolist() if number not in self.prices]
         if unread:
             found = read_prices(self.reading, unread, self.heads)
             for each in found.values():
                 declared(self.products, each.product, f"card {each.card}")
             self.prices |= found
-        return totals
 
     def totals(self, numbers: Sequence[int]) -> Totals:
         """The totals of some accounts, merged."""

@@ -372,6 +372,7 @@ def test_fractions_of_a_second_round_up_first() -> None:
         {"quantity": "60", "duration_seconds": "61"}, {"quantity": "1.5"}, {"quantity": 1.5}, {"quantity": ""},
         {"quantity": "-1"}, {"quantity": "1e3"}, {"occurred_at": "2026-10-02T00:00:00"}, {"product": ""},
         {"occurred_at": "yesterday"}, {"charges": {"carrier_fee": "NaN"}}, {"revision": "x"},
+        {"revision": "0"}, {"revision": 2**31}, {"revision": "1.5"}, {"void": True}, {"void": "perhaps"},
     ],
 )  # fmt: skip
 def test_a_malformed_event_is_rejected_and_hides_no_other(bad: dict[str, object]) -> None:

@@ -224,9 +224,21 @@ def events(draw: st.DrawFn, number: int) -> Table:
 
 
 @st.composite
+def revised(draw: st.DrawFn, reported: list[Table]) -> list[Table]:
+    """Some of the events once more, as another says it, or taken back; all in any order."""
+    again: list[Table] = []
+    for event in draw(st.lists(st.sampled_from(reported), max_size=10)) if reported else []:
+        name = {key: event[key] for key in ("source", "id")} | {"revision": draw(st.integers(1, 4))}
+        said = {"void": True} if draw(st.integers(0, 3)) == 0 else draw(events(0))
+        again.append({**said, **name})
+    return draw(st.permutations([*reported, *again])) if again else reported
+
+
+@st.composite
 def traffic(draw: st.DrawFn) -> list[Table]:
-    """Up to thirty events in the order of their arrival."""
-    return [draw(events(number)) for number in range(draw(st.integers(0, 30)))]
+    """Up to thirty events in the order of their arrival, some of them in several revisions."""
+    reported = [draw(events(number)) for number in range(draw(st.integers(0, 30)))]
+    return draw(revised(reported)) if draw(st.booleans()) else reported
 
 
 @st.composite
