@@ -17,7 +17,8 @@ happened, and works in exact fractions.
                the padding on the last event that paid.
 8. Tiers       Counters start at zero each UTC month and run in chronological order over all cards and versions. What
                fills a counter (the schedule's `fill`) and what it prices (the rows that name it) are two questions.
-               graduated: each unit at the tier it falls in; volume: all at the tier reached.
+               graduated: each unit at the tier it falls in; volume: all at the tier reached. A counter of money grows
+               by what usage costs at its first price; a unit that crosses a bound is cut there, and counted before it.
 9. Percent     The contract's percent is off each unit price, by the day of the usage. Carrier fees have none.
 10. Lines      The exact amounts of one line key are summed and rounded once, half away from zero. `residual` is exact
                minus rounded; the total is the sum of the rounded lines.
@@ -112,15 +113,21 @@ class Month:
     waiting: list[tuple[RatedEvent, Element, Schedule]] = field(default_factory=list)
     flats: dict[tuple[CounterKey, str], tuple[Payer, Schedule, CardVersion, int, date]] = field(default_factory=dict)
 
-    def add(self, event: RatedEvent, element: Element, units: Count, tier: str, price: Fraction) -> None:
-        """Put units of one element of an event on their line, at the price of the tier."""
+    def add(
+        self, event: RatedEvent, element: Element, units: Count, tier: str, price: Fraction, counted: int | None = None
+    ) -> None:
+        """Put units of one element of an event on their line, at the price of the tier.
+
+        `counted` is how many of them the line counts, where a bound of money lies inside of one.
+        """
         row, product = element.match.row, event.traits.product
         left = agreed.left_of(event.contract, product, element.name, event.traits.country)
         price *= left
         key = (product.id, element.name, event.traits.country, row.destination, tier, element.unit, price)
         base = {"event": "event", "money": "nano"}.get(element.unit, product.base)
         line = self.lines.setdefault(event.payer, {}).setdefault(key, Line(base=base, size=element.size))
-        line.events, line.quantity = line.events + element.events, line.quantity + units
+        line.events += element.events
+        line.quantity += units if counted is None else counted
         amount = Fraction(units * price, line.size) if element.rounded is None else element.rounded * left
         line.charge(event.usage.occurred_at.date(), amount)
         line.cards.add(element.match.card.name)
@@ -210,10 +217,14 @@ def _add_part(month: Month, event: RatedEvent, part: Element, before: Sequence[E
             position += _growth(schedule, before)
         growth, cuts = _growth(schedule, [part]), [(counted.next_tier(bounds, position), Fraction(1))]
         # Only what fills the counter is cut at its bounds; all else is priced whole, where the counter stands.
-        if growth and not whole and fills:
+        in_money, begun = schedule.measure == "amount", dict[int, int]()
+        if growth and fills and (in_money or not whole):
             cuts = [(tier, Fraction(share, growth)) for tier, share in counted.cut(bounds, position, growth)]
+            if in_money:  # a unit is counted in the tier in which it begins, and charged in all in which it lies
+                begun = counted.begun(bounds, position, Fraction(growth, part.units), part.units)
         for tier, share in cuts:
-            month.add(event, part, part.units * share, str(tier + 1), part.price_at(tier))
+            units = begun.get(tier, 0) if begun else None
+            month.add(event, part, part.units * share, str(tier + 1), part.price_at(tier), units)
             part = replace(part, events=0)
 
 

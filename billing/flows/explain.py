@@ -13,19 +13,22 @@ from billing.explanations import (
     EventShare,
     LineExplanation,
     Part,
+    cuts_on,
     exact_amount,
     increments_in_words,
     increments_of,
     key_of_line,
     line_arithmetic,
     line_number,
+    lines_of,
     matched_prefix,
     part_arithmetic,
     parts_on,
+    position_in_words,
     remedy_of,
 )
 from billing.flows.price import Pricer
-from billing.invoices import InvoiceLine, lines_by_payer, peoples_quantity
+from billing.invoices import InvoiceLine, lines_by_payer
 from billing.netted import explain as netting
 from billing.netted import is_netted
 from billing.payers import SubjectMissingError, payers_of, paying
@@ -50,11 +53,10 @@ from rates.cards import Card
 from rates.lines import FLAT, LineKey, key_of
 from rates.money import exact, format_fraction, parse_fraction
 from rates.numbering import COUNTRIES
-from rates.prices import CHARGE, EVENT, MAXIMUM, MINIMUM, USAGE, Price
+from rates.prices import CHARGE, EVENT, MAXIMUM, MINIMUM, USAGE
 from rates.pricing import Placements, place
 from rates.products import Product, is_called
 from rates.terms import Terms
-from rates.tiers import Measure
 from rates.worded import (
     amount_of,
     cost_of_steps,
@@ -266,13 +268,18 @@ class _Month:
 
     def _amounts(self, line: InvoiceLine, source: Ordered, page: Sequence[tuple[int, int, int]]) -> list[str]:
         """What some shares of a line come to exactly; of events rounded one by one, what they were rounded to."""
-        whole = [exact_amount(quantity, line.unit_size, line.unit_price) for *_, quantity in page]
+        key = key_of_line(line)
+        cut = cuts_on(self.placed, key, self.usage.head) if line.element == USAGE else {}
+        whole = [
+            exact_amount(quantity, key.unit_size, key.unit_price, cut.get(row, Fraction(0)))
+            for row, _, quantity in page
+        ]
         if line.element != USAGE:
             return whole
         prices = [self.pricer.prices[number] for number in source.totals.price[[row for row, *_ in page]].tolist()]
         if not any(price.is_rounded for price in prices):
             return whole
-        charges = self._charges(key_of_line(line))
+        charges = self._charges(key)
         names = source.identities(np.array([row for row, *_ in page], dtype=np.int64))
         return [
             format_fraction(charges.get(name, Fraction(0))) if price.is_rounded else amount
@@ -321,21 +328,12 @@ class _Month:
             note = step_in_words(rate.cells, step, price.base) if rate == event.rate else ""
             off = self._off(number, event)
             note = "; ".join(filter(None, (note, "" if price.is_rounded else off)))
-            counter, stood = self._stood(at, price)
-            for part in np.flatnonzero(self.placed.event == at).tolist():
-                key, quantity = self.placed.keys[int(self.placed.key[part])], int(self.placed.quantity[part])
-                said = self._part(key, quantity, rate, event)
-                found.append(replace(said, counter=counter, position=stood, note=note))
+            schedule = self.terms.schedule_of(price)
+            stood = "" if schedule is None else position_in_words(self.placed, at, schedule, self.terms.currency)
+            for key, quantity, cut in lines_of(self.placed, at):
+                said = self._part(key, quantity, rate, event, cut)
+                found.append(replace(said, counter=price.schedule, position=stood, note=note))
         return self._rounded(event, found) if self.pricer.prices[event.price_id].is_rounded else found
-
-    def _stood(self, row: int, price: Price) -> tuple[str, str]:
-        """The counter that prices usage, and where it stood before it, in words."""
-        position = int(self.placed.position[row])
-        schedule = self.terms.schedule_of(price)
-        if schedule is None or position < 0:
-            return price.schedule, ""
-        size = 1 if schedule.measure is Measure.EVENTS else self.terms.unit_size(schedule.unit, schedule.fill)
-        return price.schedule, f"{peoples_quantity(position, size)} {schedule.unit}"
 
     def _rounded(self, event: StoredEvent, parts: list[Part]) -> list[Part]:
         """The parts of an event that was rounded by itself: what it came to is on the first."""
@@ -369,7 +367,9 @@ class _Month:
     def _card(self, version: str) -> Card:
         return next(card for card in self.pricer.heads.values() if card.version == version)
 
-    def _part(self, key: LineKey, quantity: int, rate: RateRow, event: StoredEvent) -> Part:
+    def _part(
+        self, key: LineKey, quantity: int, rate: RateRow, event: StoredEvent, cut: Fraction = Fraction(0)
+    ) -> Part:
         prefixes, window = rate.cells.get("prefixes", "").split(), rate.cells.get("window", "")
         return Part(
             element=key.element,
@@ -383,8 +383,8 @@ class _Month:
             position="",
             base_quantity=quantity,
             base_unit=key.base,
-            arithmetic=part_arithmetic(key, quantity),
-            exact_amount=exact_amount(quantity, key.unit_size, key.unit_price),
+            arithmetic=part_arithmetic(key, quantity, cut),
+            exact_amount=exact_amount(quantity, key.unit_size, key.unit_price, cut),
             window=window_in_words(self._card(rate.card), window),
         )
 
