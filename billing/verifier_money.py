@@ -105,8 +105,8 @@ def takes(on: On, product: str, country: str) -> bool:
 
 
 def is_aside(product: Product | None, element: str) -> bool:
-    """Whether percents, maximum and minimum leave it out: carrier fees, and products that are not discountable."""
-    return element == "carrier_fee" or (product is not None and not product.discountable)
+    """Whether percents, maximum and minimum leave it out: carrier fees, support, products that are not discountable."""
+    return element in ("carrier_fee", "support") or (product is not None and not product.discountable)
 
 
 @lru_cache(maxsize=65536)
@@ -159,14 +159,25 @@ def month_of(contracts: Iterable[DatedFacts], begin: date, end: date, step: Frac
 
 
 def second_pass(
-    lines: Iterable[Amount], month: Month, days: int, products: Mapping[str, Product], used: Mapping[str, Fraction]
+    lines: Iterable[Amount],
+    month: Month,
+    days: int,
+    products: Mapping[str, Product],
+    used: Mapping[str, Fraction],
+    posted: Added,
 ) -> Added:
-    """What commitments and credits add to the lines of a month of so many days. `used`: what credits paid before."""
+    """What commitments and credits add to the lines of a month of so many days. `used`: what credits paid before.
+
+    `posted` is what support plans add, on the first day: no commitment is about it, and credits pay it.
+    """
     bill, paid = _Bill(month=month, kinds=month.kinds()), dict(used)
     for line in lines:
         bill.take_in(line, aside=is_aside(products.get(line.product), line.element))
     for commitment in dict.fromkeys(one for one, _ in bill.kinds if one is not None):
         bill.hold_to(commitment, days)
+    for name, amount in posted.items():
+        bill.owe((name[0], name[2], True, 0), amount)
+        bill.add(name, amount)
     promised = dict.fromkeys(one for _, some in bill.kinds for one in some)
     for credit in sorted(promised, key=lambda one: (one.until, one.id)):
         paid[credit.id] = paid.get(credit.id, Fraction(0)) + bill.pay(credit, paid.get(credit.id, Fraction(0)))

@@ -1,4 +1,4 @@
-"""Deals: what contracts say of money beside their cards. Percents off, a commitment, promotional credits.
+"""Deals: what contracts say of money beside their cards. Percents off, a commitment, credits, a support plan.
 
 Percents are in the unit prices of lines, by the day of the usage. Commitments and credits are a second pass over the
 priced lines (`rates.netting`), in the order of DESIGN 7; `docs/decisions/0014-the-order-of-money.md` has all of it.
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from rates.money import exact, normal
 from rates.products import Product
 from rates.reading import Reader
+from rates.support import SUPPORT, Support, Supported, read_support
+from rates.support import in_words as support_in_words
+from rates.support import table_of as table_of_support
 from rates.tiers import Selector, selected
 
 Int64s = NDArray[np.int64]
@@ -73,6 +76,7 @@ class Deal:
     discounts: tuple[Discount, ...] = ()
     commitment: Commitment | None = None
     credits: tuple[Credit, ...] = ()
+    support: Support | None = None
 
     @property
     def is_nothing(self) -> bool:
@@ -105,11 +109,15 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreed:
-    """The deals of one payer in a period of so many `days`; `used`: minor units that its credits paid before, by id."""
+    """The deals of one payer in a period of so many `days`; `used`: minor units that its credits paid before, by id.
+
+    `support` are the plans of the month before, which are posted in this one.
+    """
 
     spans: tuple[Span, ...]
     days: int
     used: Mapping[str, int] = field(default_factory=dict)
+    support: tuple[Supported, ...] = ()
 
     def terms(self) -> tuple[Money, ...]:
         """The distinct money terms, in the order in which they first hold."""
@@ -117,8 +125,8 @@ class Agreed:
 
     @property
     def has_money(self) -> bool:
-        """Whether there is a commitment or a credit in it."""
-        return any(span.deal.commitment or span.deal.credits for span in self.spans)
+        """Whether there is a commitment, a credit or a support plan in it."""
+        return bool(self.support) or any(span.deal.commitment or span.deal.credits for span in self.spans)
 
 
 class Placed(NamedTuple):
@@ -184,7 +192,7 @@ def payer_and_terms(number: Int64s) -> tuple[Int64s, Int64s]:
 
 def is_committed(product: Product | None, element: str) -> bool:
     """Whether percents, maxima and minima are about an element of a product; one that nobody declares is a flat."""
-    return element != CARRIER_FEE and (product is None or product.discountable)
+    return element not in {CARRIER_FEE, SUPPORT} and (product is None or product.discountable)
 
 
 def left_of(discounts: Iterable[Discount], product: Product, element: str, country: str) -> Fraction:
@@ -208,8 +216,10 @@ def read_deal(read: Reader) -> Deal:
         read.fault("credits", "has an id twice", "a credit is known by its id: give each its own")
     commitment = _commitment(read.below("commitment")) if "commitment" in read.table else None
     read.seen.add("commitment")
+    support = read_support(read.below("support")) if "support" in read.table else None
+    read.seen.add("support")
     ordered = tuple(sorted(credit, key=lambda each: each.turn))
-    return Deal(discounts=tuple(discounts), commitment=commitment, credits=ordered)
+    return Deal(discounts=tuple(discounts), commitment=commitment, credits=ordered, support=support)
 
 
 def table_of(deal: Deal) -> dict[str, object]:
@@ -228,6 +238,8 @@ def table_of(deal: Deal) -> dict[str, object]:
             | _on_table(each.on)
             for each in deal.credits
         ]
+    if deal.support is not None:
+        table["support"] = table_of_support(deal.support)
     return table
 
 
@@ -241,6 +253,8 @@ def in_words(deal: Deal) -> str:
     for each in deal.credits:
         until = f" until {each.until}" if each.until else ""
         said.append(f"credit {each.id} {normal(each.amount)}{until}{_on_in_words(each.on, 'on ')}")
+    if deal.support is not None:
+        said.append(support_in_words(deal.support))
     return "; ".join(said)
 
 

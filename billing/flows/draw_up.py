@@ -17,6 +17,7 @@ import numpy as np
 from billing.approvals import person
 from billing.bounds import Bounds
 from billing.drafts import NO_TOTALS_SHA256, Drafts, billed_totals, draw, summed_sha256, together, totals_sha256
+from billing.flows.carry import carried
 from billing.flows.hold import Holds
 from billing.flows.price import Pricer, halved, payers_and_prices, totals_of
 from billing.invoices import Party
@@ -25,6 +26,7 @@ from billing.periods import Period
 from billing.runs import GRACE, AccountOutcome, Outcome, Run, report, require_closed
 from billing.store.accounts import Accounts, read_accounts
 from billing.store.audit import record
+from billing.store.carried import write_carried
 from billing.store.drafts import (
     delete_drafts,
     hold_period,
@@ -202,6 +204,9 @@ class _Drawing:
         )
         if self.writing is not None:
             self._delete_stale(self.writing)
+            drawn = [each for each in payers_with_drafts(self.writing, self.period) if each in self.payers]
+            taken = carried(self.reading, self.period, {number: self.payers[number] for number in drawn})
+            write_carried(self.writing, self.period, taken)
             numbers, snapshot_id = self.accounts.numbers, self.snapshot_id
             record_run(self.writing, found, numbers, snapshot_id, drawn_by, changed=self.changed)
             counts = {"billed": found.billed, "zero": found.zero, "parked": found.parked, "failed": found.failed}

@@ -25,6 +25,7 @@ from billing.store.accounts import Accounts, read_accounts
 from billing.store.engine import Connection, Engine, open_engine, snapshot, transaction
 from billing.store.queries.credits import credits_used
 from billing.store.queries.invoices import all_invoices
+from billing.store.queries.support import support_bases
 from billing.store.queries.verification import (
     event_counts,
     events_by_payer,
@@ -224,6 +225,15 @@ def _used(connection: Connection, period: Period, payers: Collection[int]) -> di
     }
 
 
+def _before(connection: Connection, share: _Share, payers: Collection[int]) -> dict[str, str]:
+    """What the month before came to for support plans, by its invoices, in the words of the verifier."""
+    known = read_accounts(connection)
+    names = {number: known.accounts[name] for name, number in known.numbers.items()}
+    aside = [str(each["id"]) for each in share.products if each.get("discountable") is False]
+    bases = support_bases(connection, share.period.before(), [each for each in payers if each in names], aside)
+    return {names[payer].id: format_minor(base.minor, currency(names[payer].currency)) for payer, base in bases.items()}
+
+
 def _rate_share(share: _Share) -> dict[str, Any]:
     engine = open_engine(share.url, connections=1)
     try:
@@ -244,6 +254,7 @@ def _rate_share(share: _Share) -> dict[str, Any]:
                 contracts=[each for each in raw_contracts(connection) if each["account"] in paid],
                 plan=PLAN,
                 used=_used(connection, share.period, wanted),
+                before=_before(connection, share, wanted),
             )
     finally:
         engine.dispose()

@@ -88,7 +88,8 @@ def call(number: int = 0, **keys: object) -> dict[str, object]:
 
 def rate(events: Sequence[Raw], *cards: Raw, **terms: Sequence[Raw]) -> dict[str, Any]:
     """What the verifier makes of October."""
-    return verifier.rate(period="2026-10", events=events, cards=cards, plan=PLAN, used=None, **(TERMS | terms))
+    said = TERMS | terms
+    return verifier.rate(period="2026-10", events=events, cards=cards, plan=PLAN, used=None, before=None, **said)
 
 
 def lines(events: Sequence[Raw], *cards: Raw, **terms: Sequence[Raw]) -> list[dict[str, Any]]:
@@ -980,8 +981,8 @@ def test_a_faulty_or_unsupported_card_gives_no_figure(bad: Raw) -> None:
 
 
 def test_contract_terms_that_are_not_priced_yet_are_refused() -> None:
-    contracts = [{**CONTRACTS[0], "support": {"plan": "business"}}]
-    with pytest.raises(InputFaultError, match="support"):
+    contracts = [{**CONTRACTS[0], "resells": True}]
+    with pytest.raises(InputFaultError, match="resells"):
         rate([call()], card(row()), contracts=contracts)
 
 
@@ -1196,3 +1197,9 @@ def test_a_counter_of_units_of_two_sizes_is_a_fault() -> None:
 
 def test_numbers_may_come_as_decimals_and_integers() -> None:
     assert total([call(quantity=60)], card(row(price=Decimal("0.0100")))) == "0.01"
+
+
+@pytest.mark.parametrize("said", [{"plan": "business"}, {"percent": "6"}, {"plan": "business", "percent": "six"}])
+def test_support_without_a_plan_or_a_figure_gives_no_bill(said: Raw) -> None:
+    with pytest.raises(InputFaultError, match="support"):
+        rate([call()], card(row()), contracts=[{**CONTRACTS[0], "support": said}])
