@@ -16,6 +16,7 @@ from cli import (
     doctor,
     explain,
     invoices,
+    prices,
     products,
     rate,
     rerate,
@@ -39,6 +40,7 @@ _ORDER = (
         "contracts",
         "usage",
         "rerate",
+        "prices",
         "statement",
         "invoices",
         "close",
@@ -78,6 +80,7 @@ app.add_typer(accounts.contracts, name="contracts", rich_help_panel=BOOKS)
 app.add_typer(usage.app, name="usage", rich_help_panel=BILLING)
 app.add_typer(invoices.app, name="invoices", rich_help_panel=BILLING)
 app.command(rich_help_panel=BILLING)(rerate.rerate)
+app.add_typer(prices.app, name="prices", rich_help_panel=BILLING)
 app.command(rich_help_panel=BILLING)(statement.statement)
 app.command(rich_help_panel=BILLING)(close.close)
 app.add_typer(explain.app, name="explain", rich_help_panel=BILLING)
