@@ -123,7 +123,8 @@ class Month:
         `counted` is how many of them the line counts, where a bound of money lies inside of one.
         """
         row, product = element.match.row, event.traits.product
-        left = agreed.left_of(event.contract, product, element.name, event.traits.country)
+        kind = event.traits.country, row.dimensions.get("number_type", "")
+        left = agreed.left_of(event.contract, product, element.name, *kind)
         price *= left
         key = (product.id, element.name, event.traits.country, row.destination, tier, element.unit, price)
         base = {"event": "event", "money": "nano"}.get(element.unit, product.base)

@@ -17,7 +17,7 @@ import billing.verifier_usage as given
 from billing.verifier_traits import fits
 from billing.verifier_usage import DatedFacts, InputFaultError, Product, Raw, text
 
-On = frozenset[tuple[frozenset[str], frozenset[str]]]  # any of these: patterns of products, and of countries
+On = frozenset[tuple[frozenset[str], ...]]  # any of these: patterns of products, of countries, of number types
 Name = tuple[str, str, str, str]  # product, element, country, destination
 Added = Mapping[Name, Fraction]  # what is added, or taken off
 Cell = tuple[str, str, bool, int]  # product, country, whether no commitment is about it, the terms of its days
@@ -64,7 +64,7 @@ def deal_of(contract: DatedFacts) -> Deal:
     """The deal of a contract. Raises InputFaultError."""
     place, facts = f"contract of {text(contract.facts, 'account')}", contract.facts
     percents = [
-        (given.exact(each.get("percent", ""), f"{place} percent"), _read_on(each, place))
+        (given.exact(each.get("percent", ""), f"{place} percent"), _read_on(each, place, "number_type"))
         for each in given.tables(facts, "discounts")
     ]
     promised = [_read_credit(each, place) for each in given.tables(facts, "credits")]
@@ -83,22 +83,20 @@ def _read_credit(raw: Raw, place: str) -> Credit:
     return Credit(_NEVER if until is None else until.date(), text(raw, "id"), amount, _read_on(raw, place))
 
 
-def _read_on(raw: Raw, place: str) -> On:
-    found = given.tables(raw, "on")
-    if any(set(each) - {"product", "country"} for each in found):
-        raise InputFaultError(place, "on selects by product and country")
-    pairs = (
-        (frozenset(given.words(each.get("product"))), frozenset(given.words(each.get("country")))) for each in found
-    )
-    return frozenset(pairs) or frozenset({(frozenset(), frozenset())})
+def _read_on(raw: Raw, place: str, *more: str) -> On:
+    found, names = given.tables(raw, "on"), ("product", "country", *more)
+    if any(set(each) - set(names) for each in found):
+        raise InputFaultError(place, f"on selects by {', '.join(names)}")
+    known = (tuple(frozenset(given.words(each.get(name))) for name in names) for each in found)
+    return frozenset(known) or frozenset({(frozenset[str](),) * len(names)})
 
 
-def takes(on: On, product: str, country: str) -> bool:
-    """Whether something of a product and country is selected."""
+def takes(on: On, *said: str) -> bool:
+    """Whether something of a product, a country and, of prices, a number type is selected."""
     return any(
         all(
-            not patterns or any(fits(each, said) for each in patterns)
-            for patterns, said in zip(one, (product, country), strict=True)
+            not patterns or any(fits(each, word) for each in patterns)
+            for patterns, word in zip(one, said, strict=False)
         )
         for one in on
     )
@@ -110,11 +108,11 @@ def is_aside(product: Product | None, element: str) -> bool:
 
 
 @lru_cache(maxsize=65536)
-def left_of(contract: DatedFacts, product: Product, element: str, country: str) -> Fraction:
+def left_of(contract: DatedFacts, product: Product, element: str, country: str, number_type: str) -> Fraction:
     """What a contract leaves of a price: 19/20 where it takes 5 percent off."""
     if is_aside(product, element):
         return Fraction(1)
-    off = (percent for percent, on in deal_of(contract).percents if takes(on, product.id, country))
+    off = (percent for percent, on in deal_of(contract).percents if takes(on, product.id, country, number_type))
     return 1 - Fraction(next(off, Fraction(0)), 100)
 
 

@@ -157,11 +157,11 @@ class Agreements:
         own = (at >= 0) & (self.begins[at] >> _DAY_BITS == payer)
         return Placed(np.where(own, self.offer[at], 0), np.where(own, self.terms[at], 0))
 
-    def left(self, payer: int, day: date, product: Product, element: str, country: str) -> Fraction:
-        """What a payer's contract of a day leaves of one price."""
+    def left(self, payer: int, day: date, product: Product, element: str, kind: tuple[str, str]) -> Fraction:
+        """What a payer's contract of a day leaves of one price; `kind` is its country and number type."""
         agreed = self.by_payer.get(payer)
         begun = [span for span in agreed.spans if span.since <= day] if agreed is not None else []
-        return left_of(begun[-1].deal.discounts, product, element, country) if begun else WHOLE
+        return left_of(begun[-1].deal.discounts, product, element, *kind) if begun else WHOLE
 
 
 def agreements_of(by_payer: Mapping[int, Agreed]) -> Agreements | None:
@@ -195,11 +195,11 @@ def is_committed(product: Product | None, element: str) -> bool:
     return element not in {CARRIER_FEE, SUPPORT} and (product is None or product.discountable)
 
 
-def left_of(discounts: Iterable[Discount], product: Product, element: str, country: str) -> Fraction:
+def left_of(discounts: Iterable[Discount], product: Product, element: str, country: str, number_type: str) -> Fraction:
     """What discounts leave of a price: 19/20 after 5 percent."""
     if not is_committed(product, element):
         return WHOLE
-    found = next((each for each in discounts if selected(each.on, product.id, country, "")), None)
+    found = next((each for each in discounts if selected(each.on, product.id, country, number_type)), None)
     return WHOLE if found is None else Fraction(_HUNDRED - exact(found.percent), _HUNDRED)
 
 
@@ -207,7 +207,7 @@ def read_deal(read: Reader) -> Deal:
     """What a contract's table says of money; faults go to the reader."""
     discounts = []
     for each in read.each("discounts"):
-        discounts.append(Discount(percent=each.decimal("percent"), on=_on(each)))
+        discounts.append(Discount(percent=each.decimal("percent"), on=_on(each, of_prices=True)))
         each.finish()
         if not 0 < discounts[-1].percent <= _HUNDRED:
             each.fault("percent", "is outside 0 to 100", "a discount is a percent off the price")
@@ -261,7 +261,8 @@ def in_words(deal: Deal) -> str:
 def _on_in_words(on: tuple[Selector, ...], joint: str = "") -> str:
     if on == _EVERYTHING:
         return ""
-    said = (" ".join(filter(None, ("/".join(each.product), "/".join(each.country)))) for each in on)
+    named = ((each.product, each.country, each.number_type) for each in on)
+    said = (" ".join(filter(None, map("/".join, each))) for each in named)
     return f" {joint}{', '.join(said)}"
 
 
@@ -293,15 +294,21 @@ def _credit(read: Reader) -> Credit:
     return found
 
 
-def _on(read: Reader) -> tuple[Selector, ...]:
-    """The selectors of `on`, by product and country as lines have them, in one order however they are written."""
+def _on(read: Reader, *, of_prices: bool = False) -> tuple[Selector, ...]:
+    """The selectors of `on`, in one order however they are written: by product and country as lines have them.
+
+    Those of prices also select by number type, as rates name it.
+    """
     found = []
     for item in read.each("on"):
-        found.append(Selector(product=_sorted(item.texts("product")), country=_sorted(item.texts("country"))))
+        number_type = _sorted(item.texts("number_type")) if of_prices else ()
+        product, country = _sorted(item.texts("product")), _sorted(item.texts("country"))
+        found.append(Selector(product=product, country=country, number_type=number_type))
         item.finish()
     if "on" in read.table and not found and read.table["on"] == []:
         read.fault("on", "selects nothing", 'write on = [{product = "..."}], or leave it out for everything')
-    return tuple(sorted(set(found), key=lambda each: (each.product, each.country))) or _EVERYTHING
+    ordered = sorted(set(found), key=lambda each: (each.product, each.country, each.number_type))
+    return tuple(ordered) or _EVERYTHING
 
 
 def _sorted(texts: Sequence[str]) -> tuple[str, ...]:
@@ -311,5 +318,6 @@ def _sorted(texts: Sequence[str]) -> tuple[str, ...]:
 def _on_table(on: tuple[Selector, ...]) -> dict[str, object]:
     if on == _EVERYTHING:
         return {}
-    stated = [{"product": list(each.product), "country": list(each.country)} for each in on]
+    names = ("product", "country", "number_type")
+    stated = [{name: list(getattr(each, name)) for name in names} for each in on]
     return {"on": [{key: value for key, value in each.items() if value} for each in stated]}

@@ -39,6 +39,8 @@ def deals(draw: st.DrawFn, month: Period, products: Sequence[str], countries: Se
     if draw(st.booleans()):
         percents = draw(st.lists(st.sampled_from(PERCENTS), min_size=1, max_size=2))
         said["discounts"] = [{"percent": percent, **draw(some)} for percent in percents]
+        if draw(st.integers(0, 3)) == 0:
+            said["discounts"][0]["on"] = [{"number_type": draw(st.sampled_from([["mobile"], ["local", "mobile"]]))}]
     if draw(st.booleans()):
         low, high = sorted(draw(st.tuples(*[st.sampled_from(AMOUNTS)] * 2)), key=AMOUNTS.index)
         bounds = draw(st.sampled_from([{"min": low}, {"max": high}, {"min": low, "max": high}, {"max": "0"}]))

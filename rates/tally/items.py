@@ -155,7 +155,7 @@ def items_of(totals: Totals, crossings: Totals, terms: Terms) -> Items:
         books=[(), *(book for _, book in books)],  # before the first contract there is none
         book=np.searchsorted(begins, rows.day, side="right").astype(np.int64, copy=False),
         left=[
-            left_of(offers[n], terms.products[price.product], price.element, country) if n else WHOLE
+            left_of(offers[n], terms.products[price.product], price.element, country, price.number_type) if n else WHOLE
             for n, price, country in zip(offer.tolist(), prices, names, strict=True)
         ],
         billed=billed,

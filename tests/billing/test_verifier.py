@@ -728,9 +728,14 @@ def test_only_usage_that_bills_fills() -> None:
     ],
 )  # fmt: skip
 def test_fill_selects_by_product_country_prefix_and_number_type(fill: Raw, fills: bool) -> None:  # noqa: FBT001
-    offer = tiered(["1"], ["3", "1"], {"fill": [fill]})
+    offer = tiered(["1"], ["3", "1"], {"fill": [fill]}, number_type="mobile")
     usage = [call(1, number_type="mobile"), call(2, number_type="mobile")]
     assert ({"usage/1/3", "usage/2/1"} if fills else {"usage/1/3"}) == set(amounts(usage, offer))
+
+
+def test_usage_that_a_rate_for_any_number_prices_is_of_no_number_type() -> None:
+    offer = tiered(["1"], ["3", "1"], {"fill": [{"number_type": "mobile"}]})
+    assert {"usage/1/3": "2 6.00"} == amounts([call(1, number_type="mobile"), call(2, number_type="mobile")], offer)
 
 
 def test_events_counters_keep_events_whole() -> None:

@@ -27,7 +27,10 @@ COUNTRIES = ["US", "CA", "GB", "FR"]
 selectors = st.lists(
     st.fixed_dictionaries(
         {"product": st.sampled_from([["voice.outbound"], ["voice.*"], ["voice.outbound", "voice.inbound"]])},
-        optional={"country": st.lists(st.sampled_from(COUNTRIES), min_size=1, max_size=2, unique=True)},
+        optional={
+            "country": st.lists(st.sampled_from(COUNTRIES), min_size=1, max_size=2, unique=True),
+            "number_type": st.just(["mobile"]),
+        },
     ),
     min_size=1,
     max_size=2,
