@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from billing.accounts import Account, AccountId
 from billing.assignment import Assignment, assignment
-from billing.contracts import Contract, Counting, counted_together, counter_faults, unpaid, without_support
+from billing.contracts import Contract, Counting, counted_together, counter_faults, unpaid, unsold, without_support
 from billing.errors import InputFaultyError
 from billing.invoices import InvoiceLine, lines_by_payer, total_minor
 from billing.payers import payers_of, versions_in, with_bases
@@ -105,7 +105,8 @@ def faults_of(deal: Arrangement) -> list[Fault]:
         return [*within, *counter_faults([tuple(versions)], versions)]
     groups = set().union(*map(counted_together, deal.contracts.values()))
     strangers = unpaid(chain.from_iterable(deal.contracts.values()), deal.accounts or {})
-    return [*strangers, *within, *counter_faults(groups, versions)]
+    nobodys = unsold(chain.from_iterable(deal.contracts.values()), deal.products)
+    return [*strangers, *nobodys, *within, *counter_faults(groups, versions)]
 
 
 def bill(payloads: Sequence[bytes], deal: Arrangement, period: Period, *, source: str | None = None) -> Bills:

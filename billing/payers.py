@@ -47,9 +47,9 @@ def payers_of(
     found = {}
     for name, account in accounts.items():
         if account.pays:
-            covering = _covering(contracts.get(name, ()), period)
-            priorities = (Priority(max(each.effective_from, period.start), each.cards) for each in covering)
-            agreed = _agreed(covering, period, _supported(contracts.get(name, ()), period.before()))
+            held = covering(contracts.get(name, ()), period)
+            priorities = (Priority(max(each.effective_from, period.start), each.cards) for each in held)
+            agreed = _agreed(held, period, _supported(contracts.get(name, ()), period.before()))
             found[numbers[name]] = Payer(party=party_of(account), priorities=tuple(priorities), agreed=agreed)
     return found
 
@@ -95,12 +95,12 @@ def versions_in(period: Period, cards: Iterable[Card]) -> list[Card]:
 def _supported(contracts: Sequence[Contract], month: Period) -> tuple[Supported, ...]:
     """The support plans of a month, each with its days, in the order in which they first held."""
     days: dict[Support, int] = {}
-    covering = _covering(contracts, month)
-    begins = [max(contract.effective_from, month.start) for contract in covering]
-    for contract, since, end in zip(covering, begins, [*begins[1:], month.end], strict=False):
+    held = covering(contracts, month)
+    begins = [max(contract.effective_from, month.start) for contract in held]
+    for contract, since, end in zip(held, begins, [*begins[1:], month.end], strict=False):
         if contract.deal.support is not None:
             days[contract.deal.support] = days.get(contract.deal.support, 0) + (end - since).days
-    return tuple(Supported(support, str(month), held, month.days) for support, held in days.items())
+    return tuple(Supported(support, str(month), n, month.days) for support, n in days.items())
 
 
 def with_bases(agreed: Agreed, base_minor: int) -> Agreed:
@@ -122,7 +122,7 @@ def _agreed(contracts: Sequence[Contract], period: Period, support: tuple[Suppor
     return Agreed(spans=tuple(spans), days=(period.end - period.start).days, support=support)
 
 
-def _covering(contracts: Sequence[Contract], period: Period) -> list[Contract]:
+def covering(contracts: Sequence[Contract], period: Period) -> list[Contract]:
     """The contracts of one account that hold on some day of a period."""
     ordered = sorted(contracts, key=lambda contract: contract.effective_from)
     until = [following.effective_from for _, following in pairwise(ordered)]

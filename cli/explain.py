@@ -125,6 +125,7 @@ def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int
         "destination": found.line.destination,
         "tier": found.line.tier,
         "cards": list(found.line.cards),
+        "unit_price": found.unit_price,
         "arithmetic": found.arithmetic,
         "events": found.events,
         "events_listed": found.listed,
@@ -141,6 +142,7 @@ def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int
             "line": " ".join(filter(None, (found.line.product, found.line.element, found.line.destination))),
             "tier": found.line.tier,
             "card": list(found.line.cards),
+            "unit price": found.unit_price,
             "arithmetic": found.arithmetic,
             "its events": _sums(found),
         },
@@ -175,6 +177,7 @@ def show_event(found: "EventExplanation", form: Format) -> None:
         "from": found.from_,
         "country": found.country,
         "status": found.status,
+        "said": dict(found.said),
         "measured": found.measured,
         "increments": found.increments,
         "billed": found.billed,
@@ -190,7 +193,8 @@ def show_event(found: "EventExplanation", form: Format) -> None:
     elif form is Format.CSV:
         emit_csv(parts, _PARTS)
     else:
-        emit_record({**head, "late": _lateness(found)}, form, title=f"Event {found.id} of {found.source}")
+        said = "; ".join(f"{name.replace('_', ' ')} {value}" for name, value in found.said.items())
+        emit_record({**head, "said": said, "late": _lateness(found)}, form, title=f"Event {found.id} of {found.source}")
         if parts:
             emit(parts, _PARTS, form, title="Its lines")
 
@@ -209,7 +213,8 @@ def _sums(found: "LineExplanation") -> str:
     from rates.lines import FLAT
 
     if is_netted(found.line):
-        return f"none: it is of {of_number(len(found.of), 'line', 'lines')} {', '.join(map(str, found.of)) or 'none'}"
+        of = f"{of_number(len(found.of), 'line', 'lines')} {', '.join(map(str, found.of))}" if found.of else "no line"
+        return f"none: it is of {of}"
     if found.line.element == FLAT:
         return "none: it is due by the tier that was reached, whichever events reached it"
     count = counted(found.listed, "event")

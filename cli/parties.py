@@ -1,13 +1,15 @@
-"""Accounts and contracts from files: one at the top of a TOML file, or many as `[[account]]` and `[[contract]]`."""
+"""Accounts, contracts and charges from files: one at the top of a TOML file, or many as `[[account]]` tables."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from billing.accounts import Account, read_account
+from billing.charges import Charge, read_charge
 from billing.contracts import Contract, read_contract
 from billing.errors import InputFaultyError
-from cli.world import read_toml
+from cli.world import products, read_toml
 from rates.errors import Fault
 
 T = TypeVar("T")
@@ -22,6 +24,11 @@ def accounts_in(paths: Sequence[Path]) -> list[Account]:
 def contracts_in(paths: Sequence[Path]) -> list[Contract]:
     """The contracts of some files. Raises InputFaultyError with every fault."""
     return _all(paths, "contract", read_contract)
+
+
+def charges_in(paths: Sequence[Path]) -> list[Charge]:
+    """The charges of some files. Raises InputFaultyError with every fault."""
+    return _all(paths, "charge", partial(read_charge, products=products()))
 
 
 def _all(paths: Sequence[Path], key: str, read: _Read[T]) -> list[T]:

@@ -1,6 +1,7 @@
 """`tollbook rate`: price a file of usage with files of cards. Nothing is stored, no database is needed."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from billing.accounts import Account
     from billing.bills import Bills
     from billing.contracts import Contract
+    from billing.periods import Period
 
 
 def rate(
@@ -26,6 +28,9 @@ def rate(
     ] = None,
     accounts: Annotated[
         list[Path] | None, typer.Option(help="Accounts; without them each one named pays for itself.")
+    ] = None,
+    charges: Annotated[
+        list[Path] | None, typer.Option(help="Charges; what is due of them in the period is rated with the usage.")
     ] = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
@@ -43,7 +48,7 @@ def rate(
         accounts=_accounts(accounts) if accounts else None,
         contracts=_contracts(contract) if contract else None,
     )
-    payloads = payloads_in(usage)
+    payloads = [*payloads_in(usage), *_dues(charges or [], deal.accounts or {}, month)]
     bills = bill(payloads, deal, month)
     if form is Format.TABLE:
         _show(bills)
@@ -105,6 +110,18 @@ def _contracts(paths: list[Path]) -> "dict[str, list[Contract]]":
     for contract in contracts_in(paths):
         contracts.setdefault(contract.account, []).append(contract)
     return contracts
+
+
+def _dues(paths: list[Path], accounts: "Mapping[str, Account]", period: "Period") -> list[bytes]:
+    """The usage events of a period that the charges of some files become."""
+    from billing.charges import events_of, twice
+    from billing.errors import InputFaultyError
+    from cli.parties import charges_in
+
+    charges = charges_in(paths) if paths else []
+    if faults := twice(charges):
+        raise InputFaultyError(faults, place="charges")
+    return events_of(charges, accounts, period)
 
 
 def _show(bills: "Bills") -> None:

@@ -11,11 +11,11 @@ Beside the keys of FORMATS 1 a product may have
 which the product's file gives the reason for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from rates.errors import Fault
+from rates.errors import Fault, TollbookError
 from rates.quantities import Increments, IncrementsInvalidError
 from rates.reading import Reader
 
@@ -42,6 +42,16 @@ CHARGES = "charges"
 DELIVERED_AS = "delivered_as"
 PARTICULARS = (PACKAGES, CHARGES, DELIVERED_AS)
 """What an event may say beside its dimensions, under these names: no dimension has one of them."""
+
+ELEMENTS = ("usage", "setup", "surcharge", "carrier_fee")
+"""What every product may have a price for; its rules name fees beside them."""
+
+NO_FEES = frozenset({"usage", "charge", "minimum", "maximum", "flat", "maximum_spend", "true_up", "credit"})
+"""Elements that lines have of themselves: a fee of that name would be taken for one of these."""
+
+
+class ProductUnknownError(TollbookError):
+    """A card prices a product that is not declared; `value` is its id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +136,18 @@ def is_called(products: Mapping[str, Product], name: str) -> bool:
     return product is not None and "to" in product.match
 
 
+def declared(products: Mapping[str, Product], name: str, place: str) -> Product:
+    """The product of that name. Raises ProductUnknownError where what it priced at `place` was declared elsewhere."""
+    product = products.get(name)
+    if product is None:
+        problem, remedy = (
+            "is priced, and no product is declared so here",
+            "name the folder of its file (TOLLBOOK_PRODUCTS)",
+        )
+        raise ProductUnknownError(problem, place=place, value=name, remedy=remedy)
+    return product
+
+
 def read_product(table: Mapping[str, object], place: str) -> tuple[Product | None, list[Fault]]:
     """A product from its table, or every fault of it."""
     faults: list[Fault] = []
@@ -160,6 +182,16 @@ def _most(read: Reader) -> int | None:
 
 def _units(read: Reader) -> dict[str, int]:
     return {name: read.integer(name, least=1) for name in read.table}
+
+
+def undeclared(product: Product, known: Container[str], place: str) -> list[Fault]:
+    """The products that the rules of one at `place` deliver as, and that are not known: what is so delivered waits."""
+    problem, remedy = "is not a product that is declared", "declare it, or write the id of one that is"
+    return [
+        Fault(place=f"{place}: rules.delivered_as.{name}", value=other, problem=problem, remedy=remedy)
+        for name, other in dict.fromkeys(each for rule in product.rules for each in rule.delivered_as.items())
+        if other not in known
+    ]
 
 
 def _rule(read: Reader) -> Rule:
@@ -212,6 +244,10 @@ def _check(product: Product, read: Reader) -> None:
             read.fault("units", f"has {name}, which every product has", "remove it, or name it otherwise")
     if named := sorted(set(PARTICULARS) & set(product.match)):
         read.fault("match", f"has {named[0]}, which is no dimension", "remove it")
+    if named := sorted(product.fee_elements & NO_FEES):
+        read.fault("rules", f"has a fee {named[0]}, which lines have of themselves", "name the fee otherwise")
+    if named := sorted(product.required - {*ELEMENTS}):
+        read.fault("required", f"has {named[0]}, which no event waits for", f"name some of {', '.join(ELEMENTS)}")
     if not product.rules:
         read.fault("rules", "is missing", "give at least one dated [[rules]]")
     instants = [rule.effective_from for rule in product.rules]

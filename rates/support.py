@@ -18,6 +18,9 @@ SUPPORT_PLAN = "support.plan"
 SUPPORT = "support"
 """Their element."""
 
+MOST = Decimal(10**12)
+"""The most that anybody agrees on, in major units."""
+
 _HUNDRED = 100
 
 
@@ -68,15 +71,13 @@ def read_support(read: Reader) -> Support:
         partner_discount=read.decimal("partner_discount", "0"),
     )
     read.finish()
-    if not (found.percent or found.least) and not read.faults:
-        read.fault(
-            "", "has neither percent nor min", 'write support = {plan = "business", percent = "6", min = "1500"}'
-        )
     for key, percent in (("percent", found.percent), ("partner_discount", found.partner_discount)):
         if not 0 <= percent <= _HUNDRED:
             read.fault(key, "is outside 0 to 100", "it is a percent")
-    if found.least < 0:
-        read.fault("min", "is below 0", "a plan comes to 0 or more")
+    if not 0 <= found.least <= MOST:
+        read.fault("min", f"is outside 0 to {MOST}", "write what a month comes to at least, in major units")
+    if not (found.percent or found.least or read.is_faulty("percent") or read.is_faulty("min")):
+        read.fault("", "has neither percent nor min", 'write support = {plan = "business", percent = "6"}')
     return found
 
 

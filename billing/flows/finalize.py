@@ -2,7 +2,8 @@
 
 Where drafts are approved, what is issued is exactly what was signed: whatever changed, went or came along since is
 named, and stays where it is. So is a draft of usage whose control totals do not match since it was drawn up, or of less
-usage than they were compared with, and one of an account whose usage waits for a price, as a run would hold it back.
+usage than they were compared with, one of an account whose usage waits for a price, as a run would hold it back, and
+one of whose credits it is not settled what earlier months leave of them.
 Where a control total that does not match is of no account's usage, it may be anybody's that is missing: nothing is
 issued.
 

@@ -13,8 +13,8 @@ from enum import StrEnum
 from functools import cache, partial
 from itertools import chain
 
-from billing.accounts import Account, check_tree, payer_of
-from billing.contracts import Contract, Counting, counted_together, counter_faults, unpaid
+from billing.accounts import Account, change_faults, check_tree, payer_of
+from billing.contracts import Contract, Counting, counted_together, counter_faults, unpaid, unsold
 from billing.corrections import Correction
 from billing.errors import InputFaultyError, PublicationConflictError
 from billing.flows.backdate import Moved, move, reach_of_card, reach_of_contracts
@@ -24,6 +24,7 @@ from billing.flows.rerate import EVENTS_AT_ONCE
 from billing.rated import rate_usage
 from billing.store.accounts import Accounts, insert_accounts, insert_contracts, read_accounts, update_accounts
 from billing.store.audit import record
+from billing.store.charges import lock_charges
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, rehearsal, transaction
 from billing.store.quarantine import earliest_waiting
@@ -81,8 +82,7 @@ class Published(Changed):
 
 UNCHANGED = Changed(status=Status.UNCHANGED)
 
-_LOOKED_AT = 1000
-"""Waiting events that are rated to say in a refusal which of them a card would price."""
+_LOOKED_AT = 1000  # waiting events that are rated to say in a refusal which of them a card would price
 
 
 def publish(  # noqa: PLR0913 (what is published, by whom, and how)
@@ -164,13 +164,15 @@ def add_accounts(
     hold together.
     """
     with (transaction if rehearse_with is None else rehearsal)(engine) as connection:
+        if any(account.suspended for account in accounts):
+            lock_charges(connection, exclusive=True)
         lock_books(connection, exclusive=True)
         stored = read_accounts(connection).accounts
         changed = [account for account in dict.fromkeys(accounts) if stored.get(account.id) != account]
         if not changed:
             return UNCHANGED
         together: dict[str, Account] = {**stored, **{account.id: account for account in changed}}
-        faults = [*_twice(changed), *_moved(changed, stored), *check_tree(together)]
+        faults = [*_twice(changed), *change_faults(changed, stored), *check_tree(together)]
         if faults:
             raise InputFaultyError(faults, place="accounts")
         added = [account for account in changed if account.id not in stored]
@@ -179,7 +181,10 @@ def add_accounts(
         raise_book_version(connection)
         for account in changed:
             action = "add" if account.id not in stored else "change"
-            record(connection, at=at, actor=actor, action=action, subject=f"account {account.id}", details={})
+            details = (
+                {"suspended": [list(map(instant, each)) for each in account.suspended]} if account.suspended else {}
+            )
+            record(connection, at=at, actor=actor, action=action, subject=f"account {account.id}", details=details)
         foreseen = None if rehearse_with is None else foresee(connection, load_books(connection, rehearse_with))
     altered = len(changed) - len(added)
     return Changed(status=Status.PUBLISHED, added=len(added), altered=altered, foreseen=foreseen)
@@ -212,7 +217,8 @@ def add_contracts(  # noqa: PLR0913 (what is added, by whom, and how)
         if not changed:
             return UNCHANGED
         cards = read_card_versions(connection)
-        faults = [*_contract_faults(changed, stored, cards), *_agreement_faults(changed, stored, cards)]
+        faults = [*contract_faults(changed, stored, cards), *_agreement_faults(changed, stored, cards)]
+        faults += unsold(changed, products)
         if faults:
             raise InputFaultyError(faults, place="contracts")
         _check_days(changed, stored)
@@ -333,7 +339,8 @@ def _counting(cards: Sequence[CardVersion]) -> dict[str, list[Counting]]:
     return versions
 
 
-def _contract_faults(contracts: Sequence[Contract], stored: Accounts, cards: Sequence[CardVersion]) -> list[Fault]:
+def contract_faults(contracts: Sequence[Contract], stored: Accounts, cards: Sequence[CardVersion]) -> list[Fault]:
+    """Contracts of accounts that are not there or do not pay, or with cards that are not, or of another currency."""
     currencies = {version.card_id: version.currency for version in cards}
     faults = []
     for contract in contracts:
@@ -369,20 +376,6 @@ def _check_days(contracts: Sequence[Contract], stored: Accounts) -> None:
 
 def _start(contract: Contract) -> tuple[str, date]:
     return contract.account, contract.effective_from
-
-
-def _moved(accounts: Sequence[Account], stored: Mapping[str, Account]) -> list[Fault]:
-    return [
-        Fault(
-            place=f"account {account.id}: {key}",
-            value=str(getattr(account, key)),
-            problem=f"was {getattr(stored[account.id], key) or 'none'}, and this version does not change it",
-            remedy="add another account",
-        )
-        for account in accounts
-        for key in ("parent", "pays", "currency")
-        if account.id in stored and getattr(stored[account.id], key) != getattr(account, key)
-    ]
 
 
 def _twice(accounts: Sequence[Account]) -> list[Fault]:

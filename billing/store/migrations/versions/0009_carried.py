@@ -5,7 +5,7 @@ from alembic import op
 from billing.store.migrate import create
 
 revision = "0009"
-down_revision = "0004"
+down_revision = "0005"
 
 
 def upgrade() -> None:
