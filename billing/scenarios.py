@@ -57,7 +57,9 @@ def read_scenario(
     known = {**products, **_products(read)}
     cards = _cards(read, known, card_of, period)
     accounts = _accounts(read)
-    charges = events_of(_charges(read, known, period), accounts or {}, period)
+    charged = _charges(read, known, period)
+    # Those of the month before are in the base of its support plans, which are posted in this one.
+    charges = [each for month in (period.before(), period) for each in events_of(charged, accounts or {}, month)]
     scenario = Scenario(
         name=read.text("name"),
         period=period,
