@@ -8,13 +8,14 @@ day has its last day instead, and with `drift` that day stays for good. In advan
 (the first at once, the others `lead_days` sooner); in arrears when it ends. A term that begins is charged, in full.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import NewType
+
+import msgspec
 
 from billing.accounts import Account, Suspension, payer_of
 from billing.payloads import LONGEST_TEXT, TEXTS, read_payload
@@ -37,7 +38,8 @@ LONGEST_ID = LONGEST_TEXT - 20
 _SETTLED = 24
 """After so many terms of drift every month has been met as short as it gets: February within two of its years."""
 
-_NUMBERS = ("to", "from")
+_OWN = frozenset({*TEXTS, "to", "from"})
+"""Dimensions that events state by keys of their own; others are `attributes`."""
 
 
 class SourceReservedError(TollbookError):
@@ -136,7 +138,8 @@ def due_until(charge: Charge, until: datetime, suspended: Iterable[Suspension] =
     if charge.effective_from > until:
         return 0
     months = (until.year - charge.effective_from.year) * MONTHS_A_YEAR + until.month - charge.effective_from.month
-    number = months // _MONTHS[charge.every] + 2  # one for the first, one for a renewal that is due sooner
+    # No more than these: in advance the first one at once, and maybe a renewal sooner.
+    number = months // _MONTHS[charge.every] + (charge.timing is Timing.ADVANCE) + (charge.lead_days > 0)
     while number and not _is_due(charge, number, until, told):
         number -= 1
     return number
@@ -179,8 +182,8 @@ def suspensions_of(charge: Charge, accounts: Mapping[str, Account]) -> tuple[Sus
 def payload_of(due: Due) -> bytes:
     """The usage event that something due becomes, as JSON."""
     charge = due.charge
-    own = {name: text for name, text in charge.dimensions.items() if name in (*TEXTS, *_NUMBERS)}
-    declared = {name: text for name, text in charge.dimensions.items() if name not in own}
+    own = {name: text for name, text in charge.dimensions.items() if name in _OWN}
+    declared = {name: text for name, text in charge.dimensions.items() if name not in _OWN}
     event = {
         "source": SOURCE,
         "id": due.id,
@@ -191,7 +194,7 @@ def payload_of(due: Due) -> bytes:
         **own,
         **({"attributes": declared} if declared else {}),
     }
-    return json.dumps(event).encode()
+    return msgspec.json.encode(event)
 
 
 def events_of(charges: Iterable[Charge], accounts: Mapping[str, Account], period: Period) -> list[bytes]:

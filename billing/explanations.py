@@ -6,20 +6,21 @@ from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 
+from billing.adjustments import key_of_line
 from billing.invoices import InvoiceLine, peoples_quantity
 from billing.netted import is_netted
 from billing.particulars import in_words as particular_in_words
 from rates.cards import Card
 from rates.lines import FLAT, FREE, LineKey
 from rates.money import EXPONENTS, Currency, exact, format_fraction, format_minor, normal
-from rates.prices import EVENT, MAXIMUM, Price
+from rates.prices import Price
 from rates.pricing import Placements
 from rates.products import PARTICULARS, Product
 from rates.quantities import Increments
 from rates.rating import Reason
 from rates.tiers import Schedule
 from rates.usage import Int64s
-from rates.worded import cost_of_steps, limit_in_words, percent_in_words
+from rates.worded import cost_without_limits, limit_in_words, percent_in_words
 
 _NOTHING = Fraction(0)
 
@@ -161,14 +162,9 @@ def percents_of(line: InvoiceLine, listed: Iterable[tuple[Price, Schedule | None
 
 def why_limited(price: Price, cells: Mapping[str, str], billed: int, product: Product, card: Card) -> str:
     """Why an event of `billed` base units costs its minimum or maximum `price`, by the cells of its row."""
-    limit, without = exact(price.prices[0]), None
-    if not any(window.split for window in card.windows.values()):
-        unit = cells["unit"]
-        usage = cost_of_steps(cells, billed, product.unit_size(unit) or 1, per_event=unit == EVENT)
-        without = usage + Fraction(cells.get("setup_fee", "0"))
-        # Else it is its surcharge that is too much, and that is not kept.
-        without = None if price.element == MAXIMUM and without <= limit else without
-    return limit_in_words(price.element, without, limit)
+    split = any(window.split for window in card.windows.values())
+    without = None if split else cost_without_limits(cells, billed, product)
+    return limit_in_words(price.element, without, exact(price.prices[0]))
 
 
 def line_arithmetic(line: InvoiceLine, currency: Currency) -> str:
@@ -194,6 +190,13 @@ def line_arithmetic(line: InvoiceLine, currency: Currency) -> str:
 def exact_amount(base_quantity: int, unit_size: int, unit_price: Fraction, cut: Fraction = _NOTHING) -> str:
     """What some base units cost before any rounding, in major units; `cut` is what a bound of money makes of them."""
     return format_fraction(Fraction(base_quantity, unit_size) * unit_price + cut)
+
+
+def exact_amounts(key: LineKey, shares: Sequence[tuple[int, int, int]], cut: Mapping[int, Fraction]) -> list[str]:
+    """The same of some shares of a line, (event, whether it is counted, base units) each; `cut` is by event."""
+    cuts = (cut.get(event, _NOTHING) for event, *_ in shares)
+    priced = zip(shares, cuts, strict=True)
+    return [exact_amount(quantity, key.unit_size, key.unit_price, beside) for (*_, quantity), beside in priced]
 
 
 def units(base_quantity: int, unit_size: int, base_unit: str, unit: str) -> str:
@@ -248,21 +251,6 @@ def matched_prefix(prefixes: Sequence[str], number: str, *, exact: bool) -> str:
 def line_number(lines: Sequence[InvoiceLine], key: LineKey) -> int | None:
     """The number, from 1, of the line of a key; None where there is none."""
     return next((number for number, line in enumerate(lines, start=1) if key_of_line(line) == key), None)
-
-
-def key_of_line(line: InvoiceLine) -> LineKey:
-    """What makes a line one line."""
-    return LineKey(
-        line.product,
-        line.element,
-        line.country,
-        line.destination,
-        line.tier,
-        line.unit_price,
-        line.unit,
-        line.unit_size,
-        line.base_unit,
-    )
 
 
 def parts_on(placed: Placements, key: LineKey, head: Int64s | None = None) -> list[tuple[int, int, int]]:

@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from billing.accounts import payer_of
+from billing.adjustments import key_of_line
 from billing.explanations import (
     EventExplanation,
     EventShare,
@@ -15,9 +16,9 @@ from billing.explanations import (
     Part,
     cuts_on,
     exact_amount,
+    exact_amounts,
     increments_in_words,
     increments_of,
-    key_of_line,
     line_arithmetic,
     line_number,
     lines_of,
@@ -197,7 +198,7 @@ class _Month:
         is_late = billed is not None and of is not None and not is_seen(connection, billed, of.batch)
         seen = None if is_late else billed
         if stored is not None:
-            lines: Sequence[InvoiceLine] = stored.lines
+            lines: Sequence[InvoiceLine] = [each for each in stored.lines if each.origin_period == str(period)]
         else:
             priced = list(pricer.price([payer], totals))
             lines = [line for each in priced for line in lines_by_payer(each, str(period)).get(payer, [])]
@@ -280,11 +281,7 @@ class _Month:
     def _amounts(self, line: InvoiceLine, source: Ordered, page: Sequence[tuple[int, int, int]]) -> list[str]:
         """What some shares of a line come to exactly; of events rounded one by one, what they were rounded to."""
         key = key_of_line(line)
-        cut = cuts_on(self.placed, key, self.usage.head) if line.element == USAGE else {}
-        whole = [
-            exact_amount(quantity, key.unit_size, key.unit_price, cut.get(row, Fraction(0)))
-            for row, _, quantity in page
-        ]
+        whole = exact_amounts(key, page, cuts_on(self.placed, key, self.usage.head) if line.element == USAGE else {})
         if line.element != USAGE:
             return whole
         prices = [self.pricer.prices[number] for number in source.totals.price[[row for row, *_ in page]].tolist()]
@@ -317,58 +314,61 @@ class _Month:
 
     def parts(self, event: StoredEvent) -> list[Part]:
         """The lines that an event lies on."""
-        found = self._usage_parts(event) if event.price_id and event.rate is not None else []
+        found = self._usage_parts(event)
         for element in event.elements:
             price = self.pricer.prices[element.price_id]
             if price.element in {USAGE, CHARGE}:
                 continue  # the parts of its usage, and what they were rounded to
             key = self._element_key(element.price_id, event.country, event.occurred_at.date())
-            part = self._part(key, element.billed, element.rate, event)
-            known = (element.rate.cells, event.billed, self.pricer.products[event.product], self._card(price.card))
+            part = self._part(key, element.billed, element.rate, event, Fraction(0))
+            known = (element.rate.cells, event.billed, self.pricer.products[price.product], self._card(price.card))
             limit = why_limited(price, *known) if price.element in _LIMITS else ""
             found.append(replace(part, note="; ".join(filter(None, (limit, self._off(element.price_id, event))))))
         return found
 
     def _usage_parts(self, event: StoredEvent) -> list[Part]:
         row = self.usage.row_of(event.source, event.id)
-        further = [(each.rate, each.price_id) for each in event.elements if self.is_part(each)]
+        # Where a limit stands for its first package, a look-up has usage of others all the same.
+        priced = [(event.rate, event.price_id)] if event.rate is not None and event.price_id else []
+        priced += [(each.rate, each.price_id) for each in event.elements if self.is_part(each)]
         found: list[Part] = []
-        for at, (rate, number) in enumerate([(event.rate, event.price_id), *further], start=row):
-            if rate is None:
-                continue
-            price, step = self.pricer.prices[number], number - event.price_id
-            note = step_in_words(rate.cells, step, price.base) if rate == event.rate else ""
-            off = self._off(number, event)
-            note = "; ".join(filter(None, (note, "" if price.is_rounded else off)))
+        for at, (rate, number) in enumerate(priced, start=row):
+            price, step = self.pricer.prices[number], number - priced[0][1]
+            note = step_in_words(rate.cells, step, price.base) if rate == priced[0][0] else ""
+            note = "; ".join(filter(None, (note, "" if price.is_rounded else self._off(number, event))))
             schedule = self.terms.schedule_of(price)
             stood = "" if schedule is None else position_in_words(self.placed, at, schedule, self.terms.currency)
             for key, quantity, cut in lines_of(self.placed, at):
                 said = self._part(key, quantity, rate, event, cut)
                 found.append(replace(said, counter=price.schedule, position=stood, note=note))
-        return self._rounded(event, found) if self.pricer.prices[event.price_id].is_rounded else found
+        if not found or not self.pricer.prices[priced[0][1]].is_rounded:
+            return found
+        charges = [each for each in event.elements if self.pricer.prices[each.price_id].element == CHARGE]
+        if len(charges) != len(found):
+            return self._rounded(event, priced[0], found, charges)
+        alone = zip(priced, found, charges, strict=True)  # packages are rounded each by itself
+        return [self._rounded(event, about, [part], [charge])[0] for about, part, charge in alone]
 
-    def _rounded(self, event: StoredEvent, parts: list[Part]) -> list[Part]:
-        """The parts of an event that was rounded by itself: what it came to is on the first."""
-        price = self.pricer.prices[event.price_id]
-        fee = Fraction(event.rate.cells.get("setup_fee", "0")) if event.rate is not None else Fraction(0)
-        left = self._left(event.price_id, event.country, event.occurred_at.date())
+    def _rounded(
+        self, event: StoredEvent, about: tuple[RateRow, int], parts: list[Part], charges: Sequence[StoredElement]
+    ) -> list[Part]:
+        """The parts of what was rounded by itself, by its row and price: what it came to is on the first."""
+        price, fee = self.pricer.prices[about[1]], Fraction(about[0].cells.get("setup_fee", "0"))
+        left = self._left(about[1], event.country, event.occurred_at.date())
         come_to = sum((parse_fraction(part.exact_amount) for part in parts), Fraction(0))
         whole = fee + come_to * Fraction(left.denominator, left.numerator or 1)  # rounded before the percent
-        charges = [each for each in event.elements if self.pricer.prices[each.price_id].element == CHARGE]
         charge = sum((amount_of(self.pricer.prices[each.price_id], each.billed) for each in charges), Fraction(0))
         said = rounding_in_words(price, whole, charge)
         said = f"with setup {format_fraction(fee)}; {said}" if fee else said
         # Of nothing, no more can be said than that.
-        note = "; ".join(filter(None, (parts[0].note, said if left else "", self._off(event.price_id, event))))
+        note = "; ".join(filter(None, (parts[0].note, said if left else "", self._off(about[1], event))))
         first = replace(parts[0], exact_amount=format_fraction(charge * left), note=note)
         return [first, *(replace(part, exact_amount="0") for part in parts[1:])]
 
     def _card(self, version: str) -> Card:
         return next(card for card in self.pricer.heads.values() if card.version == version)
 
-    def _part(
-        self, key: LineKey, quantity: int, rate: RateRow, event: StoredEvent, cut: Fraction = Fraction(0)
-    ) -> Part:
+    def _part(self, key: LineKey, quantity: int, rate: RateRow, event: StoredEvent, cut: Fraction) -> Part:
         prefixes, window = rate.cells.get("prefixes", "").split(), rate.cells.get("window", "")
         return Part(
             element=key.element,

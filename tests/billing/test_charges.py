@@ -1,5 +1,6 @@
 """Charges: read with every fault at its place, and due on the days that a published rule says."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -201,7 +202,7 @@ def test_an_event_of_a_charge_is_an_ordinary_one() -> None:
 
 def test_the_events_of_a_period_are_those_that_are_due_in_it() -> None:
     found = events_of([charge(), charge(id="num-2", every="once")], {}, Period.parse("2026-02"))
-    assert [b'"id": "num-1/2"'] == [each[each.index(b'"id"') :][:15] for each in found]
+    assert ["num-1/2"] == [json.loads(each)["id"] for each in found]
     midnight = charge(effective_from="2026-02-01T00:00:00Z")
     assert [] == events_of([midnight], {}, Period.parse("2026-01"))
     assert 1 == len(events_of([midnight], {}, Period.parse("2026-02")))

@@ -164,6 +164,7 @@ def test_closing_posts_them(tollbook: Tollbook, charged: Path) -> None:  # noqa:
     assert 0 == tollbook("invoices", "approve", "2026-10", "--as", "finance").code
     assert 0 == tollbook("close", "2026-10").code
     assert "num-1/3" in tollbook("explain", "line", "INV-000001", "1").out
+    assert "tollbook charges show num-1" in tollbook("explain", "event", "tollbook.charges", "num-1/3").err
 
 
 def test_the_name_of_their_source_is_refused_to_imports(tollbook: Tollbook, charged: Path) -> None:
