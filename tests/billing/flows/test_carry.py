@@ -236,3 +236,20 @@ def test_a_month_without_usage_comes_to_the_minimum_of_its_plan(shop: Shop) -> N
     draw(shop, NOVEMBER)
     assert 1 == issue(shop, NOVEMBER).issued
     assert [2] == [line.amount_minor for line in lines(shop, NOVEMBER)]
+
+
+def test_what_comes_late_is_billed_without_working_out_support_anew(shop: Shop) -> None:
+    """November is adjusted by its usage alone; December's plan is of what November's invoice has of November."""
+    december, at = NOVEMBER.next(), NOVEMBER.next().closes + GRACE
+    agree(shop, "acme", PLAN)
+    use(shop, 1, OCTOBER, minutes=20)
+    use(shop, 2, NOVEMBER, minutes=30)
+    for month in (Period.parse("2026-09"), OCTOBER, NOVEMBER):
+        draw(shop, month)
+        issue(shop, month)
+    shop.post(*(call(n, occurred_at=f"2026-{n}-03T10:11:12Z", duration_seconds="300") for n in (10, 11)), at=at)
+    draw_up(shop.engine, products(), december, at, write=True, actor="finance")
+    drawn = [(line.origin_period, line.element, line.amount_minor) for line in lines(shop, december, final=False)]
+    assert [("2026-10", "usage", 10), ("2026-11", "usage", 10), ("2026-12", "support", 6)] == sorted(drawn)
+    assert verify(shop.engine, products(), TABLES, NOVEMBER).agrees
+    assert verify(shop.engine, products(), TABLES, december).agrees
