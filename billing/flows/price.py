@@ -13,11 +13,12 @@ from typing import NamedTuple, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from billing.payers import Payer, versions_in
+from billing.payers import Payer, versions_in, with_bases
 from billing.periods import Period
 from billing.store.engine import Connection
 from billing.store.queries.credits import credits_used
 from billing.store.queries.pricing import read_crossings, read_heads, read_prices
+from billing.store.queries.support import support_bases
 from billing.store.totals import read_totals
 from rates.cards import Card
 from rates.deals import Agreements, agreements_of
@@ -104,7 +105,7 @@ class Pricer:
             heads=heads,
             counting=counting,
             by_card=by_card,
-            agreements=_agreements(reading, period, payers),
+            agreements=_agreements(reading, period, payers, products),
         )
 
     def read(self, numbers: Sequence[int]) -> Totals:
@@ -291,12 +292,18 @@ def halved(
         yield from halved(half, make, failed)
 
 
-def _agreements(reading: Connection, period: Period, payers: Mapping[int, Payer]) -> Agreements | None:
-    """What payers agreed on money beside their cards."""
+def _agreements(
+    reading: Connection, period: Period, payers: Mapping[int, Payer], products: Mapping[str, Product]
+) -> Agreements | None:
+    """What payers agreed on money beside their cards, with what other months make of it."""
     agreed = {number: payer.agreed for number, payer in payers.items() if payer.agreed is not None}
     promised = [number for number, each in agreed.items() if any(span.deal.credits for span in each.spans)]
     for number, used in credits_used(reading, period, promised).items():
         agreed[number] = replace(agreed[number], used=used)
+    supported = [number for number, each in agreed.items() if each.support]
+    aside = [product.id for product in products.values() if not product.discountable]
+    for number, base in support_bases(reading, period.before(), supported, aside).items():
+        agreed[number] = with_bases(agreed[number], base.minor)
     return agreements_of(agreed)
 
 
