@@ -6,7 +6,7 @@ totals lines. All that the store adds is that everything is remembered.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import chain
 
 import numpy as np
@@ -15,11 +15,12 @@ import pyarrow.compute as pc
 
 from billing.accounts import Account, AccountId
 from billing.assignment import Assignment, assignment
-from billing.contracts import Contract, Counting, counted_together, counter_faults, unpaid
+from billing.contracts import Contract, Counting, counted_together, counter_faults, overlapping, unpaid
 from billing.errors import InputFaultyError
 from billing.invoices import InvoiceLine, lines_by_payer, total_minor
 from billing.payers import payers_of, versions_in
 from billing.periods import Period
+from billing.prepaid import prepaid_faults
 from billing.rated import Rated, rate_usage
 from billing.usage import Reject, Usage, parse
 from rates.cards import Card
@@ -27,6 +28,7 @@ from rates.compiled.cards import CardTable, compile_card, lineages
 from rates.compiled.patterns import microseconds
 from rates.deals import agreements_of
 from rates.errors import Fault
+from rates.filling import filled_of, unfilled
 from rates.matching import Book, Books
 from rates.money import Currency
 from rates.prices import USAGE, Price, price_list
@@ -100,11 +102,26 @@ def faults_of(deal: Arrangement) -> list[Fault]:
     for card in deal.cards:
         versions.setdefault(card.id, []).append((card.version, card.schedules))
     within = day_faults(map(card_terms, deal.cards))
+    accounts = deal.accounts or {}
     if deal.contracts is None:
-        return [*within, *counter_faults([tuple(versions)], versions)]
-    groups = set().union(*map(counted_together, deal.contracts.values()))
-    strangers = unpaid(chain.from_iterable(deal.contracts.values()), deal.accounts or {})
-    return [*strangers, *within, *counter_faults(groups, versions)]
+        groups = {tuple(versions)}
+        contracts = [
+            Contract(account=account.id, effective_from=date.min, cards=tuple(versions))
+            for account in accounts.values()
+            if account.pays
+        ]
+    else:
+        groups = set().union(*map(counted_together, deal.contracts.values()))
+        contracts = list(chain.from_iterable(deal.contracts.values()))
+        within = [*overlapping(contracts), *unpaid(contracts, accounts), *within]
+    filled = {name: [filled_of(card) for card in deal.cards if card.id == name] for name in versions}
+    books = (unfilled(chain.from_iterable(filled.get(name, ()) for name in group)) for group in sorted(groups))
+    return [
+        *within,
+        *counter_faults(groups, versions),
+        *prepaid_faults(contracts, accounts, versions),
+        *dict.fromkeys(chain.from_iterable(books)),
+    ]
 
 
 def bill(payloads: Sequence[bytes], deal: Arrangement, period: Period, *, source: str | None = None) -> Bills:

@@ -30,6 +30,9 @@ DIMENSIONS = ("country", "mcc", "mnc", "number_type", "region", "package", "juri
 
 MEASURES = ("quantity", "duration_seconds", "segments", "packages", "bytes")
 
+_COUNTED = {"duration_seconds": "second", "bytes": "byte", "segments": "segment"}
+"""What fields of an event are counted in, where they say it; a package is whatever the product calls it."""
+
 MONEY = "money"
 """The unit of what an event brings a charge for: the charge, which a rate's price is multiplied with."""
 
@@ -212,6 +215,9 @@ def _check(product: Product, read: Reader) -> None:
             read.fault("units", f"has {name}, which every product has", "remove it, or name it otherwise")
     if named := sorted(set(PARTICULARS) & set(product.match)):
         read.fault("match", f"has {named[0]}, which is no dimension", "remove it")
+    counted = _COUNTED.get(product.measure, product.base)
+    if product.base and product.base != counted:
+        read.fault("measure", f"counts {counted}s, and the base is {product.base}", f'write base = "{counted}"')
     if not product.rules:
         read.fault("rules", "is missing", "give at least one dated [[rules]]")
     instants = [rule.effective_from for rule in product.rules]

@@ -13,7 +13,7 @@ from billing.store.engine import Connection
 from rates.deals import NO_DEAL, read_deal, table_of
 from rates.reading import Reader
 
-_FACTS = ("pays", "currency", "zone", "name", "address", "tax_id", "language", "legal_entity")
+_FACTS = ("pays", "prepaid", "currency", "zone", "name", "address", "tax_id", "language", "legal_entity")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +51,8 @@ def read_accounts(connection: Connection) -> Accounts:
 def insert_accounts(connection: Connection, accounts: Sequence[Account], at: datetime) -> None:
     """Add accounts, parents before their children."""
     connection.cursor().executemany(
-        "INSERT INTO accounts (id, parent_id, pays, currency, zone, name, address, tax_id, language, legal_entity,"
-        " added_at) VALUES (%s, (SELECT account_id FROM accounts WHERE id = %s),"
-        " %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        f"INSERT INTO accounts (id, parent_id, {', '.join(_FACTS)}, added_at)"  # noqa: S608
+        f" VALUES (%s, (SELECT account_id FROM accounts WHERE id = %s), {'%s, ' * len(_FACTS)}%s)",
         [(a.id, a.parent, *_facts(a), at) for a in accounts],
     )
 

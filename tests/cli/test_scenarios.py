@@ -172,7 +172,7 @@ def test_a_folder_without_scenarios_is_nothing_to_do(tollbook: Tollbook, tmp_pat
         ('[[account]]\nid = "x"', "account[0]: currency: is missing"),
         (
             '[[account]]\nid = "x"\ncurrency = "USD"\n[[account]]\nid = "a"\nparent = "x"\n[contract]',
-            "contract a: usage of a is paid by x; give x the contract",
+            "contract a from 2026-10-01: usage of a is paid by x; give x the contract",
         ),
     ],
 )
