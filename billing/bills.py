@@ -18,6 +18,7 @@ from billing.assignment import Assignment, assignment
 from billing.contracts import Contract, Counting, counted_together, counter_faults, overlapping, unpaid
 from billing.errors import InputFaultyError
 from billing.invoices import InvoiceLine, lines_by_payer, total_minor
+from billing.jurisdictions import with_jurisdictions
 from billing.payers import payers_of, versions_in
 from billing.periods import Period
 from billing.prepaid import prepaid_faults
@@ -29,6 +30,7 @@ from rates.compiled.patterns import microseconds
 from rates.deals import agreements_of
 from rates.errors import Fault
 from rates.filling import filled_of, unfilled
+from rates.jurisdiction import States
 from rates.matching import Book, Books
 from rates.money import Currency
 from rates.prices import USAGE, Price, price_list
@@ -50,13 +52,14 @@ class Arrangement:
     """Everything that decides a price: checked cards, products, accounts, and contracts by their account.
 
     Without `accounts` each account that is named pays for itself, in the currency of the first card; without
-    `contracts` everyone who pays has all cards, in their order.
+    `contracts` everyone who pays has all cards, in their order. `states`: by which jurisdictions are derived.
     """
 
     cards: Sequence[Card]
     products: Mapping[str, Product]
     accounts: Mapping[str, Account] | None = None
     contracts: Mapping[str, Sequence[Contract]] | None = None
+    states: States | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +135,7 @@ def bill(payloads: Sequence[bytes], deal: Arrangement, period: Period, *, source
     if faults := faults_of(deal):
         raise InputFaultyError(faults, place="cards and contracts")
     parsed = parse(payloads, source=source, products=deal.products, at=period.closes + _LATER)
+    parsed = with_jurisdictions(parsed, deal.states, deal.products)
     first, duplicates, conflicts = _settled(parsed.usage)
     usage = parsed.usage.take(first[_within(parsed.usage.occurred_at[first], period)])
     deal = _complete(deal, usage, period)
@@ -178,7 +182,7 @@ def _complete(deal: Arrangement, usage: Usage, period: Period) -> Arrangement:
         cards = tuple(dict.fromkeys(card.id for card in deal.cards))
         payers = [account.id for account in accounts.values() if account.pays]
         contracts = {name: (Contract(account=name, effective_from=period.start, cards=cards),) for name in payers}
-    return Arrangement(cards=deal.cards, products=deal.products, accounts=accounts, contracts=contracts)
+    return replace(deal, accounts=accounts, contracts=contracts)
 
 
 def _numbers(deal: Arrangement) -> dict[str, int]:

@@ -95,7 +95,7 @@ class EventExplanation:
 
     `invoice` is the number of the invoice that bills it, "" before there is one. `late`: it came after the account's
     invoice of the period, or the draft, was drawn up, and is not on it; `missed` is the number of that invoice, ""
-    of a draft.
+    of a draft. `jurisdiction` is in words, with how it was derived.
     """
 
     source: str
@@ -108,6 +108,7 @@ class EventExplanation:
     to: str
     from_: str
     country: str
+    jurisdiction: str
     status: str
     measured: int
     increments: str

@@ -28,10 +28,10 @@ at a default; in `zero_rated`, with the reason; malformed ones in `rejected`. A 
 CardFaultError instead of giving a figure. Refused, since not rated here yet: support plans and reselling.
 
 The modules, from the ground up: `verifier_usage` reads, `verifier_parts` takes events of several packages apart,
-`verifier_traits` says what may be asked of an event, `verifier_counters` and `verifier_windows` are parts of a card,
-`verifier_cards` finds the row, `verifier_charges` settles one charge, `verifier_events` says which events have one,
-`verifier_money` what contracts take off and add, and
-this module adds up the month.
+`verifier_states` derives jurisdictions, `verifier_traits` says what may be asked of an event, `verifier_counters` and
+`verifier_windows` are parts of a card, `verifier_cards` finds the row, `verifier_charges` settles one charge,
+`verifier_events` says which events have one, `verifier_money` what contracts take off and add, and this module adds up
+the month.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -56,6 +56,7 @@ from billing.verifier_events import (
     payer_of,
     rate_events,
 )
+from billing.verifier_states import placed
 from billing.verifier_traits import selects
 from billing.verifier_usage import CardFaultError, DatedFacts, InputFaultError, Raw, text
 
@@ -301,18 +302,19 @@ def _second_pass(
             month.lines.setdefault(payer, {})[key] = line
 
 
-def rate(
+def rate(  # noqa: PLR0913 (each file by its own name)
     *, period: str, events: Raws, cards: Raws, products: Raws, accounts: Raws, contracts: Raws, plan: Mapping[str, str],
-    used: Mapping[tuple[str, str], str] | None = None,
+    used: Mapping[tuple[str, str], str] | None = None, states: Mapping[str, str] | None = None,
 ) -> dict[str, object]:  # fmt: skip
     """The lines of the UTC month `period` per billing account, and every event that is on none, with the reason.
 
-    `used` is what credits paid in earlier months, by account and credit.
+    `used` is what credits paid in earlier months, by account and credit, `states` those of area codes and exchanges.
 
     The result is that of `tollbook rate` (FORMATS 6), with `zero_rated` and `rejected` beside `quarantined`.
     """
     terms, (start, end) = read_terms(cards, products, accounts, contracts, plan), given.month(period)
     usages, rejected = given.settle_revisions(events)
+    usages = [placed(one, terms.products.get(one.product), states or {}) for one in usages]
     rated, quarantined, zero_rated = list[RatedEvent](), list[dict[str, str]](), list[dict[str, str]]()
     for usage in (one for one in usages if start <= one.occurred_at < end):
         try:

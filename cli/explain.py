@@ -174,6 +174,7 @@ def show_event(found: "EventExplanation", form: Format) -> None:
         "to": found.to,
         "from": found.from_,
         "country": found.country,
+        "jurisdiction": found.jurisdiction,
         "status": found.status,
         "measured": found.measured,
         "increments": found.increments,

@@ -35,7 +35,7 @@ def rate(
     from billing.periods import Period
     from cli.parties import told_where
     from cli.payloads import payloads_in
-    from cli.world import products
+    from cli.world import products, states
 
     month = Period.parse(period)
     places: dict[str, str] = {}
@@ -44,6 +44,7 @@ def rate(
         products=products(),
         accounts=_accounts(accounts, places) if accounts else None,
         contracts=_contracts(contract, places) if contract else None,
+        states=states(),
     )
     payloads = payloads_in(usage)
     with told_where(places):

@@ -46,6 +46,9 @@ DELIVERED_AS = "delivered_as"
 PARTICULARS = (PACKAGES, CHARGES, DELIVERED_AS)
 """What an event may say beside its dimensions, under these names: no dimension has one of them."""
 
+STATES = "states"
+"""Under this name is kept how the jurisdiction of an event was derived: no dimension has it either."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fee:
@@ -213,7 +216,7 @@ def _check(product: Product, read: Reader) -> None:
     for name in ("event", MONEY):
         if name in product.units:
             read.fault("units", f"has {name}, which every product has", "remove it, or name it otherwise")
-    if named := sorted(set(PARTICULARS) & set(product.match)):
+    if named := sorted({*PARTICULARS, STATES} & set(product.match)):
         read.fault("match", f"has {named[0]}, which is no dimension", "remove it")
     counted = _COUNTED.get(product.measure, product.base)
     if product.base and product.base != counted:

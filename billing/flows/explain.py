@@ -123,8 +123,7 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
         invoice = "" if month is None else month.invoice
         late = month is not None and month.is_late(event)
         has_number = event.to.startswith("+") or not is_called(products, event.product)
-        cells = None if event.rate is None else event.rate.cells
-        increments = increments_of(cells, products.get(event.product), event.occurred_at)
+        increments = increments_of(event.cells, products.get(event.product), event.occurred_at)
         return EventExplanation(
             source=source,
             id=identity,
@@ -136,6 +135,7 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
             to=event.to,
             from_=event.from_,
             country=event.country,
+            jurisdiction=event.jurisdiction,
             status=event.status,
             measured=event.measured,
             increments=increments_in_words(increments, event.measured, billed),

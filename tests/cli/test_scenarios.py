@@ -58,6 +58,7 @@ def verified(path: Path, scenario: Scenario, bills: Bills) -> dict[str, Any]:
         accounts=accounts,
         contracts=[{"account": "a", "effective_from": start, "cards": ids, **contract} for contract in contracts],
         plan=PLAN,
+        states=table.get("states", {}),
     )
 
 

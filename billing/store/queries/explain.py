@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from billing.jurisdictions import in_words
 from billing.periods import Period
 from billing.store.bulk import Table, copy_out
 from billing.store.engine import Connection
@@ -100,12 +101,18 @@ class StoredEvent:
     billed: int
     status: str
     country: str
+    jurisdiction: str
     reason: str
     quarantined: bool
     payer: int
     price_id: int
     rate: RateRow | None
     elements: tuple[StoredElement, ...]
+
+    @property
+    def cells(self) -> dict[str, str] | None:
+        """The cells of the row that rated its usage; None where none did."""
+        return None if self.rate is None else self.rate.cells
 
 
 class Details(NamedTuple):
@@ -189,6 +196,7 @@ def read_event(connection: Connection, source: str, identity: str) -> StoredEven
         billed=row["billed"],
         status=row["status"] or "",
         country=row["country"] or "",
+        jurisdiction=in_words(row["jurisdiction"] or "", row["attributes"] or ""),
         reason=str(REASONS[row["reason"]] or ""),
         quarantined=row["quarantined"],
         payer=row["payer_id"] or 0,
