@@ -24,12 +24,13 @@ from billing.periods import Period
 from billing.prepaid import prepaid_faults
 from billing.rated import Rated, rate_usage
 from billing.usage import Reject, Usage, parse
+from rates.averages import prices_of_month, products_of_month
 from rates.cards import Card
 from rates.compiled.cards import CardTable, compile_card, lineages
 from rates.compiled.patterns import microseconds
 from rates.deals import agreements_of
 from rates.errors import Fault
-from rates.filling import filled_of, unfilled
+from rates.filling import Filled, filled_of, unfilled
 from rates.jurisdiction import States
 from rates.matching import Book, Books
 from rates.money import Currency
@@ -105,26 +106,40 @@ def faults_of(deal: Arrangement) -> list[Fault]:
     for card in deal.cards:
         versions.setdefault(card.id, []).append((card.version, card.schedules))
     within = day_faults(map(card_terms, deal.cards))
-    accounts = deal.accounts or {}
-    if deal.contracts is None:
-        groups = {tuple(versions)}
-        contracts = [
-            Contract(account=account.id, effective_from=date.min, cards=tuple(versions))
-            for account in accounts.values()
-            if account.pays
-        ]
-    else:
-        groups = set().union(*map(counted_together, deal.contracts.values()))
-        contracts = list(chain.from_iterable(deal.contracts.values()))
+    accounts, contracts = deal.accounts or {}, _contracts(deal)
+    if deal.contracts is not None:
         within = [*overlapping(contracts), *unpaid(contracts, accounts), *within]
-    filled = {name: [filled_of(card) for card in deal.cards if card.id == name] for name in versions}
-    books = (unfilled(chain.from_iterable(filled.get(name, ()) for name in group)) for group in sorted(groups))
     return [
         *within,
-        *counter_faults(groups, versions),
+        *counter_faults(_groups(deal), versions),
         *prepaid_faults(contracts, accounts, versions),
-        *dict.fromkeys(chain.from_iterable(books)),
+        *unfilled_faults(deal),
     ]
+
+
+def unfilled_faults(deal: Arrangement) -> list[Fault]:
+    """Where cards that rate one account together count what none of them prices."""
+    filled: dict[str, list[Filled]] = {}
+    for card in deal.cards:
+        filled.setdefault(card.id, []).append(filled_of(card))
+    books = (chain.from_iterable(filled.get(name, ()) for name in group) for group in sorted(_groups(deal)))
+    return list(dict.fromkeys(chain.from_iterable(map(unfilled, books))))
+
+
+def _groups(deal: Arrangement) -> set[tuple[str, ...]]:
+    """The ids of cards that rate one account together."""
+    if deal.contracts is None:
+        return {tuple(dict.fromkeys(card.id for card in deal.cards))}
+    return set().union(*map(counted_together, deal.contracts.values()))
+
+
+def _contracts(deal: Arrangement) -> list[Contract]:
+    """All contracts; of an arrangement without them, that everyone who pays has all cards."""
+    if deal.contracts is not None:
+        return list(chain.from_iterable(deal.contracts.values()))
+    cards = tuple(dict.fromkeys(card.id for card in deal.cards))
+    payers = [account.id for account in (deal.accounts or {}).values() if account.pays]
+    return [Contract(account=name, effective_from=date.min, cards=cards) for name in payers]
 
 
 def bill(payloads: Sequence[bytes], deal: Arrangement, period: Period, *, source: str | None = None) -> Bills:
@@ -256,7 +271,9 @@ def _terms(
     own = [card for card in deal.cards if card.id in names and card.currency == money]
     versions = {card.version: card_terms(card) for card in versions_in(period, own)}
     own_prices = {number: each for version in versions for number, each in prices.get(version, {}).items()}
-    return Terms(currency=money, prices=own_prices, products=deal.products, cards=versions, priorities=priorities)
+    products = products_of_month(deal.products, period.days)
+    settled = prices_of_month(own_prices, products)
+    return Terms(currency=money, prices=settled, products=products, cards=versions, priorities=priorities)
 
 
 def _crossings(own: Totals, ordered: Totals, terms: Terms) -> Totals:

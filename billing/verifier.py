@@ -312,7 +312,9 @@ def rate(  # noqa: PLR0913 (each file by its own name)
 
     The result is that of `tollbook rate` (FORMATS 6), with `zero_rated` and `rejected` beside `quarantined`.
     """
-    terms, (start, end) = read_terms(cards, products, accounts, contracts, plan), given.month(period)
+    start, end = given.month(period)
+    products = [given.averaged(raw, (end - start).days) for raw in products]
+    terms = read_terms(cards, products, accounts, contracts, plan)
     usages, rejected = given.settle_revisions(events)
     usages = [placed(one, terms.products.get(one.product), states or {}) for one in usages]
     rated, quarantined, zero_rated = list[RatedEvent](), list[dict[str, str]](), list[dict[str, str]]()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from billing.approvals import person
 from billing.bounds import Bounds
 from billing.drafts import NO_TOTALS_SHA256, Drafts, billed_totals, draw, summed_sha256, together, totals_sha256
+from billing.flows.absent import absences_of
 from billing.flows.hold import Holds
 from billing.flows.price import Pricer, halved, payers_and_prices, totals_of
 from billing.invoices import Party
@@ -75,7 +76,7 @@ def draw_up(  # noqa: PLR0913 (each is asked of a run by its own name)
             hold_period(writing, period)
         # Taken under the lock: whatever was issued before is seen, and nothing is issued meanwhile.
         reading = stack.enter_context(snapshot(engine))
-        drawing = _Drawing.begin(reading, writing, products, period, bounds)
+        drawing = _Drawing.begin(reading, writing, products, period, bounds, at.date())
         drawing.draw_all()
         return drawing.end(at, grace, actor, person(drawn_by or actor))
 
@@ -102,6 +103,7 @@ class _Drawing:
     active: list[int]
     pricer: Pricer
     snapshot_id: int
+    today: date
     holds: Holds
     outcomes: dict[int, AccountOutcome] = field(default_factory=dict)
     late: set[str] = field(default_factory=set)
@@ -115,6 +117,7 @@ class _Drawing:
         products: Mapping[str, Product],
         period: Period,
         bounds: Bounds | None,
+        today: date,
     ) -> "_Drawing":
         """Read who is billed, and by which terms."""
         accounts = read_accounts(reading)
@@ -131,6 +134,7 @@ class _Drawing:
             final=final,
             active=sorted({*under_contract, *payers_with_usage(reading, period), *final}),
             pricer=Pricer.begin(reading, period, products, payers),
+            today=today,
             holds=Holds.begin(reading, period, bounds, accounts.accounts),
             snapshot_id=0 if writing is None else record_snapshot(writing, written_batches(reading)),
         )
@@ -165,19 +169,22 @@ class _Drawing:
         billed = billed_totals(totals_of(totals, [*payers]))
         summed = summed_sha256(billed)
         drafts = [draw(each, parties, digests, summed, period=str(self.period)) for each in lines]
-        drawn = self._within_bounds(unpriced, together(drafts) if drafts else None)
+        absent = absences_of(self.pricer, totals, self.today)
+        drawn = self._within_bounds(unpriced, together(drafts) if drafts else None, absent)
         if drawn is None:
             self._note(unpriced, None)
             return None
         self._note(unpriced, drawn)
         return _Chunk(drawn, billed, digests)
 
-    def _within_bounds(self, numbers: Sequence[int], drawn: Drafts | None) -> Drafts | None:
+    def _within_bounds(
+        self, numbers: Sequence[int], drawn: Drafts | None, absent: Mapping[int, Sequence[str]]
+    ) -> Drafts | None:
         """The drafts but those that a safety bound holds back; their outcome is noted. None if that leaves nothing."""
         bills = {} if drawn is None else dict(zip(drawn.payer.tolist(), drawn.total_minor.tolist(), strict=True))
         for number in numbers:
             party = self.payers[number].party
-            held = self.holds.of(number, party, bills.get(number))
+            held = self.holds.of(number, party, bills.get(number), absent.get(number, ()))
             if held is not None:
                 self.outcomes[number] = held
         if drawn is None:

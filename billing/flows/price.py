@@ -19,6 +19,7 @@ from billing.store.engine import Connection
 from billing.store.queries.credits import credits_used
 from billing.store.queries.pricing import read_crossings, read_heads, read_prices
 from billing.store.totals import read_totals
+from rates.averages import prices_of_month, products_of_month
 from rates.cards import Card
 from rates.deals import Agreements, agreements_of
 from rates.errors import TollbookError
@@ -88,7 +89,7 @@ class Pricer:
         return cls(
             reading=reading,
             period=period,
-            products=products,
+            products=products_of_month(products, period.days),
             payers=payers,
             heads=heads,
             counting=counting,
@@ -101,7 +102,7 @@ class Pricer:
         totals = read_totals(self.reading, self.period, numbers)
         unread = [number for number in np.unique(totals.price).tolist() if number not in self.prices]
         if unread:
-            self.prices |= read_prices(self.reading, unread, self.heads)
+            self.prices |= prices_of_month(read_prices(self.reading, unread, self.heads), self.products)
         return totals
 
     def read_each(self, numbers: Sequence[int]) -> Iterator[tuple[Sequence[int], Totals]]:
