@@ -110,6 +110,7 @@ class Parts:
     """
 
     ids: dict[LineKey, int] = field(default_factory=dict)
+    names: dict[tuple[object, ...], int] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
     pieces: list[tuple[Int64s, Int64s, Int64s, Int64s, Int64s, Int64s]] = field(default_factory=list)
     rounded: list[tuple[Int64s, Int64s, Int64s]] = field(default_factory=list)
@@ -128,6 +129,16 @@ class Parts:
     def line(self, key: LineKey) -> int:
         """The number of a line key."""
         return self.ids.setdefault(key, len(self.ids))
+
+    def line_of(self, price: Price, country: str, tier: str, unit_price: Fraction) -> int:
+        """The number of the line of a price in a country and tier, after all discounts."""
+        key = key_of(price, country, tier, unit_price)
+        # A fraction is slow to hash and to compare; two whole numbers say the same.
+        name = (*key[:5], unit_price.numerator, unit_price.denominator, *key[6:])
+        number = self.names.get(name)
+        if number is None:
+            number = self.names[name] = self.line(key)
+        return number
 
     def version(self, version: str) -> int:
         """The number of a card version."""

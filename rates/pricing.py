@@ -90,7 +90,14 @@ def crossing_days(totals: Totals, crossings: Totals, terms: Terms) -> Wanted:
 
     Free units decide what is left to fill the counters, so that a second call may want more days than the first.
     """
-    return _distribute(totals, crossings, terms, ())[1]
+    items = items_of(totals, crossings, terms)
+    rest = drain(items, terms, Parts())
+    missing = rest.missing
+    for counter in _counters(items, terms, rest):
+        for version, priced in _priced_by(items, counter):
+            missing = missing | _unplaced(terms.cards[version].schedules[counter.schedule.name], items, counter, priced)
+        missing = missing | add_flats(Parts(), items, counter, ())
+    return _wanted(items, missing)
 
 
 def standings(totals: Totals, terms: Terms) -> list[Standing]:
@@ -130,8 +137,13 @@ def _distribute(totals: Totals, crossings: Totals, terms: Terms, payers: Sequenc
     for counter in _counters(items, terms, rest):
         missing = missing | _emit_tiers(items, terms, parts, rest, counter)
         missing = missing | add_flats(parts, items, counter, payers)
+    return parts, _wanted(items, missing)
+
+
+def _wanted(items: Items, missing: Bools) -> Wanted:
+    """The days of some items."""
     wanted = np.unique(np.stack([items.rows.payer[missing], items.rows.day[missing]], axis=1), axis=0)
-    return parts, Wanted(wanted[:, 0], wanted[:, 1].astype(np.int32))
+    return Wanted(wanted[:, 0], wanted[:, 1].astype(np.int32))
 
 
 def _counters(items: Items, terms: Terms, rest: Rest) -> Iterator[Counter]:
@@ -164,7 +176,7 @@ def _has_schedule(name: str, card: CardTerms) -> bool:
 
 def _emit_untiered(items: Items, parts: Parts, rest: Rest) -> None:
     untiered = items.where([not price.schedule for price in items.prices])
-    lines = items.lines(parts, "", lambda price: exact(price.prices[0]))
+    lines = items.lines(parts, "", lambda price: None if price.schedule else exact(price.prices[0]))
     untiered = untiered & ~items.is_charge
     items.emit(parts, lines, np.where(untiered, rest.events, 0), np.where(untiered, rest.charged, 0))
     items.emit_rounded(parts, lines, np.where(untiered, rest.charged, 0))
@@ -173,19 +185,29 @@ def _emit_untiered(items: Items, parts: Parts, rest: Rest) -> None:
 def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: Counter) -> Bools:
     """Put what a counter prices on its tiers; returns the items whose order within the day that needs."""
     missing = np.zeros(len(rest.quantity), dtype=bool)
-    name = counter.schedule.name
-    for version in sorted({price.card for price in items.prices if price.schedule == name}):
-        priced = items.where([(price.card, price.schedule) == (version, name) for price in items.prices])
-        schedule = terms.cards[version].schedules[name]
-        bounds = schedule.bounds(counter.unit_size)
-        if schedule.mode is Mode.GRADUATED:
-            missing |= priced & ~items.ordered & counter.course.crossed(bounds)
-        spread, first = _spread(schedule, counter, bounds, rest, items)
+    for version, priced in _priced_by(items, counter):
+        schedule = terms.cards[version].schedules[counter.schedule.name]
+        missing |= _unplaced(schedule, items, counter, priced)
+        spread, first = _spread(schedule, counter, schedule.bounds(counter.unit_size), rest, items)
         for tier in range(schedule.tiers):
             lines = items.lines(parts, str(tier + 1), partial(_in_tier, version, schedule, tier))
             events = np.where(priced & (first == tier), rest.events, 0)
             items.emit(parts, lines, events, np.where(priced, spread[:, tier], 0))
     return missing
+
+
+def _priced_by(items: Items, counter: Counter) -> Iterator[tuple[str, Bools]]:
+    """The card versions whose prices go by a counter, and which items each of them priced."""
+    name = counter.schedule.name
+    for version in sorted({price.card for price in items.prices if price.schedule == name}):
+        yield version, items.where([(price.card, price.schedule) == (version, name) for price in items.prices])
+
+
+def _unplaced(schedule: Schedule, items: Items, counter: Counter, priced: Bools) -> Bools:
+    """Items on whose order within the day it depends in which tiers they are."""
+    if schedule.mode is not Mode.GRADUATED:
+        return np.zeros(len(priced), dtype=bool)
+    return priced & ~items.ordered & counter.course.crossed(schedule.bounds(counter.unit_size))
 
 
 def _in_tier(version: str, schedule: Schedule, tier: int, price: Price) -> Fraction | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rates.deals import WHOLE, Discount, left_of, under
 from rates.errors import TollbookError
-from rates.lines import Parts, key_of
+from rates.lines import Parts
 from rates.numbering import COUNTRIES
 from rates.prices import CHARGE, EVENT, USAGE, Price
 from rates.products import MONEY
@@ -46,12 +46,15 @@ class Items:
 
     def lines(self, parts: Parts, tier: str, price_of: Callable[[Price], Fraction | None]) -> list[int]:
         """The number of each kind's line in a tier, by its price before contracts; 0 for a kind that has none."""
-        found = []
+        found, known = [], dict[tuple[int, int], Fraction | None]()
         for price, country, left in zip(self.prices, self.countries, self.left, strict=True):
-            unit_price = price_of(price)
-            if unit_price is not None and left is not WHOLE:
-                unit_price *= left
-            found.append(0 if unit_price is None else parts.line(key_of(price, country, tier, unit_price)))
+            # A price has kinds of many countries: it is worked out once for all of them.
+            name = (id(price), id(left))
+            if name not in known:
+                listed = price_of(price)
+                known[name] = listed if listed is None or left is WHOLE else listed * left
+            unit_price = known[name]
+            found.append(0 if unit_price is None else parts.line_of(price, country, tier, unit_price))
         return found
 
     def where(self, wanted: Sequence[bool]) -> Bools:
@@ -109,12 +112,14 @@ class Items:
 
     def taken_by(self, selectors: tuple[Selector, ...]) -> list[bool]:
         """For each kind, whether it is usage that the selectors take; none is of which money is counted."""
-        return [
-            price.element == USAGE
-            and price.unit != MONEY
-            and selected(selectors, price.product, country, price.number_type)
-            for price, country in zip(self.prices, self.countries, strict=True)
-        ]
+        known: dict[tuple[str, str, str], bool] = {}
+        taken = []
+        for price, country in zip(self.prices, self.countries, strict=True):
+            said = (price.product, country, price.number_type)
+            if said not in known:
+                known[said] = selected(selectors, *said)
+            taken.append(price.element == USAGE and price.unit != MONEY and known[said])
+        return taken
 
 
 def items_of(totals: Totals, crossings: Totals, terms: Terms) -> Items:
