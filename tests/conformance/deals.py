@@ -64,8 +64,12 @@ def lago_true_up(given: Given) -> list[Compared]:
     deal = {"commitment": {"min": decimal(Fraction(params["min_cents"]) * _CENT)}}
     bill = billed(on_days(sold(money, deal=deal), whole(params["days"]), whole(params["period_days"])))
     params.finish()
-    given.get("amount_unit"), given.get("expected_units")
-    return [Compared(fact="cents", expected=given["expected_amount"], came=added_by(bill, "true_up") / _CENT)]
+    given.get("amount_unit")
+    fees = Fraction(sum(line.element == "true_up" for line in bill.lines))
+    return [
+        Compared(fact="cents", expected=given["expected_amount"], came=added_by(bill, "true_up") / _CENT),
+        Compared(fact="true-ups", expected=given["expected_units"], came=fees),
+    ]
 
 
 def true_up(given: Given, params: Given) -> list[Compared]:
