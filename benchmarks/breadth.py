@@ -43,7 +43,9 @@ class Side:
     def of(cls, month: Month, *, more_products: int = 0, more_schedules: int = 0) -> "Side":
         """Compile the card with so many rates of further products, and so many further schedules."""
         known = dict(products())
-        known |= {name: replace(known["amd"], id=name) for name in _names(max(more_products, more_schedules and 1))}
+        known |= {
+            name: replace(known["mms.outbound"], id=name) for name in _names(max(more_products, more_schedules and 1))
+        }
         card = _card(month, more_products, more_schedules)
         many = len(month.number)
         usage = UsageColumns(
@@ -78,7 +80,7 @@ def _schedule(number: int) -> Schedule:
         name=f"schedule-{number:04}",
         mode=Mode.GRADUATED,
         up_to=(Decimal(1000 + number),),
-        unit="call",
+        unit="message",
         measure=Measure.QUANTITY,
         scope=Scope.BILLING_ACCOUNT,
         fill=(Selector(product=("other.*",)),),
@@ -98,7 +100,7 @@ def _card(month: Month, more_products: int, more_schedules: int) -> Card:
             *map(str, range(1000, 1000 + priced)),
         ],
         "destination": [*month.price.astype("U9").tolist(), *["other"] * further],
-        "unit": ["minute"] * PREFIXES + ["call"] * further,
+        "unit": ["minute"] * PREFIXES + ["message"] * further,
         "prices": ["0.01"] * PREFIXES + ["0.02"] * more_products + ["0.03 0.02"] * priced,
         "increments": [f"{first}/{following}" for first, following in month.increments] + [""] * further,
         "tiers": [""] * (PREFIXES + more_products) + [f"schedule-{number:04}" for number in range(priced)],

@@ -23,7 +23,7 @@ from rates.prices import Price
 from rates.tally.counters import Bools, Int64s, run
 from rates.tally.flats import Counter, add_flats
 from rates.tally.items import CrossingsIncompleteError, Items, items_of
-from rates.tally.pools import Rest, drain
+from rates.tally.pools import Rest, drain, has_pools
 from rates.tally.versions import said_by
 from rates.terms import CardTerms, Terms
 from rates.tiers import Measure, Mode, Schedule, split, tier_of
@@ -90,6 +90,9 @@ def crossing_days(totals: Totals, crossings: Totals, terms: Terms) -> Wanted:
 
     Free units decide what is left to fill the counters, so that a second call may want more days than the first.
     """
+    if len(crossings) and not has_pools(totals, terms):
+        # Which days they are does not depend on the order within any: the first call named them all.
+        return Wanted(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32))
     items = items_of(totals, crossings, terms)
     rest = drain(items, terms, Parts())
     missing = rest.missing
@@ -126,7 +129,7 @@ def place(events: Totals, terms: Terms) -> Placements:
         stood = course.total if counter.schedule.mode is Mode.VOLUME else course.start
         position = np.where(items.where([price.schedule == name for price in items.prices]), stood, position)
     _, line, _, counted, quantity, event = parts.columns()
-    return Placements(keys=list(parts.ids), event=event, key=line, events=counted, quantity=quantity, position=position)
+    return Placements(keys=parts.keys, event=event, key=line, events=counted, quantity=quantity, position=position)
 
 
 def _distribute(totals: Totals, crossings: Totals, terms: Terms, payers: Sequence[int]) -> tuple[Parts, Wanted]:
@@ -188,11 +191,15 @@ def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: C
     for version, priced in _priced_by(items, counter):
         schedule = terms.cards[version].schedules[counter.schedule.name]
         missing |= _unplaced(schedule, items, counter, priced)
-        spread, first = _spread(schedule, counter, schedule.bounds(counter.unit_size), rest, items)
-        for tier in range(schedule.tiers):
-            lines = items.lines(parts, str(tier + 1), partial(_in_tier, version, schedule, tier))
-            events = np.where(priced & (first == tier), rest.events, 0)
-            items.emit(parts, lines, events, np.where(priced, spread[:, tier], 0))
+        of_tier = [partial(_in_tier, version, schedule, tier) for tier in range(schedule.tiers)]
+        lines = [items.lines(parts, str(tier), price_of) for tier, price_of in enumerate(of_tier, start=1)]
+        first, is_cut = _tiers_of(schedule, counter, rest, items)
+        whole, cut = np.flatnonzero(priced & ~is_cut), np.flatnonzero(priced & is_cut)
+        items.emit_rows(parts, lines, whole, first[whole], rest.events[whole], rest.charged[whole])
+        spread = split(counter.course.start[cut], rest.quantity[cut], schedule.bounds(counter.unit_size))
+        for tier in range(schedule.tiers if len(cut) else 0):
+            events = np.where(first[cut] == tier, rest.events[cut], 0)
+            items.emit_rows(parts, lines, cut, np.full(len(cut), tier), events, spread[:, tier])
     return missing
 
 
@@ -216,15 +223,15 @@ def _in_tier(version: str, schedule: Schedule, tier: int, price: Price) -> Fract
     return price.unit_price(tier, schedule) if priced else None
 
 
-def _spread(schedule: Schedule, counter: Counter, bounds: Int64s, rest: Rest, items: Items) -> tuple[Int64s, Int64s]:
-    """What each item is charged for by tier, int64[n, tiers], and the tier in which it starts."""
-    volume, by_events = schedule.mode is Mode.VOLUME, schedule.measure is Measure.EVENTS
-    reached = np.searchsorted(bounds, counter.course.total, side="left")
+def _tiers_of(schedule: Schedule, counter: Counter, rest: Rest, items: Items) -> tuple[Int64s, Bools]:
+    """The tier in which each item starts, int64[n], and whether its units are cut at a bound and go on in others."""
+    bounds, by_events = schedule.bounds(counter.unit_size), schedule.measure is Measure.EVENTS
+    nowhere = np.zeros(len(rest.quantity), dtype=bool)
+    if schedule.mode is Mode.VOLUME:
+        return np.searchsorted(bounds, counter.course.total, side="left").astype(np.int64, copy=False), nowhere
     # Counted by events, one is whole: its further parts are in the tier of its first.
-    start = counter.course.start[items.head] if by_events else counter.course.start
-    first = reached if volume else tier_of(start, bounds)
-    whole_items = (first[:, None] == np.arange(schedule.tiers)) * rest.charged[:, None]
-    if volume or by_events:
-        return whole_items, first
-    cut = split(counter.course.start, rest.quantity, bounds)
-    return np.where((counter.filling & ~items.per_event)[:, None], cut, whole_items), first
+    first = tier_of(counter.course.start[items.head] if by_events else counter.course.start, bounds)
+    if by_events:
+        return first, nowhere
+    beyond = counter.course.start + rest.quantity > np.append(bounds, np.iinfo(np.int64).max)[first]
+    return first, beyond & counter.filling & ~items.per_event
