@@ -95,7 +95,8 @@ def seed(cluster: Cluster, name: str, accounts: int, events: int) -> None:
     with transaction(engine) as connection:
         connection.execute("INSERT INTO sources (id) VALUES ('seed')")
         connection.execute("INSERT INTO products (id) VALUES ('voice.outbound') ON CONFLICT DO NOTHING")
-        connection.execute(_EVENTS, {"countries": list(COUNTRIES), "days": DAYS, "events": events})
+        seeded = {"countries": list(COUNTRIES), "prefixes": list(COUNTRIES.values()), "days": DAYS, "events": events}
+        connection.execute(_EVENTS, seeded)
         connection.execute(_TOTALS)
     engine.dispose()
     with psycopg.connect(address_of(cluster, name).libpq_uri, autocommit=True) as connection:
@@ -106,15 +107,18 @@ def seed(cluster: Cluster, name: str, accounts: int, events: int) -> None:
 _EVENTS = """
     INSERT INTO events (occurred_at, received_at, batch, to_e164, measured, rate_id, billed, price_id, payer_id,
                         account_id, source_id, revision, product_id, reason, id, country, status)
-    SELECT at, at, 1, 14155550123, seconds, rate_id, seconds, price_id, account_id, account_id, source_id, 1,
+    SELECT at, at, 1, number, seconds, rate_id, seconds, price_id, account_id, account_id, source_id, 1,
            product_id, 0, 'e' || row_number() OVER (), prices.country, 'completed'
     FROM (
         SELECT account_id, place, country,
                TIMESTAMPTZ '2026-10-01T00:00:00Z'
                    + make_interval(days => (7 * day + mod(place, 7))::integer, secs => n * 100) AS at,
+               (prefix || '212' || lpad(mod(account_id * 7919 + day * 104729 + n * 1299709, 10000000)::text, 7, '0'))
+                   ::bigint AS number,
                55 + (account_id * 31 + place * 7 + day * 3 + n) %% 17 AS seconds
         FROM accounts
-        CROSS JOIN unnest(%(countries)s::text[]) WITH ORDINALITY AS countries(country, place)
+        CROSS JOIN unnest(%(countries)s::text[], %(prefixes)s::text[])
+            WITH ORDINALITY AS countries(country, prefix, place)
         CROSS JOIN generate_series(0, %(days)s - 1) AS day
         CROSS JOIN generate_series(1, %(events)s) AS n
     ) AS calls

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from billing.accounts import Account, AccountId
 from billing.assignment import Assignment, assignment
-from billing.contracts import Contract, Counting, counted_together, counter_faults, overlapping, unpaid
+from billing.contracts import Contract, Counting, counted_together, counter_faults, overlapping, unpaid, unsold
 from billing.errors import InputFaultyError
 from billing.invoices import InvoiceLine, lines_by_payer, total_minor
 from billing.jurisdictions import with_jurisdictions
@@ -108,7 +108,7 @@ def faults_of(deal: Arrangement) -> list[Fault]:
     within = day_faults(map(card_terms, deal.cards))
     accounts, contracts = deal.accounts or {}, _contracts(deal)
     if deal.contracts is not None:
-        within = [*overlapping(contracts), *unpaid(contracts, accounts), *within]
+        within = [*overlapping(contracts), *unpaid(contracts, accounts), *unsold(contracts, deal.products), *within]
     return [
         *within,
         *counter_faults(_groups(deal), versions),

@@ -28,6 +28,8 @@ UNPRICED = frozenset(
         Reason.NO_INCREMENTS,
         Reason.MAX_QUANTITY,
         Reason.CHARGE_TOO_LARGE,
+        Reason.CHARGE_MISSING,
+        Reason.CHARGE_UNPRICED,
         Reason.CURRENCY_MISMATCH,
     }
 )

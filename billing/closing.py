@@ -41,7 +41,7 @@ class Closing:
     `stale` are accounts whose draft was verified as it would be now, since usage of them came meanwhile.
     `against` is the month before that it is compared with, if one is issued. `drafts` were there to be issued, with the
     digest `sha256`, by `approval` if somebody signed exactly these; `issued` is None where there were none, or
-    something stopped before.
+    something stopped before. `posted`: charges that were due and had not been posted.
     """
 
     period: Period
@@ -54,6 +54,7 @@ class Closing:
     stale: Sequence[str]
     approval: Approval | None
     issued: IssueReport | None
+    posted: int = 0
 
     def states(self) -> dict[Stage, State]:
         """What became of each stage."""

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from itertools import chain
 
 from billing.accounts import Account, payer_of
+from rates import deals
 from rates.deals import NO_DEAL, Deal, read_deal
 from rates.errors import Fault
 from rates.reading import Reader
@@ -46,7 +47,7 @@ def read_contract(table: Mapping[str, object], place: str) -> tuple[Contract | N
         if table.get(key, False) is not False:
             read.fault(key, "is not billed by this version", "leave it out, or use a version that bills it")
     read.finish()
-    if not contract.cards and not any(fault.place == read.at("cards") for fault in faults):
+    if not contract.cards and not read.is_faulty("cards"):
         read.fault("cards", "names no card", 'write cards = ["list-usd"]')
     if len(set(contract.cards)) != len(contract.cards):
         read.fault("cards", "names a card twice", "the order of the cards is their priority")
@@ -105,6 +106,11 @@ def counted_together(contracts: Sequence[Contract]) -> set[tuple[str, ...]]:
         cards = chain.from_iterable(each.cards for each in ([before] if before else []) + same)
         groups.add(tuple(dict.fromkeys(cards)))
     return groups
+
+
+def unsold(contracts: Iterable[Contract], products: Iterable[str]) -> list[Fault]:
+    """What contracts agree on of products that nobody knows."""
+    return [fault for each in contracts for fault in deals.unsold(each.deal, products, f"contract {each.account}")]
 
 
 def unpaid(contracts: Iterable[Contract], accounts: Mapping[str, Account]) -> list[Fault]:

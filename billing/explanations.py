@@ -1,19 +1,25 @@
 """Explanations: of a line, the events that add up to it; of an event, how it came to its lines."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from fractions import Fraction
 
 from billing.invoices import InvoiceLine, peoples_quantity
 from billing.netted import is_netted
-from rates.lines import FLAT, LineKey
-from rates.money import EXPONENTS, Currency, format_fraction, format_minor
+from billing.particulars import in_words as particular_in_words
+from rates.cards import Card
+from rates.lines import FLAT, FREE, LineKey
+from rates.money import EXPONENTS, Currency, exact, format_fraction, format_minor, normal
+from rates.prices import EVENT, MAXIMUM, Price
 from rates.pricing import Placements
-from rates.products import Product
+from rates.products import PARTICULARS, Product
 from rates.quantities import Increments
 from rates.rating import Reason
+from rates.tiers import Schedule
 from rates.usage import Int64s
+from rates.worded import cost_of_steps, limit_in_words, percent_in_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +47,8 @@ class LineExplanation:
     event that a tier's bound splits, the rest lies on the next line. `invoice` is the number of the invoice that the
     line is on, "" for a draft or a bill as of now. `later` counts the events of the account and period that came after
     the invoice, or the draft, was drawn up: they are not on it. `of` are the numbers of the lines that a line of the
-    second pass is of: it has no events of its own.
+    second pass is of: it has no events of its own. `unit_price` says what percents made the line's price of the listed
+    one, "" where there is no percent.
     """
 
     account: str
@@ -55,6 +62,7 @@ class LineExplanation:
     invoice: str
     later: int
     of: tuple[int, ...] = ()
+    unit_price: str = ""
 
     @property
     def adds_up(self) -> bool:
@@ -95,7 +103,8 @@ class EventExplanation:
 
     `invoice` is the number of the invoice that bills it, "" before there is one. `late`: it came after the account's
     invoice of the period, or the draft, was drawn up, and is not on it; `missed` is the number of that invoice, ""
-    of a draft. `jurisdiction` is in words, with how it was derived.
+    of a draft. `said` is what else of it may decide its price, in words by name: its network, its number's type, its
+    region, the dimensions of its product, packages, brought charges, and why it failed.
     """
 
     source: str
@@ -108,7 +117,6 @@ class EventExplanation:
     to: str
     from_: str
     country: str
-    jurisdiction: str
     status: str
     measured: int
     increments: str
@@ -119,6 +127,46 @@ class EventExplanation:
     invoice: str = ""
     late: bool = False
     missed: str = ""
+    said: Mapping[str, str] = field(default_factory=dict)
+
+
+def said_by(said: Mapping[str, str], product: Product | None) -> dict[str, str]:
+    """What is kept of an event beside its columns in words, by name: what its product is matched on, and particulars.
+
+    `error_code` is what fees are waived for; what no product declares decides nothing.
+    """
+    names = (*(product.dimensions if product else ()), *PARTICULARS, "error_code")
+    return {name: particular_in_words(name, said[name]) for name in dict.fromkeys(names) if said.get(name)}
+
+
+def percents_of(line: InvoiceLine, listed: Iterable[tuple[Price, Schedule | None, Fraction]]) -> str:
+    """`0.35, 10 % off by tier, 5 % off by contract: 0.29925`: the prices that a line is of, with the schedules that
+    price them and what contracts leave of them; "" where no percent is.
+    """
+    if line.tier == FREE:
+        return ""
+    tier = int(line.tier or 1) - 1
+    said = set()
+    for price, schedule, left in listed:
+        priced = price.unit_price(tier, schedule if line.tier else None)
+        percents = schedule.discounts[tier] if schedule is not None and schedule.discounts and line.tier else Decimal(0)
+        off = [f"{normal(percents)} % off by tier" if percents else "", percent_in_words(left)]
+        if any(off) and priced * left == line.unit_price:
+            first = exact(price.prices[tier if len(price.prices) > 1 else 0])
+            said.add(", ".join(filter(None, (format_fraction(first), *off))))
+    return f"{' or '.join(sorted(said))}: {format_fraction(line.unit_price)}" if said else ""
+
+
+def why_limited(price: Price, cells: Mapping[str, str], billed: int, product: Product, card: Card) -> str:
+    """Why an event of `billed` base units costs its minimum or maximum `price`, by the cells of its row."""
+    limit, without = exact(price.prices[0]), None
+    if not any(window.split for window in card.windows.values()):
+        unit = cells["unit"]
+        usage = cost_of_steps(cells, billed, product.unit_size(unit) or 1, per_event=unit == EVENT)
+        without = usage + Fraction(cells.get("setup_fee", "0"))
+        # Else it is its surcharge that is too much, and that is not kept.
+        without = None if price.element == MAXIMUM and without <= limit else without
+    return limit_in_words(price.element, without, limit)
 
 
 def line_arithmetic(line: InvoiceLine, currency: Currency) -> str:

@@ -49,10 +49,11 @@ def explain(
         return None
     if line.element == CREDIT:
         return _credit(line, lines, agreed, currency)
-    bound = next((each for each in _bounds(agreed, currency) if line.destination == each.name), None)
+    here = line.element == MAXIMUM_SPEND  # only of its own product and country; a true-up is of all
+    alike = (each for each in _bounds(agreed, currency) if line.destination == each.name)
+    bound = next((each for each in alike if not here or selected(each.on, line.product, line.country, "")), None)
     if bound is None:
         return None
-    here = line.element == MAXIMUM_SPEND  # only of its own product and country; a true-up is of all
     of = tuple(
         number
         for number, each in _taken(lines, bound.on)
@@ -60,8 +61,12 @@ def explain(
         and is_committed(products.get(each.product), each.element)
         and (not here or (each.product, each.country) == (line.product, line.country))
     )
-    alike = sum(each.amount_minor for each in lines if is_netted(each) and each.destination == bound.name)
-    come_to, far = format_minor(bound.minor - alike, currency), format_minor(abs(alike), currency)
+    beyond = sum(
+        each.amount_minor
+        for _, each in (_taken(lines, bound.on) if here else enumerate(lines))
+        if is_netted(each) and each.destination == bound.name
+    )
+    come_to, far = format_minor(bound.minor - beyond, currency), format_minor(abs(beyond), currency)
     days = "" if bound.days == agreed.days else f" × {bound.days} ÷ {agreed.days} days"
     kind = bound.name.partition(" ")[0]
     said = f"{kind} {normal(bound.amount)}{days} = {format_minor(bound.minor, currency)} {currency}; what counts is"

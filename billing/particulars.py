@@ -58,6 +58,18 @@ def particulars_of(given: Mapping[str, object]) -> dict[str, str]:
     return found
 
 
+def in_words(name: str, text: str) -> str:
+    """A particular for people, from its canonical form: `caller_name, sim_swap failed`, `carrier_fee 0.003`.
+
+    Of anything else the text itself.
+    """
+    if name not in {PACKAGES, CHARGES}:
+        return text
+    said = json.loads(text)
+    pairs = said.items() if isinstance(said, dict) else said
+    return ", ".join(" ".join(filter(None, pair)) for pair in pairs)
+
+
 def packages_of(given: Mapping[str, object]) -> list[tuple[str, str]]:
     """The packages of a look-up and the status of each, "" where it is the event's, in the order of their names."""
     listed = given.get(PACKAGES, [])

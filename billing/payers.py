@@ -46,9 +46,9 @@ def payers_of(
     found = {}
     for name, account in accounts.items():
         if account.pays:
-            covering = _covering(contracts.get(name, ()), period)
-            priorities = (Priority(max(each.effective_from, period.start), each.cards) for each in covering)
-            agreed = _agreed(covering, period)
+            held = covering(contracts.get(name, ()), period)
+            priorities = (Priority(max(each.effective_from, period.start), each.cards) for each in held)
+            agreed = _agreed(held, period)
             found[numbers[name]] = Payer(party=party_of(account), priorities=tuple(priorities), agreed=agreed)
     return found
 
@@ -105,7 +105,7 @@ def _agreed(contracts: Sequence[Contract], period: Period) -> Agreed | None:
     return Agreed(spans=tuple(spans), days=(period.end - period.start).days)
 
 
-def _covering(contracts: Sequence[Contract], period: Period) -> list[Contract]:
+def covering(contracts: Sequence[Contract], period: Period) -> list[Contract]:
     """The contracts of one account that hold on some day of a period."""
     ordered = sorted(contracts, key=lambda contract: contract.effective_from)
     until = [following.effective_from for _, following in pairwise(ordered)]

@@ -7,12 +7,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from billing.assignment import NOBODY, Assignment
+from billing.assignment import NOBODY, Assigned, Assignment
 from billing.usage import Usage
 from rates.matching import Books
 from rates.products import Product
 from rates.rating import CODES, Ratings, Reason, rate
-from rates.usage import Int32s, Int64s
+from rates.usage import Int32s, Int64s, UsageColumns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +40,20 @@ class Rated:
 def rate_usage(usage: Usage, assignment: Assignment, books: Books, products: Mapping[str, Product]) -> Rated:
     """Rate usage with the books of its accounts. What nobody owns or what came too late is quarantined."""
     assigned = assignment.assign(usage.account, usage.occurred_at)
-    names = tuple(products)
-    place = {name: code for code, name in enumerate(names)}
-    codes = np.array([place.get(name, NOBODY) for name in usage.product.values], dtype=np.int64)
-    columns = usage.to_rate(products=names, product=codes[usage.product.codes], book=assigned.book)
-    ratings = rate(columns, books, products)
+    ratings = rate(columns_of(usage, assigned, products), books, products)
     reason = ratings.reason.copy()
     reason[assigned.payer == NOBODY] = CODES[Reason.NO_PAYER]
     reason[assigned.account == NOBODY] = CODES[Reason.UNKNOWN_ACCOUNT]
     reason[usage.too_old] = CODES[Reason.TOO_OLD]
     return Rated(usage=usage, account=assigned.account, payer=assigned.payer, ratings=_refused(ratings, reason))
+
+
+def columns_of(usage: Usage, assigned: Assigned, products: Mapping[str, Product]) -> UsageColumns:
+    """Usage as the kernel rates it, with the books of its accounts."""
+    names = tuple(products)
+    place = {name: code for code, name in enumerate(names)}
+    codes = np.array([place.get(name, NOBODY) for name in usage.product.values], dtype=np.int64)
+    return usage.to_rate(products=names, product=codes[usage.product.codes], book=assigned.book)
 
 
 def _taken(ratings: Ratings, rows: Int64s) -> Ratings:

@@ -10,6 +10,7 @@ from datetime import date, datetime, time, timedelta
 
 from billing.accounts import Account, check_tree, read_account
 from billing.bills import Arrangement, bill, faults_of
+from billing.charges import Charge, events_of, read_charge
 from billing.contracts import Contract, read_contract
 from billing.errors import PeriodInvalidError
 from billing.expectations import Expectation, compare, read_expectation
@@ -28,7 +29,7 @@ CardSource = Callable[[str], tuple[Card | None, list[Fault]]]
 SOURCE = "scenario"
 ACCOUNT = "a"
 
-_NOT_RUN = {"step": "steps over time", "charge": "recurring and one-off charges"}
+_NOT_RUN = {"step": "steps over time"}
 _NOON = timedelta(hours=12)
 _MOST = 1_000_000
 
@@ -57,6 +58,7 @@ def read_scenario(
     known = {**products, **_products(read)}
     cards = _cards(read, known, card_of, period)
     accounts = _accounts(read)
+    charges = events_of(_charges(read, known, period), accounts or {}, period)
     scenario = Scenario(
         name=read.text("name"),
         period=period,
@@ -67,7 +69,7 @@ def read_scenario(
             contracts=_contracts(read, cards, period),
             states=_states(read.below("states")),
         ),
-        payloads=tuple(_payloads(read, period)),
+        payloads=(*_payloads(read, period), *charges),
         expectation=read_expectation(read.below("expect"), period),
     )
     read.finish()
@@ -156,6 +158,17 @@ def _contracts(read: Reader, cards: Sequence[Card], period: Period) -> dict[str,
             if not set(contract.cards) <= set(known):
                 below.fault("cards", "names a card that is not here", f"known: {', '.join(known)}")
     return contracts
+
+
+def _charges(read: Reader, products: Mapping[str, Product], period: Period) -> list[Charge]:
+    found: dict[str, Charge] = {}
+    for number, below in enumerate(read.each("charge"), start=1):
+        defaults: Table = {"id": f"c{number:04}", "account": ACCOUNT, "effective_from": period.opens}
+        charge, faults = read_charge({**defaults, **below.table}, below.place, products)
+        read.faults.extend(faults)
+        if charge is not None and found.setdefault(charge.id, charge) is not charge:
+            below.fault("id", "is there already", "give each charge an id of its own")
+    return [*found.values()]
 
 
 def _payloads(read: Reader, period: Period) -> list[bytes]:

@@ -27,6 +27,7 @@ _GSM7_PAIRS = frozenset("\f^{}\\[~]|€")
 _BASIC_PLANE = 0xFFFF
 _NO_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 _THREE_DECIMALS = "BHD IQD JOD KWD LYD OMR TND"
+_FOUR_DECIMALS = "CLF UYW"
 LINE_KEY = ("origin_period", "product", "element", "country", "destination", "tier", "unit", "unit_price")
 LINE_FACTS = ("events", "quantity", "amount", "residual", "base_quantity", "base_unit", "cards")
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
@@ -181,6 +182,8 @@ def minor_unit(currency: str) -> tuple[Fraction, int]:
     """What amounts are rounded to, and the decimals printed: 0.01, yen 1, three-decimal currencies 0.010."""
     if currency in _THREE_DECIMALS.split():
         return Fraction(1, 100), 3
+    if currency in _FOUR_DECIMALS.split():
+        return Fraction(1, 10_000), 4
     return (Fraction(1), 0) if currency in _NO_DECIMALS.split() else (Fraction(1, 100), 2)
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import contractreports, simulations
 from cli.options import DryRunOption, ForceOption, NameOption, ReasonOption, forced_by
 from cli.output import Format, FormatOption, emit, say, text
 from cli.words import counted, of_number
@@ -16,9 +17,20 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Accounts: who uses, and who pays.")
 contracts = typer.Typer(no_args_is_help=True, help="Contracts: which cards rate an account, and from when.")
 
+contracts.command("show")(contractreports.show)
+contracts.command("diff")(contractreports.diff)
+contracts.command("simulate")(simulations.simulate_contracts)
+
 _Files = Annotated[list[Path], typer.Argument(help="TOML files; - is standard input.", allow_dash=True)]
 
-_ACCOUNTS = (text("id", "account"), text("name"), text("parent"), text("payer", "paid by"), text("currency"))
+_ACCOUNTS = (
+    text("id", "account"),
+    text("name"),
+    text("parent"),
+    text("payer", "paid by"),
+    text("currency"),
+    text("suspended", spare=1),
+)
 _CONTRACTS = (text("account"), text("effective_from", "from"), text("cards"), text("terms", spare=1))
 
 

@@ -37,6 +37,7 @@ from cli.output import (
     say,
     text,
 )
+from cli.simulations import simulate_card
 from cli.words import counted
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Rate cards: check, publish, list, compare, question.")
 app.command("diff")(diff)
 app.command("margin")(margin)
+app.command("simulate")(simulate_card)
 
 OUTBOUND = "voice.outbound"
 _FAULTS = (text("severity"), text("place"), text("value"), text("problem"), text("remedy"))

@@ -23,7 +23,7 @@ _DIGITS = 16  # of a digest: none of a house's drafts share so many
 def close(
     period: PeriodArgument, name: AsOption = None, early: EarlyOption = False, form: FormatOption = Format.TABLE
 ) -> None:
-    """Close a month: draw its invoices up, verify and compare them, and issue what somebody has signed.
+    """Close a month: post its charges, draw its invoices up, verify and compare them, and issue what is signed.
 
     It stops where a person is needed and says what for; the same command goes on from there. Nothing is issued that
     was not signed with `invoices approve`, or that the verifier disagrees with. Exit code 4: something waits for a
@@ -62,6 +62,8 @@ def close(
 
 
 def _show(found: "Closing", form: Format) -> None:
+    if found.posted:
+        say(f"{counted(found.posted, 'due charge')} {of_number(found.posted, 'was', 'were')} posted.")
     if form is Format.TABLE:
         if found.run is not None:
             show_run(found.run, form, each_account=False)

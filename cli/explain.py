@@ -99,6 +99,7 @@ def event(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """How an event came to its price: card, prefix, increments, tiers, arithmetic; or why it has none."""
+    from billing.charges import SOURCE
     from billing.flows.explain import explain_event
     from cli.db import writing
     from cli.world import products
@@ -106,6 +107,9 @@ def event(
     with writing() as engine:
         found = explain_event(engine, products(), source, identity)
     show_event(found, form)
+    if source == SOURCE:
+        charge, _, number = identity.rpartition("/")
+        say(f"Due {number} of the charge {charge}; what it is, and when it was due: tollbook charges show {charge}")
 
 
 def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int = 0) -> None:
@@ -125,6 +129,7 @@ def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int
         "destination": found.line.destination,
         "tier": found.line.tier,
         "cards": list(found.line.cards),
+        "unit_price": found.unit_price,
         "arithmetic": found.arithmetic,
         "events": found.events,
         "events_listed": found.listed,
@@ -141,6 +146,7 @@ def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int
             "line": " ".join(filter(None, (found.line.product, found.line.element, found.line.destination))),
             "tier": found.line.tier,
             "card": list(found.line.cards),
+            "unit price": found.unit_price,
             "arithmetic": found.arithmetic,
             "its events": _sums(found),
         },
@@ -174,8 +180,8 @@ def show_event(found: "EventExplanation", form: Format) -> None:
         "to": found.to,
         "from": found.from_,
         "country": found.country,
-        "jurisdiction": found.jurisdiction,
         "status": found.status,
+        "said": dict(found.said),
         "measured": found.measured,
         "increments": found.increments,
         "billed": found.billed,
@@ -191,7 +197,8 @@ def show_event(found: "EventExplanation", form: Format) -> None:
     elif form is Format.CSV:
         emit_csv(parts, _PARTS)
     else:
-        emit_record({**head, "late": _lateness(found)}, form, title=f"Event {found.id} of {found.source}")
+        said = "; ".join(f"{name.replace('_', ' ')} {value}" for name, value in found.said.items())
+        emit_record({**head, "said": said, "late": _lateness(found)}, form, title=f"Event {found.id} of {found.source}")
         if parts:
             emit(parts, _PARTS, form, title="Its lines")
 
@@ -210,7 +217,8 @@ def _sums(found: "LineExplanation") -> str:
     from rates.lines import FLAT
 
     if is_netted(found.line):
-        return f"none: it is of {of_number(len(found.of), 'line', 'lines')} {', '.join(map(str, found.of)) or 'none'}"
+        of = f"{of_number(len(found.of), 'line', 'lines')} {', '.join(map(str, found.of))}" if found.of else "no line"
+        return f"none: it is of {of}"
     if found.line.element == FLAT:
         return "none: it is due by the tier that was reached, whichever events reached it"
     count = counted(found.listed, "event")

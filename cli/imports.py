@@ -70,7 +70,8 @@ class Summary:
         for status, count in receipt.statuses.items():
             known = status in self.statuses or len(self.statuses) < STATUSES
             self.statuses[status if known else OTHER_STATUSES] += count
-        for row, finding in receipt.findings.items():
+        # Events of a chunk are told in the order of their ids.
+        for row, finding in sorted(receipt.findings.items(), key=lambda found: chunk.lines[found[0]]):
             outcome, line = str(receipt.outcome(row)), chunk.lines[row]
             told[outcome] += 1
             fault = f"{finding.pointer}{finding.pointer and ' '}{finding.reason}"

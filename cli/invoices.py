@@ -25,7 +25,7 @@ from cli.output import (
     text,
 )
 from cli.reports import say_left, show_issued, show_run
-from cli.words import counted
+from cli.words import counted, of_number
 from rates.errors import TollbookError
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def run(
     """Draw up a draft for each active account. Safe to repeat: drafts are replaced where usage has changed.
 
     Exit code 4: done, but something waits for a person: an account that the run stopped at, usage in quarantine, or
-    usage that came after an invoice was issued. 3: no account is active.
+    usage that came after an invoice was issued; or nothing is drawn up, since charges are due that `tollbook charges
+    post` has not posted. 3: no account is active.
     """
     _draw_up(period, form, write=not dry_run, early=early, drawn_by=runner(name))
 
@@ -193,6 +194,7 @@ def show_invoice(invoice: "Invoice") -> None:
 
 def _draw_up(period: str, form: Format, *, write: bool, early: bool, drawn_by: str = "") -> None:
     from billing.flows.draw_up import draw_up
+    from billing.flows.post import unposted, until_end
     from billing.periods import Period
     from cli.db import settings, writing
     from cli.world import actor, now, products
@@ -210,7 +212,12 @@ def _draw_up(period: str, form: Format, *, write: bool, early: bool, drawn_by: s
             early=early,
             bounds=bounds_of(settings()),
         )
+        missing = 0 if write else unposted(engine, until_end(month, now()))
     show_run(drawn, form, each_account=not write)
+    if missing:
+        lack = of_number(missing, "was not posted, and is", "were not posted, and are")
+        say(f"{counted(missing, 'due charge')} {lack} in none of this: tollbook charges post")
+        raise typer.Exit(Exit.NEEDS_A_PERSON)
     if drawn.report.needs_a_person:
         raise typer.Exit(Exit.NEEDS_A_PERSON)
     if not drawn.report.active:

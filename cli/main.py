@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from cli import (
     accounts,
     cards,
+    charges,
     close,
     db,
     doctor,
@@ -38,6 +39,7 @@ _ORDER = (
         "accounts",
         "contracts",
         "usage",
+        "charges",
         "rerate",
         "statement",
         "invoices",
@@ -76,6 +78,7 @@ app.add_typer(cards.app, name="cards", rich_help_panel=BOOKS)
 app.add_typer(accounts.app, name="accounts", rich_help_panel=BOOKS)
 app.add_typer(accounts.contracts, name="contracts", rich_help_panel=BOOKS)
 app.add_typer(usage.app, name="usage", rich_help_panel=BILLING)
+app.add_typer(charges.app, name="charges", rich_help_panel=BILLING)
 app.add_typer(invoices.app, name="invoices", rich_help_panel=BILLING)
 app.command(rich_help_panel=BILLING)(rerate.rerate)
 app.command(rich_help_panel=BILLING)(statement.statement)

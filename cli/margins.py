@@ -27,6 +27,10 @@ _USED = (
     number("negative_events", "with a loss"), number("measured"), number("revenue"), number("cost"), number("margin"),
     text("reason", "not bought"),
 )  # fmt: skip
+_SUMMED = (
+    text("destination"), number("events"), number("negative_events", "with a loss"), number("measured"),
+    number("revenue"), number("cost"), number("margin"), number("unbought", "not bought"),
+)  # fmt: skip
 _CALLS = (
     text("account"), text("source"), text("id"), text("destination"), text("buy_destination", "bought as"),
     number("measured"), number("revenue"), number("cost"), number("margin"),
@@ -40,6 +44,7 @@ class Of(StrEnum):
 
     ROW = "row"
     CALL = "call"
+    DESTINATION = "destination"
 
 
 @takes_deck
@@ -51,7 +56,9 @@ def margin(  # noqa: PLR0913, PLR0917 (each is an option)
     bought_as: Annotated[str, typer.Option(help="What it is where it is bought, if another.")] = "",
     period: Annotated[str, typer.Option(help="Real usage of a month, as in 2026-10, that the sell card rated.")] = "",
     account: Annotated[str, typer.Option(help="With --period: of one account, and what it pays.")] = "",
-    by: Annotated[Of, typer.Option(help="With --period: a row of the card, or each call with a loss.")] = Of.ROW,
+    by: Annotated[
+        Of, typer.Option(help="With --period: a row of the card, all of a destination, or each call.")
+    ] = Of.ROW,
     everything: Annotated[bool, typer.Option("--all", help="List what has a gain too.")] = False,
     at: AtOption = "",
     form: FormatOption = Format.TABLE,
@@ -180,14 +187,13 @@ def _of_usage(
             found = sides.margins(part.usage, _bought_as(part.product, bought[-1], told))
             tally.add(found, part.usage.measured)
             for i in (found.whole & (found.margin < 0)).nonzero()[0].tolist() if by is Of.CALL else ():
-                named = {"account": part.account[i].as_py(), "source": part.source[i].as_py(), "id": part.id[i].as_py()}
+                named = part.names(i)
                 measured = int(part.usage.measured[i])
                 amounts = (int(found.revenue[i]), int(found.cost[i]))
                 calls.append((amounts[0] - amounts[1], named, measured, amounts, int(found.sell[i]), int(found.buy[i])))
                 if len(calls) > _MOST_CALLS * 2:
                     calls = sorted(calls, key=lambda call: call[0])[:_MOST_CALLS]
     title = f"{sell} sold, {buy} bought, {period}, {sold[-1].currency}"
-    rows = _by_row(sides, tally, everything=everything)
     if by is Of.CALL:
         worst = sorted(calls, key=lambda call: call[0])[:_MOST_CALLS]
         named_calls = [
@@ -195,8 +201,10 @@ def _of_usage(
             for _, named, measured, amounts, one, other in worst
         ]
         _show(named_calls, _CALLS, form, title)
+    elif by is Of.DESTINATION:
+        _show(_by_destination(sides, tally, everything=everything), _SUMMED, form, title)
     else:
-        _show(rows, _USED, form, title)
+        _show(_by_row(sides, tally, everything=everything), _USED, form, title)
     events = sum(sums[0] for sums in tally.sums.values())
     lost = sum(sums[4] for sums in tally.sums.values())
     unbought = sum(tally.unbought.values())
@@ -214,6 +222,29 @@ def _money(sides: "Sides", revenue: int, cost: int) -> dict[str, str]:
         key: format_fraction(sides.exact(value))
         for key, value in zip(_AMOUNTS, (revenue, cost, revenue - cost), strict=True)
     }
+
+
+def _by_destination(sides: "Sides", tally: "Tally", *, everything: bool) -> list[dict[str, Any]]:
+    """Sums by what the sell card calls a destination, the greatest loss first."""
+    found: dict[str, list[int]] = {}
+    for (sell, _), sums in tally.sums.items():
+        of = found.setdefault(sides.sell.cell(sell, "destination"), [0] * 6)
+        of[:5] = [one + other for one, other in zip(of, sums, strict=False)]
+    for (sell, _), count in tally.unbought.items():
+        found.setdefault(sides.sell.cell(sell, "destination"), [0] * 6)[5] += count
+    ordered = sorted(found.items(), key=lambda item: (item[1][2] - item[1][3], item[0]))
+    return [
+        {
+            "destination": name,
+            "events": events,
+            "negative_events": lost,
+            "measured": measured,
+            **_money(sides, revenue, cost),
+            "unbought": unbought,
+        }
+        for name, (events, measured, revenue, cost, lost, unbought) in ordered
+        if everything or lost or unbought
+    ]
 
 
 def _by_row(sides: "Sides", tally: "Tally", *, everything: bool) -> list[dict[str, Any]]:

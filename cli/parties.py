@@ -1,15 +1,17 @@
-"""Accounts and contracts from files: one at the top of a TOML file, or many as `[[account]]` and `[[contract]]`."""
+"""Accounts, contracts and charges from files: one at the top of a TOML file, or many as `[[account]]` tables."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from billing.accounts import Account, read_account
+from billing.charges import Charge, read_charge
 from billing.contracts import Contract, overlapping, read_contract, subject
 from billing.errors import InputFaultyError
-from cli.world import read_toml
+from cli.world import products, read_toml
 from rates.errors import Fault, TollbookError
 
 T = TypeVar("T")
@@ -38,6 +40,11 @@ def contracts_in(paths: Sequence[Path]) -> Written[Contract]:
         with told_where(found.places):
             raise InputFaultyError(faults, place=", ".join(map(str, paths)))
     return found
+
+
+def charges_in(paths: Sequence[Path]) -> Written[Charge]:
+    """The charges of some files. Raises InputFaultyError with every fault."""
+    return _all(paths, "charge", partial(read_charge, products=products()), lambda charge: f"charge {charge.id}")
 
 
 @contextmanager

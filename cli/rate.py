@@ -1,6 +1,7 @@
 """`tollbook rate`: price a file of usage with files of cards. Nothing is stored, no database is needed."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from billing.accounts import Account
     from billing.bills import Bills
     from billing.contracts import Contract
+    from billing.periods import Period
     from rates.cards import Card
 
 
@@ -27,6 +29,9 @@ def rate(
     ] = None,
     accounts: Annotated[
         list[Path] | None, typer.Option(help="Accounts; without them each one named pays for itself.")
+    ] = None,
+    charges: Annotated[
+        list[Path] | None, typer.Option(help="Charges; what is due of them in the period is rated with the usage.")
     ] = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
@@ -46,7 +51,7 @@ def rate(
         contracts=_contracts(contract, places) if contract else None,
         states=states(),
     )
-    payloads = payloads_in(usage)
+    payloads = [*payloads_in(usage), *_dues(charges or [], deal.accounts or {}, month)]
     with told_where(places):
         bills = bill(payloads, deal, month)
     if form is Format.TABLE:
@@ -121,6 +126,18 @@ def _contracts(paths: list[Path], places: dict[str, str]) -> "dict[str, list[Con
     for contract in found:
         contracts.setdefault(contract.account, []).append(contract)
     return contracts
+
+
+def _dues(paths: list[Path], accounts: "Mapping[str, Account]", period: "Period") -> list[bytes]:
+    """The usage events of a period that the charges of some files become."""
+    from billing.charges import events_of, twice
+    from billing.errors import InputFaultyError
+    from cli.parties import charges_in
+
+    charges = charges_in(paths) if paths else []
+    if faults := twice(charges):
+        raise InputFaultyError(faults, place="charges")
+    return events_of(charges, accounts, period)
 
 
 def _show(bills: "Bills") -> None:

@@ -136,6 +136,7 @@ def show_issued(report: "IssueReport", form: Format) -> None:
         "unmatched": {account: list(each) for account, each in report.unmatched.items()},
         "waiting": dict(report.waiting),
         "outdated": list(report.outdated),
+        "unsettled": list(report.unsettled),
         "mismatches": list(report.mismatches),
     }
     if form is not Format.JSON:
@@ -150,6 +151,7 @@ def show_issued(report: "IssueReport", form: Format) -> None:
             "unmatched": some_of([*report.unmatched]),
             "waiting": some_of([*report.waiting]),
             "outdated": some_of(report.outdated),
+            "unsettled": some_of(report.unsettled),
             "mismatches": "; ".join(report.mismatches),
         }
     emit_record(facts, form)
@@ -183,6 +185,9 @@ def _say_held(report: "IssueReport") -> None:
     if report.outdated:
         short = f"Usage that control totals count came after the drafts of {some_of(report.outdated)}"
         say(f"{short}: draw them up again with `tollbook invoices run {report.period}`.")
+    if report.unsettled:
+        say(f"Credits of {some_of(report.unsettled)} pay on drafts of earlier months, or more here than those leave:")
+        say(f"issue the earlier months, then draw these up again with `tollbook invoices run {report.period}`.")
 
 
 def _say_withdrawn(report: "IssueReport") -> None:

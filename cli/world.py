@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rates.errors import Fault, TollbookError
-from rates.products import Product, by_id, read_product
+from rates.products import Product, by_id, read_product, undeclared
 from rates.reading import parse_toml
 
 if TYPE_CHECKING:
@@ -74,12 +74,17 @@ def product_tables() -> list[dict[str, object]]:
 
 @cache
 def _products(own: str) -> Mapping[str, Product]:
-    read = [read_product(table, place) for place, table in _product_tables(own).items()]
-    if faults := [fault for _, found in read for fault in found]:
+    read = {place: read_product(table, place) for place, table in _product_tables(own).items()}
+    faults = [fault for _, found in read.values() for fault in found]
+    found = {place: product for place, (product, _) in read.items() if product is not None}
+    known = by_id([*found.values()])
+    if not faults:
+        faults = [fault for place, product in found.items() for fault in undeclared(product, known, place)]
+    if faults:
         from billing.errors import InputFaultyError
 
         raise InputFaultyError(faults, place=OWN_PRODUCTS)
-    return by_id([product for product, _ in read if product is not None])
+    return known
 
 
 @cache
@@ -88,14 +93,20 @@ def _product_tables(own: str) -> Mapping[str, Mapping[str, object]]:
     catalogue = files("rates").joinpath("catalogue")
     texts = {file.name: file.read_text("utf-8") for file in catalogue.iterdir() if file.name.endswith(".toml")}
     found = {place: tomllib.loads(texts[place]) for place in sorted(texts)}
+    if own and not Path(own).is_dir():
+        remedy = f"name the folder of your product files in {OWN_PRODUCTS}, or unset it"
+        raise FileUnreadableError("is not a folder", place=own, remedy=remedy)
+    of_id: dict[object, str] = {}
     for path in sorted(Path(own).glob("*.toml")) if own else ():
         table, faults = read_toml(path)
         if faults:
             raise FileUnreadableError(faults[0].problem, place=str(path), remedy=faults[0].remedy)
-        found = {place: each for place, each in found.items() if each["id"] != table.get("id")} | {str(path): table}
-    if own and not Path(own).is_dir():
-        remedy = f"name the folder of your product files in {OWN_PRODUCTS}, or unset it"
-        raise FileUnreadableError("is not a folder", place=own, remedy=remedy)
+        name = str(table.get("id", ""))
+        if name in of_id:
+            problem, remedy = f"has the id of {of_id[name]}", "give each product an id of its own, or remove one"
+            raise FileUnreadableError(problem, place=str(path), value=name, remedy=remedy)
+        of_id |= {name: str(path)} if name else {}
+        found = {place: each for place, each in found.items() if each.get("id") != name} | {str(path): table}
     return found
 
 

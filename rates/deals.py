@@ -8,13 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rates.errors import Fault
 from rates.money import exact, normal
+from rates.numbering import ASSIGNED
 from rates.products import Product
 from rates.reading import Reader
 from rates.tiers import Selector, selected
@@ -29,6 +32,8 @@ WHOLE = Fraction(1)
 
 _EPOCH = date(1970, 1, 1)
 _HUNDRED = 100
+_MOST = 10**12
+"""More than any month comes to; its minor units, and those of many such, are far below 64 bits."""
 _EVERYTHING = (Selector(),)
 _DAY_BITS = 32
 _PAYER_BITS = 31
@@ -201,7 +206,7 @@ def read_deal(read: Reader) -> Deal:
     for each in read.each("discounts"):
         discounts.append(Discount(percent=each.decimal("percent"), on=_on(each)))
         each.finish()
-        if not 0 < discounts[-1].percent <= _HUNDRED:
+        if not (0 < discounts[-1].percent <= _HUNDRED or each.is_faulty("percent")):
             each.fault("percent", "is outside 0 to 100", "a discount is a percent off the price")
     credit = [_credit(each) for each in read.each("credits")]
     if len({each.id for each in credit}) != len(credit):
@@ -210,6 +215,20 @@ def read_deal(read: Reader) -> Deal:
     read.seen.add("commitment")
     ordered = tuple(sorted(credit, key=lambda each: each.turn))
     return Deal(discounts=tuple(discounts), commitment=commitment, credits=ordered)
+
+
+def unsold(deal: Deal, products: Iterable[str], place: str) -> list[Fault]:
+    """The patterns of products in a deal at `place` that no product fits: nobody would get what was agreed on them."""
+    ons = {"discounts": [one.on for one in deal.discounts], "credits": [one.on for one in deal.credits]}
+    ons["commitment"] = [] if deal.commitment is None else [deal.commitment.on]
+    names = sorted(products)
+    remedy = f"known: {', '.join(names)}"
+    return [
+        Fault(place=f"{place}: {key}", value=pattern, problem="selects no product", remedy=remedy)
+        for key, each in ons.items()
+        for pattern in dict.fromkeys(pattern for on in each for one in on for pattern in one.product)
+        if pattern and not any(fnmatchcase(name, pattern) for name in names)
+    ]
 
 
 def table_of(deal: Deal) -> dict[str, object]:
@@ -256,11 +275,12 @@ def _commitment(read: Reader) -> Commitment:
     read.seen.update(bounds)
     found = Commitment(least=bounds["min"], most=bounds["max"], on=_on(read))
     read.finish()
-    if found.least is None and found.most is None:
+    if not bounds.keys() & read.table.keys() and not read.is_faulty(""):
         read.fault("", "has neither min nor max", 'write commitment = {min = "5000"}')
     for key, bound in bounds.items():
         if bound is not None and bound < 0:
             read.fault(key, "is below 0", "a month comes to 0 or more")
+        _bounded(read, key, bound)
     if found.least is not None and found.most is not None and found.most < found.least:
         read.fault("max", "is below min", "the most of a month is not below its least")
     return found
@@ -274,9 +294,15 @@ def _credit(read: Reader) -> Credit:
     read.finish()
     if until is not None and (until.hour, until.minute, until.second, until.microsecond) != (0, 0, 0, 0):
         read.fault("until", "is not the beginning of a UTC day", "credits end at 00:00 UTC: write 2027-01-01")
-    if found.amount <= 0:
+    if found.amount <= 0 and not read.is_faulty("amount"):
         read.fault("amount", "is not above 0", "a credit gives something")
+    _bounded(read, "amount", found.amount)
     return found
+
+
+def _bounded(read: Reader, key: str, amount: Decimal | None) -> None:
+    if amount is not None and amount > _MOST:
+        read.fault(key, f"is absurd: more than {_MOST}", "no month comes to that: write the amount in major units")
 
 
 def _on(read: Reader) -> tuple[Selector, ...]:
@@ -285,6 +311,10 @@ def _on(read: Reader) -> tuple[Selector, ...]:
     for item in read.each("on"):
         found.append(Selector(product=_sorted(item.texts("product")), country=_sorted(item.texts("country"))))
         item.finish()
+        for country in found[-1].country:
+            if country and not any(fnmatchcase(code, country) for code in ASSIGNED):
+                problem = f"selects no country: {country}"
+                item.fault("country", problem, "write its two capital letters, as in GB")
     if "on" in read.table and not found and read.table["on"] == []:
         read.fault("on", "selects nothing", 'write on = [{product = "..."}], or leave it out for everything')
     return tuple(sorted(set(found), key=lambda each: (each.product, each.country))) or _EVERYTHING

@@ -64,7 +64,7 @@ def lines_of(faults: Iterable[Fault]) -> list[str]:
     return lines
 
 
-_COUNTED = {"rate": "row", "account": "account", "contract": "contract"}
+_COUNTED = {"rate": "row", "account": "account", "contract": "contract", "charge": "charge"}
 
 
 def _in_rows(place: str) -> str:

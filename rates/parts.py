@@ -80,5 +80,7 @@ def rejoined(ratings: Ratings, event: Int64s, n: int) -> Ratings:
     kept = kept[np.argsort(order, kind="stable")]
     joined: dict[str, NDArray[Any]] = {name: np.concatenate(both)[kept] for name, both in columns.items()}
     joined["extra_event"] = event[joined["extra_event"]]
-    own = {name: getattr(ratings, name)[lead] for name in ("rate", "price", "country", "billed", "reason")}
+    own = {name: getattr(ratings, name)[lead] for name in ("rate", "price", "billed", "reason")}
+    # Of one number: what is known of it where a card was asked about any part.
+    own["country"] = np.maximum.reduceat(ratings.country, first) if n else ratings.country
     return Ratings(**own, **joined)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rates.cards import Card, Rounding, codes_and_values, combined, decimals
 from rates.money import exact
-from rates.products import MONEY, Product
+from rates.products import MONEY, Product, declared
 from rates.steps import parse_steps
 from rates.tiers import Schedule
 
@@ -126,7 +126,7 @@ def _usage_prices(
     steps = steps or [decimals(cell["prices"])]
     if not steps[0]:
         return ()
-    product = products[cell["product"]]
+    product = declared(products, cell["product"], f"card {version}")
     # A fee is charged once for an event, whatever unit its row names.
     unit = EVENT if cell["element"] in product.fee_elements else cell["unit"]
     first = Price(

@@ -12,11 +12,11 @@ Beside the keys of FORMATS 1 a product may have
 which the product's file gives the reason for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from rates.errors import Fault
+from rates.errors import Fault, TollbookError
 from rates.quantities import Increments, IncrementsInvalidError
 from rates.reading import Reader
 
@@ -49,6 +49,16 @@ PARTICULARS = (PACKAGES, CHARGES, DELIVERED_AS)
 
 STATES = "states"
 """Under this name is kept how the jurisdiction of an event was derived: no dimension has it either."""
+
+ELEMENTS = ("usage", "setup", "surcharge", "carrier_fee")
+"""What every product may have a price for; its rules name fees beside them."""
+
+NO_FEES = frozenset({"usage", "charge", "minimum", "maximum", "flat", "maximum_spend", "true_up", "credit"})
+"""Elements that lines have of themselves: a fee of that name would be taken for one of these."""
+
+
+class ProductUnknownError(TollbookError):
+    """A card prices a product that is not declared; `value` is its id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +145,18 @@ def is_called(products: Mapping[str, Product], name: str) -> bool:
     return product is not None and "to" in product.match
 
 
+def declared(products: Mapping[str, Product], name: str, place: str) -> Product:
+    """The product of that name. Raises ProductUnknownError where what it priced at `place` was declared elsewhere."""
+    product = products.get(name)
+    if product is None:
+        problem, remedy = (
+            "is priced, and no product is declared so here",
+            "name the folder of its file (TOLLBOOK_PRODUCTS)",
+        )
+        raise ProductUnknownError(problem, place=place, value=name, remedy=remedy)
+    return product
+
+
 def read_product(table: Mapping[str, object], place: str) -> tuple[Product | None, list[Fault]]:
     """A product from its table, or every fault of it."""
     faults: list[Fault] = []
@@ -171,6 +193,16 @@ def _most(read: Reader) -> int | None:
 
 def _units(read: Reader) -> dict[str, int]:
     return {name: read.integer(name, least=1) for name in read.table}
+
+
+def undeclared(product: Product, known: Container[str], place: str) -> list[Fault]:
+    """The products that the rules of one at `place` deliver as, and that are not known: what is so delivered waits."""
+    problem, remedy = "is not a product that is declared", "declare it, or write the id of one that is"
+    return [
+        Fault(place=f"{place}: rules.delivered_as.{name}", value=other, problem=problem, remedy=remedy)
+        for name, other in dict.fromkeys(each for rule in product.rules for each in rule.delivered_as.items())
+        if other not in known
+    ]
 
 
 def _rule(read: Reader) -> Rule:
@@ -223,6 +255,22 @@ def _check(product: Product, read: Reader) -> None:
             read.fault("units", f"has {name}, which every product has", "remove it, or name it otherwise")
     if named := sorted({*PARTICULARS, STATES} & set(product.match)):
         read.fault("match", f"has {named[0]}, which is no dimension", "remove it")
+    _check_measure(product, read)
+    if named := sorted(product.fee_elements & NO_FEES):
+        read.fault("rules", f"has a fee {named[0]}, which lines have of themselves", "name the fee otherwise")
+    if named := sorted(product.required - {*ELEMENTS}):
+        read.fault("required", f"has {named[0]}, which no event waits for", f"name some of {', '.join(ELEMENTS)}")
+    if not product.rules:
+        read.fault("rules", "is missing", "give at least one dated [[rules]]")
+    instants = [rule.effective_from for rule in product.rules]
+    if len(set(instants)) != len(instants):
+        read.fault("rules", "has two rules from one instant", "give each its own effective_from")
+    if "mnc" in product.match and "mcc" not in product.match:
+        read.fault("match", "has mnc without mcc", "a network code means nothing without its country code")
+
+
+def _check_measure(product: Product, read: Reader) -> None:
+    """What is counted, and what it is priced by."""
     if product.average and (product.average in read.below("units").table or product.timed):
         problem = (
             "is a unit whose size is stated" if not product.timed else "stands beside seconds, which have increments"
@@ -231,10 +279,3 @@ def _check(product: Product, read: Reader) -> None:
     counted = _COUNTED.get(product.measure, product.base)
     if product.base and product.base != counted:
         read.fault("measure", f"counts {counted}s, and the base is {product.base}", f'write base = "{counted}"')
-    if not product.rules:
-        read.fault("rules", "is missing", "give at least one dated [[rules]]")
-    instants = [rule.effective_from for rule in product.rules]
-    if len(set(instants)) != len(instants):
-        read.fault("rules", "has two rules from one instant", "give each its own effective_from")
-    if "mnc" in product.match and "mcc" not in product.match:
-        read.fault("match", "has mnc without mcc", "a network code means nothing without its country code")

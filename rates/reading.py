@@ -84,6 +84,10 @@ class Reader:
         value = "" if written is None or isinstance(written, Mapping | list) else str(written)
         self.faults.append(Fault(place=self.at(key), value=value, problem=problem, remedy=remedy))
 
+    def is_faulty(self, key: str) -> bool:
+        """Whether a fault of `key` is noted already."""
+        return any(fault.place == self.at(key) for fault in self.faults)
+
     def at(self, key: str) -> str:
         """The place of `key`: `card.toml: tiers.voice-us.mode`."""
         joint = "" if not key or not self.place or self.place.endswith(": ") else "."

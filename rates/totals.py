@@ -59,8 +59,8 @@ def summed(rows: Totals) -> Totals:
         price=rows.price[first],
         country=rows.country[first],
         day=rows.day[first],
-        events=_sums(rows.events, first, "events"),
-        quantity=_sums(rows.quantity, first, "a quantity"),
+        events=sums_of(rows.events, first, "events"),
+        quantity=sums_of(rows.quantity, first, "a quantity"),
     )
 
 
@@ -82,14 +82,39 @@ def rate_totals(
     """
     ready = Books.of(books)
     packing = Packing.of(columns.occurred_at, payer, account, *ready.price_ids)
+    found = tally(columns, ready, products, payer, account, packing, threads=threads, events_at_once=events_at_once)
+    return found.totals, found.reasons
+
+
+class Tally(NamedTuple):
+    """What n events come to: sums, events by reason (int64[len(REASONS)]), and the rows of what waits, int64[w]."""
+
+    totals: Totals
+    reasons: Int64s
+    waiting: Int64s
+
+
+def tally(
+    columns: UsageColumns,
+    books: Books,
+    products: Mapping[str, Product],
+    payer: Int64s,
+    account: Int64s,
+    packing: Packing,
+    *,
+    threads: int = 2,
+    events_at_once: int = _CHUNK,
+) -> Tally:
+    """As `rate_totals`, of one part of the events after the other: `packing` is that of them all."""
     with ThreadPoolExecutor(threads) as pool:
 
         def rated(start: int) -> _Chunk:
             some = slice(start, start + events_at_once)
             usage = columns.take(some)
-            ratings = rate(usage, ready, products)
+            ratings = rate(usage, books, products)
             packed, rest = packing.pack(elements(ratings, usage, payer[some], account[some]))
-            return _Chunk(packed, rest, np.bincount(ratings.reason, minlength=len(REASONS)))
+            reasons = np.bincount(ratings.reason, minlength=len(REASONS))
+            return _Chunk(packed, rest, reasons, start + np.flatnonzero(ratings.is_quarantined))
 
         chunks = list(pool.map(rated, range(0, len(columns), events_at_once)))
         ranges = list(pool.map(packing.merged, packing.ranges([chunk.packed for chunk in chunks])))
@@ -99,16 +124,18 @@ def rate_totals(
     reasons = np.zeros(len(REASONS), dtype=np.int64)
     for chunk in chunks:
         reasons += chunk.reasons
-    return (summed(joined([found, *rest])) if rest else packing.ordered(found)), reasons
+    totals = summed(joined([found, *rest])) if rest else packing.ordered(found)
+    return Tally(totals, reasons, np.concatenate([np.empty(0, np.int64), *(chunk.waiting for chunk in chunks)]))
 
 
 class _Chunk(NamedTuple):
     packed: Int64s
     rest: Totals
     reasons: Int64s
+    waiting: Int64s
 
 
-def _sums(values: Int64s, first: Int64s, what: str) -> Int64s:
+def sums_of(values: Int64s, first: Int64s, what: str) -> Int64s:
     """The sums of runs that begin at `first`. Halves are summed apart, so that nothing overflows unseen."""
     low = np.add.reduceat(values & 0xFFFFFFFF, first)
     high = np.add.reduceat(values >> 32, first) + (low >> 32)

@@ -116,4 +116,5 @@ def test_what_is_not_done_yet_is_said_and_still_refused() -> None:
     assert {"revision", "void", "pending"} <= set(re.findall(r"`([a-z_]+)`", said))
     words = {"resells": "reselling"}
     assert [] == [name for name in NOT_RATED if words.get(name, name) not in said]
-    assert len(list((ROOT / "rates" / "catalogue").glob("*.toml"))) == 22, "the README counts them"
+    count = len(list((ROOT / "rates" / "catalogue").glob("*.toml")))
+    assert f"of the {count} products in `rates/catalogue/`" in said

@@ -160,12 +160,17 @@ def move(
 def _corrected(
     connection: Connection, reach: Reach, found: Rerated, drafts: int, at: datetime, force: Force
 ) -> Correction:
-    """What a forced change did: of the months in reach with usage, the accounts whose charges or counters changed."""
+    """What a forced change did: of the months in reach, the accounts whose charges, counters or terms changed.
+
+    Without usage only terms come to something, as a minimum does.
+    """
+    retermed = {each.payer for each in reach.retermed}
     concerned = found.payers | {each.payer for each in reach.recounted}
     period = Period.at(min(each.since for each in reach.stretches))
     months = []
     while period.opens <= at:
-        months.append((period, [payer for payer in payers_with_usage(connection, period) if payer in concerned]))
+        with_usage = {payer for payer in payers_with_usage(connection, period) if payer in concerned}
+        months.append((period, sorted(with_usage | retermed)))
         period = period.next()
     return correction_of(
         force,

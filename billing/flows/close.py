@@ -1,4 +1,4 @@
-"""Close a month: draw up, verify, compare, and issue what a person has signed; it stops where one is needed.
+"""Close a month: post its charges, draw up, verify, compare, issue what is signed; stop where a person is needed.
 
 Whoever calls it again goes on: what is signed and of all usage is issued as it stands, anything else is drawn up anew.
 """
@@ -15,8 +15,10 @@ from billing.flows.compare import compare_periods
 from billing.flows.draw_up import draw_up
 from billing.flows.finalize import finalize, still_waiting
 from billing.flows.hold import unreleased_waiting
+from billing.flows.post import post_charges, until_end
 from billing.flows.verify import Tables, verify
 from billing.periods import Period
+from billing.receipts import Outcome
 from billing.runs import IssueRules, require_closed
 from billing.store.approvals import issued_payers, newest_approval, signable_drafts, signed_drafts
 from billing.store.engine import Engine, snapshot
@@ -50,6 +52,7 @@ def close(  # noqa: PLR0913 (each is asked by one of its stages)
     `draw_up` and `finalize` raise.
     """
     require_closed(period, at, grace=rules.issue.grace, early=early, what="close the month")
+    posted = post_charges(engine, products, at=at, until=until_end(period, at))
     run = None
     if not _stands(engine, period, rules.issue.bounds):
         run = draw_up(
@@ -83,6 +86,7 @@ def close(  # noqa: PLR0913 (each is asked by one of its stages)
         stale=stale,
         approval=approval,
         issued=issued,
+        posted=posted[Outcome.ACCEPTED] + posted[Outcome.QUARANTINED],
     )
 
 

@@ -19,6 +19,7 @@ from billing.bounds import Bounds
 from billing.drafts import NO_TOTALS_SHA256, Drafts, billed_totals, draw, summed_sha256, together, totals_sha256
 from billing.flows.absent import absences_of
 from billing.flows.hold import Holds
+from billing.flows.post import require_posted
 from billing.flows.price import Pricer, halved, payers_and_prices, totals_of
 from billing.invoices import Party
 from billing.payers import Payer, payers_of
@@ -65,8 +66,9 @@ def draw_up(  # noqa: PLR0913 (each is asked of a run by its own name)
     `drawn_by` says who runs it, where that is not `actor`, who is logged in. Bills beyond `bounds` are parked until a
     person releases them, and so are those whose control totals do not match, whatever the bounds.
 
-    Raises PeriodOpenError where drafts are to be written of a period that has not ended (unless `early`), and
-    PeriodLockedError where another run or a finalization of the period is at work.
+    Raises PeriodOpenError where drafts are to be written of a period that has not ended (unless `early`),
+    PeriodLockedError where another run or a finalization of the period is at work, and ChargesUnpostedError where
+    drafts would lack charges that are due.
     """
     if write:
         require_closed(period, at, grace=timedelta(0), early=early, what="draw up invoices")
@@ -76,6 +78,8 @@ def draw_up(  # noqa: PLR0913 (each is asked of a run by its own name)
             hold_period(writing, period)
         # Taken under the lock: whatever was issued before is seen, and nothing is issued meanwhile.
         reading = stack.enter_context(snapshot(engine))
+        if write:
+            require_posted(reading, period, at)
         drawing = _Drawing.begin(reading, writing, products, period, bounds, at.date())
         drawing.draw_all()
         return drawing.end(at, grace, actor, person(drawn_by or actor))

@@ -22,7 +22,10 @@ from billing.explanations import (
     matched_prefix,
     part_arithmetic,
     parts_on,
+    percents_of,
     remedy_of,
+    said_by,
+    why_limited,
 )
 from billing.flows.price import Pricer
 from billing.invoices import InvoiceLine, lines_by_payer, peoples_quantity
@@ -50,15 +53,13 @@ from rates.cards import Card
 from rates.lines import FLAT, LineKey, key_of
 from rates.money import exact, format_fraction, parse_fraction
 from rates.numbering import COUNTRIES
-from rates.prices import CHARGE, EVENT, MAXIMUM, MINIMUM, USAGE, Price
+from rates.prices import CHARGE, MAXIMUM, MINIMUM, USAGE, Price
 from rates.pricing import Placements, place
 from rates.products import Product, is_called
 from rates.terms import Terms
 from rates.tiers import Measure
 from rates.worded import (
     amount_of,
-    cost_of_steps,
-    limit_in_words,
     percent_in_words,
     rounding_in_words,
     step_in_words,
@@ -103,6 +104,7 @@ def explain_line(
             invoice=month.invoice,
             later=month.later(),
             of=() if netted is None else netted.of,
+            unit_price=month.percents(line, source, shares) if source else "",
         )
 
 
@@ -123,7 +125,8 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
         invoice = "" if month is None else month.invoice
         late = month is not None and month.is_late(event)
         has_number = event.to.startswith("+") or not is_called(products, event.product)
-        increments = increments_of(event.cells, products.get(event.product), event.occurred_at)
+        product = products.get(event.product)
+        increments = increments_of(event.cells, product, event.occurred_at)
         return EventExplanation(
             source=source,
             id=identity,
@@ -135,8 +138,8 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
             to=event.to,
             from_=event.from_,
             country=event.country,
-            jurisdiction=event.jurisdiction,
             status=event.status,
+            said=said_by(event.said, product),
             measured=event.measured,
             increments=increments_in_words(increments, event.measured, billed),
             billed=billed,
@@ -264,6 +267,14 @@ class _Month:
         totals = elements.totals
         return elements, [(row, int(totals.events[row]), int(totals.quantity[row])) for row in rows]
 
+    def percents(self, line: InvoiceLine, source: Ordered, shares: Sequence[tuple[int, int, int]]) -> str:
+        """What percents make of the listed price the price of a line, in words; "" where none does."""
+        sold = source.totals.take(np.array([row for row, *_ in shares], dtype=np.int64))
+        named = np.unique(np.stack([sold.price, sold.country, sold.day], axis=1).astype(np.int64), axis=0)
+        kinds = {(n, self._left(n, COUNTRIES[code], day_of(day))) for n, code, day in named.tolist()}
+        listed = [(self.pricer.prices[number], left) for number, left in kinds]
+        return percents_of(line, [(price, self.terms.schedule_of(price), left) for price, left in listed])
+
     def _amounts(self, line: InvoiceLine, source: Ordered, page: Sequence[tuple[int, int, int]]) -> list[str]:
         """What some shares of a line come to exactly; of events rounded one by one, what they were rounded to."""
         whole = [exact_amount(quantity, line.unit_size, line.unit_price) for *_, quantity in page]
@@ -306,7 +317,8 @@ class _Month:
                 continue  # the parts of its usage, and what they were rounded to
             key = self._element_key(element.price_id, event.country, event.occurred_at.date())
             part = self._part(key, element.billed, element.rate, event)
-            limit = self._limit(event, element) if price.element in _LIMITS else ""
+            known = (element.rate.cells, event.billed, self.pricer.products[event.product], self._card(price.card))
+            limit = why_limited(price, *known) if price.element in _LIMITS else ""
             found.append(replace(part, note="; ".join(filter(None, (limit, self._off(element.price_id, event))))))
         return found
 
@@ -352,19 +364,6 @@ class _Month:
         note = "; ".join(filter(None, (parts[0].note, said if left else "", self._off(event.price_id, event))))
         first = replace(parts[0], exact_amount=format_fraction(charge * left), note=note)
         return [first, *(replace(part, exact_amount="0") for part in parts[1:])]
-
-    def _limit(self, event: StoredEvent, element: StoredElement) -> str:
-        """Why an event costs its minimum or maximum."""
-        price, cells = self.pricer.prices[element.price_id], element.rate.cells
-        product, card = self.pricer.products[event.product], self._card(price.card)
-        limit, without = exact(price.prices[0]), None
-        if not any(window.split for window in card.windows.values()):
-            unit = cells["unit"]
-            usage = cost_of_steps(cells, event.billed, product.unit_size(unit) or 1, per_event=unit == EVENT)
-            without = usage + Fraction(cells.get("setup_fee", "0"))
-            # Else it is its surcharge that is too much, and that is not kept.
-            without = None if price.element == MAXIMUM and without <= limit else without
-        return limit_in_words(price.element, without, limit)
 
     def _card(self, version: str) -> Card:
         return next(card for card in self.pricer.heads.values() if card.version == version)

@@ -2,7 +2,8 @@
 
 Where drafts are approved, what is issued is exactly what was signed: whatever changed, went or came along since is
 named, and stays where it is. So is a draft of usage whose control totals do not match since it was drawn up, or of less
-usage than they were compared with, and one of an account whose usage waits for a price, as a run would hold it back.
+usage than they were compared with, one of an account whose usage waits for a price, as a run would hold it back, and
+one of whose credits it is not settled what earlier months leave of them.
 Where a control total that does not match is of no account's usage, it may be anybody's that is missing: nothing is
 issued.
 
@@ -20,7 +21,7 @@ from typing import NamedTuple
 from billing.approvals import Approval, ApprovalMissingError, Approvals, Unsigned, require_second, unsigned
 from billing.controls import Mismatches, require_matched
 from billing.drafts import NO_TOTALS_SHA256, totals_sha256
-from billing.flows.hold import unreleased_mismatches, unreleased_waiting
+from billing.flows.hold import unreleased_mismatches, unreleased_waiting, unsettled_credits
 from billing.invoices import Step, number_text, states_before
 from billing.periods import Period
 from billing.runs import (
@@ -109,11 +110,12 @@ class _Held(NamedTuple):
     mismatches: Mismatches
     waiting: Mapping[int, int]
     outdated: Collection[int]
+    unsettled: Collection[int]
 
     @property
     def payers(self) -> Collection[int]:
         """Whose drafts stay."""
-        return {*self.mismatches.payers, *self.waiting, *self.outdated}
+        return {*self.mismatches.payers, *self.waiting, *self.outdated, *self.unsettled}
 
 
 def _left(engine: Engine, period: Period, run: DrawnRun, held: _Held, refused: set[str]) -> IssueReport:
@@ -134,6 +136,7 @@ def _left(engine: Engine, period: Period, run: DrawnRun, held: _Held, refused: s
         unmatched={name: unmatched[payer] for payer, name in names.items() if payer in unmatched},
         waiting={name: held.waiting[payer] for payer, name in names.items() if payer in held.waiting},
         outdated=tuple(name for payer, name in names.items() if payer in held.outdated),
+        unsettled=tuple(name for payer, name in names.items() if payer in held.unsettled),
         mismatches=held.mismatches.nobodys,
     )
 
@@ -161,7 +164,8 @@ def _held(engine: Engine, period: Period, run: DrawnRun, rules: IssueRules) -> _
         waiting = unreleased_waiting(connection, period, rules.bounds)
         late = [*_late(connection, period, run)] if has_controls(connection, period) else []
         outdated = counted_payers(connection, period, late) if late else frozenset()
-        return _Held(mismatches, waiting, outdated - {*mismatches.payers})
+        unsettled = unsettled_credits(connection, period)
+        return _Held(mismatches, waiting, outdated - {*mismatches.payers}, unsettled)
 
 
 def _held_names(engine: Engine, period: Period, held: _Held) -> dict[int, str]:

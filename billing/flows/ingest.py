@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from billing.charges import SOURCE, SourceReservedError
 from billing.chunks import Chunk
 from billing.jurisdictions import with_jurisdictions
 from billing.periods import Period
@@ -25,7 +26,7 @@ from billing.store.identity import WORTH_A_TRY, next_batch, source_ids
 from billing.store.partitions import make_partitions
 from billing.store.ratebooks import Ratebooks, load_books, lock_books, product_ids
 from billing.store.usage import Batch, Written, make_batch, write_batch
-from billing.usage import Parsed, Usage, micros, months_of, parse
+from billing.usage import Parsed, Reject, Usage, micros, months_of, parse
 from rates.jurisdiction import States
 from rates.products import Product, is_called
 from rates.rating import CODES, REASONS, Reason
@@ -91,6 +92,8 @@ class Intake:
         """Parse and rate payloads with the books as last seen."""
         parsed = parse(payloads, source=self.source, products=self.products, at=at)
         parsed = with_jurisdictions(parsed, self.states, self.products)
+        if self.source is None:
+            parsed = without_reserved(parsed)
         books = self._books
         with transaction(self.engine) as connection:
             if books is None:
@@ -178,8 +181,9 @@ def import_usage(
     """Store a stream of usage, one transaction a chunk; `on_chunk` hears of each when it is committed.
 
     Returns how many payloads came to each outcome. Whatever is raised on the way, what `on_chunk` has heard of is
-    committed, and the whole import may be repeated. Memory is a few chunks'.
+    committed, and the whole import may be repeated. Memory is a few chunks'. Raises SourceReservedError.
     """
+    require_free(source)
     return take_in(
         Intake(engine=engine, products=products, source=source, kept=kept, states=states), chunks, at, on_chunk
     )
@@ -228,6 +232,25 @@ def _quick_turns() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(before)
+
+
+def require_free(source: str | None) -> None:
+    """Refuse usage from a source whose name is taken. Raises SourceReservedError."""
+    if source == SOURCE:
+        remedy = "name the switch or service that reported the usage; `tollbook charges` posts charges"
+        raise SourceReservedError("is the source of charges, and nobody else's", value=SOURCE, remedy=remedy)
+
+
+def without_reserved(parsed: Parsed) -> Parsed:
+    """Events without those that name a source which is nobody's: these are rejected."""
+    source = parsed.usage.source
+    reserved = source.codes == source.values.index(SOURCE) if SOURCE in source.values else np.zeros(0, dtype=np.bool_)
+    if not reserved.any():
+        return parsed
+    rows = parsed.usage.row[reserved].tolist()
+    rejects = [Reject(row=row, pointer="/source", reason="is the source of charges, and nobody else's") for row in rows]
+    ordered = sorted([*parsed.rejects, *rejects], key=lambda reject: reject.row)
+    return Parsed(usage=parsed.usage.take(np.flatnonzero(~reserved)), rejects=tuple(ordered))
 
 
 def sources_of(parsed: Parsed) -> list[str]:

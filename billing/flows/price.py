@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import dropwhile, groupby
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from rates.errors import TollbookError
 from rates.lines import PricedLines
 from rates.prices import Price
 from rates.pricing import Wanted, crossing_days, price
-from rates.products import Product
+from rates.products import Product, declared
 from rates.tally.items import CrossingsIncompleteError
 from rates.terms import Priority, Terms, card_terms
 from rates.usage import Totals, no_totals
@@ -76,9 +76,20 @@ class Pricer:
     @classmethod
     def begin(
         cls, reading: Connection, period: Period, products: Mapping[str, Product], payers: Mapping[int, Payer]
-    ) -> "Pricer":
+    ) -> Self:
         """Read the terms of all cards."""
-        heads = read_heads(reading, products)
+        return cls.with_heads(reading, period, products, payers, read_heads(reading, products))
+
+    @classmethod
+    def with_heads(
+        cls,
+        reading: Connection,
+        period: Period,
+        products: Mapping[str, Product],
+        payers: Mapping[int, Payer],
+        heads: Mapping[int, Card],
+    ) -> Self:
+        """A pricer by the terms of these cards."""
         # A version that counts nothing any more still ends what the one before it counted.
         count = {card.id for card in heads.values() if card.schedules or card.pools}
         counting = {card.version: card for card in heads.values() if card.id in count}
@@ -98,12 +109,23 @@ class Pricer:
         )
 
     def read(self, numbers: Sequence[int]) -> Totals:
-        """The totals of some accounts, merged, and the prices that they are of."""
-        totals = read_totals(self.reading, self.period, numbers)
+        """The totals of some accounts, merged, and the prices that they are of. Raises ProductUnknownError."""
+        totals = self.totals(numbers)
         unread = [number for number in np.unique(totals.price).tolist() if number not in self.prices]
         if unread:
-            self.prices |= prices_of_month(read_prices(self.reading, unread, self.heads), self.products)
+            found = read_prices(self.reading, unread, self.heads)
+            for each in found.values():
+                declared(self.products, each.product, f"card {each.card}")
+            self.prices |= prices_of_month(found, self.products)
         return totals
+
+    def totals(self, numbers: Sequence[int]) -> Totals:
+        """The totals of some accounts, merged."""
+        return read_totals(self.reading, self.period, numbers)
+
+    def crossings(self, wanted: Wanted) -> Totals:
+        """The events of crossing days, in order."""
+        return read_crossings(self.reading, wanted)
 
     def read_each(self, numbers: Sequence[int]) -> Iterator[tuple[Sequence[int], Totals]]:
         """The totals of some accounts, and whose they are; `failed` says why those of an account cannot be read."""
@@ -196,7 +218,7 @@ class Pricer:
                     wanting.append((group, wanted))
             if wanting:
                 days = Wanted(*(np.concatenate([wanted[i] for _, wanted in wanting]) for i in (0, 1)))
-                read = read_crossings(self.reading, days)
+                read = self.crossings(days)
                 for group, _ in wanting:
                     group.crossings = group.crossings.plus(totals_of(read, group.numbers))
                 wanting = [(group, wanted) for group, wanted in wanting if not _without_events(wanted, read).any()]
@@ -220,7 +242,7 @@ class Pricer:
                 break
             if _events(totals, wanted) > ORDERED_EVENTS and len(group.numbers) > 1:
                 raise _TooManyError
-            read = read_crossings(self.reading, wanted)
+            read = self.crossings(wanted)
             _require_events(wanted, read)
             crossings = crossings.plus(read)
         return price(totals, crossings, terms, payers=group.numbers)

@@ -13,8 +13,8 @@ from enum import StrEnum
 from functools import cache, partial
 from itertools import chain
 
-from billing.accounts import Account, check_tree, payer_of
-from billing.contracts import Contract, subject, unpaid
+from billing.accounts import Account, change_faults, check_tree, payer_of
+from billing.contracts import Contract, subject, unpaid, unsold
 from billing.corrections import Correction
 from billing.errors import InputFaultyError, PublicationConflictError
 from billing.flows.backdate import Moved, move, reach_of_card, reach_of_contracts
@@ -25,6 +25,7 @@ from billing.flows.rerate import EVENTS_AT_ONCE
 from billing.rated import rate_usage
 from billing.store.accounts import Accounts, insert_accounts, insert_contracts, read_accounts, update_accounts
 from billing.store.audit import record
+from billing.store.charges import lock_charges
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, rehearsal, transaction
 from billing.store.quarantine import earliest_waiting
@@ -79,8 +80,7 @@ class Published(Changed):
 
 UNCHANGED = Changed(status=Status.UNCHANGED)
 
-_LOOKED_AT = 1000
-"""Waiting events that are rated to say in a refusal which of them a card would price."""
+_LOOKED_AT = 1000  # waiting events that are rated to say in a refusal which of them a card would price
 
 
 def publish(  # noqa: PLR0913 (what is published, by whom, and how)
@@ -162,6 +162,8 @@ def add_accounts(
     hold together.
     """
     with (transaction if rehearse_with is None else rehearsal)(engine) as connection:
+        if any(account.suspended for account in accounts):
+            lock_charges(connection, exclusive=True)
         lock_books(connection, exclusive=True)
         before = read_accounts(connection)
         stored = before.accounts
@@ -169,8 +171,8 @@ def add_accounts(
         if not changed:
             return UNCHANGED
         together: dict[str, Account] = {**stored, **{account.id: account for account in changed}}
-        trees = [*_twice(changed), *_moved(changed, stored), *check_tree(together)]
-        if faults := trees or prepaying_faults(connection, together, before):
+        wrong = [*_twice(changed), *change_faults(changed, stored), *check_tree(together)]
+        if faults := wrong or prepaying_faults(connection, together, before):
             raise InputFaultyError(faults, place="accounts")
         added = [account for account in changed if account.id not in stored]
         insert_accounts(connection, sorted(added, key=lambda a: _depth(a, together)), at)
@@ -178,7 +180,10 @@ def add_accounts(
         raise_book_version(connection)
         for account in changed:
             action = "add" if account.id not in stored else "change"
-            record(connection, at=at, actor=actor, action=action, subject=f"account {account.id}", details={})
+            details = (
+                {"suspended": [list(map(instant, each)) for each in account.suspended]} if account.suspended else {}
+            )
+            record(connection, at=at, actor=actor, action=action, subject=f"account {account.id}", details=details)
         foreseen = None if rehearse_with is None else foresee(connection, load_books(connection, rehearse_with))
     altered = len(changed) - len(added)
     return Changed(status=Status.PUBLISHED, added=len(added), altered=altered, foreseen=foreseen)
@@ -211,7 +216,9 @@ def add_contracts(  # noqa: PLR0913 (what is added, by whom, and how)
         if not changed:
             return UNCHANGED
         cards = read_card_versions(connection)
-        if faults := [*_contract_faults(changed, stored, cards), *agreement_faults(connection, changed, stored, cards)]:
+        faults = [*contract_faults(changed, stored, cards), *agreement_faults(connection, changed, stored, cards)]
+        faults += unsold(changed, products)
+        if faults:
             raise InputFaultyError(faults, place="contracts")
         _check_days(changed, stored)
         insert_contracts(connection, changed, at)
@@ -297,7 +304,8 @@ def _replaced(
     return same
 
 
-def _contract_faults(contracts: Sequence[Contract], stored: Accounts, cards: Sequence[CardVersion]) -> list[Fault]:
+def contract_faults(contracts: Sequence[Contract], stored: Accounts, cards: Sequence[CardVersion]) -> list[Fault]:
+    """Contracts of accounts that are not there or do not pay, or with cards that are not, or of another currency."""
     currencies = {version.card_id: version.currency for version in cards}
     faults = []
     for contract in contracts:
@@ -333,20 +341,6 @@ def _check_days(contracts: Sequence[Contract], stored: Accounts) -> None:
 
 def _start(contract: Contract) -> tuple[str, date]:
     return contract.account, contract.effective_from
-
-
-def _moved(accounts: Sequence[Account], stored: Mapping[str, Account]) -> list[Fault]:
-    return [
-        Fault(
-            place=f"account {account.id}: {key}",
-            value=str(getattr(account, key)),
-            problem=f"was {getattr(stored[account.id], key) or 'none'}, and this version does not change it",
-            remedy="add another account",
-        )
-        for account in accounts
-        for key in ("parent", "pays", "currency")
-        if account.id in stored and getattr(stored[account.id], key) != getattr(account, key)
-    ]
 
 
 def _twice(accounts: Sequence[Account]) -> list[Fault]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from billing.chunks import Chunk
-from billing.flows.ingest import Intake, Numbers, Prepared, receipt_of, sources_of, take_in
+from billing.flows.ingest import Intake, Numbers, Prepared, receipt_of, require_free, sources_of, take_in
 from billing.receipts import Outcome, Receipt, Taken
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, rehearsal, snapshot
@@ -68,6 +68,7 @@ def rehearse_usage(
     states: States | None = None,
 ) -> dict[Outcome, int]:
     """What `import_usage` would come to now, and tell `on_chunk`. Memory is a few chunks'."""
+    require_free(source)
     with rehearsal(engine) as connection:
         foreseeing = Rehearsal(
             engine=engine, products=products, source=source, kept=kept, states=states, connection=connection

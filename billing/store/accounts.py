@@ -6,14 +6,19 @@ from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
+from psycopg.types.multirange import Multirange
+from psycopg.types.range import Range
 
-from billing.accounts import Account, AccountId
+from billing.accounts import Account, AccountId, Suspension
 from billing.contracts import Contract
+from billing.periods import ALWAYS
 from billing.store.engine import Connection
 from rates.deals import NO_DEAL, read_deal, table_of
 from rates.reading import Reader
 
-_FACTS = ("pays", "prepaid", "currency", "zone", "name", "address", "tax_id", "language", "legal_entity")
+_FACTS = (
+    "pays", "prepaid", "currency", "zone", "name", "address", "tax_id", "language", "legal_entity", "suspended",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +38,7 @@ def read_accounts(connection: Connection) -> Accounts:
     ).fetchall()
     accounts = {}
     for _, name, parent, *facts in rows:
-        said: dict[str, Any] = {
-            fact: tuple(v) if isinstance(v, list) else v for fact, v in zip(_FACTS, facts, strict=True)
-        }
+        said: dict[str, Any] = {fact: _read(value) for fact, value in zip(_FACTS, facts, strict=True)}
         accounts[name] = Account(id=AccountId(name), parent=parent, **said)
     contracts: dict[str, list[Contract]] = {}
     for name, effective_from, cards, terms in connection.execute(
@@ -76,4 +79,15 @@ def insert_contracts(connection: Connection, contracts: Sequence[Contract], at: 
 
 
 def _facts(account: Account) -> list[object]:
-    return [list(v) if isinstance(v := getattr(account, fact), tuple) else v for fact in _FACTS]
+    written = {"address": list(account.address), "suspended": _ranges(account.suspended)}
+    return [written.get(fact, getattr(account, fact)) for fact in _FACTS]
+
+
+def _ranges(suspended: Sequence[Suspension]) -> Multirange[datetime]:
+    return Multirange([Range(begins, None if ends == ALWAYS else ends) for begins, ends in suspended])
+
+
+def _read(value: object) -> object:
+    if isinstance(value, Multirange):
+        return tuple(Suspension(each.lower or ALWAYS, each.upper or ALWAYS) for each in value)
+    return tuple(value) if isinstance(value, list) else value

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from billing.assignment import Assignment, assignment
-from billing.store.accounts import read_accounts
+from billing.store.accounts import Accounts, read_accounts
 from billing.store.bulk import Table, copy_in, copy_out, or_null
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection
@@ -63,6 +63,14 @@ class Ratebooks:
     cards: Mapping[int, CardTable] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imagined:
+    """What books would be made of: accounts with their contracts, and no card versions of these numbers."""
+
+    accounts: Accounts
+    without: Collection[int] = ()
+
+
 def lock_books(connection: Connection, *, exclusive: bool) -> int:
     """Hold the books until the transaction ends, and give their version."""
     function = "pg_advisory_xact_lock" if exclusive else "pg_advisory_xact_lock_shared"
@@ -88,15 +96,18 @@ def load_books(
     known: Ratebooks | None = None,
     kept: CompiledCards | None = None,
     instead: Mapping[int, CardTable] = _NO_CARDS,
+    imagined: Imagined | None = None,
 ) -> Ratebooks:
     """The books as this transaction sees them; cards that `known` or `kept` has compiled are taken from there.
 
-    `instead` has compiled cards that stand for versions, by their numbers; nobody keeps them.
+    `instead` has compiled cards that stand for versions, by their numbers; nobody keeps them. With `imagined` the books
+    are those that nobody has published.
     """
     version = book_version(connection)
     compiled = known.cards if known is not None and known.products == products else _NO_CARDS
-    cards = {**_card_tables(connection, products, compiled, kept, set(instead)), **instead}
-    found = read_accounts(connection)
+    without = set() if imagined is None else imagined.without
+    cards = {**_card_tables(connection, products, compiled, kept, {*instead, *without}), **instead}
+    found = read_accounts(connection) if imagined is None else imagined.accounts
     assigned = assignment(found.accounts, found.contracts, found.numbers)
     return Ratebooks(
         version=version,

@@ -133,7 +133,7 @@ def _up_to(elements: Table, rows: Table) -> int:
 
 def _stored(rows: Table, elements: Table, names: Names) -> Stored:
     column = {name: rows[name].combine_chunks() for name in rows.column_names}
-    column |= _apart(column.pop("seldom")) | {"occurred_at": column["occurred_at"].cast(pa.int64())}
+    column |= apart(column.pop("seldom")) | {"occurred_at": column["occurred_at"].cast(pa.int64())}
     owner = numpy_of(pc.index_in(_keys(elements), _keys(rows))) if len(elements) else np.zeros(0, dtype=np.int64)
     order = np.lexsort((numpy_of(elements["part"]), owner))
     elements = elements.take(pa.array(order))
@@ -158,13 +158,13 @@ def _stored(rows: Table, elements: Table, names: Names) -> Stored:
     )
 
 
-def _apart(seldom: Table) -> dict[str, Table]:
+def apart(seldom: Table) -> dict[str, Table]:
     """The texts that came together, each a column."""
     if seldom.null_count == len(seldom):
-        return dict.fromkeys(_SELDOM, pa.nulls(len(seldom), pa.string()))
+        return dict.fromkeys(SELDOM, pa.nulls(len(seldom), pa.string()))
     texts, stated = seldom.flatten(), numpy_of(seldom.is_valid())
-    first = (np.cumsum(stated) - 1) * len(_SELDOM)
-    return {name: texts.take(pa.array(first + place, mask=~stated)) for place, name in enumerate(_SELDOM)}
+    first = (np.cumsum(stated) - 1) * len(SELDOM)
+    return {name: texts.take(pa.array(first + place, mask=~stated)) for place, name in enumerate(SELDOM)}
 
 
 def _keys(rows: Table) -> Table:
@@ -206,8 +206,8 @@ _NAMES = {
     "product": "SELECT product_id, id FROM products",
 }
 
-_SELDOM = tuple(name for name in SAID if name != "status")
-_TOGETHER = sql.SQL(", ").join(map(sql.Identifier, _SELDOM))
+SELDOM = tuple(name for name in SAID if name != "status")
+_TOGETHER = sql.SQL(", ").join(map(sql.Identifier, SELDOM))
 
 # Numbers, and no names: those are few. Texts that most events do not state are one column, which mostly is null:
 # what is null costs a reader as much as what is not.

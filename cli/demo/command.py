@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.demo.files import CARDS, write_files
-from cli.demo.services import ALL_SERVICES, add_services, explain_all
+from cli.demo.services import ALL_SERVICES, add_services, explain_all, post_charges_of_services
 from cli.exits import Exit
 from cli.options import period_of
 from cli.output import Format
@@ -101,6 +101,9 @@ def demo(
         if all_services:
             with clock.step("all services") as done:
                 done(f"{add_services(engine, usage, AT)} events of a customer who uses every product")
+            with clock.step("charges post") as done:
+                count = post_charges_of_services(engine, period_of(PERIOD), AT)
+                done(f"{count} due charges of numbers and a short code, each posted as usage once")
         agrees = _bill(engine, usage, clock, shown)
     finally:
         engine.dispose()

@@ -31,6 +31,18 @@ def add_services(engine: "Engine", usage: Path, at: datetime) -> int:
     return lines.count("\n")
 
 
+def post_charges_of_services(engine: "Engine", month: "Period", at: datetime) -> int:
+    """Add the customer's charges, post what is due of them in a month, and give how many times that is."""
+    from billing.flows.charge import add_charges
+    from billing.flows.post import post_charges, until_end
+    from cli.parties import charges_in
+    from cli.world import actor, products
+
+    with as_file(files("cli.demo") / _FOLDER) as folder:
+        add_charges(engine, charges_in([folder / "charges.toml"]), at=at, actor=actor())
+    return sum(post_charges(engine, products(), at=at, until=until_end(month, at)).values())
+
+
 def explain_all(engine: "Engine", month: "Period") -> tuple[int, int]:
     """How many lines the customer's invoice has, and of how many products; each of them is followed to its events.
 

@@ -19,11 +19,8 @@ from rates.checking.ties import lifetimes, micros
 from rates.errors import Fault
 from rates.money import parse_decimal
 from rates.prices import EVENT
-from rates.products import DIMENSIONS, MONEY, Product
+from rates.products import DIMENSIONS, ELEMENTS, MONEY, Product
 from rates.tiers import Schedule
-
-ELEMENTS = ("usage", "setup", "surcharge", "carrier_fee")
-"""Elements that any product has; the fees that its rules name are further ones."""
 
 _SEVERAL = " "
 

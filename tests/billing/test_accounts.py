@@ -1,6 +1,8 @@
+from datetime import UTC, datetime
+
 import pytest
 
-from billing.accounts import Account, AccountId, check_tree, payer_of, read_account
+from billing.accounts import Account, AccountId, Suspension, change_faults, check_tree, payer_of, read_account
 
 ACME: dict[str, object] = {"id": "acme", "currency": "USD"}
 
@@ -80,3 +82,53 @@ def test_a_tree_that_does_not_hold_together_is_refused() -> None:
 def test_whom_a_circle_leads_back_to_is_found_nonetheless() -> None:
     circle = accounts(*({"id": name, "parent": above, "pays": False} for name, above in ("ab", "ba")))
     assert payer_of("a", circle) is None
+
+
+FEBRUARY, MARCH, APRIL = (datetime(2026, month, 1, tzinfo=UTC) for month in (2, 3, 4))
+
+
+def suspended(*each: tuple[str, str]) -> dict[str, object]:
+    return {"suspended": [{key: at for key, at in zip(("from", "to"), one, strict=True) if at} for one in each]}
+
+
+def test_when_an_account_was_suspended_is_read() -> None:
+    (account,) = accounts(ACME | suspended(("2026-02-01", "2026-03-01"), ("2026-04-01", ""))).values()
+    assert (Suspension(FEBRUARY, MARCH), Suspension(APRIL)) == account.suspended
+
+
+@pytest.mark.parametrize(
+    ("table", "place"),
+    [
+        (ACME | suspended(("2026-03-01", "2026-02-01")), "suspended[0].to"),
+        (ACME | suspended(("", "2026-02-01")), "suspended[0].from"),
+        (ACME | suspended(("2026-02-01", ""), ("2026-03-01", "")), "suspended"),
+        (ACME | suspended(("2026-02-01", "2026-03-01"), ("2026-03-01", "")), "suspended"),
+        (ACME | {"suspended": [{"since": "2026-02-01"}]}, "suspended[0].since"),
+        ({"id": "below", "parent": "acme"} | suspended(("2026-02-01", "")), "suspended"),
+    ],
+)
+def test_a_suspension_that_cannot_be_is_refused_at_its_key(table: dict[str, object], place: str) -> None:
+    account, faults = read_account(table, "account.toml")
+    assert account is None
+    assert f"account.toml: {place}" in {fault.place for fault in faults}
+
+
+@pytest.mark.parametrize(
+    ("after", "kept"),
+    [
+        ([("2026-02-01", "2026-03-01"), ("2026-04-01", "")], True),
+        ([("2026-02-01", "2026-03-01"), ("2026-04-01", "2026-05-01")], True),
+        ([("2026-01-01", "2026-01-02"), ("2026-02-01", "2026-03-01"), ("2026-04-01", "")], True),
+        ([("2026-02-01", "2026-03-02"), ("2026-04-01", "")], False),
+        ([("2026-02-01", "2026-03-01"), ("2026-04-02", "")], False),
+        ([("2026-04-01", "")], False),
+        ([], False),
+    ],
+)
+def test_a_suspension_that_was_told_stays_and_only_gets_its_end(after: list[tuple[str, str]], kept: bool) -> None:  # noqa: FBT001
+    stored = accounts(ACME | suspended(("2026-02-01", "2026-03-01"), ("2026-04-01", "")))
+    changed, faults = read_account(ACME | suspended(*after), "account.toml")
+    assert changed is not None, faults
+    wrong = list(change_faults([changed], stored))
+    assert kept == (not wrong)
+    assert all("account acme: suspended" == fault.place for fault in wrong)

@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -13,6 +14,8 @@ from billing.contracts import Contract
 from billing.errors import InputFaultyError
 from billing.periods import Period
 from rates.cards import Card
+from rates.deals import Deal, Discount
+from rates.tiers import Selector
 from tests.shop import products, read
 
 OCTOBER = Period.parse("2026-10")
@@ -130,6 +133,15 @@ def test_a_contract_of_an_account_that_does_not_pay_is_refused_and_says_who_pays
     contracts = {name: [Contract(account=name, effective_from=OCTOBER.start, cards=("list",))] for name in accounts}
     deal = Arrangement(cards=[card()], products=products(), accounts=accounts, contracts=contracts)
     with pytest.raises(InputFaultyError, match="usage of a-sub is paid by a; give a the contract"):
+        billed([], deal)
+
+
+def test_a_discount_on_a_product_that_nobody_knows_is_refused() -> None:
+    accounts = {"a": Account(id=AccountId("a"), currency="USD")}
+    misspelt = Deal(discounts=(Discount(percent=Decimal(5), on=(Selector(product=("vioce.*",)),)),))
+    contract = Contract(account="a", effective_from=OCTOBER.start, cards=("list",), deal=misspelt)
+    deal = Arrangement(cards=[card()], products=products(), accounts=accounts, contracts={"a": [contract]})
+    with pytest.raises(InputFaultyError, match=r'contract a: discounts "vioce\.\*": selects no product'):
         billed([], deal)
 
 

@@ -7,7 +7,16 @@ import pytest
 
 from billing.accounts import Account, AccountId
 from billing.assignment import NOBODY, BookName, assignment
-from billing.contracts import NOT_RATED, Contract, contract_of, counted_together, in_force, read_contract, unpaid
+from billing.contracts import (
+    NOT_RATED,
+    Contract,
+    contract_of,
+    counted_together,
+    in_force,
+    read_contract,
+    unpaid,
+    unsold,
+)
 from rates.deals import Commitment, Credit, Deal, Discount, in_words, table_of
 from rates.tiers import Selector
 from rates.usage import encode
@@ -87,6 +96,13 @@ def test_what_this_version_does_not_bill_is_refused_and_not_dropped(key: str) ->
         ({"discounts": [{}]}, "discounts[0].percent"),
         ({"discounts": [{"percent": "5", "on": [{"number_type": "mobile"}]}]}, "discounts[0].on[0].number_type"),
         ({"discounts": [{"percent": "5", "on": []}]}, "discounts[0].on"),
+        ({"discounts": [{"percent": "5 %"}]}, "discounts[0].percent"),
+        ({"discounts": [{"percent": "5", "on": [{"country": "UK"}]}]}, "discounts[0].on[0].country"),
+        ({"credits": [{"id": "a", "amount": "1", "on": [{"country": ["GB", "gb"]}]}]}, "credits[0].on[0].country"),
+        ({"commitment": {"max": "1000000000001"}}, "commitment.max"),
+        ({"commitment": []}, "commitment"),
+        ({"credits": [{"id": "a", "amount": "99999999999999999999999"}]}, "credits[0].amount"),
+        ({"credits": [{"id": "a"}]}, "credits[0].amount"),
         ({"commitment": {}}, "commitment"),
         ({"commitment": {"min": "-1"}}, "commitment.min"),
         ({"commitment": {"min": "2", "max": "1"}}, "commitment.max"),
@@ -99,7 +115,22 @@ def test_what_this_version_does_not_bill_is_refused_and_not_dropped(key: str) ->
 )
 def test_a_fault_says_where_it_is(changes: dict[str, object], place: str) -> None:
     found, faults = read_contract(TABLE | changes, "contract.toml")
-    assert (None, {f"contract.toml: {place}"}) == (found, {fault.place for fault in faults})
+    assert (None, [f"contract.toml: {place}"]) == (found, [fault.place for fault in faults])
+
+
+def test_what_is_agreed_on_a_product_that_nobody_knows_is_a_fault() -> None:
+    """A misspelt product would be billed without the discount that was agreed."""
+    said = {
+        "discounts": [{"percent": "5", "on": [{"product": ["voice.*", "vioce.*"]}]}],
+        "commitment": {"max": "5", "on": [{"product": "sms"}]},
+        "credits": [{"id": "a", "amount": "1", "on": [{"product": "sms.*"}]}],
+    }
+    found, _ = read_contract(TABLE | said, "contract.toml")
+    assert found is not None
+    known = "selects no product; known: sms.outbound, voice.outbound"
+    assert [f'contract acme: discounts "vioce.*": {known}', f'contract acme: commitment "sms": {known}'] == [
+        str(fault) for fault in unsold([found], ["voice.outbound", "sms.outbound"])
+    ]
 
 
 def test_the_contract_in_force_is_the_last_that_has_begun() -> None:

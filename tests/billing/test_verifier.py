@@ -163,6 +163,7 @@ def test_two_legs_each_rounded_up_to_the_minute() -> None:
         ("JPY", 3000, "1", "-1/2"),  # 50 x 0.01 = 0.5
         ("KWD", 90, "0.020", "-1/200"),  # 0.015 in steps of 0.010
         ("KWD", 84, "0.010", "1/250"),  # 0.014
+        ("CLF", 1, "0.0002", "-1/30000"),  # 0.00016…
     ],
 )
 def test_a_line_is_rounded_once_half_away_from_zero_to_its_currency(

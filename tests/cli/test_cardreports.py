@@ -146,6 +146,10 @@ def test_calls_with_a_loss_are_found_in_what_is_stored(books: Path, tollbook: To
     assert [("acme-sales", "switch", "c2", "-0.06"), ("acme-sales", "switch", "c3", "-0.06")] == sorted(
         (row["account"], row["source"], row["id"], row["margin"]) for row in by_call
     )
+    by_destination = json.loads(tollbook(*asked, "--by", "destination").out)
+    assert [("United Kingdom", 3, 2, 183, "0.12", "0.23", "-0.11", 0)] == [
+        tuple(row.values()) for row in by_destination
+    ]
     assert [] == json.loads(tollbook(*asked, "--account", "nobody").out)
     assert 2 == json.loads(tollbook(*asked, "--all").out)[0]["events"]
 

@@ -84,3 +84,4 @@ def test_all_services_bills_a_customer_who_uses_every_product_and_each_line_adds
     assert told is not None
     assert len(products()) == int(told[2]), "a product that comes along is not in cli/demo/every_product"
     assert ["verdict", "all", "agree"] in [line.split() for line in ran.out.splitlines()]
+    assert "5 due charges of numbers and a short code, each posted as usage once" in ran.out

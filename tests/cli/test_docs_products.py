@@ -1,5 +1,6 @@
 """`docs/products/`: each page's events come to what it says at its rates, and adding a product is done as written."""
 
+import json
 import re
 import shlex
 import tomllib
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from billing.bills import Arrangement, bill
+from billing.charges import SOURCE, events_of, read_charge
 from billing.periods import Period
 from cli.world import products
 from rates.cardfile import card_from_table
@@ -74,3 +76,15 @@ def test_two_products_of_somebody_elses_are_added_as_written(
     (billed,) = (each.out for line, each in ran.items() if line.startswith("tollbook rate"))
     assert said[1] in billed
     assert "0.85" in billed
+
+
+def test_the_charges_of_the_page_of_numbers_become_its_events() -> None:
+    page = (FOLDER / "numbers.md").read_text(encoding="utf-8")
+    charges = []
+    for table in tomllib.loads(block(page, "ini"))["charge"]:
+        charge, faults = read_charge(table, "numbers.md", products())
+        assert charge is not None, faults
+        charges.append(charge)
+    made = [json.loads(payload) for payload in events_of(charges, {}, Period.parse("2026-10"))]
+    told = [{"source": SOURCE, **json.loads(line)} for line in block(page, "json").splitlines()]
+    assert told == sorted(made, key=lambda event: str(event["id"]))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from billing.accounts import read_account
+from billing.charges import read_charge
 from billing.contracts import NOT_RATED, read_contract
 from billing.payloads import _KEYS, Flat, read_payload
 from billing.scenarios import read_scenario, run
@@ -56,6 +57,10 @@ def contract(table: Table) -> list[Fault]:
     return read_contract(table, "file")[1]
 
 
+def charge(table: Table) -> list[Fault]:
+    return read_charge(table, "file", products())[1]
+
+
 def product(table: Table) -> list[Fault]:
     return read_product(table, "file")[1]
 
@@ -66,6 +71,10 @@ def mapping(table: Table) -> list[Fault]:
 
 def scenario(table: Table) -> list[Fault]:
     return read_scenario(table, products(), lambda name: check_card(Path(name)), place="file")[1]
+
+
+TABLES: Mapping[str, Callable[[Table], list[Fault]]] = {"Accounts": account, "Contracts": contract, "Charges": charge}
+"""Sections whose example is of many tables, and who reads one of them."""
 
 
 def first(table: object, *path: str) -> Table:
@@ -91,6 +100,7 @@ READ: Mapping[str, tuple[Callable[[Table], list[Fault]], str, tuple[str, ...]]] 
     "[commitment]": (contract, "Contracts", ("commitment",)),
     "[[credits]]": (contract, "Contracts", ("credits",)),
     "Selectors of lines": (contract, "Contracts", ("credits", "on")),
+    "Charges": (charge, "Charges", ()),
     "Products": (product, "Products", ()),
     "[[rules]]": (product, "Products", ("rules",)),
     "Fees": (product, "Products", ("rules", "fees")),
@@ -111,7 +121,7 @@ def read(heading: str) -> tuple[Callable[[Table], list[Fault]], Table]:
     """Who reads a section's table, and the example with it; of many accounts and contracts one."""
     reader, of, _ = READ[heading]
     table = example(of)
-    if of in {"Accounts", "Contracts"}:
+    if of in TABLES:
         table = first(table, of.lower().removesuffix("s"))
     if heading == "[rounding]":
         table["rounding"] = {"per": "line"}
@@ -171,12 +181,11 @@ def test_the_keys_of_a_column_are_those_that_its_kind_has() -> None:
         assert sorted(named[kind]) == sorted(set(known[1].split(", ")) - {UNKNOWN}), kind
 
 
-@pytest.mark.parametrize("heading", ["Rate cards", "Accounts", "Contracts", "Products", "Mappings", "Scenarios"])
+@pytest.mark.parametrize("heading", ["Rate cards", *TABLES, "Products", "Mappings", "Scenarios"])
 def test_the_examples_are_accepted(heading: str) -> None:
     table = example(heading)
-    if heading in {"Accounts", "Contracts"}:
-        reader, key = (account, "account") if heading == "Accounts" else (contract, "contract")
-        each = table[key]
+    if heading in TABLES:
+        reader, each = TABLES[heading], table[heading.lower().removesuffix("s")]
         assert isinstance(each, list)
         faults = [fault for one in each for fault in reader(one)]
     else:

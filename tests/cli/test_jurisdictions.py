@@ -54,7 +54,7 @@ def test_what_was_derived_stays_with_the_event_whatever_the_table_says_later(
     take_in = ("usage", "import", folder / "usage.ndjson", "--source", "switch-1")
     assert 0 == tollbook(*take_in).code
     found = json.loads(tollbook("explain", "event", "switch-1", "t1", "--format", "json").out)
-    assert f"interstate: from CA to NY, by the table {DIGEST}" == found["jurisdiction"]
+    assert f"interstate: from CA to NY, by the table {DIGEST}" == found["said"]["jurisdiction"]
     (folder / "states.csv").write_text(TABLE.replace("NY", "CA"))
     assert "All of it was taken before" in tollbook(*take_in).err
     assert found == json.loads(tollbook("explain", "event", "switch-1", "t1", "--format", "json").out)
@@ -64,4 +64,4 @@ def test_what_was_derived_stays_with_the_event_whatever_the_table_says_later(
     (folder / "usage.ndjson").write_text(json.dumps({**CALL, "id": "t2", "jurisdiction": "indeterminate"}))
     assert 0 == tollbook(*take_in).code
     stated = json.loads(tollbook("explain", "event", "switch-1", "t2", "--format", "json").out)
-    assert "indeterminate" == stated["jurisdiction"]
+    assert "indeterminate" == stated["said"]["jurisdiction"]

@@ -67,6 +67,10 @@ def test_ones_own_stands_in_place_of_one_that_comes_along(tollbook: Tollbook, ow
         (FAX + 'match = ["charges"]', "match"),
         (FAX.replace('base = "page"', 'base = "page"\nmatch = ["charges"]'), "has charges, which is no dimension"),
         (FAX.replace('name = "Outbound fax"', 'colour = "red"'), "colour"),
+        (FAX + 'fees = [{element = "charge"}]', "rules: has a fee charge, which lines have of themselves"),
+        (FAX + 'fees = [{element = "usage"}]', "rules: has a fee usage"),
+        (FAX.replace('["usage"]', '["usage", "stamp"]'), "required: has stamp, which no event waits for"),
+        (FAX + 'delivered_as = {mail = "no.such"}', 'rules.delivered_as.mail "no.such": is not a product'),
     ],
 )
 def test_a_faulty_file_is_named_with_the_key(tollbook: Tollbook, own: Path, text: str, said: str) -> None:
@@ -75,6 +79,22 @@ def test_a_faulty_file_is_named_with_the_key(tollbook: Tollbook, own: Path, text
     assert 5 == ran.code
     assert "fax.toml" in ran.err
     assert said in ran.err
+
+
+def test_two_files_of_one_product_are_refused(tollbook: Tollbook, own: Path) -> None:
+    for name in ("one", "two"):
+        (own / f"{name}.toml").write_text(FAX)
+    ran = tollbook("products", "list")
+    assert 5 == ran.code
+    assert f'two.toml "fax.outbound": has the id of {own}/one.toml; give each product an id of its own' in ran.err
+
+
+def test_a_file_without_an_id_is_named_beside_others(tollbook: Tollbook, own: Path) -> None:
+    (own / "one.toml").write_text(FAX.replace('id = "fax.outbound"', ""))
+    (own / "two.toml").write_text(FAX)
+    ran = tollbook("products", "list")
+    assert 5 == ran.code
+    assert "one.toml: id: is missing" in ran.err
 
 
 def test_a_folder_that_is_none_is_refused(tollbook: Tollbook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

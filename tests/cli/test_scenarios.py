@@ -161,7 +161,8 @@ def test_a_folder_without_scenarios_is_nothing_to_do(tollbook: Tollbook, tmp_pat
     ("text", "fault"),
     [
         ("[[step]]\nat = 2026-10-01T00:00:00Z\nclose = true", "step: steps over time are not run by this version"),
-        ('[[charge]]\nid = "x"', "charge: recurring and one-off charges are not run by this version"),
+        ('[[charge]]\nproduct = "number.monthly"', "charge[0]: every: is missing"),
+        ('[[charge]]\nid = "x"\nproduct = "number.setup"\nevery = "once"\n' * 2, "charge[1].id"),
         ("[surprise]\na = 1", "surprise: is not a key of this table"),
         ('[[expect.line]]\nprice = "1"', 'expect.line[1].price "1": is not a field of a line'),
         ('[[expect.line]]\namount = "1,00"', 'expect.line[1].amount "1,00": is not a number'),

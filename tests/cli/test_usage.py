@@ -289,6 +289,15 @@ def test_usage_may_be_a_json_array_and_a_bad_item_is_told_by_its_place(books: Pa
     assert (5, True) == (ran.code, "is not a JSON array" in ran.err)
 
 
+def test_the_first_line_of_what_waits_is_the_first_in_the_file(books: Path, tollbook: Tollbook) -> None:
+    """Whatever the ids of its events are: a person looks there."""
+    lines = [with_changes(id=each, account="stranger") for each in ("z", "m", "a")]
+    (books / "strange.ndjson").write_text("\n".join([CALL, *lines]))
+    ran = tollbook("usage", "import", books / "strange.ndjson", "--source", "s", "--dry-run", "--format", "csv")
+    told = {row["reason"]: row["first_line"] for row in csv.DictReader(io.StringIO(ran.out))}
+    assert {"": "", "unknown_account": "2"} == told
+
+
 def test_what_costs_nothing_is_counted_by_its_reason(books: Path, tollbook: Tollbook) -> None:
     """In the table, in JSON, in CSV, and line by line; a fee for what did not come about is no nothing."""
     lines = [CALL, *(with_changes(id=f"b{n}", status="busy") for n in range(3)), with_changes(id="p", status="queued")]

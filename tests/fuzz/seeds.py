@@ -79,6 +79,12 @@ def contracts() -> tuple[str, ...]:
 
 
 @cache
+def charges() -> tuple[str, ...]:
+    """Files of charges."""
+    return tuple(text for text in tomls() if "[[charge]]" in text and "[[card]]" not in text)
+
+
+@cache
 def bodies() -> tuple[bytes, ...]:
     """Bodies of Twilio's pricing API."""
     found = [_BODY, _MESSAGES]

@@ -3,6 +3,8 @@
 import tomllib
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,18 +12,20 @@ from typing import Any
 from hypothesis import strategies as st
 
 from billing.accounts import read_account
+from billing.charges import SOURCE, dues, payload_of
 from billing.contracts import read_contract
 from billing.controls import read_controls
 from billing.errors import InputFaultyError
 from billing.scenarios import read_scenario, run
+from billing.usage import parse
 from cli.cardfiles import check_card
 from cli.exits import Exit, exit_of
-from cli.parties import accounts_in, contracts_in
+from cli.parties import accounts_in, charges_in, contracts_in
 from rates.errors import Fault
 from tests.decks import PRODUCTS
 from tests.fuzz.fuzzing import bounded, fuzz, told, tried
 from tests.fuzz.mutations import TOML_VALUES, altered, damaged
-from tests.fuzz.seeds import accounts, cards, contracts, scenario_tables
+from tests.fuzz.seeds import accounts, cards, charges, contracts, scenario_tables
 from tests.fuzz.writing import toml_of
 
 ACCOUNTS = [tomllib.loads(text) for text in accounts()]
@@ -30,6 +34,8 @@ CONTROLS = (
     b"switch-1,sms.outbound,2026-10-01,3,4\nswitch-2,voice.outbound,2026-10-31,0,0\n"
 )
 CONTRACTS = [tomllib.loads(text) for text in contracts()]
+CHARGES = [tomllib.loads(text) for text in charges()]
+LONG_AFTER = datetime(2036, 1, 1, tzinfo=UTC)
 
 
 def from_file(data: bytes, read: Callable[[Path], object]) -> None:
@@ -52,6 +58,15 @@ def accounts_of(path: Path) -> list[dict[str, object]]:
 
 def contracts_of(path: Path) -> list[dict[str, object]]:
     return [asdict(each) for each in contracts_in([path])]
+
+
+def charges_of(path: Path) -> list[dict[str, object]]:
+    """The charges of a file. What is due of each, if it is not endless, is usage that is taken in."""
+    found = charges_in([path])
+    for each in found:
+        some = [payload_of(due) for due in islice(dues(each, LONG_AFTER), 3)]
+        assert () == parse(some, source=SOURCE, products=PRODUCTS, at=LONG_AFTER).rejects
+    return [asdict(each) for each in found]
 
 
 def assert_plain(value: object) -> None:
@@ -84,6 +99,16 @@ def test_a_damaged_file_of_contracts_is_read_or_refused(data: bytes) -> None:
 @fuzz(altered(CONTRACTS, TOML_VALUES), examples=80)
 def test_contracts_of_strange_values_are_read_or_refused(table: dict[str, Any]) -> None:
     from_file(toml_of(table).encode(), contracts_of)
+
+
+@fuzz(damaged([text.encode() for text in charges()]))
+def test_a_damaged_file_of_charges_is_read_or_refused(data: bytes) -> None:
+    from_file(data, charges_of)
+
+
+@fuzz(altered(CHARGES, TOML_VALUES), examples=150)
+def test_charges_of_strange_values_are_read_or_refused(table: dict[str, Any]) -> None:
+    from_file(toml_of(table).encode(), charges_of)
 
 
 @fuzz(altered([ACCOUNTS[0]["account"][0], *CONTRACTS[0]["contract"]], TOML_VALUES))

@@ -1,22 +1,27 @@
 """Accounts and contracts, for people."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from billing.accounts import payer_of
+from billing.accounts import Account, payer_of
+from billing.contracts import Contract
+from billing.periods import ALWAYS
 from billing.store.accounts import read_accounts
 from billing.store.engine import Connection
+from rates.cards import instant
 from rates.deals import in_words
 
 
 class ListedAccount(NamedTuple):
-    """An account in short. `payer` and `currency` are of whoever pays for it."""
+    """An account in short. `payer` and `currency` are of whoever pays for it; `suspended`: when it last was."""
 
     id: str
     name: str
     parent: str
     payer: str
     currency: str
+    suspended: str
 
 
 class ListedContract(NamedTuple):
@@ -28,6 +33,25 @@ class ListedContract(NamedTuple):
     terms: str
 
 
+class AgreedWith(NamedTuple):
+    """The contracts that rate an account's usage: those of its payer ("": nobody pays), in whose currency it is."""
+
+    payer: str
+    currency: str
+    contracts: Sequence[Contract]
+
+
+def agreed_with(connection: Connection, account: str) -> AgreedWith | None:
+    """The contracts that rate an account's usage; None where there is no such account."""
+    stored = read_accounts(connection)
+    if account not in stored.accounts:
+        return None
+    payer = payer_of(account, stored.accounts)
+    if payer is None:
+        return AgreedWith("", "", ())
+    return AgreedWith(payer.id, payer.currency, stored.contracts.get(payer.id, ()))
+
+
 def listed_accounts(connection: Connection) -> list[ListedAccount]:
     """All accounts, in the order of their ids."""
     accounts = read_accounts(connection).accounts
@@ -35,7 +59,7 @@ def listed_accounts(connection: Connection) -> list[ListedAccount]:
     for account in sorted(accounts.values(), key=lambda account: account.id):
         payer = payer_of(account.id, accounts)
         paid = (payer.id, payer.currency) if payer else ("", "")
-        listed.append(ListedAccount(account.id, account.name, account.parent, *paid))
+        listed.append(ListedAccount(account.id, account.name, account.parent, *paid, _last(account)))
     return listed
 
 
@@ -47,3 +71,10 @@ def listed_contracts(connection: Connection) -> list[ListedContract]:
         for name in sorted(contracts)
         for contract in contracts[name]
     ]
+
+
+def _last(account: Account) -> str:
+    if not account.suspended:
+        return ""
+    begins, ends = account.suspended[-1]
+    return f"from {instant(begins)}" + ("" if ends == ALWAYS else f" to {instant(ends)}")

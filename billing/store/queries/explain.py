@@ -1,6 +1,7 @@
 """What explanations read: the events of one payer in order, what each was reported as, and the row that rated it."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString, NamedTuple
@@ -32,6 +33,8 @@ _COLUMNS = {
     "source": pa.string(),
     "id": pa.string(),
 }
+
+_SAID = ("mcc", "mnc", "number_type", "region", "package", "jurisdiction", "error_code")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +89,10 @@ class StoredElement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredEvent:
-    """An event as it is stored. `reason` is "" where it is priced; `payer` 0 and `account_id` 0 where nobody pays."""
+    """An event as it is stored. `reason` is "" where it is priced; `payer` 0 and `account_id` 0 where nobody pays.
+
+    `said` is what it is matched on beside its numbers, what it says in particular, and its error code, by name.
+    """
 
     source: str
     id: str
@@ -101,13 +107,13 @@ class StoredEvent:
     billed: int
     status: str
     country: str
-    jurisdiction: str
     reason: str
     quarantined: bool
     payer: int
     price_id: int
     rate: RateRow | None
     elements: tuple[StoredElement, ...]
+    said: Mapping[str, str]
 
     @property
     def cells(self) -> dict[str, str] | None:
@@ -196,13 +202,15 @@ def read_event(connection: Connection, source: str, identity: str) -> StoredEven
         billed=row["billed"],
         status=row["status"] or "",
         country=row["country"] or "",
-        jurisdiction=in_words(row["jurisdiction"] or "", row["attributes"] or ""),
         reason=str(REASONS[row["reason"]] or ""),
         quarantined=row["quarantined"],
         payer=row["payer_id"] or 0,
         price_id=row["price_id"] or 0,
         rate=rates.get(row["rate_id"]),
         elements=tuple(StoredElement(rate=rates[each.pop("rate_id")], **each) for each in elements),
+        said={name: row[name] or "" for name in _SAID}
+        | json.loads(row["attributes"] or "{}")
+        | {"jurisdiction": in_words(row["jurisdiction"] or "", row["attributes"] or "")},
     )
 
 

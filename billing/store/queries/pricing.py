@@ -41,7 +41,8 @@ def payers_with_usage(connection: Connection, period: Period) -> list[int]:
 def read_crossings(connection: Connection, wanted: Wanted) -> Totals:
     """The priced usage of some payers' days, one row an event, in order: occurred_at, source, id (as bytes).
 
-    An event that was cut when it was rated has its further parts behind it.
+    An event that was cut when it was rated has its further parts behind it, which count no event; one that asked for
+    several packages has the others, which count one each.
     """
     query = sql.SQL("""
         WITH wanted AS (
@@ -54,9 +55,9 @@ def read_crossings(connection: Connection, wanted: Wanted) -> Totals:
             FROM wanted JOIN events AS event ON event.payer_id = wanted.payer_id AND price_id IS NOT NULL
                  AND occurred_at >= starts AND occurred_at < ends
             UNION ALL
-            SELECT further.payer_id, account_id, price_id, country, number, 0, billed, occurred_at, source_id,
-                   further.id, part
-            FROM wanted JOIN event_elements AS further ON further.payer_id = wanted.payer_id AND further.events = 0
+            SELECT further.payer_id, account_id, price_id, country, number, further.events, billed, occurred_at,
+                   source_id, further.id, part
+            FROM wanted JOIN event_elements AS further ON further.payer_id = wanted.payer_id
                  AND occurred_at >= starts AND occurred_at < ends
             JOIN prices USING (price_id)
             WHERE prices.element = 'usage'

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from billing.contracts import Contract
-from billing.errors import PublicationBackdatedError
+from billing.errors import InputFaultyError, PublicationBackdatedError
 from billing.explanations import LineExplanation
 from billing.flows.compose import compose_statement
 from billing.flows.draw_up import draw_up
 from billing.flows.explain import explain_event, explain_line
 from billing.flows.finalize import finalize
+from billing.flows.ingest import Intake
 from billing.flows.publish import add_contracts
 from billing.flows.verify import verify
 from billing.invoices import Invoice, InvoiceLine, content, sha256
@@ -28,8 +29,9 @@ from billing.store.queries.accounts import listed_contracts
 from billing.store.queries.invoices import all_invoices
 from rates.deals import Commitment, Credit, Deal, Discount
 from rates.money import format_fraction
+from rates.products import ProductUnknownError
 from rates.tiers import Selector
-from tests.shop import AT, CATALOGUE, OCTOBER, SOURCE, Shop, call, card, products, read
+from tests.shop import AT, CATALOGUE, OCTOBER, SOURCE, Shop, call, card, payloads, products, read
 
 NOVEMBER = Period.parse("2026-11")
 TABLES = [tomllib.loads(Path(path).read_text()) for path in sorted(CATALOGUE.glob("*.toml"))]
@@ -41,8 +43,12 @@ DEAL = Deal(
 )
 
 
+def agreement(name: str, deal: Deal, since: date = date(2026, 10, 1)) -> Contract:
+    return Contract(account=name, effective_from=since, cards=("list",), deal=deal)
+
+
 def agree(shop: Shop, name: str, deal: Deal, since: date = date(2026, 10, 1), *, reason: str = "") -> Contract:
-    contract = Contract(account=name, effective_from=since, cards=("list",), deal=deal)
+    contract = agreement(name, deal, since)
     add_contracts(shop.engine, [contract], products(), at=AT, actor="finance", reason=reason)
     return contract
 
@@ -137,6 +143,38 @@ def test_a_month_that_is_issued_later_does_not_pay_again_what_a_later_month_paid
     assert verified(shop, NOVEMBER)
 
 
+def test_a_draft_on_which_a_credit_pays_again_what_an_earlier_month_paid_since_is_not_issued(shop: Shop) -> None:
+    """Seven cents in October leave five; eleven, in a draft that was drawn up again, leave one."""
+    shop.post(call(1), call(2))
+    shop.post(*(call(n, occurred_at="2026-11-02T10:11:12Z") for n in range(4, 8)), at=NOVEMBER.closes)
+    drawn(shop)
+    assert [("credit", -5), ("usage", 14)] == amounts(drawn(shop, NOVEMBER)["acme"])
+    shop.post(call(3), at=NOVEMBER.closes)
+    assert [("credit", -11), ("usage", 11)] == amounts(drawn(shop)["acme"])
+    finalize(shop.engine, OCTOBER, OCTOBER.closes + GRACE)
+    report = finalize(shop.engine, NOVEMBER, NOVEMBER.closes + GRACE)
+    assert ("acme",) == report.unsettled == (*report.held,)
+    assert "acme" not in invoices(shop, NOVEMBER, final=True)
+    assert [("credit", -1), ("usage", 14)] == amounts(drawn(shop, NOVEMBER)["acme"])
+    assert () == finalize(shop.engine, NOVEMBER, NOVEMBER.closes + GRACE).unsettled
+    assert verified(shop)
+    assert verified(shop, NOVEMBER)
+
+
+def test_a_month_whose_credits_go_by_a_draft_of_an_earlier_one_waits_until_that_is_issued(shop: Shop) -> None:
+    """Issued before it, it would have been billed as if the credit were still whole."""
+    shop.post(call(1), call(2))
+    shop.post(*(call(n, occurred_at="2026-11-02T10:11:12Z") for n in range(4, 8)), at=NOVEMBER.closes)
+    drawn(shop)
+    drawn(shop, NOVEMBER)
+    assert ("acme",) == finalize(shop.engine, NOVEMBER, NOVEMBER.closes + GRACE).unsettled
+    assert {"idle"} == {*invoices(shop, NOVEMBER, final=True)}
+    finalize(shop.engine, OCTOBER, OCTOBER.closes + GRACE)
+    assert () == finalize(shop.engine, NOVEMBER, NOVEMBER.closes + GRACE).unsettled
+    assert verified(shop)
+    assert verified(shop, NOVEMBER)
+
+
 def test_other_terms_from_the_past_are_refused_where_usage_is_rated(shop: Shop) -> None:
     shop.post(call(1), call(2, occurred_at="2026-10-08T10:11:12Z"))
     other = replace(DEAL, discounts=())
@@ -145,6 +183,28 @@ def test_other_terms_from_the_past_are_refused_where_usage_is_rated(shop: Shop) 
     agree(shop, "acme", DEAL, date(2026, 10, 6))
     agree(shop, "acme", other, date(2026, 10, 9))
     agree(shop, "acme", DEAL, date(2026, 10, 8), reason="agreed by telephone")
+
+
+def test_what_forced_terms_come_to_is_told_by_amount(shop: Shop) -> None:
+    """Three calls, at 0.12 as listed, less a half from the past: 0.06; and a minimum of what was not used at all."""
+    shop.post(*(call(n, account="plain") for n in range(3)))
+    half = Deal(discounts=(Discount(percent=Decimal(50)),))
+    least = Deal(commitment=Commitment(least=Decimal(3)))
+    both = [agreement("plain", half, date(2026, 10, 2)), agreement("idle", least, date(2026, 10, 2))]
+    done = add_contracts(shop.engine, both, products(), at=AT, actor="finance", reason="agreed late")
+    assert done.correction is not None
+    expected = [("2026-10", "idle", "", 10, 290), ("2026-10", "plain", "voice.outbound", 12, 6)]
+    assert expected == [
+        (*each.subject[:3], each.before.amount_minor, each.after.amount_minor) for each in done.correction.differences
+    ]
+
+
+def test_what_is_agreed_on_no_product_is_refused_where_a_contract_is_added(shop: Shop) -> None:
+    """A misspelt product would be billed without what was agreed on it."""
+    misspelt = Deal(discounts=(Discount(percent=Decimal(5), on=(Selector(product=("vioce.*",)),)),))
+    with pytest.raises(InputFaultyError) as refused:
+        agree(shop, "plain", misspelt, date(2026, 11, 1))
+    assert ["selects no product"] == [fault.problem for fault in refused.value.faults]
 
 
 def test_a_contract_of_other_terms_is_another_contract(shop: Shop) -> None:
@@ -174,6 +234,18 @@ def test_ten_accounts_with_terms_of_their_own_are_priced_at_once(shop: Shop) -> 
     found = drawn(shop)
     assert [200 - 2 * (10 * place + 5) for place in range(10)] == [found[name].total_minor for name in names]
     assert verified(shop)
+
+
+def test_usage_of_a_product_whose_file_is_not_there_is_billed_by_nobody(shop: Shop) -> None:
+    """Whether it is discountable is in the file: it could be held to a maximum that is not about it."""
+    shop.post(call(1))
+    known = {name: product for name, product in products().items() if name != "voice.outbound"}
+    report = draw_up(shop.engine, known, OCTOBER, NOVEMBER.opens + GRACE, write=False, actor="finance").report
+    assert ["acme"] == [each.account for each in report.stopped]
+    problem = "is priced, and no product is declared so here; name the folder of its file (TOLLBOOK_PRODUCTS)"
+    assert report.stopped[0].reason.endswith(f'"voice.outbound": {problem}')
+    with pytest.raises(ProductUnknownError, match=r"voice\.outbound"):
+        Intake(engine=shop.engine, products=known, source=SOURCE).ingest(payloads([call(2)]), AT)
 
 
 def explained(shop: Shop, account: str, element: str, period: Period = OCTOBER) -> LineExplanation:
@@ -232,10 +304,42 @@ def test_usage_at_a_percent_is_explained_on_the_line_of_its_day(shop: Shop) -> N
     assert found.adds_up
     assert ["call-12", "call-13"] == [each.id for each in found.page]
     assert ["0.035", "0.035"] == [each.exact_amount for each in found.page]
+    assert "0.02, 12.5 % off by contract: 0.0175" == found.unit_price
+    assert "" == explain_line(shop.engine, products(), OCTOBER, "plain", 2).unit_price
     (part,) = explain_event(shop.engine, products(), SOURCE, "call-13").parts
     assert (1, "12.5 % off by contract", "0.035") == (part.line_no, part.note, part.exact_amount)
     (part,) = explain_event(shop.engine, products(), SOURCE, "call-11").parts
     assert (2, "", "0.04") == (part.line_no, part.note, part.exact_amount)
+
+
+def test_a_price_after_percents_of_tier_and_contract_is_explained_from_the_listed_one(shop: Shop) -> None:
+    """No row of the card has 0.01575: 0.02, a tenth off by the tier, and 12.5 % of that by the contract."""
+    shop.publish(
+        read("""
+            id = "tiered"
+            currency = "USD"
+            effective_from = 2026-10-01T00:00:00Z
+            [tiers.uk]
+            up_to = ["2"]
+            unit = "minute"
+            fill = [{product = "voice.*"}]
+            discounts = ["0", "10"]
+            [[rate]]
+            product = "voice.outbound"
+            prefixes = ["44"]
+            unit = "minute"
+            tiers = "uk"
+            price = "0.02"
+        """)
+    )
+    shop.admit("own", since=date(2026, 9, 1))
+    deal = Deal(discounts=DEAL.discounts)
+    contract = Contract(account="own", effective_from=date(2026, 10, 1), cards=("tiered",), deal=deal)
+    add_contracts(shop.engine, [contract], products(), at=AT, actor="finance")
+    shop.post(call(31, account="own"), call(32, account="own"))
+    found = [explain_line(shop.engine, products(), OCTOBER, "own", number).unit_price for number in (1, 2)]
+    words = ["0.02, 10 % off by tier, 12.5 % off by contract: 0.01575", "0.02, 12.5 % off by contract: 0.0175"]
+    assert sorted(words) == sorted(found)
 
 
 def test_fees_and_rounded_events_are_explained_after_the_percent(shop: Shop) -> None:

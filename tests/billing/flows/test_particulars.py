@@ -62,6 +62,21 @@ def test_each_package_of_a_look_up_is_on_its_line_once(shop: Shop) -> None:
     assert [("Caller name", 1), ("SIM swap", 2)] == [(name, events) for name, _, events, _ in lines(shop)]
     event = explain_event(shop.engine, products(), SOURCE, "LU1")
     assert ["0.01", "0.02"] == [part.exact_amount for part in event.parts]
+    event = explain_event(shop.engine, products(), SOURCE, "LU2")
+    assert {"packages": "caller_name failed, sim_swap"} == event.said
+
+
+def test_a_bound_is_crossed_on_a_day_of_look_ups_of_several_packages(shop: Shop) -> None:
+    """Each package is usage of its own: the events of the day add up to its totals with all of them."""
+    counter = '[tiers.all]\nup_to = ["3"]\nunit = "request"\nfill = [{product = "lookup"}]\n'
+    tiers = 'tiers = "all"\nprices = ["0.01", "0.001"]\n'
+    open_shop(shop, HEAD + counter + CALLER.replace('price = "0.01"\n', tiers) + SWAP)
+    asked = [lookup(number, "caller_name", "sim_swap") for number in (1, 2, 3)]
+    shop.post(*asked, lookup(4, "caller_name"), at=CLOSED)
+    # In order of time, and in one request of its packages, by name: the counter has 3 when the second one is half done.
+    assert [("Caller name", 2, "0.02"), ("Caller name", 2, "0.00"), ("SIM swap", 3, "0.06")] == [
+        (name, events, amount) for name, _, events, amount in lines(shop)
+    ]
 
 
 def test_a_look_up_of_which_one_package_has_no_price_waits_as_a_whole_until_it_has(shop: Shop) -> None:
@@ -109,6 +124,7 @@ def test_a_message_that_was_delivered_as_another_kind_is_billed_and_explained_as
     found = explain_event(shop.engine, products(), SOURCE, "MM2")
     assert ["0.03"] == [part.exact_amount for part in found.parts]
     assert "3 segment" in found.parts[0].arithmetic
+    assert {"delivered_as": "sms"} == found.said
 
 
 CONTENT = """
@@ -143,6 +159,23 @@ def test_a_charge_that_an_event_brings_is_on_its_line_and_explained(shop: Shop) 
     found = explain_event(shop.engine, products(), SOURCE, "SM1")
     assert ["0.01", "0.025"] == [part.exact_amount for part in found.parts]
     assert "25000000 nano ÷ 1000000000 = 0.025 money × 1 = 0.025" in found.parts[1].arithmetic
+    assert {"charges": "carrier_fee 0.025"} == found.said
+
+
+def test_what_an_event_is_matched_on_is_explained_with_it(shop: Shop) -> None:
+    """Without it nobody can check why a row was taken, or a fee waived."""
+    open_shop(shop, HEAD + CONTENT)
+    event: Event = {"account": "acme", "to": "+447700900123", "occurred_at": "2026-10-02T10:00:00Z"}
+    shop.post(
+        event
+        | {"id": "SM1", "product": "sms.outbound", "segments": "1", "status": "failed", "error_code": "30008"}
+        | {"mcc": "234", "mnc": "10", "number_type": "mobile"},
+        event | {"id": "T1", "product": "taskrouter.task", "quantity": "1", "attributes": {"channel": "voice"}},
+        at=CLOSED,
+    )
+    found = explain_event(shop.engine, products(), SOURCE, "SM1")
+    assert {"mcc": "234", "mnc": "10", "number_type": "mobile", "error_code": "30008"} == found.said
+    assert {"channel": "voice"} == explain_event(shop.engine, products(), SOURCE, "T1").said
 
 
 def test_a_look_up_is_rated_again_by_a_dearer_card_package_by_package(shop: Shop) -> None:

@@ -1,0 +1,186 @@
+"""Simulate: what a month would have come to with another card, or with another contract. Nothing is stored.
+
+Stored usage is rated again by the imagined books, and both sides go through the pricing of every bill: tiers, pools,
+percents, commitments and credits of contracts. The simulation with what is published changes nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+
+from billing.candidates import Placed, rates_otherwise, throughout, with_card, with_contracts
+from billing.contracts import Contract, Counting, counted_together, counter_faults
+from billing.errors import InputFaultyError
+from billing.flows.costs import Costs
+from billing.flows.imagine import Books, ImaginedPricer, Retold, imagine, retell
+from billing.flows.price import Pricer, totals_of
+from billing.flows.publish import contract_faults
+from billing.invoices import InvoiceLine, lines_by_payer
+from billing.payers import payers_of, paying
+from billing.periods import Period
+from billing.simulations import Lines, Side, Simulation
+from billing.store.accounts import Accounts, read_accounts
+from billing.store.compiled import CompiledCards
+from billing.store.engine import Connection, Engine, snapshot, transaction
+from billing.store.queries.verification import join_snapshot, share_snapshot
+from billing.store.ratebooks import read_card_versions
+from rates.cards import Card
+from rates.products import Product
+from rates.terms import card_terms, day_faults
+
+CHUNK = 2500
+"""Accounts that are priced at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A card to try: its id and currency, the version if it is not published, and whose place it takes.
+
+    `as_dated`: it holds from its own beginning on, as if it were published; else throughout the month.
+    """
+
+    id: str
+    currency: str
+    card: Card | None = None
+    replaces: str = ""
+    as_dated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What both kinds of simulations are asked: of which accounts, bought by which card, and with the lines or not."""
+
+    accounts: Sequence[str] = ()
+    buy: Costs | None = None
+    with_lines: bool = False
+    kept: CompiledCards | None = None
+
+
+def simulate_card(
+    engine: Engine, products: Mapping[str, Product], period: Period, candidate: Candidate, asked: Asked
+) -> Simulation:
+    """What the month would have come to with a candidate card, for the accounts whose contracts have it then.
+
+    Raises CandidateMisplacedError where it has no place, SubjectMissingError for an account that does not pay, and
+    InputFaultyError for schedules that count otherwise than in a card beside it.
+    """
+    with snapshot(engine) as reading:
+        stored = read_accounts(reading)
+        named = (candidate.id, candidate.currency)
+        placed = with_card(stored.accounts, stored.contracts, period, *named, replaces=candidate.replaces)
+        card = candidate.card
+        if card is not None and not candidate.as_dated:
+            card = throughout(card, period)
+        cards = [] if card is None else [card]
+        books = imagine(
+            reading, products, stored, placed.contracts, cards=cards, as_dated=candidate.as_dated, kept=asked.kept
+        )
+        return _simulate(engine, reading, products, period, stored, placed, books, asked, rerated=True)
+
+
+def simulate_contracts(
+    engine: Engine,
+    products: Mapping[str, Product],
+    period: Period,
+    contracts: Sequence[Contract],
+    asked: Asked,
+    *,
+    as_dated: bool = False,
+) -> Simulation:
+    """What the month would have come to under other contracts of their accounts. Usage is rated again only if their
+    cards differ.
+
+    Raises SubjectMissingError for an account that does not pay, and InputFaultyError for schedules that count otherwise
+    than in a card beside them.
+    """
+    with snapshot(engine) as reading:
+        stored = read_accounts(reading)
+        placed = with_contracts(stored.contracts, contracts, period, as_dated=as_dated)
+        otherwise = [
+            name
+            for name in placed.accounts
+            if rates_otherwise(stored.contracts.get(name, ()), placed.contracts[name], period)
+        ]
+        if faults := contract_faults(contracts, stored, read_card_versions(reading)):
+            raise InputFaultyError(faults, place="contracts")
+        books = imagine(reading, products, stored, placed.contracts, kept=asked.kept)
+        return _simulate(engine, reading, products, period, stored, placed, books, asked, rerated=bool(otherwise))
+
+
+def _simulate(  # noqa: PLR0913 (the parts of one question)
+    engine: Engine,
+    reading: Connection,
+    products: Mapping[str, Product],
+    period: Period,
+    stored: Accounts,
+    placed: Placed,
+    books: Books,
+    asked: Asked,
+    *,
+    rerated: bool,
+) -> Simulation:
+    wanted = dict.fromkeys(paying(name, stored.accounts).id for name in asked.accounts or sorted(placed.accounts))
+    _check_counters(books, [placed.contracts.get(name, ()) for name in wanted])
+    numbers = sorted(stored.numbers[name] for name in wanted)
+    names = {stored.numbers[name]: name for name in wanted}
+    told = Retold()
+    payers = payers_of(stored.accounts, stored.contracts, stored.numbers, period)
+    sides = Side(names=names), Side(names=names)
+    with ThreadPoolExecutor(max_workers=1) as thread, transaction(engine) as beside:
+        # What it comes to now is priced while usage is read and rated: the other connection sees the same moment.
+        join_snapshot(beside, share_snapshot(reading))
+        now = Pricer.begin(beside, period, products, payers)
+        coming = thread.submit(_priced, now, numbers, sides[0], asked)
+        if numbers and (rerated or asked.buy is not None):
+            told = retell(reading, books, period, numbers, asked.buy)
+        then = ImaginedPricer.imagined(reading, period, products, books, told.totals if rerated else None)
+        lines_then = _priced(then, numbers, sides[1], asked)
+        lines = [coming.result(), lines_then]
+    if asked.buy is not None:
+        for side, costs in zip(sides, told.costs, strict=True):
+            asked.buy.add(side, costs)
+    return Simulation(
+        period=period,
+        accounts={name: payers[stored.numbers[name]].party.currency for name in wanted},
+        now=sides[0],
+        then=sides[1],
+        events=told.events,
+        unpriced=_by_name(told.unpriced, names) if rerated else {},
+        priced=_by_name(told.priced, names) if rerated else {},
+        unbought=told.unbought,
+        has_costs=asked.buy is not None,
+        failed={names[number]: why for number, why in (now.failed | then.failed).items()},
+        lines={name: Lines(*(each.get(number, []) for each in lines)) for number, name in names.items()}
+        if asked.with_lines
+        else {},
+    )
+
+
+def _priced(pricer: Pricer, numbers: Sequence[int], side: Side, asked: Asked) -> dict[int, list[InvoiceLine]]:
+    """Price some accounts, chunk by chunk, and add them to a side; the lines of each, where they are asked for."""
+    found: dict[int, list[InvoiceLine]] = {}
+    for start in range(0, len(numbers), CHUNK):
+        for some, totals in pricer.read_each(numbers[start : start + CHUNK]):
+            for lines in pricer.price(some, totals_of(totals, some)):
+                side.add(lines)
+                if asked.with_lines:
+                    found |= lines_by_payer(lines, str(pricer.period))
+    return found
+
+
+def _check_counters(books: Books, contracts: Iterable[Sequence[Contract]]) -> None:
+    """What could not be published cannot be priced either. Raises InputFaultyError."""
+    versions: dict[str, list[Counting]] = {}
+    for head in books.heads.values():
+        versions.setdefault(head.id, []).append((head.version, head.schedules))
+    groups = set(chain.from_iterable(map(counted_together, contracts)))
+    named = {name for group in groups for name in group}
+    within = day_faults([card_terms(head) for head in books.heads.values() if head.id in named])
+    if faults := [*within, *counter_faults(groups, versions)]:
+        raise InputFaultyError(faults, place="cards and contracts")
+
+
+def _by_name(counts: Counter[int], names: Mapping[int, str]) -> dict[str, int]:
+    return dict(sorted((names[number], count) for number, count in counts.items() if count))

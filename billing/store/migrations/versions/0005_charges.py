@@ -1,0 +1,13 @@
+"""Recurring and one-off charges, and when accounts were suspended."""
+
+from alembic import op
+
+from billing.store.migrate import create
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    """Create the tables of charges."""
+    create(op.get_bind(), "charges")
