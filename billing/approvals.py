@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from billing.invoices import json_text, sha256
+from billing.invoices import Slot, json_text, sha256
 from billing.periods import Period
 from rates.errors import TollbookError
 from rates.money import Currency
@@ -48,13 +48,17 @@ class Unsigned(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signable:
-    """A draft as it is signed. `sha256` and `inputs_sha256` are in hexadecimal."""
+    """A draft as it is signed. `sha256` and `inputs_sha256` are in hexadecimal.
+
+    Of a credit note `origin` is the month that it corrects; of an invoice it is "".
+    """
 
     payer: int
     invoice_id: int
     account: str
     sha256: str
     inputs_sha256: str
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +101,9 @@ def signature(period: Period, drafts: Iterable[Signable]) -> str:
 
 
 def unsigned(
-    signed: Mapping[int, Signable], drafts: Mapping[int, Signable], issued: frozenset[int]
+    signed: Mapping[Slot, Signable], drafts: Mapping[Slot, Signable], issued: frozenset[Slot]
 ) -> dict[str, Unsigned]:
-    """What is not as it was signed, by account. All are by their payer's number; `issued` have their invoice."""
+    """What is not as it was signed, by account. All are by their payer's number and origin; `issued` are issued."""
     found = {}
     for payer, draft in drafts.items():
         before = signed.get(payer)

@@ -17,7 +17,7 @@ from billing.accounts import Account, AccountId
 from billing.assignment import Assignment, assignment
 from billing.contracts import Contract, Counting, counted_together, counter_faults, overlapping, unpaid, unsold
 from billing.errors import InputFaultyError
-from billing.invoices import InvoiceLine, lines_by_payer, total_minor
+from billing.invoices import InvoiceLine, Kind, lines_by_payer, total_minor
 from billing.jurisdictions import with_jurisdictions
 from billing.payers import payers_of, versions_in
 from billing.periods import Period
@@ -65,12 +65,17 @@ class Arrangement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
-    """What a billing account owes for the period: its lines, rounded, and their sum in minor units."""
+    """What a billing account owes for the period: its lines, rounded, and their sum in minor units.
+
+    Of several months, `period` says which one it was drawn up for, and `kind` what it is.
+    """
 
     account: str
     currency: Currency
     lines: tuple[InvoiceLine, ...]
     total_minor: int
+    period: str = ""
+    kind: Kind = Kind.USAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +93,7 @@ class Bills:
 
     `bills` has one for each account that pays and has usage or a contract in the period, in the order of the accounts.
     `duplicates` are the positions of payloads that say again what an earlier one said, `conflicts` of those that
-    contradict an earlier one of the same identity: the first stands.
+    contradict an earlier one of the same identity: the first stands. `held` are adjustments beyond the late limit.
     """
 
     period: Period
@@ -98,6 +103,7 @@ class Bills:
     rejects: tuple[Reject, ...]
     duplicates: tuple[int, ...]
     conflicts: tuple[int, ...]
+    held: tuple[str, ...] = ()
 
 
 def faults_of(deal: Arrangement) -> list[Fault]:

@@ -134,5 +134,5 @@ def _day(read: Reader, key: str) -> date:
     if instant is None:
         return date.min
     if (instant.hour, instant.minute, instant.second, instant.microsecond) != (0, 0, 0, 0):
-        read.fault(key, "is not the beginning of a UTC day", "contracts begin at 00:00 UTC: write 2026-10-01")
+        read.fault(key, "is not the beginning of a UTC day", f"contracts begin at 00:00 UTC: write {instant.date()}")
     return instant.date()

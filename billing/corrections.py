@@ -39,7 +39,7 @@ class Difference(NamedTuple):
 class Correction:
     """What was rated again: how many events, how many of them otherwise, how many lost their price, drafts withdrawn.
 
-    `left` counts by account the events that would be charged otherwise and stay as their final invoices have them.
+    `invoiced` counts by account those of them of months with a final invoice: the next run bills what that comes to.
     `before` and `after` are of the accounts with changes only, over their whole months; `unpriced` says by account
     why it could not be priced.
     """
@@ -48,7 +48,7 @@ class Correction:
     rewritten: int = 0
     quarantined: int = 0
     withdrawn: int = 0
-    left: Mapping[str, int] = field(default_factory=dict)
+    invoiced: Mapping[str, int] = field(default_factory=dict)
     before: Mapping[Subject, Worth] = field(default_factory=dict)
     after: Mapping[Subject, Worth] = field(default_factory=dict)
     unpriced: Mapping[str, str] = field(default_factory=dict)
@@ -78,4 +78,4 @@ class Correction:
     @property
     def needs_a_person(self) -> bool:
         """Whether something waits for somebody to look at it."""
-        return bool(self.quarantined or self.left or self.unpriced)
+        return bool(self.quarantined or self.unpriced)

@@ -9,14 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import compress, pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from billing.invoices import Party, content_head, json_text
+from billing.adjustments import AddedLine, Joined, joined
+from billing.invoices import Adjusted, Kind, Party, Slot, content_head, json_text
 from rates.errors import TollbookError
 from rates.lines import LineKey, PricedLines, Ratios
 from rates.money import format_fraction, round_ratio
@@ -36,12 +37,23 @@ class AmountOverflowError(TollbookError):
     """Amounts or quantities of one account add up to more than 64 bits."""
 
 
+class Paper(NamedTuple):
+    """What sort of document a draft is; which months it adjusts, and of a credit note the number of its invoice."""
+
+    kind: Kind = Kind.USAGE
+    adjusts: tuple[Adjusted, ...] = ()
+    corrects: str = ""
+
+
+USAGE_ONLY = Paper()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drafts:
-    """Drafts of invoices, one for each payer that has lines.
+    """Drafts of invoices, or of credit notes, one for each payer that has lines.
 
     `payer`, `total_minor` and `line_count` are int64[n]; `sha256[i]` is the digest of the i-th content in hexadecimal,
-    and `summed_sha256[i]` that of its totals.
+    and `summed_sha256[i]` that of its totals; `papers` says of each what sort of document it is.
     `lines` has a row for each line, in the order of payer and line number, and the columns of `line_rows`.
     """
 
@@ -50,7 +62,16 @@ class Drafts:
     line_count: Int64s
     summed_sha256: Sequence[str]
     sha256: Sequence[str]
+    papers: Sequence["Paper"]
     lines: pa.Table
+
+    @property
+    def slots(self) -> list[Slot]:
+        """Which document each is."""
+        return [
+            (payer, paper.adjusts[0].period if paper.kind is Kind.CREDIT_NOTE else "")
+            for payer, paper in zip(self.payer.tolist(), self.papers, strict=True)
+        ]
 
     def take(self, wanted: NDArray[np.bool_]) -> "Drafts":
         """Some of the drafts, bool[n]."""
@@ -60,6 +81,7 @@ class Drafts:
             line_count=self.line_count[wanted],
             summed_sha256=[*compress(self.summed_sha256, wanted.tolist())],
             sha256=[*compress(self.sha256, wanted.tolist())],
+            papers=[*compress(self.papers, wanted.tolist())],
             lines=self.lines.filter(pa.array(np.repeat(wanted, self.line_count))),
         )
 
@@ -72,6 +94,7 @@ def together(drafts: Sequence[Drafts]) -> Drafts:
         line_count=np.concatenate([each.line_count for each in drafts]),
         summed_sha256=[digest for each in drafts for digest in each.summed_sha256],
         sha256=[digest for each in drafts for digest in each.sha256],
+        papers=[paper for each in drafts for paper in each.papers],
         lines=pa.concat_tables([each.lines for each in drafts]),
     )
 
@@ -129,20 +152,27 @@ def draw(
     summed: Mapping[int, str],
     *,
     period: str,
+    added: Sequence[AddedLine] = (),
+    papers: Mapping[int, Paper] | None = None,
 ) -> Drafts:
-    """The drafts of the payers that have lines. `parties` names each.
+    """The drafts of the payers that have lines, of the period or `added` ones of earlier months. `parties` names each.
 
-    `billed_sha256` is as of `totals_sha256`, and `summed` as of `summed_sha256`.
+    `billed_sha256` is as of `totals_sha256`, and `summed` as of `summed_sha256`; who is not in `papers` has an invoice
+    that adjusts nothing.
     """
+    among = joined(priced, period, added)
+    priced = among.lines
     first = np.flatnonzero(_changes([priced.payer]))
     counts = np.diff(np.append(first, len(priced.payer)))
     payers = priced.payer[first]
     totals = _sums(priced.amount_minor, first, "amounts")
     residuals = _fractions(priced.residuals)
-    bodies = _bodies(_line_contents(priced, residuals, period), first)
+    bodies = _bodies(_line_contents(among, residuals), first)
+    said = [(papers or {}).get(payer, USAGE_ONLY) for payer in payers.tolist()]
     digests, behind = [], [summed.get(payer, NO_TOTALS_SHA256) for payer in payers.tolist()]
-    for payer, total, body, sums in zip(payers.tolist(), totals.tolist(), bodies, behind, strict=True):
-        head = content_head(parties[payer], period, total, billed_sha256.get(payer, NO_TOTALS_SHA256), sums)
+    for payer, total, body, sums, paper in zip(payers.tolist(), totals.tolist(), bodies, behind, said, strict=True):
+        billed = billed_sha256.get(payer, NO_TOTALS_SHA256)
+        head = content_head(parties[payer], period, total, billed, sums, *paper)
         digests.append(hashlib.sha256(b"".join((head.encode(), body, b"]}"))).hexdigest())
     numbers = np.arange(len(priced.payer)) - np.repeat(first, counts) + 1
     return Drafts(
@@ -151,7 +181,8 @@ def draw(
         line_count=counts,
         summed_sha256=behind,
         sha256=digests,
-        lines=_line_rows(priced, residuals, period).add_column(0, "line_no", pa.array(numbers, pa.int32())),
+        papers=said,
+        lines=_line_rows(among, residuals).add_column(0, "line_no", pa.array(numbers, pa.int32())),
     )
 
 
@@ -163,14 +194,16 @@ def _bodies(contents: pa.LargeStringArray, first: Int64s) -> Iterator[memoryview
     return (joined[start : end - 1] for start, end in pairwise(bounds))
 
 
-def _line_contents(priced: PricedLines, residuals: pa.Array, period: str) -> pa.LargeStringArray:
+def _line_contents(among: Joined, residuals: pa.Array) -> pa.LargeStringArray:
     """The canonical form of every line and a comma; what lines of one key share is rendered once."""
+    priced = among.lines
     starts = pa.array([_key_content(key) for key in priced.keys], pa.large_string())
     cards, codes = _distinct(priced.cards)
-    origin = f',"origin_period":{json_text(period)}'
-    shared = pa.array([f'{origin},"cards":{json_text(names)}' for names in cards], pa.large_string())
+    months = pa.array([f',"origin_period":{json_text(period)}' for period in among.origins], pa.large_string())
+    shared = pa.array([f',"cards":{json_text(names)}' for names in cards], pa.large_string())
     pieces = (
         starts.take(pa.array(priced.key)),
+        months.take(pa.array(among.origin)),
         shared.take(codes),
         pa.scalar(',"events":"', pa.large_string()),
         _texts(priced.events),
@@ -200,7 +233,8 @@ def _key_content(key: LineKey) -> str:
     return json_text(shared)[:-1]
 
 
-def _line_rows(priced: PricedLines, residuals: pa.Array, period: str) -> pa.Table:
+def _line_rows(among: Joined, residuals: pa.Array) -> pa.Table:
+    priced = among.lines
     cards, codes = _distinct(priced.cards)
     key = pa.array(priced.key)
     prices = [stored_price(about.unit_price) for about in priced.keys]
@@ -225,7 +259,7 @@ def _line_rows(priced: PricedLines, residuals: pa.Array, period: str) -> pa.Tabl
             "base_quantity": pa.array(priced.base_quantity),
             "amount_minor": pa.array(priced.amount_minor),
             "residual": residuals,
-            "origin_period": pa.array([period], pa.string()).take(pa.array(np.zeros(len(key), dtype=np.int64))),
+            "origin_period": pa.array(among.origins, pa.string()).take(pa.array(among.origin)),
             "cards": pa.array([list(names) for names in cards], pa.list_(pa.string())).take(codes),
         }
     )

@@ -1,7 +1,7 @@
 """What a scenario expects of the bills, and the comparison: each difference as a sentence."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from billing.bills import Bill, Bills
@@ -20,6 +20,7 @@ _COUNTED: Mapping[str, Callable[[Bills], int]] = {
     "rejected": lambda bills: len(bills.rejects),
     "duplicates": lambda bills: len(bills.duplicates),
     "conflicts": lambda bills: len(bills.conflicts),
+    "held": lambda bills: len(bills.held),
 }
 """What can be counted beside the lines."""
 
@@ -32,6 +33,8 @@ class ExpectedInvoice:
     """
 
     account: str = ""
+    period: str = ""
+    kind: Kind = Kind.USAGE
     total: str | None = None
     lines: tuple[Line, ...] = ()
     line_count: int | None = None
@@ -46,15 +49,16 @@ class Expectation:
     counts: Mapping[str, int]
 
 
-def read_expectation(read: Reader, period: Period) -> Expectation:
-    """The expectation of the table `expect`; faults go to the reader."""
+def read_expectation(read: Reader, periods: Sequence[Period]) -> Expectation:
+    """The expectation of the table `expect`, of the periods that are billed; faults go to the reader."""
+    months = tuple(map(str, periods))
     counts = {name: read.integer(name) for name in _COUNTED if name in read.table}
     invoices = []
     for below in read.each("invoice"):
         account = below.text("account")
-        below.choice("kind", (Kind.USAGE,), Kind.USAGE)
-        below.choice("period", (str(period),), str(period))
-        invoices.append(_expected(below, account))
+        kind = below.choice("kind", tuple(Kind), Kind.USAGE)
+        period = below.choice("period", months, months[0])
+        invoices.append(replace(_expected(below, account), kind=Kind(kind), period=period))
         below.finish()
     expectation = Expectation(whole=_expected(read, ""), invoices=tuple(invoices), counts=counts)
     read.finish()
@@ -67,14 +71,21 @@ def compare(expectation: Expectation, bills: Bills) -> list[str]:
     """What came out otherwise than expected, one sentence each."""
     faults = list(_compare_invoice(expectation.whole, bills.bills, ""))
     for expected in expectation.invoices:
-        found = [each for each in bills.bills if each.account == expected.account]
-        place = f"invoice of {expected.account}: "
+        found = [each for each in bills.bills if _is_expected(expected, each)]
+        what = "invoice" if expected.kind is Kind.USAGE else "credit note"
+        place = (
+            f"{what} of {expected.account}{f', {expected.period}' if bills.bills and bills.bills[0].period else ''}: "
+        )
         faults += _compare_invoice(expected, found, place) if found else [f"{place}there is none"]
     for name, count in expectation.counts.items():
         came = _COUNTED[name](bills)
         if came != count:
             faults.append(f"{name}: expected {count}, came {came}{_why(name, bills)}")
     return faults
+
+
+def _is_expected(expected: ExpectedInvoice, found: Bill) -> bool:
+    return expected.account == found.account and expected.kind is found.kind and found.period in {"", expected.period}
 
 
 def _expected(read: Reader, account: str) -> ExpectedInvoice:

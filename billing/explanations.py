@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 
+from billing.adjustments import key_of_line
 from billing.invoices import InvoiceLine, peoples_quantity
 from billing.netted import is_netted
 from billing.particulars import in_words as particular_in_words
@@ -234,21 +235,6 @@ def matched_prefix(prefixes: Sequence[str], number: str, *, exact: bool) -> str:
 def line_number(lines: Sequence[InvoiceLine], key: LineKey) -> int | None:
     """The number, from 1, of the line of a key; None where there is none."""
     return next((number for number, line in enumerate(lines, start=1) if key_of_line(line) == key), None)
-
-
-def key_of_line(line: InvoiceLine) -> LineKey:
-    """What makes a line one line."""
-    return LineKey(
-        line.product,
-        line.element,
-        line.country,
-        line.destination,
-        line.tier,
-        line.unit_price,
-        line.unit,
-        line.unit_size,
-        line.base_unit,
-    )
 
 
 def parts_on(placed: Placements, key: LineKey, head: Int64s | None = None) -> list[tuple[int, int, int]]:

@@ -32,6 +32,12 @@ LINE_FIELDS = (
 )  # fmt: skip
 """What a line says, in the order in which it says it everywhere (FORMATS 6)."""
 
+CORRECTION = "correction"
+"""Why there is a credit note: a month comes to less than was billed for it."""
+
+Slot = tuple[int, str]
+"""Which document of a run one is: its payer, and of a credit note the month that it corrects, else nothing."""
+
 _PEOPLES_DECIMALS = 6
 
 
@@ -40,9 +46,14 @@ class InvoiceStateError(TollbookError):
 
 
 class Kind(StrEnum):
-    """What an invoice is for. A billing account has one non-void invoice for each period and kind."""
+    """What a document is: what a month comes to, or a credit note for a month that was billed too high.
+
+    A billing account has one non-void invoice for each month, and each month's run gives it one credit note at most for
+    each earlier month.
+    """
 
     USAGE = "usage"
+    CREDIT_NOTE = "credit_note"
 
 
 class State(StrEnum):
@@ -129,11 +140,25 @@ class Party:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Adjusted:
+    """Which totals of another month a document bills; `step` counts what had billed it before.
+
+    `billed_sha256` is the digest of all of the month's daily totals, `summed_sha256` that of their sums.
+    """
+
+    period: str
+    step: int
+    billed_sha256: str
+    summed_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Invoice:
-    """An invoice or a draft of one; of a draft `number` is "" and the dates are missing.
+    """An invoice or a credit note, or a draft of one; of a draft `number` is "" and the dates are missing.
 
     `billed_sha256` is the digest of the daily totals that were priced, `summed_sha256` that of their sums over the
-    period, which are stored beside it, and `sha256` that of `content`.
+    period, which are stored beside it, and `sha256` that of `content`. `adjusts` are the earlier months that it bills
+    anew, and `corrects` is of a credit note the number of the invoice that it is about.
     """
 
     party: Party
@@ -148,6 +173,8 @@ class Invoice:
     number: str = ""
     issued_on: date | None = None
     due_on: date | None = None
+    adjusts: tuple[Adjusted, ...] = ()
+    corrects: str = ""
 
 
 def peoples_quantity(base_quantity: int, unit_size: int) -> str:
@@ -215,12 +242,21 @@ def content(invoice: Invoice) -> str:
 
     The number and the dates are not in it: they are given to exactly this content later.
     """
-    digests = (invoice.billed_sha256, invoice.summed_sha256)
-    head = content_head(invoice.party, invoice.period, invoice.total_minor, *digests)
+    of = (invoice.total_minor, invoice.billed_sha256, invoice.summed_sha256)
+    head = content_head(invoice.party, invoice.period, *of, invoice.kind, invoice.adjusts, invoice.corrects)
     return f"{head}{','.join(map(_line_content, invoice.lines))}]}}"
 
 
-def content_head(party: Party, period: str, total_minor: int, billed_sha256: str, summed_sha256: str) -> str:
+def content_head(
+    party: Party,
+    period: str,
+    total_minor: int,
+    billed_sha256: str,
+    summed_sha256: str,
+    kind: Kind = Kind.USAGE,
+    adjusts: Sequence[Adjusted] = (),
+    corrects: str = "",
+) -> str:
     """What comes before the lines in the canonical form."""
     head = json_text(
         {
@@ -230,12 +266,22 @@ def content_head(party: Party, period: str, total_minor: int, billed_sha256: str
             "tax_id": party.tax_id,
             "language": party.language,
             "legal_entity": party.legal_entity,
-            "kind": Kind.USAGE,
+            "kind": kind,
             "period": period,
             "currency": party.currency,
             "total_minor": str(total_minor),
             "billed_sha256": billed_sha256,
             "summed_sha256": summed_sha256,
+            "corrects": corrects,
+            "adjusts": [
+                {
+                    "period": each.period,
+                    "step": each.step,
+                    "billed_sha256": each.billed_sha256,
+                    "summed_sha256": each.summed_sha256,
+                }
+                for each in adjusts
+            ],
         }
     )
     return f'{head[:-1]},"lines":['

@@ -73,8 +73,10 @@ def in_words(name: str, text: str) -> str:
 def packages_of(given: Mapping[str, object]) -> list[tuple[str, str]]:
     """The packages of a look-up and the status of each, "" where it is the event's, in the order of their names."""
     listed = given.get(PACKAGES, [])
-    if not isinstance(listed, list) or (PACKAGES in given and not listed):
-        raise ParticularInvalidError(PACKAGES, "is not a list of packages")
+    if not isinstance(listed, list):
+        raise ParticularInvalidError(PACKAGES, 'is not a list of packages, as in ["caller_name"]')
+    if PACKAGES in given and not listed:
+        raise ParticularInvalidError(PACKAGES, "names no package: list those that were asked for")
     found = [_package(each, f"{PACKAGES}/{place}") for place, each in enumerate(listed)]
     for place, (name, _) in enumerate(found):
         if name in [before for before, _ in found[:place]]:

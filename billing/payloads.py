@@ -205,7 +205,8 @@ def _check_keys(given: Mapping[str, object]) -> None:
         if key not in _KEYS:
             near = get_close_matches(key, _KEYS, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise _FaultError(_shown(key), f"is not a field of a usage event{hint}")
+            own = "a dimension that the product declares stands in attributes"
+            raise _FaultError(_shown(key), f"is not a field of a usage event{hint or ';'} {own}")
     if given.get("void", False) is not False or given.get("revision", _Number("1")) != _Number("1"):
         raise _FaultError("void" if "void" in given else "revision", "corrections are not accepted by this version")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from billing.adjustments import LATE_LIMIT
 from billing.approvals import Approvals, Unsigned
 from billing.bounds import Bounds, Cause
 from billing.periods import Period
@@ -62,6 +63,8 @@ class AccountOutcome:
 
     `releasable`: a safety bound holds back what it would be billed, until a person releases it; then `waiting` counts
     its events that wait for a price, `mismatches` are its control totals that do not match, and `causes` what holds it.
+    `adjusts` are the earlier months that are billed anew, each with what it comes to more or less; what comes to less
+    is in so many `credit_notes`. All of it is in `total_minor`.
     """
 
     account: str
@@ -76,6 +79,20 @@ class AccountOutcome:
     waiting: int = 0
     mismatches: tuple[str, ...] = ()
     causes: tuple[Cause, ...] = ()
+    adjusts: tuple[tuple[str, int], ...] = ()
+    credit_notes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldAdjustment:
+    """An adjustment of an earlier month that a run leaves out, and why; `releasable`: until a person releases it."""
+
+    account: str
+    origin: str
+    net_minor: int
+    currency: Currency
+    why: str
+    releasable: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +104,8 @@ class RunReport:
     counts events of the period that nothing prices yet, by reason: they bill nobody. `pending` counts those that were
     reported while their outcome was open: they cost nothing. `mismatches` are the control totals that do not match and
     are of no account. `provisional`: drawn before the grace was over. `totals_minor` sums the invoices by currency.
+    `adjusted` sums by month and currency what earlier months come to more or less, `credit_notes` counts the documents
+    of the latter, and `held` are the adjustments that are left out.
     """
 
     period: Period
@@ -106,11 +125,14 @@ class RunReport:
     quarantined: Mapping[str, int] = field(default_factory=dict)
     pending: int = 0
     mismatches: tuple[str, ...] = ()
+    adjusted: Mapping[tuple[str, Currency], int] = field(default_factory=dict)
+    credit_notes: int = 0
+    held: tuple[HeldAdjustment, ...] = ()
 
     @property
     def needs_a_person(self) -> bool:
         """Whether something waits for somebody to look at it."""
-        return bool(self.stopped or self.late or self.quarantined or self.mismatches)
+        return bool(self.stopped or self.late or self.quarantined or self.mismatches or self.held)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,13 +145,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueRules:
-    """By which rules a house issues invoices: their series, when they are due, and who must approve them.
+    """By which rules a house issues invoices: their series and that of credit notes, when they are due, who approves.
 
     With an `approval_id` nothing is issued that another approval signs: one that has come since somebody looked.
-    `bounds` say whether a draft stays whose account has usage that waits for a price; without them none does.
+    `bounds` say whether a draft stays whose account has usage that waits for a price; without them none does. A run
+    adjusts `late_limit` months before its own without a person who releases it.
     """
 
     series: str = "INV"
+    credit_series: str = "CN"
+    late_limit: int = LATE_LIMIT
     payment_days: int = 30
     approvals: Approvals = Approvals.NONE
     approval_id: int | None = None
@@ -195,15 +220,19 @@ def report(  # noqa: PLR0913 (each is another part of the report)
     quarantined: Mapping[str, int] | None = None,
     pending: int = 0,
     mismatches: tuple[str, ...] = (),
+    held: Iterable[HeldAdjustment] = (),
 ) -> RunReport:
     """The report of a run. Raises RunUnbalancedError unless each of the `active` accounts has one outcome."""
     counts: Counter[Outcome] = Counter()
     totals: Counter[Currency] = Counter()
     stopped: list[AccountOutcome] = []
     names: set[str] = set()
-    final = lines = 0
+    final = lines = credit_notes = 0
+    adjusted: Counter[tuple[str, Currency]] = Counter()
     for each in outcomes:
         names.add(each.account)
+        credit_notes += each.credit_notes
+        adjusted.update({(origin, each.currency): net for origin, net in each.adjusts})
         counts[each.outcome] += 1
         final += each.final
         lines += each.lines
@@ -232,6 +261,9 @@ def report(  # noqa: PLR0913 (each is another part of the report)
         quarantined=dict(sorted((quarantined or {}).items())),
         pending=pending,
         mismatches=mismatches,
+        adjusted=dict(sorted(adjusted.items())),
+        credit_notes=credit_notes,
+        held=tuple(held),
     )
 
 

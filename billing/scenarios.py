@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from itertools import count
 
 from billing.accounts import Account, check_tree, read_account
 from billing.bills import Arrangement, bill, faults_of
@@ -15,6 +16,8 @@ from billing.contracts import Contract, read_contract
 from billing.errors import PeriodInvalidError
 from billing.expectations import Expectation, compare, read_expectation
 from billing.periods import Period
+from billing.steps import Step, read_steps
+from billing.timeline import bill_over_time
 from rates.cardfile import card_from_table
 from rates.cards import Card, instant
 from rates.errors import Fault
@@ -29,20 +32,23 @@ CardSource = Callable[[str], tuple[Card | None, list[Fault]]]
 SOURCE = "scenario"
 ACCOUNT = "a"
 
-_NOT_RUN = {"step": "steps over time"}
 _NOON = timedelta(hours=12)
 _MOST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """What is given, as it is rated, and what is expected. `payloads` are the usage events as JSON."""
+    """What is given, as it is rated, and what is expected. `payloads` are the usage events as JSON.
+
+    What is reported in `steps` comes after them.
+    """
 
     name: str
     period: Period
     deal: Arrangement
     payloads: tuple[bytes, ...]
     expectation: Expectation
+    steps: tuple[Step, ...] = ()
 
 
 def read_scenario(
@@ -50,15 +56,19 @@ def read_scenario(
 ) -> tuple[Scenario | None, list[Fault]]:
     """A scenario from its table, or every fault of it. `card_of` gives the cards that are named by their path."""
     read = Reader(place=f"{place}: ", table=table, faults=[])
-    for key, what in _NOT_RUN.items():
-        read.seen.add(key)
-        if key in table:
-            read.fault(key, f"{what} are not run by this version", "remove them, or use a version that runs them")
     period = _period(read)
     known = {**products, **_products(read)}
     cards = _cards(read, known, card_of, period)
     accounts = _accounts(read)
-    charges = events_of(_charges(read, known, period), accounts or {}, period)
+    defaults = {"id": "card", "effective_from": period.opens}
+    tables = read_steps(read, lambda table, at: card_from_table({**defaults, **table}, {}, known, place=at))
+    closed = list(dict.fromkeys(each.step.close for each in tables if each.step.close is not None))
+    contracts = _contracts(read, cards, period)
+    _require_no_credits(read, contracts, closed)
+    months = dict.fromkeys([period, *closed])
+    charged = _charges(read, known, period)
+    charges = [each for month in months for each in events_of(charged, accounts or {}, month)]
+    reported, *later = _payloads(period, [list(read.each("usage")), *(each.usage for each in tables)])
     scenario = Scenario(
         name=read.text("name"),
         period=period,
@@ -66,11 +76,12 @@ def read_scenario(
             cards=cards,
             products=known,
             accounts=accounts,
-            contracts=_contracts(read, cards, period),
+            contracts=contracts,
             states=_states(read.below("states")),
         ),
-        payloads=(*_payloads(read, period), *charges),
-        expectation=read_expectation(read.below("expect"), period),
+        payloads=(*reported, *charges),
+        expectation=read_expectation(read.below("expect"), closed or [period]),
+        steps=tuple(replace(each.step, payloads=some) for each, some in zip(tables, later, strict=True)),
     )
     read.finish()
     if not read.faults:
@@ -80,7 +91,19 @@ def read_scenario(
 
 def run(scenario: Scenario) -> list[str]:
     """What came out otherwise than expected; nothing if all is as it should be."""
-    return compare(scenario.expectation, bill(scenario.payloads, scenario.deal, scenario.period))
+    given = (scenario.deal, scenario.period)
+    if any(step.close or step.publish for step in scenario.steps):
+        return compare(scenario.expectation, bill_over_time(scenario.payloads, scenario.steps, *given))
+    reported = [*scenario.payloads, *(each for step in scenario.steps for each in step.payloads)]
+    return compare(scenario.expectation, bill(reported, *given))
+
+
+def _require_no_credits(
+    read: Reader, contracts: Mapping[str, Sequence[Contract]] | None, closed: Sequence[Period]
+) -> None:
+    if len(closed) > 1 and any(each.deal.credits for some in (contracts or {}).values() for each in some):
+        problem = "promotional credits over several months are not run by this version"
+        read.fault("contract", problem, "leave the credits out, or close one month only")
 
 
 def _period(read: Reader) -> Period:
@@ -171,13 +194,18 @@ def _charges(read: Reader, products: Mapping[str, Product], period: Period) -> l
     return [*found.values()]
 
 
-def _payloads(read: Reader, period: Period) -> list[bytes]:
-    payloads = []
-    for number, below in enumerate(read.each("usage"), start=1):
-        times = below.integer("repeat", 1, least=1)
-        if times > _MOST:
-            below.fault("repeat", f"is above {_MOST}", "write a larger quantity instead")
-            continue
+def _payloads(period: Period, groups: Sequence[Sequence[Reader]]) -> list[tuple[bytes, ...]]:
+    """What is reported, group by group; the ids are numbered over all of them."""
+    numbers = count(1)
+    return [tuple(each for below in some for each in _repeated(below, period, next(numbers))) for some in groups]
+
+
+def _repeated(below: Reader, period: Period, number: int) -> list[bytes]:
+    payloads: list[bytes] = []
+    times = below.integer("repeat", 1, least=1)
+    if times > _MOST:
+        below.fault("repeat", f"is above {_MOST}", "write a larger quantity instead")
+    else:
         defaults = {"source": SOURCE, "id": f"e{number:04}", "account": ACCOUNT}
         defaults["occurred_at"] = instant(period.opens + _NOON)
         event = {**defaults, **{key: _plain(below, key) for key in below.table if key != "repeat"}}

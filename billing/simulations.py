@@ -86,6 +86,16 @@ class Side:
                 self.events[part] += count
                 self.amounts[part] += amount
 
+    def plus(self, other: "Side") -> "Side":
+        """The sums of both."""
+        costs = {part: self.costs.get(part, Fraction(0)) + amount for part, amount in other.costs.items()}
+        return Side(
+            names=self.names,
+            events=self.events + other.events,
+            amounts=Counter({part: self.amounts[part] + other.amounts[part] for part in self.parts | other.parts}),
+            costs={**self.costs, **costs},
+        )
+
     def cost(self, account: str, product: str, country: str, currency: str, amount: Fraction) -> None:
         """Add what usage costs where it is bought."""
         for by, name in ((By.ACCOUNT, account), (By.PRODUCT, product), (By.COUNTRY, country), (By.ALL, "")):
@@ -126,8 +136,8 @@ class Simulation:
 
     `accounts` are those that are looked at, by name and currency; `events` how many were rated again. `unpriced` and
     `priced` count by account the events that would lose their price, and that would get one; `unbought` those that the
-    buy card has no price for. `failed` says by account why it cannot be priced; `lines` are by account, where they were
-    asked for.
+    buy card has no price for. `failed` says by account why it cannot be priced, now or then, and is in no sum; `lines`
+    are by account, where they were asked for.
     """
 
     period: Period

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 
@@ -39,7 +39,8 @@ class Statement:
     `estimate`: the period is open, or its usage of a crossing day was priced without the order of its events.
     `waiting` counts the events in quarantine, by reason: they have no price, and are in no amount. `pending` counts
     those that were reported while their outcome was open: they cost nothing. `invoices` are issued for the period
-    already; `later` events came after them, and `unbilled` is what the lines differ by.
+    already, and all of `adjusted_by` have billed it; `later` events came after them, and `unbilled` is what a run of a
+    later month bills for it now. `adjustments` are what this month's invoice and credit notes bill of earlier ones.
     """
 
     party: Party
@@ -56,6 +57,8 @@ class Statement:
     invoices: tuple[Invoice, ...]
     later: int
     unbilled: tuple[InvoiceLine, ...]
+    adjusted_by: tuple[str, ...] = ()
+    adjustments: tuple[InvoiceLine, ...] = ()
 
     @property
     def unbilled_minor(self) -> int:
@@ -76,6 +79,9 @@ def compose(  # noqa: PLR0913 (each is another part of the statement)
     pending: int = 0,
     invoices: Sequence[Invoice] = (),
     later: int = 0,
+    unbilled: Sequence[InvoiceLine] = (),
+    adjusted_by: Sequence[str] = (),
+    adjustments: Sequence[InvoiceLine] = (),
 ) -> Statement:
     """The statement of the one payer in `priced`. `names` are the accounts by the ids that `standings` use."""
     lines = tuple(line for found in lines_by_payer(priced, str(period)).values() for line in found)
@@ -93,31 +99,10 @@ def compose(  # noqa: PLR0913 (each is another part of the statement)
         pending=pending,
         invoices=tuple(invoices),
         later=later,
-        unbilled=tuple(unbilled(lines, [line for invoice in invoices for line in invoice.lines])) if invoices else (),
+        unbilled=tuple(unbilled),
+        adjusted_by=tuple(adjusted_by),
+        adjustments=tuple(adjustments),
     )
-
-
-def unbilled(lines: Sequence[InvoiceLine], issued: Sequence[InvoiceLine]) -> list[InvoiceLine]:
-    """What lines differ by from those that are issued, line key by line key: rounded minus rounded (DESIGN 8).
-
-    What moved to another line, as a tier, is negative on the one and positive on the other.
-    """
-    left = {_key(line): line for line in lines}
-    for line in issued:
-        now = left.get(_key(line), replace(line, events=0, base_quantity=0, amount_minor=0, residual=Fraction(0)))
-        left[_key(line)] = replace(
-            now,
-            events=now.events - line.events,
-            base_quantity=now.base_quantity - line.base_quantity,
-            amount_minor=now.amount_minor - line.amount_minor,
-            residual=now.residual - line.residual,
-        )
-    return [line for line in left.values() if line.events or line.base_quantity or line.amount_minor]
-
-
-def _key(line: InvoiceLine) -> tuple[object, ...]:
-    named = (line.origin_period, line.product, line.element, line.country, line.destination, line.tier)
-    return (*named, line.unit_price, line.unit)
 
 
 def progress(standing: Standing, account: str) -> TierProgress:

@@ -22,6 +22,7 @@ class Verification:
 
     `unbalanced_totals` counts totals that are not the sum of the ratings; `outdated` names accounts whose stored
     invoice or draft is of usage that has changed since, so that what was verified is what it would be now.
+    `adjustments` counts what the period's documents adjust of earlier months, account by account and month by month.
     """
 
     period: str
@@ -35,6 +36,7 @@ class Verification:
     unbalanced_totals: int
     disagreements: tuple[Disagreement, ...]
     outdated: tuple[str, ...] = ()
+    adjustments: int = 0
 
     @property
     def agrees(self) -> bool:

@@ -79,7 +79,7 @@ def add_contracts(
     """Add contracts, and let out of the quarantine what waited for them. The same again changes nothing.
 
     A contract is never edited, the next one follows it. One from the past that charges otherwise what was rated is
-    refused unless it is forced; final invoices stay in any case.
+    refused unless it is forced, and in any case where an invoice is final: months are billed by the contracts they had.
     """
     why, who = forced_by(reason, name, force=force)
     from billing.flows import publish

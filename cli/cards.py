@@ -150,8 +150,8 @@ def import_(  # noqa: PLR0913 (each is an option of the command)
 
     The same card again changes nothing. Prices that jump, against the published version before it, are faults unless
     they are accepted; so is what calls of 6, 30, 60 and 180 seconds, or a message, cost with increments and fees. A
-    card from the past that charges otherwise what was rated is refused unless it is forced; final invoices stay in any
-    case.
+    card from the past that charges otherwise what was rated is refused unless it is forced; final invoices
+    stay, and the next run bills what differs from them.
     """
     why, who = forced_by(reason, name, force=force)
     bound = bound_of(jump_bound)

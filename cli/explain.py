@@ -77,17 +77,27 @@ def line(
 ) -> None:
     """The events that add up to a line of an invoice, a draft, or the month so far."""
     from billing.flows.explain import explain_line
+    from billing.flows.explain_adjustment import adjusting_invoice, explain_adjustment
+    from cli.adjustments import is_adjustment, show_adjustment
     from cli.db import writing
     from cli.options import period_of
     from cli.world import products
 
     period, account, wanted = _asked(words)
+    number = words[0] if len(words) == 2 else ""  # noqa: PLR2004 (an invoice's number and a line's)
     with writing() as engine:
+        invoice = adjusting_invoice(engine, period_of(period), account, number)
+        if invoice is not None and is_adjustment(invoice, wanted):
+            explained = explain_adjustment(engine, invoice, wanted, first=first, size=size)
+            show_adjustment(explained, wanted, form, first=first)
+            return
         found = explain_line(engine, products(), period_of(period), account, wanted, first=first, size=size)
     show_line(found, wanted, form, first=first)
     if found.later:
         of = f"invoice {found.invoice}" if found.invoice else "this draft"
         say(f"{counted(found.later, 'later event')} {of_number(found.later, 'is', 'are')} not on {of}.")
+    if not found.adds_up and found.invoice:
+        say(f"Its usage may have been rated again since {found.invoice} was issued: a later run adjusts what differs.")
     if not found.adds_up:
         raise typer.Exit(Exit.ERROR)
 
@@ -235,7 +245,7 @@ def _lateness(found: "EventExplanation") -> str:
     if not found.late:
         return ""
     if found.missed:
-        return f"it came after invoice {found.missed} was drawn up, and no command bills it yet"
+        return f"it came after invoice {found.missed} was drawn up, and the run of a later month adjusts it"
     return "it came after the draft was drawn up: the next run takes it in"
 
 

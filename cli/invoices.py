@@ -40,6 +40,7 @@ _LISTED = (
     text("number"),
     text("account"),
     text("state", spare=1),
+    text("kind", spare=3),
     text("issued_on", "issued"),
     text("due_on", "due", spare=2),
     number("lines"),
@@ -186,6 +187,9 @@ def show_invoice(invoice: "Invoice") -> None:
     """Print an invoice for a person."""
     document = _document(invoice)
     head = f"Invoice {invoice.number}" if invoice.number else f"Draft of {invoice.period}"
+    if invoice.corrects:
+        head = f"Credit note {invoice.number}" if invoice.number else "Draft of a credit note"
+        head += f" for {invoice.corrects} of {invoice.adjusts[0].period}"
     who = f"{document['name']} ({document['account']})" if document["name"] else document["account"]
     dates = f", issued {document['issued_on']}, due {document['due_on']}" if invoice.issued_on else ""
     total = {"destination": "total", "amount": document["total"], "unit_price": document["currency"]}
@@ -211,6 +215,7 @@ def _draw_up(period: str, form: Format, *, write: bool, early: bool, drawn_by: s
             drawn_by=drawn_by,
             early=early,
             bounds=bounds_of(settings()),
+            late_limit=settings().late_limit,
         )
         missing = 0 if write else unposted(engine, until_end(month, now()))
     show_run(drawn, form, each_account=not write)
@@ -232,10 +237,13 @@ def is_period(what: str) -> bool:
 
 
 def invoices_of(what: str, account: str = "") -> Iterator["Invoice"]:
-    """The invoices asked for: issued ones, else drafts.
+    """The invoices and credit notes asked for: issued ones, then drafts.
 
     Raises InvoiceMissingError where there are none, InvoiceMismatchError where the number is another account's.
     """
+    from itertools import product
+
+    from billing.invoices import Kind
     from billing.periods import Period
     from billing.store.queries.invoices import all_invoices
     from cli.db import reading
@@ -246,8 +254,8 @@ def invoices_of(what: str, account: str = "") -> Iterator["Invoice"]:
     found = 0
     month = Period.parse(what)
     with reading() as connection:
-        for final in (True, False):
-            for invoice in all_invoices(connection, month, final=final, account=account):
+        for final, kind in product((True, False), Kind):
+            for invoice in all_invoices(connection, month, final=final, account=account, kind=kind):
                 found += 1
                 yield invoice
     if not found:
@@ -283,11 +291,12 @@ def one_invoice(number: str, account: str = "") -> "Invoice":
 
 def _list(month: "Period", form: Format, *, without: Collection[str]) -> int:
     """Print the drafts of a month but for some accounts, and give how many there are."""
+    from billing.invoices import Kind
     from billing.store.queries.invoices import all_invoices
     from cli.db import reading
 
     with reading() as connection:
-        drafts = all_invoices(connection, month, final=False)
+        drafts = chain.from_iterable(all_invoices(connection, month, final=False, kind=kind) for kind in Kind)
         rows = [_listed(draft) for draft in drafts if draft.party.account not in without]
     emit(rows, _LISTED, form, title=f"Drafts of {month} that would be issued")
     return len(rows)

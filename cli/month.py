@@ -89,21 +89,29 @@ def release(
     account: Annotated[str, typer.Argument(help="The account that the run holds back.")],
     name: Annotated[str, typer.Option("--as", metavar="NAME", help="Who has looked at it, for the record.")],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is right, for the record.")],
+    adjustment: Annotated[
+        str, typer.Option("--adjustment", metavar="MONTH", help="Its adjustment of that month, beyond the late limit.")
+    ] = "",
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Let an account go on that a safety bound holds back; the next run draws its bill up.
 
     It holds until the bill is as far from what was released, more usage waits for a price, or another count differs.
-    Exit code 3: no run holds it back, or it was released already.
+    With --adjustment an adjustment goes on that the run left out as older than TOLLBOOK_LATE_LIMIT months, for the
+    usage that it was of. Exit code 3: no run holds it back, or it was released already.
     """
-    from billing.flows.unpark import unpark
+    from billing.flows.unpark import release_adjustment, unpark
     from billing.periods import Period
     from cli.db import writing
     from cli.world import actor, now
 
     who, why, month = said(name, "--as"), said(reason, "--reason"), Period.parse(period)
     with writing() as engine:
-        released = unpark(engine, month, account, now(), name=who, reason=why, actor=actor())
+        if adjustment:
+            origin = Period.parse(adjustment)
+            released = release_adjustment(engine, month, account, origin, now(), name=who, reason=why, actor=actor())
+        else:
+            released = unpark(engine, month, account, now(), name=who, reason=why, actor=actor())
     facts = {"period": period, "account": account, "released_by": released.person}
     emit_record({**facts, "reason": released.reason, "held_back": released.held}, form)
     say(f"Draw it up with `tollbook invoices run {period}`.")
@@ -115,6 +123,8 @@ def rules_of(settings: "Settings") -> "IssueRules":
 
     return IssueRules(
         series=settings.series,
+        credit_series=settings.credit_series,
+        late_limit=settings.late_limit,
         payment_days=settings.payment_days,
         approvals=settings.approvals,
         bounds=bounds_of(settings),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from billing.runs import IssueReport, Run, RunReport
     from rates.money import Currency
 
-LATE_USAGE = "A run takes it into a draft; of an invoice that is issued, no command bills it yet."
+LATE_USAGE = "A run takes it into a draft; what an invoice is issued of is adjusted by the run of a later month."
 """What becomes of usage that came after what was billed."""
 
 _UNSIGNED = {
@@ -77,6 +77,22 @@ def _reported(report: "RunReport") -> dict[str, Any]:
         "quarantined": dict(report.quarantined),
         "pending": report.pending,
         "mismatches": list(report.mismatches),
+        "credit_notes": report.credit_notes,
+        "adjustments": [
+            {"period": origin, "currency": code, "amount": format_minor(minor, code)}
+            for (origin, code), minor in report.adjusted.items()
+        ],
+        "held_adjustments": [
+            {
+                "account": each.account,
+                "period": each.origin,
+                "amount": format_minor(each.net_minor, each.currency),
+                "currency": each.currency,
+                "releasable": each.releasable,
+                "why": each.why,
+            }
+            for each in report.held
+        ],
     }
 
 
@@ -104,6 +120,8 @@ def _show_report(report: "RunReport", rows: list[dict[str, Any]]) -> None:
             "late": f"usage has changed since the invoices of {some_of(report.late)}" if report.late else None,
             "quarantined": _reasons(report.quarantined),
             "pending": pending(report.pending),
+            "adjusted": _adjusted(said["adjustments"]) or None,
+            "credit notes": report.credit_notes or None,
         },
         Format.TABLE,
         title=f"{'Run' if report.written else 'Preview'} of {said['period']}{' (provisional)' * report.provisional}",
@@ -112,9 +130,29 @@ def _show_report(report: "RunReport", rows: list[dict[str, Any]]) -> None:
         show(table(rows, _ACCOUNTS))
     say_waiting(report.late, report.quarantined)
     say_unmatched({}, report.mismatches, report.period)
+    _say_held_adjustments(report)
     if held := [each.account for each in report.stopped if each.releasable]:
         say(f"Held back: {some_of(held)}. Mend what is wrong, or say why it is right:")
         say(f"  tollbook invoices release {report.period} {held[0]} --as NAME --reason TEXT")
+
+
+def _adjusted(adjustments: Sequence[Mapping[str, str]]) -> str:
+    """What earlier months come to more or less, by month, for a person."""
+    return ", ".join(f"{each['period']} by {money(each['amount'], each['currency'])}" for each in adjustments)
+
+
+def _say_held_adjustments(report: "RunReport") -> None:
+    """Say which adjustments are left out, and what to do; the accounts' months go on without them."""
+    from rates.money import format_minor
+
+    for each in report.held[:_NAMED]:
+        amount = f" of {money(format_minor(each.net_minor, each.currency), each.currency)}" if each.releasable else ""
+        say(f"{each.account}: its adjustment of {each.origin}{amount} is left out: {each.why}")
+    if (more := len(report.held) - _NAMED) > 0:
+        say(f"{counted(more, 'more adjustment')} {of_number(more, 'is', 'are')} left out: --format json names them.")
+    if late := [each for each in report.held if each.releasable]:
+        first = f"tollbook invoices release {report.period} {late[0].account} --adjustment {late[0].origin}"
+        say(f"  {first} --as NAME --reason TEXT")
 
 
 def show_issued(report: "IssueReport", form: Format) -> None:

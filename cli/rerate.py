@@ -26,6 +26,7 @@ COLUMNS = (
 """What a correction did, by account and product."""
 
 _SHOWN = 40  # rows that a person reads
+_NAMED = 10  # accounts that are named one by one
 
 
 def rerate(
@@ -40,8 +41,8 @@ def rerate(
 ) -> None:
     """Rate a month's stored usage again with the books as they are, and say what it came to before and comes to now.
 
-    Usage of accounts with a final invoice of the month stays as it was billed, and is named. Exit code 3: nothing
-    differs; 4: done, but something is left for a person.
+    Final invoices stay as they are: what differs from them is billed by the next run, and their accounts are named.
+    Exit code 3: nothing differs; 4: done, but something is left for a person.
     """
     from billing.flows.correct import rerate_period
     from billing.flows.fold import fold
@@ -83,10 +84,13 @@ def say_correction(found: "Correction", *, dry_run: bool) -> None:
         drafts = counted(found.withdrawn, "draft of an invoice", "drafts of invoices")
         what = "" if dry_run else ": run the invoices of the month again"
         say(f"{drafts} {would or of_number(found.withdrawn, 'is ', 'are ')}withdrawn{what}.")
-    for account, count in found.left.items():
-        say(f"{account}: {counted(count, 'event')} would be charged otherwise, and stay as its final invoice has them.")
-    if found.left:
-        say("This version bills no corrections of final invoices: what differs stays open, and `verify` names it.")
+    for account, count in [*found.invoiced.items()][:_NAMED]:
+        otherwise = f"{counted(count, 'event')} {would or of_number(count, 'is ', 'are ')}charged otherwise"
+        say(f"{account}: {otherwise} than its final invoice has {of_number(count, 'it', 'them')}.")
+    if (more := len(found.invoiced) - _NAMED) > 0:
+        say(f"So it is for {counted(more, 'more account')}.")
+    if found.invoiced:
+        say("Final invoices stay: the next `tollbook invoices run` bills what differs, or gives a credit note for it.")
     for account, why in found.unpriced.items():
         say(f"{account} could not be priced: {why}")
 
@@ -129,7 +133,7 @@ def correction_record(found: "Correction") -> dict[str, Any]:
         "rewritten": found.rewritten,
         "quarantined": found.quarantined,
         "withdrawn": found.withdrawn,
-        "left": dict(found.left),
+        "invoiced": dict(found.invoiced),
         "unpriced": dict(found.unpriced),
         "accounts": [_row(each) for each in found.differences],
         "totals": [

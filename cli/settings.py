@@ -17,6 +17,8 @@ FORMS = {
     "bound_least": "a whole number of major units of the currency from 0 to 1000000000",
     "bound_months": "a whole number of invoices from 1 to 36",
     "bounds": "all, totals or none",
+    "credit_series": "1 to 20 capital letters, digits and hyphens that begin with a letter or a digit, as in CN",
+    "late_limit": "a whole number of months from 0 to 36",
     "payment_days": "a whole number of days from 0 to 366",
 }
 """What the value of a setting is, in words."""
@@ -33,7 +35,8 @@ class BoundsKept(StrEnum):
 class Settings(BaseSettings):
     """Settings of the command line. Without `database_url` the embedded PostgreSQL is used.
 
-    `series` is what invoice numbers begin with, `payment_days` how long after its date an invoice is due,
+    `series` is what invoice numbers begin with, `credit_series` those of credit notes, `late_limit` how many months
+    back a run adjusts without a person who releases it, `payment_days` how long after its date an invoice is due,
     `approvals` who must approve drafts before they are issued. Bills are
     held back by `bounds`: `bound_factor` times more or less than the median of the last `bound_months` invoices, if
     the difference is `bound_least` or more, and with usage that waits for a price. Where the
@@ -46,12 +49,20 @@ class Settings(BaseSettings):
     database_url_file: Path | None = Field(default=None, validation_alias="DATABASE_URL_FILE")
 
     series: str = Field(default="INV", pattern=r"^[A-Z0-9][A-Z0-9-]{0,19}$")
+    credit_series: str = Field(default="CN", pattern=r"^[A-Z0-9][A-Z0-9-]{0,19}$")
+    late_limit: int = Field(default=3, ge=0, le=36)
     approvals: Approvals = Approvals.NONE
     bounds: BoundsKept = BoundsKept.ALL
     bound_factor: Decimal = Field(default=Decimal(3), gt=1, le=1000, decimal_places=3)
     bound_least: int = Field(default=100, ge=0, le=10**9)
     bound_months: int = Field(default=3, ge=1, le=36)
     payment_days: int = Field(default=30, ge=0, le=366)
+
+    @model_validator(mode="after")
+    def _own_series(self) -> Self:
+        if self.series == self.credit_series:
+            raise ValueError("TOLLBOOK_SERIES and TOLLBOOK_CREDIT_SERIES are the same; give credit notes their own")
+        return self
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:

@@ -175,9 +175,10 @@ def _say(found: "Simulation", whose: str, *, listed: bool) -> None:
             of = ", ".join(f"{name} {number:,}" for name, number in most) + (", …" if len(counts) > len(most) else "")
             say(f"{counted(count, 'event')} would {of_number(count, what, several)}: {of}")
     if found.unbought:
-        say(f"{counted(found.unbought, 'event')} {of_number(found.unbought, 'has', 'have')} no price to be bought at.")
+        no_price = f"{of_number(found.unbought, 'has', 'have')} no price to be bought at"
+        say(f"{counted(found.unbought, 'event')} {no_price}: in the margins as if bought for nothing.")
     for name, why in found.failed.items():
-        say(f"{name} could not be priced: {why}")
+        say(f"{name} could not be priced, and is in no amount: {why}")
 
 
 def _emit(found: "Simulation", form: Format, facts: dict[str, Any], title: str) -> None:

@@ -72,7 +72,7 @@ def statement(
         say(f"{account} has no usage with a price in {found.period}.")
     for words in _outside(found):
         say(words)
-    if found.waiting or found.later:
+    if found.waiting or found.later or found.unbilled:
         raise typer.Exit(Exit.NEEDS_A_PERSON)
     if not found.lines:
         raise typer.Exit(Exit.NOTHING_TO_DO)
@@ -112,6 +112,8 @@ def document(found: "Statement") -> dict[str, Any]:
             "amount": format_minor(found.unbilled_minor, money_of),
             "lines": [record(line, money_of) for line in found.unbilled],
         },
+        "billed_by": list(found.adjusted_by),
+        "adjustments": [record(line, money_of) for line in found.adjustments],
         "progress": [asdict(each) for each in found.progress],
         "lines": _numbered(found),
     }
@@ -124,7 +126,7 @@ def show_statement(found: "Statement", *, every_line: bool = False) -> None:
     word = "estimate, the month is open" if found.estimate else "what has a price; the month is over"
     show(f"Statement of {who}, {said['period']}: {money(said['total'], said['currency'])} ({word})", style="bold")
     issued = {f"invoice {each['number']}": _issued(each) for each in said["invoices"]}
-    if found.later:
+    if found.later or found.unbilled:
         issued["after it" if len(issued) == 1 else "after them"] = _after(found)
     if issued:
         emit_record(issued, Format.TABLE)
@@ -145,6 +147,11 @@ def show_statement(found: "Statement", *, every_line: bool = False) -> None:
         largest = sorted(sizes, key=lambda number: -sizes[number])[:LARGEST]
         rows, title = [rows[number - 1] for number in largest], f"The largest {LARGEST} of {len(rows):,} lines"
     emit(rows, LINES, Format.TABLE, title=title)
+    if found.adjustments:
+        title = "Adjustments of earlier months, beside the lines"
+        emit(
+            [{**each, "line": each["origin_period"]} for each in said["adjustments"]], LINES, Format.TABLE, title=title
+        )
 
 
 def _issued(invoice: Mapping[str, str]) -> str:
@@ -156,9 +163,8 @@ def _after(found: "Statement") -> str:
     from rates.money import format_minor
 
     amount = money(format_minor(found.unbilled_minor, found.party.currency), found.party.currency)
-    return (
-        f"{counted(found.later, 'event')}, {amount}, not billed yet{' (estimate: the month is open)' * found.estimate}"
-    )
+    came = counted(found.later, "event") if found.later else "other prices"
+    return f"{came}, {amount}, not billed yet{' (estimate: the month is open)' * found.estimate}"
 
 
 def _outside(found: "Statement") -> Iterator[str]:
@@ -170,9 +176,9 @@ def _outside(found: "Statement") -> Iterator[str]:
         yield f"{said} and {of_number(count, 'is', 'are')} in no amount: {reasons}."
         of = f"--account {shlex.quote(found.party.account)} --period {found.period}"
         yield f"`tollbook usage quarantine {of}` says what would release them."
-    if found.later:
-        numbers = ", ".join(invoice.number for invoice in found.invoices)
-        yield f"After {numbers} came {_after(found)}: no command bills it yet."
+    if found.later or found.unbilled:
+        numbers = ", ".join(found.adjusted_by)
+        yield f"After {numbers} came {_after(found)}: the run of a later month adjusts it."
 
 
 def _numbered(found: "Statement") -> list[dict[str, Any]]:

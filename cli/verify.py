@@ -31,7 +31,7 @@ def verify(period: PeriodArgument, form: FormatOption = Format.TABLE) -> None:
     show_verification(found, form)
     if not found.agrees:
         raise typer.Exit(Exit.ERROR)
-    if not found.events and not found.accounts:
+    if not (found.events or found.accounts or found.adjustments):
         raise typer.Exit(Exit.NOTHING_TO_DO)
 
 
@@ -41,7 +41,7 @@ def _outdated(found: "Verification") -> str:
     return (
         f"Outdated: {of_number(len(found.outdated), 'the bill of 1 account is', several)} not of all its usage"
         f" ({some_of(found.outdated)}) and verified as it would be now; `tollbook invoices run {found.period}` draws up"
-        " again what is not issued, and no command bills the rest yet."
+        " again what is not issued, and the run of a later month adjusts the rest."
     )
 
 
@@ -62,6 +62,7 @@ def show_verification(found: "Verification", form: Format) -> None:
         "too_late": found.too_late,
         "accounts": found.accounts,
         "lines": found.lines,
+        "adjustments": found.adjustments,
         "unbalanced_totals": found.unbalanced_totals,
         "outdated": list(found.outdated),
     }
@@ -78,6 +79,7 @@ def show_verification(found: "Verification", form: Format) -> None:
             "events": f"{found.billed:,} billed + {others} = {found.events:,}",
             "compared": f"{compared}, by rating each event again",
             "verdict": "all agree" if found.agrees else counted(len(rows), "disagreement"),
+            "adjustments": f"{counted(found.adjustments, 'account')} of earlier months" if found.adjustments else None,
             "unbalanced totals": found.unbalanced_totals or None,
         },
         form,

@@ -202,8 +202,13 @@ def left_of(discounts: Iterable[Discount], product: Product, element: str, count
 
 def read_deal(read: Reader) -> Deal:
     """What a contract's table says of money; faults go to the reader."""
-    discounts = []
+    discounts: list[Discount] = []
+    general = ""
     for each in read.each("discounts"):
+        if general:
+            each.fault("", f"never holds: {general} is on everything", "put it before that one")
+        elif "on" not in each.table:
+            general = f"discounts[{len(discounts)}]"
         discounts.append(Discount(percent=each.decimal("percent"), on=_on(each)))
         each.finish()
         if not (0 < discounts[-1].percent <= _HUNDRED or each.is_faulty("percent")):
@@ -293,7 +298,7 @@ def _credit(read: Reader) -> Credit:
     )
     read.finish()
     if until is not None and (until.hour, until.minute, until.second, until.microsecond) != (0, 0, 0, 0):
-        read.fault("until", "is not the beginning of a UTC day", "credits end at 00:00 UTC: write 2027-01-01")
+        read.fault("until", "is not the beginning of a UTC day", f"credits end at 00:00 UTC: write {until.date()}")
     if found.amount <= 0 and not read.is_faulty("amount"):
         read.fault("amount", "is not above 0", "a credit gives something")
     _bounded(read, "amount", found.amount)

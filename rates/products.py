@@ -31,15 +31,17 @@ DIMENSIONS = ("country", "mcc", "mnc", "number_type", "region", "package", "juri
 
 MEASURES = ("quantity", "duration_seconds", "segments", "packages", "bytes")
 
-_COUNTED = {"duration_seconds": "second", "bytes": "byte", "segments": "segment"}
-"""What fields of an event are counted in, where they say it; a package is whatever the product calls it."""
-
 MONEY = "money"
 """The unit of what an event brings a charge for: the charge, which a rate's price is multiplied with."""
 
 MONEY_DECIMALS = 9
 MONEY_SIZE = 10**MONEY_DECIMALS
 """Charges are counted in billionths."""
+
+_BASES = {"duration_seconds": "second", "bytes": "byte"}
+"""Fields that are in a unit of their own: -> that unit, which is the base."""
+
+_NOT_IN_IDS = frozenset(" *?[]")
 
 PACKAGES = "packages"
 CHARGES = "charges"
@@ -178,6 +180,8 @@ def read_product(table: Mapping[str, object], place: str) -> tuple[Product | Non
     )
     read.finish()
     _check(product, read)
+    _check_measuring(product, read)
+    _check_conditions(product, read)
     return (None if faults else product), faults
 
 
@@ -255,7 +259,7 @@ def _check(product: Product, read: Reader) -> None:
             read.fault("units", f"has {name}, which every product has", "remove it, or name it otherwise")
     if named := sorted({*PARTICULARS, STATES} & set(product.match)):
         read.fault("match", f"has {named[0]}, which is no dimension", "remove it")
-    _check_measure(product, read)
+    _check_average(product, read)
     if named := sorted(product.fee_elements & NO_FEES):
         read.fault("rules", f"has a fee {named[0]}, which lines have of themselves", "name the fee otherwise")
     if named := sorted(product.required - {*ELEMENTS}):
@@ -269,13 +273,39 @@ def _check(product: Product, read: Reader) -> None:
         read.fault("match", "has mnc without mcc", "a network code means nothing without its country code")
 
 
-def _check_measure(product: Product, read: Reader) -> None:
-    """What is counted, and what it is priced by."""
+def _check_average(product: Product, read: Reader) -> None:
+    """What is billed by the average of a month."""
     if product.average and (product.average in read.below("units").table or product.timed):
         problem = (
             "is a unit whose size is stated" if not product.timed else "stands beside seconds, which have increments"
         )
         read.fault("average", problem, "give the month's average a name of its own, and count whole days of something")
-    counted = _COUNTED.get(product.measure, product.base)
-    if product.base and product.base != counted:
-        read.fault("measure", f"counts {counted}s, and the base is {product.base}", f'write base = "{counted}"')
+
+
+def _check_measuring(product: Product, read: Reader) -> None:
+    """What would count otherwise than its file seems to say."""
+    if not set(product.id).isdisjoint(_NOT_IN_IDS) or not product.id.isprintable():
+        read.fault("id", "has a space or a sign in it that selectors read", "use letters, digits and . - _")
+    if len(set(product.match)) != len(product.match):
+        read.fault("match", "names a dimension twice", "the order of the dimensions is their priority")
+    base = _BASES.get(product.measure, product.base)
+    if product.base != base:
+        problem = f"is in {base}s, and the base is {product.base}"
+        read.fault("measure", problem, f'let the base be "{base}", or measure in another field')
+
+
+def _check_conditions(product: Product, read: Reader) -> None:
+    """What no event can fulfil, or fulfils in two ways."""
+    known = {"status", "error_code", *DIMENSIONS, *product.dimensions}
+    for number, rule in enumerate(product.rules):
+        conditions = {"billable": rule.billable, "pending": rule.pending}
+        conditions |= {f"fees[{at}].when": fee.when for at, fee in enumerate(rule.fees)}
+        conditions |= {f"fees[{at}].exempt": fee.exempt for at, fee in enumerate(rule.fees)}
+        for name, condition in conditions.items():
+            for stranger in sorted(condition.keys() - known):
+                problem, remedy = "is no field of its events", f"use one of {', '.join(sorted(known))}"
+                read.fault(f"rules[{number}].{name}.{stranger}", problem, remedy)
+        for field_ in sorted(rule.billable.keys() & rule.pending.keys()):
+            if both := sorted(rule.billable[field_] & rule.pending[field_]):
+                problem = f"has {both[0]!r}, which is billable too"
+                read.fault(f"rules[{number}].pending.{field_}", problem, "keep it in one of them")

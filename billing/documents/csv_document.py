@@ -11,7 +11,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from billing.invoices import LINE_FIELDS, Invoice, record
 from rates.errors import TollbookError
 
-COLUMNS = ("number", "account", "period", "issued_on", "currency", *LINE_FIELDS, "line", "state", "due_on")
+COLUMNS = (
+    "number",
+    "account",
+    "period",
+    "issued_on",
+    "currency",
+    *LINE_FIELDS,
+    "line",
+    "state",
+    "due_on",
+    "kind",
+    "corrects",
+)
 """The columns, in their order. It is never changed: new ones are added at the end."""
 
 NUMBERS = frozenset({"events", "quantity", "unit_price", "amount", "residual", "base_quantity", "line"})
@@ -37,6 +49,8 @@ def render(invoices: Iterable[Invoice]) -> Iterator[str]:
             "currency": invoice.party.currency,
             "state": invoice.state.value,
             "due_on": invoice.due_on.isoformat() if invoice.due_on else "",
+            "kind": invoice.kind.value,
+            "corrects": invoice.corrects,
         }
         for number, line in enumerate(invoice.lines, start=1):
             yield row_text(_cells({**head, "line": number, **record(line, invoice.party.currency)}))

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 
-from billing.invoices import Invoice, record
+from billing.invoices import CORRECTION, Invoice, record
 from rates.money import format_minor
 
 
@@ -22,6 +22,9 @@ def document(invoice: Invoice) -> dict[str, object]:
         "period": invoice.period,
         "issued_on": invoice.issued_on.isoformat() if invoice.issued_on else None,
         "due_on": invoice.due_on.isoformat() if invoice.due_on else None,
+        "corrects": invoice.corrects or None,
+        "reason": CORRECTION if invoice.corrects else None,
+        "adjusts": [each.period for each in invoice.adjusts],
         "currency": party.currency,
         "lines": [{"line": n, **record(line, party.currency)} for n, line in enumerate(invoice.lines, start=1)],
         "total": format_minor(invoice.total_minor, party.currency),

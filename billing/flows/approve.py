@@ -19,14 +19,15 @@ from billing.store.approvals import (
     draft_totals,
     drawn_by,
     insert_approval,
-    issued_payers,
+    issued_documents,
     newest_approval,
     signable_drafts,
     signed_drafts,
 )
 from billing.store.audit import record
-from billing.store.drafts import Taken, altered_drafts, hold_period
+from billing.store.drafts import Taken, hold_period
 from billing.store.engine import Engine, transaction
+from billing.store.sound import altered_drafts
 
 
 def approve(
@@ -55,14 +56,14 @@ def approve(
         drew = drawn_by(connection, period)
         require_second(name, drew, rules.approvals)
         found = signable_drafts(connection, period)
-        taken = Taken(payers=[*found], ids=[each.invoice_id for each in found.values()])
+        taken = Taken(payers=[payer for payer, _ in found], ids=[each.invoice_id for each in found.values()])
         altered = altered_drafts(connection, period, taken)
-        drafts = {payer: each for payer, each in found.items() if each.invoice_id not in altered}
+        drafts = {slot: each for slot, each in found.items() if each.invoice_id not in altered}
         digest = signature(period, drafts.values())
         require_seen(digest, seen)
         before = newest_approval(connection, period)
         signed = {} if before is None else signed_drafts(connection, before)
-        anew = bool(unsigned(signed, drafts, issued_payers(connection, period)))
+        anew = bool(unsigned(signed, drafts, issued_documents(connection, period)))
         by_another = before is None or not same_person(before.approver, name)
         written = anew or (bool(drafts) and by_another)
         if written:
@@ -81,7 +82,7 @@ def approve(
             written=written,
             altered=tuple(sorted(altered.values())),
             unmatched={
-                each.account: differing.payers[payer] for payer, each in drafts.items() if payer in differing.payers
+                each.account: differing.payers[each.payer] for each in drafts.values() if each.payer in differing.payers
             },
             mismatches=differing.nobodys,
         )

@@ -8,7 +8,7 @@ from functools import cache
 from billing.contracts import Contract, in_force
 from billing.corrections import Correction
 from billing.errors import PublicationBackdatedError
-from billing.flows.correct import Force, correction_of
+from billing.flows.correct import Force, by_name, correction_of
 from billing.flows.rerate import InTheWay, Rerated, rerate
 from billing.periods import ALWAYS, Period
 from billing.rerating import Counting, Stretch, card_stretches, contract_stretches, recounted
@@ -140,14 +140,17 @@ def move(
 
     Drafts of months in reach are withdrawn. Raises PublicationBackdatedError where something would be charged or
     counted otherwise (unless by `force`), or is on an invoice that is final and would be billed from another card
-    version or counted otherwise, and PeriodLockedError where a run or a finalization of a month in reach is at work;
-    then nothing may be committed.
+    version or counted otherwise (unless by a card that is forced: then the next run bills the difference; months are
+    billed anew by the contracts that they were billed by), and PeriodLockedError where a run or a finalization of a
+    month in reach is at work; then nothing may be committed.
     """
     if not reach.stretches:
         return Moved(events=0, drafts=0)
     _lock_invoices(connection, reach.stretches, at)
-    _require_counted_as_before(connection, reach, forced=force is not None)
-    found = rerate(connection, reach.stretches, books, events_at_once=events_at_once, forced=force is not None)
+    forced, invoices = force is not None, force is not None and not reach.by_day
+    if not invoices:
+        _require_counted_as_before(connection, reach, forced=forced)
+    found = rerate(connection, reach.stretches, books, events_at_once=events_at_once, forced=forced, invoiced=invoices)
     refused = [(found.otherwise, _OTHERWISE), (found.final, _FINAL)] if force is None else [(found.final, _INVOICED)]
     for events, what in refused:
         if events is not None:
@@ -180,7 +183,7 @@ def _corrected(
         rewritten=found.rewritten,
         quarantined=found.quarantined,
         withdrawn=drafts,
-        left={},
+        invoiced=by_name(found.invoiced, read_accounts(connection)),
     )
 
 
@@ -218,7 +221,7 @@ _FINAL = ("are on final invoices, and would be billed from another card version"
 
 _INVOICED = (
     "are on the side of final invoices, and would be charged otherwise or from another card version",
-    "; or publish it as a card of another id, and begin contracts with that for the accounts without an invoice",
+    "; or force a version of the card itself: what it comes to on invoices is billed by the next run",
 )
 
 

@@ -20,7 +20,7 @@ from billing.flows.verify import Tables, verify
 from billing.periods import Period
 from billing.receipts import Outcome
 from billing.runs import IssueRules, require_closed
-from billing.store.approvals import issued_payers, newest_approval, signable_drafts, signed_drafts
+from billing.store.approvals import issued_documents, newest_approval, signable_drafts, signed_drafts
 from billing.store.engine import Engine, snapshot
 from rates.products import Product
 
@@ -66,6 +66,7 @@ def close(  # noqa: PLR0913 (each is asked by one of its stages)
             early=early,
             bounds=rules.issue.bounds,
             grace=rules.issue.grace,
+            late_limit=rules.issue.late_limit,
         )
     verification = verify(engine, products, tables, period, processes=processes)
     against, changes = compare_periods(engine, period, None, factor=rules.factor)
@@ -107,5 +108,5 @@ def _signed(engine: Engine, period: Period) -> tuple[Approval | None, set[str], 
         digest = signature(period, drafts.values())
         if approval is None:
             return None, accounts, digest
-        others = unsigned(signed_drafts(connection, approval), drafts, issued_payers(connection, period))
+        others = unsigned(signed_drafts(connection, approval), drafts, issued_documents(connection, period))
         return (None if others else approval), accounts, digest

@@ -1,6 +1,6 @@
 """Correct a period: rate its stored events again with the books as they are, and say what that does to amounts.
 
-What is on the side of final invoices stays as it was billed (decision 12); everything else follows the books.
+What is on the side of final invoices follows the books too: the next run bills the difference (decision 17).
 """
 
 from collections import Counter
@@ -78,7 +78,7 @@ def rerate_period(  # noqa: PLR0913 (each says what is rated again, or who answe
         every = sorted(payers or payers_of(stored.accounts, stored.contracts, stored.numbers, period))
         stretches = [Stretch(payer, period.opens, period.closes) for payer in every]
         books = cache(partial(load_books, connection, products, None, kept))
-        found = rerate(connection, stretches, books, events_at_once=events_at_once, forced=True)
+        found = rerate(connection, stretches, books, events_at_once=events_at_once, forced=True, invoiced=True)
         changed = [each for each in stretches if each.payer in found.payers]
         correction = correction_of(
             Force(engine=engine, products=products, reason=reason),
@@ -88,7 +88,7 @@ def rerate_period(  # noqa: PLR0913 (each says what is rated again, or who answe
             rewritten=found.rewritten,
             quarantined=found.quarantined,
             withdrawn=withdraw_drafts(connection, changed, Withdrawal.RERATED) if changed else 0,
-            left=_by_name(found.left, stored),
+            invoiced=by_name(found.invoiced, stored),
         )
         details = {**details_of(correction, reason), "accounts": list(accounts)}
         record(connection, at=at, actor=actor, action="rerate", subject=str(period), details=details)
@@ -104,7 +104,7 @@ def correction_of(
     rewritten: int,
     quarantined: int,
     withdrawn: int,
-    left: Mapping[str, int],
+    invoiced: Mapping[str, int],
 ) -> Correction:
     """What changes that `connection` has not committed yet come to: the months and payers are priced with and without.
 
@@ -120,7 +120,7 @@ def correction_of(
         rewritten=rewritten,
         quarantined=quarantined,
         withdrawn=withdrawn,
-        left=left,
+        invoiced=invoiced,
         before=before.worth,
         after=after.worth,
         unpriced=before.unpriced | after.unpriced,
@@ -139,12 +139,13 @@ def details_of(correction: Correction, reason: str) -> dict[str, object]:
         "rewritten": correction.rewritten,
         "quarantined": correction.quarantined,
         "withdrawn": correction.withdrawn,
-        "left": dict(correction.left),
+        "invoiced": dict(correction.invoiced),
         "amounts": amounts,
     }
 
 
-def _by_name(counts: Mapping[int, int], stored: Accounts) -> dict[str, int]:
+def by_name(counts: Mapping[int, int], stored: Accounts) -> dict[str, int]:
+    """Counts by the names of payers."""
     names = {number: name for name, number in stored.numbers.items()}
     return dict(sorted((names[number], count) for number, count in counts.items()))
 

@@ -5,27 +5,32 @@ has not changed stays as it is, down to its signature. Accounts are taken in chu
 and not the month.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
 
+from billing.adjustments import LATE_LIMIT
 from billing.approvals import person
 from billing.bounds import Bounds
-from billing.drafts import NO_TOTALS_SHA256, Drafts, billed_totals, draw, summed_sha256, together, totals_sha256
+from billing.drafts import NO_TOTALS_SHA256, Drafts, billed_totals, summed_sha256, together, totals_sha256
 from billing.flows.absent import absences_of
+from billing.flows.adjust import NONE_FOUND, Adjusting, Found
 from billing.flows.hold import Holds
 from billing.flows.post import require_posted
 from billing.flows.price import Pricer, halved, payers_and_prices, totals_of
-from billing.invoices import Party
+from billing.invoices import Kind, Party
+from billing.papers import papers
 from billing.payers import Payer, payers_of
 from billing.periods import Period
-from billing.runs import GRACE, AccountOutcome, Outcome, Run, report, require_closed
+from billing.runs import GRACE, AccountOutcome, HeldAdjustment, Outcome, Run, report, require_closed
 from billing.store.accounts import Accounts, read_accounts
+from billing.store.adjustments import Held, newest_digests, replace_held
 from billing.store.audit import record
 from billing.store.drafts import (
     delete_drafts,
@@ -34,12 +39,12 @@ from billing.store.drafts import (
     payers_with_drafts,
     record_run,
     record_snapshot,
-    sound_drafts,
     written_batches,
 )
 from billing.store.engine import Connection, Engine, snapshot, transaction
 from billing.store.queries.invoices import FinalInvoice, final_invoices
 from billing.store.queries.pricing import payers_with_usage, pending_events, quarantined_events
+from billing.store.sound import sound_drafts
 from rates.money import Currency
 from rates.products import Product
 from rates.usage import Totals
@@ -60,11 +65,14 @@ def draw_up(  # noqa: PLR0913 (each is asked of a run by its own name)
     early: bool = False,
     bounds: Bounds | None = None,
     grace: timedelta = GRACE,
+    late_limit: int = LATE_LIMIT,
 ) -> Run:
     """Draw up a period's invoices as of now; without `write` nothing is stored, and that is the preview.
 
     `drawn_by` says who runs it, where that is not `actor`, who is logged in. Bills beyond `bounds` are parked until a
-    person releases them, and so are those whose control totals do not match, whatever the bounds.
+    person releases them, and so are those whose control totals do not match, whatever the bounds. Earlier months that
+    are issued and of which usage has changed since are billed anew: what they come to more is on the invoice, what they
+    come to less is a credit note; but for months of more than `late_limit` before, until a person releases them.
 
     Raises PeriodOpenError where drafts are to be written of a period that has not ended (unless `early`),
     PeriodLockedError where another run or a finalization of the period is at work, and ChargesUnpostedError where
@@ -80,7 +88,7 @@ def draw_up(  # noqa: PLR0913 (each is asked of a run by its own name)
         reading = stack.enter_context(snapshot(engine))
         if write:
             require_posted(reading, period, at)
-        drawing = _Drawing.begin(reading, writing, products, period, bounds, at.date())
+        drawing = _Drawing.begin(reading, writing, products, period, bounds, at.date(), late_limit)
         drawing.draw_all()
         return drawing.end(at, grace, actor, person(drawn_by or actor))
 
@@ -91,6 +99,7 @@ class _Chunk(NamedTuple):
     drawn: Drafts
     billed: Totals
     digests: Mapping[int, str]
+    adjusted: Mapping[str, Totals]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,6 +118,9 @@ class _Drawing:
     snapshot_id: int
     today: date
     holds: Holds
+    adjusting: Adjusting
+    newest: Mapping[int, str]
+    held: list[Held] = field(default_factory=list)
     outcomes: dict[int, AccountOutcome] = field(default_factory=dict)
     late: set[str] = field(default_factory=set)
     changed: bool = False
@@ -122,12 +134,14 @@ class _Drawing:
         period: Period,
         bounds: Bounds | None,
         today: date,
+        late_limit: int,
     ) -> "_Drawing":
         """Read who is billed, and by which terms."""
         accounts = read_accounts(reading)
         payers = payers_of(accounts.accounts, accounts.contracts, accounts.numbers, period)
         final = final_invoices(reading, period)
         under_contract = (number for number, payer in payers.items() if payer.cards)
+        adjusting = Adjusting.begin(reading, period, products, accounts, limit=late_limit)
         return cls(
             reading=reading,
             writing=writing,
@@ -136,7 +150,9 @@ class _Drawing:
             payers=payers,
             names={number: name for name, number in accounts.numbers.items()},
             final=final,
-            active=sorted({*under_contract, *payers_with_usage(reading, period), *final}),
+            active=sorted({*under_contract, *payers_with_usage(reading, period), *final, *adjusting.payers}),
+            adjusting=adjusting,
+            newest=newest_digests(reading, period),
             pricer=Pricer.begin(reading, period, products, payers),
             today=today,
             holds=Holds.begin(reading, period, bounds, accounts.accounts),
@@ -169,23 +185,31 @@ class _Drawing:
         unpriced = self._neither_final_nor_stopped(numbers, totals, digests)
         parties = self._parties(unpriced)
         lines = [lines for lines in self.pricer.price(unpriced, totals_of(totals, unpriced)) if len(lines.payer)]
-        payers = {payer for each in lines for payer in each.payer.tolist()}
+        found = self._adjusted(unpriced)
+        payers = {payer for each in lines for payer in each.payer.tolist()} | {each.payer for each in found.adjustments}
         billed = billed_totals(totals_of(totals, [*payers]))
-        summed = summed_sha256(billed)
-        drafts = [draw(each, parties, digests, summed, period=str(self.period)) for each in lines]
+        of = (parties, digests, summed_sha256(billed))
+        drafts = papers(lines, found.adjustments, *of, period=str(self.period))
         absent = absences_of(self.pricer, totals, self.today)
         drawn = self._within_bounds(unpriced, together(drafts) if drafts else None, absent)
-        if drawn is None:
-            self._note(unpriced, None)
-            return None
-        self._note(unpriced, drawn)
-        return _Chunk(drawn, billed, digests)
+        self._note(unpriced, drawn, found)
+        return None if drawn is None else _Chunk(drawn, billed, digests, found.totals)
+
+    def _adjusted(self, numbers: Sequence[int]) -> Found:
+        """What earlier months of some accounts come to more or less; whose own month cannot be priced gets nothing."""
+        found = self.adjusting.of([number for number in numbers if number not in self.pricer.failed])
+        self.held += found.held
+        return found
 
     def _within_bounds(
         self, numbers: Sequence[int], drawn: Drafts | None, absent: Mapping[int, Sequence[str]]
     ) -> Drafts | None:
         """The drafts but those that a safety bound holds back; their outcome is noted. None if that leaves nothing."""
-        bills = {} if drawn is None else dict(zip(drawn.payer.tolist(), drawn.total_minor.tolist(), strict=True))
+        bills: Counter[int] = Counter()
+        for number, total in (
+            () if drawn is None else zip(drawn.payer.tolist(), drawn.total_minor.tolist(), strict=True)
+        ):
+            bills[number] += total
         for number in numbers:
             party = self.payers[number].party
             held = self.holds.of(number, party, bills.get(number), absent.get(number, ()))
@@ -210,9 +234,11 @@ class _Drawing:
             quarantined=quarantined_events(self.reading, self.period),
             pending=pending_events(self.reading, self.period),
             mismatches=self.holds.mismatches.nobodys,
+            held=self._held_words(),
         )
         if self.writing is not None:
             self._delete_stale(self.writing)
+            replace_held(self.writing, self.period, self.held)
             numbers, snapshot_id = self.accounts.numbers, self.snapshot_id
             record_run(self.writing, found, numbers, snapshot_id, drawn_by, changed=self.changed)
             counts = {"billed": found.billed, "zero": found.zero, "parked": found.parked, "failed": found.failed}
@@ -229,6 +255,8 @@ class _Drawing:
             issued = self.final.get(number)
             if issued is not None:
                 self._note_final(number, issued, digests.get(number, NO_TOTALS_SHA256))
+            elif number in self.newest:
+                self._note_elsewhere(number, digests.get(number, NO_TOTALS_SHA256))
             elif number not in self.payers:
                 self._stop(number, Outcome.PARKED, "has usage to pay for, but does not pay: write pays = true")
             elif number in foreign:
@@ -251,7 +279,7 @@ class _Drawing:
         return {number: self.payers[number].party for number in numbers}
 
     def _note_final(self, number: int, issued: FinalInvoice, billed_sha256: str) -> None:
-        if issued.billed_sha256 != billed_sha256:
+        if self.newest.get(number, issued.billed_sha256) != billed_sha256:
             self.late.add(issued.account)
         self.outcomes[number] = AccountOutcome(
             account=issued.account,
@@ -263,26 +291,39 @@ class _Drawing:
             final=True,
         )
 
+    def _note_elsewhere(self, number: int, billed_sha256: str) -> None:
+        """Who had no invoice of the month, and was billed for it by the run of a later one."""
+        if self.newest[number] != billed_sha256:
+            self.late.add(self.names[number])
+        self._stop(number, Outcome.ZERO, "")
+
     def _stop(self, number: int, outcome: Outcome, reason: str) -> None:
         currency = self.payers[number].party.currency if number in self.payers else Currency("")
         self.outcomes[number] = AccountOutcome(
             account=self.names[number], outcome=outcome, currency=currency, reason=reason
         )
 
-    def _note(self, numbers: Sequence[int], drawn: Drafts | None) -> None:
+    def _note(self, numbers: Sequence[int], drawn: Drafts | None, found: Found = NONE_FOUND) -> None:
         """The outcome of the accounts that were priced."""
         if drawn is not None:
             columns = (drawn.payer.tolist(), drawn.total_minor.tolist(), drawn.line_count.tolist(), drawn.sha256)
-            for number, total, lines, digest in zip(*columns, strict=True):
-                party = self.payers[number].party
+            for number, total, lines, digest, paper in zip(*columns, drawn.papers, strict=True):
+                party, before = self.payers[number].party, self.outcomes.get(number)
                 self.outcomes[number] = AccountOutcome(
                     account=party.account,
                     outcome=Outcome.BILLED,
                     currency=party.currency,
-                    total_minor=total,
-                    lines=lines,
-                    sha256=digest,
+                    total_minor=total + (before.total_minor if before else 0),
+                    lines=lines + (before.lines if before else 0),
+                    sha256=f"{before.sha256} {digest}" if before else digest,
+                    credit_notes=(paper.kind is Kind.CREDIT_NOTE) + (before.credit_notes if before else 0),
                 )
+        adjusted: dict[int, dict[str, int]] = {}
+        for each in found.adjustments:
+            adjusted.setdefault(each.payer, {})[each.about.period] = each.net_minor
+        for number, nets in adjusted.items():
+            if self.outcomes[number].outcome is Outcome.BILLED:
+                self.outcomes[number] = replace(self.outcomes[number], adjusts=tuple(sorted(nets.items())))
         for number in numbers:
             if number in self.pricer.failed:
                 self._stop(number, Outcome.FAILED, self.pricer.failed[number])
@@ -294,16 +335,31 @@ class _Drawing:
         writing, drawn = self.writing, chunk.drawn
         if writing is None:
             return
-        numbers = drawn.payer.tolist()
+        numbers = sorted({*drawn.payer.tolist()})
         before = sound_drafts(writing, self.period, numbers)
-        if before:
-            changed = [before.get(number) != digest for number, digest in zip(numbers, drawn.sha256, strict=True)]
-            drawn = drawn.take(np.array(changed, dtype=bool))
-            numbers = drawn.payer.tolist()
-        self.changed |= bool(numbers)
-        delete_drafts(writing, self.period, numbers)
-        billed = totals_of(chunk.billed, numbers)
-        insert_drafts(writing, self.period, drawn, self._parties(numbers), billed, chunk.digests, self.snapshot_id)
+        same = [before.get(slot, (0, ""))[1] == digest for slot, digest in zip(drawn.slots, drawn.sha256, strict=True)]
+        kept = [before[slot][0] for slot, stays in zip(drawn.slots, same, strict=True) if stays]
+        drawn = drawn.take(~np.array(same, dtype=bool))
+        gone = delete_drafts(writing, self.period, numbers, but=kept)
+        self.changed |= bool(gone or len(drawn.payer))
+        numbers = drawn.payer.tolist()
+        billed, parties = totals_of(chunk.billed, numbers), self._parties(numbers)
+        insert_drafts(
+            writing, self.period, drawn, parties, billed, chunk.digests, self.snapshot_id, adjusted=chunk.adjusted
+        )
+
+    def _held_words(self) -> list[HeldAdjustment]:
+        return [
+            HeldAdjustment(
+                account=each.account,
+                origin=str(each.origin),
+                net_minor=each.net_minor,
+                currency=each.currency,
+                why=each.why,
+                releasable=each.releasable,
+            )
+            for each in sorted(self.held, key=lambda one: (one.account, one.origin.start))
+        ]
 
     def _delete_stale(self, writing: Connection) -> None:
         """Drafts of accounts that are not billed any more."""

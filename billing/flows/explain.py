@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from billing.accounts import payer_of
+from billing.adjustments import key_of_line
 from billing.explanations import (
     EventExplanation,
     EventShare,
@@ -16,7 +17,6 @@ from billing.explanations import (
     exact_amount,
     increments_in_words,
     increments_of,
-    key_of_line,
     line_arithmetic,
     line_number,
     matched_prefix,
@@ -195,7 +195,7 @@ class _Month:
         is_late = billed is not None and of is not None and not is_seen(connection, billed, of.batch)
         seen = None if is_late else billed
         if stored is not None:
-            lines: Sequence[InvoiceLine] = stored.lines
+            lines: Sequence[InvoiceLine] = [each for each in stored.lines if each.origin_period == str(period)]
         else:
             priced = list(pricer.price([payer], totals))
             lines = [line for each in priced for line in lines_by_payer(each, str(period)).get(payer, [])]

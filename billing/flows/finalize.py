@@ -32,14 +32,15 @@ from billing.runs import (
     PeriodOpenError,
     require_closed,
 )
-from billing.store.approvals import issued_payers, newest_approval, signable_drafts, signed_drafts, unsigned_among
+from billing.store.approvals import issued_documents, newest_approval, signable_drafts, signed_drafts, unsigned_among
 from billing.store.audit import record
-from billing.store.drafts import Taken, altered_drafts, hold_period, payers_with_drafts
+from billing.store.drafts import Taken, hold_period, payers_with_drafts
 from billing.store.engine import Connection, Engine, snapshot, transaction
 from billing.store.invoices import Issue, Issued, issue, take_drafts, take_numbers
 from billing.store.queries.controls import counted_payers, has_controls
 from billing.store.queries.invoices import DrawnRun, account_names, billed_digests, newest_run, written_since
 from billing.store.queries.pricing import payers_with_usage, quarantined_events
+from billing.store.sound import altered_drafts
 from billing.store.totals import read_totals
 from rates.money import Currency
 
@@ -71,7 +72,14 @@ def finalize(
     run = _drawn(engine, period, rules, early=early)
     day = at.astimezone(UTC).date()
     due = day + timedelta(days=rules.payment_days)
-    terms = Issue(series=rules.series, issued_on=day, due_on=due, at=at, actor=actor)
+    terms = Issue(
+        series=rules.series,
+        credit_series=rules.credit_series,
+        issued_on=day,
+        due_on=due,
+        at=at,
+        actor=actor,
+    )
     totals: Counter[Currency] = Counter()
     numbers: dict[str, list[str]] = {}
     refused: dict[int, str] = {}
@@ -80,8 +88,8 @@ def finalize(
     for issued in _batches(engine, period, rules, terms, batch, held.payers, refused):
         count += issued.count
         totals.update(issued.totals_minor)
-        for entity, (first, last) in issued.numbers.items():
-            taken = (number_text(rules.series, number) for number in range(first, last + 1))
+        for (entity, series), (first, last) in issued.numbers.items():
+            taken = (number_text(series, number) for number in range(first, last + 1))
             numbers.setdefault(entity, []).extend(taken)
     return replace(
         _left(engine, period, run, held, {*refused.values()}),
@@ -99,7 +107,7 @@ def rehearse(
     run = _drawn(engine, period, rules, early=early)
     with snapshot(engine) as connection:
         drafts = signable_drafts(connection, period)
-        taken = Taken(payers=[*drafts], ids=[each.invoice_id for each in drafts.values()])
+        taken = Taken(payers=[payer for payer, _ in drafts], ids=[each.invoice_id for each in drafts.values()])
         refused = altered_drafts(connection, period, taken)
     return _left(engine, period, run, _held(engine, period, run, rules), {*refused.values()})
 
@@ -241,7 +249,7 @@ def _batches(
                 unsigned |= others
                 drafts = drafts.without(others)
             # Everything is computed by now: the counters are held for as short as can be.
-            issued = issue(connection, drafts, take_numbers(connection, drafts, terms.series), terms)
+            issued = issue(connection, drafts, take_numbers(connection, drafts, terms), terms)
             _audit(connection, period, terms, issued)
         yield issued
 
@@ -253,7 +261,7 @@ def _unsigned(engine: Engine, period: Period, refused: set[str]) -> dict[str, Un
         if approval is None:
             return {}
         signed, drafts = signed_drafts(connection, approval), signable_drafts(connection, period)
-        found = unsigned(signed, drafts, issued_payers(connection, period))
+        found = unsigned(signed, drafts, issued_documents(connection, period))
         return {account: why for account, why in found.items() if account not in refused}
 
 
@@ -296,6 +304,7 @@ def issuable_run(connection: Connection, period: Period, *, grace: timedelta, ea
 
 def _audit(connection: Connection, period: Period, terms: Issue, issued: Issued) -> None:
     if issued.count:
-        details = {"issued": issued.count, "series": terms.series, "numbers": issued.numbers}
+        numbers = [[*named, *between] for named, between in issued.numbers.items()]
+        details = {"issued": issued.count, "series": terms.series, "numbers": numbers}
         action, subject = "invoices.finalize", str(period)
         record(connection, at=terms.at, actor=terms.actor, action=action, subject=subject, details=details)

@@ -98,7 +98,7 @@ def publish(  # noqa: PLR0913 (what is published, by whom, and how)
     """Publish a checked card. The same content again changes nothing. `kept`: where compiled cards are kept.
 
     With `dry_run` all is done, and nothing stays. With a `reason` it is forced: `actor` answers for what is charged
-    otherwise, except where invoices are final, and a version from the same instant is replaced. Raises
+    otherwise, on final invoices too (the next run bills that), and a version from the same instant is replaced. Raises
     CardTooWideError for a card whose conditions no table can hold, PublicationBackdatedError where usage that was rated
     would be charged otherwise, PublicationConflictError for another currency than before or (unless it is forced) a
     second version from the same instant, InputFaultyError for a schedule that counts otherwise than in another version,

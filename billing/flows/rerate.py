@@ -1,6 +1,7 @@
 """Rate stored usage again with other books, and move what is charged the same to the new numbers.
 
-Forced, also what is charged otherwise; what is on the side of final invoices stays as it was billed in any case.
+Forced, also what is charged otherwise; and where it is said, also what is on the side of final invoices: what their
+months come to then is billed by the next run as an adjustment.
 
 Part of a unit of work that holds the books exclusively: nobody rates, and nobody writes usage, until it has ended.
 """
@@ -55,7 +56,7 @@ class Rerated:
     `otherwise` are those that would be charged otherwise; `final` those that would be charged by prices of another
     card version, and are of accounts and months with final invoices. Where there are some, nothing is to be committed
     unless it is forced: then what is otherwise is written, and only `final` has stayed as it was. `payers` have
-    new ratings; `left` counts by payer what stayed for its invoice.
+    new ratings; `invoiced` counts by payer those of them that are on the side of a final invoice and charged otherwise.
     """
 
     events: int = 0
@@ -64,7 +65,7 @@ class Rerated:
     otherwise: InTheWay | None = None
     final: InTheWay | None = None
     payers: set[int] = field(default_factory=set)
-    left: Counter[int] = field(default_factory=Counter)
+    invoiced: Counter[int] = field(default_factory=Counter)
 
 
 def rerate(
@@ -74,16 +75,17 @@ def rerate(
     *,
     events_at_once: int = EVENTS_AT_ONCE,
     forced: bool = False,
+    invoiced: bool = False,
 ) -> Rerated:
     """Rate the events within stretches again. `books` gives what to rate with, and is asked if there are any.
 
-    `forced`: what would be charged otherwise is in nobody's way, except where invoices are final.
-    Whoever does it holds the invoices of all their months alone.
+    `forced`: what would be charged otherwise is in nobody's way, except where invoices are final; `invoiced`: nor
+    there. Whoever does it holds the invoices of all their months alone.
     """
     rerating: _Rerating | None = None
     for stored in stored_ratings(connection, stretches, events_at_once):
         if rerating is None:
-            rerating = _Rerating.begin(connection, books(), forced=forced)
+            rerating = _Rerating.begin(connection, books(), forced=forced, invoiced=invoiced)
         rerating.go_on(stored)
     if rerating is None:
         return Rerated()
@@ -101,15 +103,24 @@ class _Rerating:
     tariffs: Tariffs
     heads: Mapping[int, Card]
     forced: bool
+    invoiced: bool
     so_far: Rerated = field(default_factory=Rerated)
     final: dict[date, NDArray[np.int64]] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, connection: Connection, books: Ratebooks, *, forced: bool) -> "_Rerating":
+    def begin(cls, connection: Connection, books: Ratebooks, *, forced: bool, invoiced: bool) -> "_Rerating":
         """Read what all cards say beside their rows."""
         heads = read_heads(connection, books.products, replaced=True)
         writing = Rewriting(connection=connection)
-        return cls(connection=connection, writing=writing, books=books, tariffs=Tariffs(), heads=heads, forced=forced)
+        return cls(
+            connection=connection,
+            writing=writing,
+            books=books,
+            tariffs=Tariffs(),
+            heads=heads,
+            forced=forced,
+            invoiced=invoiced,
+        )
 
     def go_on(self, stored: Stored) -> None:
         """Rate some events again; as long as nothing is in the way, what differs is written."""
@@ -125,11 +136,13 @@ class _Rerating:
         # What is charged otherwise is refused anyway, unless it is forced: then invoices have to stand all the same.
         is_final = self._final(stored, compared.repriced | otherwise if self.forced else compared.repriced & ~otherwise)
         found.events += len(stored)
+        if self.invoiced:
+            found.invoiced.update(stored.payer[is_final & otherwise].tolist())
+            is_final = np.zeros_like(is_final)
         found.otherwise = self._note(found.otherwise, stored, named, otherwise & ~is_final)
         found.final = self._note(found.final, stored, named, is_final)
         if self.forced or (found.otherwise is None and found.final is None):
             self._write(stored, new, compared.differs & ~is_final)
-        found.left.update(stored.payer[is_final].tolist())
 
     def _write(self, stored: Stored, new: Ratings, which: Flags) -> None:
         self.writing.rewrite(stored, new, which)

@@ -7,11 +7,11 @@ percents, commitments and credits of contracts. The simulation with what is publ
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from billing.candidates import Placed, rates_otherwise, throughout, with_card, with_contracts
-from billing.contracts import Contract, Counting, counted_together, counter_faults
+from billing.contracts import Contract, Counting, counted_together, counter_faults, unsold
 from billing.errors import InputFaultyError
 from billing.flows.costs import Costs
 from billing.flows.imagine import Books, ImaginedPricer, Retold, imagine, retell
@@ -27,6 +27,7 @@ from billing.store.engine import Connection, Engine, snapshot, transaction
 from billing.store.queries.verification import join_snapshot, share_snapshot
 from billing.store.ratebooks import read_card_versions
 from rates.cards import Card
+from rates.money import Currency
 from rates.products import Product
 from rates.terms import card_terms, day_faults
 
@@ -77,7 +78,8 @@ def simulate_card(
         books = imagine(
             reading, products, stored, placed.contracts, cards=cards, as_dated=candidate.as_dated, kept=asked.kept
         )
-        return _simulate(engine, reading, products, period, stored, placed, books, asked, rerated=True)
+        moment = _Moment(engine=engine, reading=reading, products=products, period=period, stored=stored)
+        return _simulate(moment, placed, books, asked, rerated=True)
 
 
 def simulate_contracts(
@@ -103,71 +105,105 @@ def simulate_contracts(
             for name in placed.accounts
             if rates_otherwise(stored.contracts.get(name, ()), placed.contracts[name], period)
         ]
-        if faults := contract_faults(contracts, stored, read_card_versions(reading)):
+        if faults := [*contract_faults(contracts, stored, read_card_versions(reading)), *unsold(contracts, products)]:
             raise InputFaultyError(faults, place="contracts")
         books = imagine(reading, products, stored, placed.contracts, kept=asked.kept)
-        return _simulate(engine, reading, products, period, stored, placed, books, asked, rerated=bool(otherwise))
+        moment = _Moment(engine=engine, reading=reading, products=products, period=period, stored=stored)
+        return _simulate(moment, placed, books, asked, rerated=bool(otherwise))
 
 
-def _simulate(  # noqa: PLR0913 (the parts of one question)
-    engine: Engine,
-    reading: Connection,
-    products: Mapping[str, Product],
-    period: Period,
-    stored: Accounts,
-    placed: Placed,
-    books: Books,
-    asked: Asked,
-    *,
-    rerated: bool,
-) -> Simulation:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Moment:
+    """The books and the usage of a period as one snapshot has them."""
+
+    engine: Engine
+    reading: Connection
+    products: Mapping[str, Product]
+    period: Period
+    stored: Accounts
+
+
+def _simulate(moment: _Moment, placed: Placed, books: Books, asked: Asked, *, rerated: bool) -> Simulation:
+    stored = moment.stored
     wanted = dict.fromkeys(paying(name, stored.accounts).id for name in asked.accounts or sorted(placed.accounts))
     _check_counters(books, [placed.contracts.get(name, ()) for name in wanted])
-    numbers = sorted(stored.numbers[name] for name in wanted)
-    names = {stored.numbers[name]: name for name in wanted}
-    told = Retold()
-    payers = payers_of(stored.accounts, stored.contracts, stored.numbers, period)
-    sides = Side(names=names), Side(names=names)
-    with ThreadPoolExecutor(max_workers=1) as thread, transaction(engine) as beside:
-        # What it comes to now is priced while usage is read and rated: the other connection sees the same moment.
-        join_snapshot(beside, share_snapshot(reading))
-        now = Pricer.begin(beside, period, products, payers)
-        coming = thread.submit(_priced, now, numbers, sides[0], asked)
-        if numbers and (rerated or asked.buy is not None):
-            told = retell(reading, books, period, numbers, asked.buy)
-        then = ImaginedPricer.imagined(reading, period, products, books, told.totals if rerated else None)
-        lines_then = _priced(then, numbers, sides[1], asked)
-        lines = [coming.result(), lines_then]
+    names = {stored.numbers[name]: name for name in sorted(wanted, key=lambda name: stored.numbers[name])}
+    now, then, told = _both_sides(moment, books, asked, names, rerated=rerated)
+    failed: dict[str, str] = {names[number]: why for number, why in sorted({**now.failed, **then.failed}.items())}
+    if failed:  # of one side, its amounts would be a change
+        left = {number: name for number, name in names.items() if name not in failed}
+        now, then, told = _both_sides(moment, books, asked, left, rerated=rerated)
     if asked.buy is not None:
-        for side, costs in zip(sides, told.costs, strict=True):
-            asked.buy.add(side, costs)
+        for priced, costs in zip((now, then), told.costs, strict=True):
+            asked.buy.add(priced.side, costs)
+    known: dict[str, Lines] = {
+        name: Lines(now.lines.get(number, []), then.lines.get(number, [])) for number, name in names.items()
+    }
     return Simulation(
-        period=period,
-        accounts={name: payers[stored.numbers[name]].party.currency for name in wanted},
-        now=sides[0],
-        then=sides[1],
+        period=moment.period,
+        accounts={name: Currency(stored.accounts[name].currency) for name in wanted},
+        now=now.side,
+        then=then.side,
         events=told.events,
         unpriced=_by_name(told.unpriced, names) if rerated else {},
         priced=_by_name(told.priced, names) if rerated else {},
         unbought=told.unbought,
         has_costs=asked.buy is not None,
-        failed={names[number]: why for number, why in (now.failed | then.failed).items()},
-        lines={name: Lines(*(each.get(number, []) for each in lines)) for number, name in names.items()}
-        if asked.with_lines
-        else {},
+        failed=failed,
+        lines=known if asked.with_lines else {},
     )
 
 
-def _priced(pricer: Pricer, numbers: Sequence[int], side: Side, asked: Asked) -> dict[int, list[InvoiceLine]]:
-    """Price some accounts, chunk by chunk, and add them to a side; the lines of each, where they are asked for."""
-    found: dict[int, list[InvoiceLine]] = {}
+def _both_sides(
+    moment: _Moment, books: Books, asked: Asked, names: Mapping[int, str], *, rerated: bool
+) -> tuple["_Priced", "_Priced", Retold]:
+    """What some accounts come to now and then, on two connections that see the same moment.
+
+    What it comes to now is priced while usage is read and rated; then each prices one half of what it would come to.
+    """
+    stored, period, products = moment.stored, moment.period, moment.products
+    numbers = [*names]
+    payers = payers_of(stored.accounts, stored.contracts, stored.numbers, period)
+    told = Retold()
+    with ThreadPoolExecutor(max_workers=1) as thread, transaction(moment.engine) as beside:
+        join_snapshot(beside, share_snapshot(moment.reading))
+        pricer = Pricer.begin(beside, period, products, payers)
+        now = thread.submit(_priced, pricer, numbers, names, asked)
+        if numbers and (rerated or asked.buy is not None):
+            told = retell(moment.reading, books, period, numbers, asked.buy)
+        totals = told.totals if rerated else None
+        imagined = ImaginedPricer.imagined(moment.reading, period, products, books, totals)
+        half = len(numbers) // 2
+        other = replace(imagined, reading=beside, prices=dict(imagined.prices), failed={})
+        coming = thread.submit(_priced, other, numbers[half:], names, asked)
+        then = _priced(imagined, numbers[:half], names, asked)
+        return now.result(), then.plus(coming.result()), told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Priced:
+    """Some accounts priced: their sums, why some cannot be, and the lines of each, where they are asked for."""
+
+    side: Side
+    failed: Mapping[int, str]
+    lines: Mapping[int, Sequence[InvoiceLine]]
+
+    def plus(self, other: "_Priced") -> "_Priced":
+        """These and others."""
+        lines, failed = {**self.lines, **other.lines}, {**self.failed, **other.failed}
+        return _Priced(side=self.side.plus(other.side), failed=failed, lines=lines)
+
+
+def _priced(pricer: Pricer, numbers: Sequence[int], names: Mapping[int, str], asked: Asked) -> _Priced:
+    """Price some accounts, chunk by chunk."""
+    side, found = Side(names=names), dict[int, list[InvoiceLine]]()
     for start in range(0, len(numbers), CHUNK):
         for some, totals in pricer.read_each(numbers[start : start + CHUNK]):
             for lines in pricer.price(some, totals_of(totals, some)):
                 side.add(lines)
                 if asked.with_lines:
                     found |= lines_by_payer(lines, str(pricer.period))
-    return found
+    return _Priced(side=side, failed=pricer.failed, lines=found)
 
 
 def _check_counters(books: Books, contracts: Iterable[Sequence[Contract]]) -> None:

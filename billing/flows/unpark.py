@@ -1,4 +1,4 @@
-"""Release an account that a run held back: a person has looked, says why, and the next run draws its bill up."""
+"""Release what a run held back, an account or an adjustment: a person has looked, says why, and the next run bills."""
 
 from datetime import datetime
 
@@ -8,6 +8,7 @@ from billing.flows.finalize import drawn_run
 from billing.payers import paying
 from billing.periods import Period
 from billing.store.accounts import read_accounts
+from billing.store.adjustments import held_of, insert_adjustment_release, released_digests
 from billing.store.audit import record
 from billing.store.bounds import insert_release, releases, stop_of
 from billing.store.drafts import hold_period
@@ -51,4 +52,44 @@ def unpark(
             waiting=stop.waiting,
             at=at,
             **facts,
+        )
+
+
+def release_adjustment(
+    engine: Engine,
+    period: Period,
+    account: str,
+    origin: Period,
+    at: datetime,
+    *,
+    name: str,
+    reason: str,
+    actor: str = "",
+) -> Released:
+    """Release the adjustment of a month that the run of a period left out, as `name`, for the usage that it is of now.
+
+    Raises ReleaseNeedlessError where the newest run does not leave it out or the same was released already,
+    ReleaseRefusedError where something has to be mended instead, PeriodNotDrawnError before the first run, and
+    PeriodLockedError while a run or a finalization is at work.
+    """
+    facts = {"person": person(name), "reason": reason.strip()}
+    with transaction(engine) as connection:
+        hold_period(connection, period)
+        drawn_run(connection, period)
+        paying(account, read_accounts(connection).accounts)
+        held = next((each for each in held_of(connection, period, account) if each.origin == origin), None)
+        if held is None:
+            problem = f"no run of {period} holds its adjustment of {origin} back"
+            raise ReleaseNeedlessError(problem, value=account, remedy=f"see `tollbook invoices preview {period}`")
+        if not held.releasable:
+            problem = f"its adjustment of {origin} cannot be released: {held.why}"
+            raise ReleaseRefusedError(problem, value=account, remedy=f"then `tollbook invoices run {period}`")
+        if (held.payer, held.billed_sha256) in released_digests(connection, origin):
+            remedy = f"draw it up with `tollbook invoices run {period}`"
+            raise ReleaseNeedlessError(f"its adjustment of {origin} was released already", value=account, remedy=remedy)
+        insert_adjustment_release(connection, held, facts, at)
+        details = {"account": account, "as": facts["person"], "reason": facts["reason"], "origin": str(origin)}
+        record(connection, at=at, actor=actor, action="invoices.release", subject=str(period), details=details)
+        return Released(
+            period=period, account=account, held=held.why, total_minor=held.net_minor, waiting=0, at=at, **facts
         )

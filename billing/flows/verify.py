@@ -5,7 +5,7 @@ engine made of them. Accounts are divided among processes that all see one snaps
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
@@ -15,6 +15,7 @@ from typing import Any
 
 from billing import verifier
 from billing.accounts import payer_of
+from billing.adjustments import line_of
 from billing.assignment import NOBODY
 from billing.drafts import NO_TOTALS_SHA256, totals_sha256
 from billing.flows.price import Pricer, totals_of
@@ -22,7 +23,9 @@ from billing.invoices import Invoice, InvoiceLine, Party, lines_by_payer, record
 from billing.payers import payers_of
 from billing.periods import Period
 from billing.store.accounts import Accounts, read_accounts
+from billing.store.adjustments import issued_lines, newest_digests
 from billing.store.engine import Connection, Engine, open_engine, snapshot, transaction
+from billing.store.queries.adjustments import Adjusting, adjusted_payers, adjusting_documents, frozen_contracts
 from billing.store.queries.credits import credits_used
 from billing.store.queries.invoices import all_invoices
 from billing.store.queries.verification import (
@@ -38,8 +41,10 @@ from billing.store.queries.verification import (
     unbalanced_totals,
     unrated_events,
 )
-from billing.verification import Bill, Verification, bill_disagreements, unrated_disagreements
-from rates.money import currency, format_minor
+from billing.store.totals import read_totals
+from billing.verification import Bill, Disagreement, Verification, bill_disagreements, unrated_disagreements
+from billing.verifier_adjustments import added_up, adjust, total
+from rates.money import EXPONENTS, currency, format_minor
 from rates.numbering import PLAN
 from rates.products import Product
 from rates.rating import Reason
@@ -55,7 +60,11 @@ EVENTS_AT_ONCE = 150_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Share:
-    """What one process rates: the events that some payers pay, in the snapshot of the whole; `others`: of nobody."""
+    """What one process rates: the events that some payers pay, in the snapshot of the whole; `others`: of nobody.
+
+    The months of `adjusted` payers are those of adjustments: rated by the contracts that they were billed by, and
+    without promotional credits.
+    """
 
     url: str
     snapshot: str
@@ -63,6 +72,7 @@ class _Share:
     payers: frozenset[int]
     others: bool
     products: Tables
+    adjusted: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -91,10 +101,19 @@ def verify(
     """
     with snapshot(engine) as connection:
         accounts = read_accounts(connection)
-        rated = _Rated()
-        for each in _rate(_shares(connection, engine, period, tables, accounts, processes), processes):
+        rated, adjusted = _Rated(), adjusted_payers(connection, period)
+        for each in _rate(_shares(connection, engine, period, tables, accounts, processes, adjusted), processes):
             rated.add(each)
-        stored = _Stored.read(connection, period, products, accounts)
+        stored = _Stored.read(connection, period, products, accounts, adjusted)
+        for payer in adjusted:
+            stored.add_up(connection, payer, rated, accounts)
+        differing, checked = list[Disagreement](), 0
+        for origin, found in adjusting_documents(connection, period).items():
+            shares = _shares(connection, engine, origin, tables, accounts, processes, frozenset(found), only=True)
+            again, checked = _Rated(), checked + len(found)
+            for each in _rate(shares, processes):
+                again.add(each)
+            differing += _compare_adjustments(connection, origin, found, again, stored)
         events, too_late = event_counts(connection, period)
         unrated = frozenset(each for each in unrated_events(connection, period) if each[3] != Reason.TOO_OLD)
         kinds = [kind for kind, *_ in unrated]
@@ -111,21 +130,34 @@ def verify(
             disagreements=(
                 *bill_disagreements(rated.bills, stored.bills),
                 *unrated_disagreements(frozenset(rated.unrated), unrated),
+                *differing,
             ),
             outdated=tuple(sorted(stored.outdated)),
+            adjustments=checked,
         )
 
 
 @dataclass(slots=True)
 class _Stored:
-    """What invoices and drafts say, and what is billed where there is none that is still true."""
+    """What invoices and drafts say, and what is billed where there is none that is still true.
 
+    The months of `adjusted` payers are on several of them.
+    """
+
+    period: Period
+    newest: Mapping[int, str]
+    adjusted: frozenset[int]
     bills: dict[str, Bill] = field(default_factory=dict)
     outdated: list[str] = field(default_factory=list)
 
     @classmethod
     def read(
-        cls, connection: Connection, period: Period, products: Mapping[str, Product], accounts: Accounts
+        cls,
+        connection: Connection,
+        period: Period,
+        products: Mapping[str, Product],
+        accounts: Accounts,
+        adjusted: frozenset[int],
     ) -> "_Stored":
         """Read a period's invoices and drafts, and price what they do not cover."""
         payers = payers_of(accounts.accounts, accounts.contracts, accounts.numbers, period)
@@ -133,7 +165,7 @@ class _Stored:
         for final in (False, True):
             found |= {invoice.party.account: invoice for invoice in all_invoices(connection, period, final=final)}
         pricer = Pricer.begin(connection, period, products, payers)
-        stored = cls()
+        stored = cls(period=period, newest=newest_digests(connection, period), adjusted=adjusted)
         numbers = sorted(payers)
         for start in range(0, len(numbers), CHUNK):
             stored.add(pricer, numbers[start : start + CHUNK], found)
@@ -147,8 +179,11 @@ class _Stored:
             for number in some:
                 account = pricer.payers[number].party.account
                 invoice = invoices.get(account)
+                if number in self.adjusted:
+                    self.outdated += [account] * (self.newest[number] != digests.get(number, NO_TOTALS_SHA256))
+                    continue
                 if invoice is not None and invoice.billed_sha256 == digests.get(number, NO_TOTALS_SHA256):
-                    self.bills[account] = _bill(invoice.party, invoice.lines, invoice.total_minor)
+                    self.add_own(invoice)
                     continue
                 unbilled.append(number)
                 if invoice is not None:
@@ -158,6 +193,53 @@ class _Stored:
                     party = pricer.payers[number].party
                     self.bills[party.account] = _bill(party, lines, total_minor(lines))
 
+    def add_own(self, invoice: Invoice) -> None:
+        """An invoice without what it bills of earlier months; where that is all of it, there is nothing to compare."""
+        own = [line for line in invoice.lines if line.origin_period == str(self.period)]
+        others = [line for line in invoice.lines if line.origin_period != str(self.period)]
+        if own or not invoice.adjusts:
+            self.bills[invoice.party.account] = _bill(invoice.party, own, invoice.total_minor - total_minor(others))
+
+    def add_up(self, connection: Connection, payer: int, rated: _Rated, accounts: Accounts) -> None:
+        """What was billed for a payer's month by its invoice and what adjusted it, beside what it comes to now.
+
+        Where usage has changed since, the next run adjusts it again: nothing is compared.
+        """
+        (account,) = (name for name, number in accounts.numbers.items() if number == payer)
+        now, issued = rated.bills.pop(account, None), issued_lines(connection, self.period, [payer])[payer]
+        if account in self.outdated:
+            return
+        digits = EXPONENTS[issued.currency]
+        lines = [record(line_of(key, part, str(self.period)), issued.currency) for key, part in issued.lines.items()]
+        sides = [added_up(each, period=str(self.period), digits=digits) for each in (now.lines if now else (), lines)]
+        for bills, side in zip((rated.bills, self.bills), sides, strict=True):
+            if side:
+                bills[account] = Bill(currency=issued.currency, total=total(side, digits), lines=tuple(side))
+
+
+def _compare_adjustments(
+    connection: Connection, origin: Period, found: Mapping[int, Adjusting], again: _Rated, stored: _Stored
+) -> Iterator[Disagreement]:
+    """Where invoices and drafts adjust an earlier month otherwise than the verifier does; `found` by payer."""
+    issued = issued_lines(connection, origin, list(found), before={payer: each.step for payer, each in found.items()})
+    now = totals_sha256(read_totals(connection, origin, list(found)))
+    expected, actual = dict[str, Bill](), dict[str, Bill]()
+    for payer, each in found.items():
+        if each.billed_sha256 != now.get(payer, NO_TOTALS_SHA256):
+            # Of a document that is issued, the next one adjusts it again, and the month itself is where it is verified.
+            stored.outdated += [] if each.final or each.account in stored.outdated else [each.account]
+            continue
+        digits, rated = EXPONENTS[each.currency], again.bills.get(each.account)
+        before = issued[payer].lines if payer in issued else {}
+        billed = [record(line_of(key, part, str(origin)), each.currency) for key, part in before.items()]
+        ours = adjust(rated.lines if rated else (), billed, period=str(origin), digits=digits)
+        theirs = [{**record(line, each.currency)} for line in each.lines]
+        theirs = [{**line, "quantity": line["base_quantity"]} for line in theirs]
+        subject = f"{each.account} {origin}"
+        for bills, lines in ((expected, ours), (actual, theirs)):
+            bills[subject] = Bill(currency=each.currency, total=total(lines, digits), lines=tuple(lines))
+    yield from bill_disagreements(expected, actual)
+
 
 def _bill(party: Party, lines: Sequence[InvoiceLine], total: int) -> Bill:
     records = tuple(record(line, party.currency) for line in lines)
@@ -165,10 +247,18 @@ def _bill(party: Party, lines: Sequence[InvoiceLine], total: int) -> Bill:
 
 
 def _shares(
-    connection: Connection, engine: Engine, period: Period, tables: Tables, accounts: Accounts, processes: int
+    connection: Connection,
+    engine: Engine,
+    period: Period,
+    tables: Tables,
+    accounts: Accounts,
+    processes: int,
+    adjusted: frozenset[int],
+    *,
+    only: bool = False,
 ) -> list[_Share]:
-    """The payers divided by their events: the largest first, to whoever has the least."""
-    counts = events_by_payer(connection, period)
+    """The payers divided by their events: the largest first, to whoever has the least; `only`: those `adjusted`."""
+    counts = [each for each in events_by_payer(connection, period) if not only or each[0] in adjusted]
     n = max(processes, -(-sum(count for _, count in counts) // EVENTS_AT_ONCE))
     loads, members = [0] * n, [set[int]() for _ in range(n)]
     for payer, count in counts:
@@ -176,11 +266,20 @@ def _shares(
         loads[least] += count
         members[least].add(payer)
     # Whoever used nothing may still owe a flat.
-    members[0] |= set(_payers(accounts).values()) - dict(counts).keys() - {NOBODY}
+    idle = adjusted if only else set(_payers(accounts).values())
+    members[0] |= idle - dict(counts).keys() - {NOBODY}
     name = share_snapshot(connection)
     url = engine.url.render_as_string(hide_password=False)
     return [
-        _Share(url=url, snapshot=name, period=period, payers=frozenset(some), others=place == 0, products=tables)
+        _Share(
+            url=url,
+            snapshot=name,
+            period=period,
+            payers=frozenset(some),
+            others=place == 0 and not only,
+            products=tables,
+            adjusted=adjusted.intersection(some),
+        )
         for place, some in enumerate(members)
     ]
 
@@ -224,6 +323,11 @@ def _used(connection: Connection, period: Period, payers: Collection[int]) -> di
     }
 
 
+def _used_up(contracts: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+    """All promotional credits of contracts, as used up: a month that is adjusted has none."""
+    return {(of["account"], each["id"]): each["amount"] for of in contracts for each in of.get("credits", ())}
+
+
 def _rate_share(share: _Share) -> dict[str, Any]:
     engine = open_engine(share.url, connections=1)
     try:
@@ -235,15 +339,23 @@ def _rate_share(share: _Share) -> dict[str, Any]:
                 raw_events(connection, share.period, sorted(share.payers)),
                 raw_quarantine(connection, share.period, sorted(paid), others=share.others),
             )
+            contracts = [each for each in raw_contracts(connection) if each["account"] in paid]
+            used = _used(connection, share.period, wanted - share.adjusted)
+            if share.adjusted:
+                frozen = frozen_contracts(connection, share.period, share.adjusted)
+                contracts = [each for each in contracts if each["account"] not in frozen]
+                contracts += [each for some in frozen.values() for each in some]
+                of = {name for name, payer in _payers(read_accounts(connection)).items() if payer in share.adjusted}
+                used |= _used_up(each for each in contracts if each["account"] in of)
             return verifier.rate(
                 period=str(share.period),
                 events=events,
                 cards=raw_cards(connection),
                 products=share.products,
                 accounts=[each for each in raw_accounts(connection) if each["id"] in paid],
-                contracts=[each for each in raw_contracts(connection) if each["account"] in paid],
+                contracts=contracts,
                 plan=PLAN,
-                used=_used(connection, share.period, wanted),
+                used=used,
             )
     finally:
         engine.dispose()

@@ -6,24 +6,26 @@ from datetime import datetime
 from psycopg import sql
 
 from billing.approvals import Approval, Signable
-from billing.invoices import Kind, State, Step, states_before
+from billing.invoices import Slot, State, Step, states_before
 from billing.periods import Period
 from billing.store.drafts import Taken
 from billing.store.engine import Connection
 from rates.money import Currency
 
 
-def signable_drafts(connection: Connection, period: Period) -> dict[int, Signable]:
-    """All drafts of a period by their payers' numbers, each with the digest of its inputs as they are now."""
+def signable_drafts(connection: Connection, period: Period) -> dict[Slot, Signable]:
+    """All drafts of a period, each with the digest of its inputs as they are now."""
     drafts = connection.execute(
-        "SELECT payer_id, invoice_id, account, encode(sha256, 'hex') FROM draft_invoices"
-        " WHERE period_start = %s AND kind = %s ORDER BY payer_id",
-        [period.start, Kind.USAGE],
+        "SELECT payer_id, coalesce(to_char(origin_start, 'YYYY-MM'), ''), invoice_id, account, encode(sha256, 'hex')"
+        " FROM draft_invoices WHERE period_start = %s ORDER BY payer_id, origin_start NULLS FIRST",
+        [period.start],
     ).fetchall()
-    inputs = inputs_digests(connection, period, [payer for payer, *_ in drafts])
+    inputs = inputs_digests(connection, period, sorted({payer for payer, *_ in drafts}))
     return {
-        payer: Signable(payer=payer, invoice_id=each, account=name, sha256=digest, inputs_sha256=inputs[payer])
-        for payer, each, name, digest in drafts
+        (payer, origin): Signable(
+            payer=payer, origin=origin, invoice_id=each, account=name, sha256=digest, inputs_sha256=inputs[payer]
+        )
+        for payer, origin, each, name, digest in drafts
     }
 
 
@@ -68,21 +70,22 @@ def newest_approval(connection: Connection, period: Period) -> Approval | None:
     return Approval(approval_id=number, at=at, approver=approver, drawn_by=tuple(drew), drafts=drafts, sha256=digest)
 
 
-def signed_drafts(connection: Connection, approval: Approval) -> dict[int, Signable]:
-    """What an approval signed, by the payers' numbers."""
+def signed_drafts(connection: Connection, approval: Approval) -> dict[Slot, Signable]:
+    """What an approval signed."""
     rows = connection.execute(
-        "SELECT payer_id, invoice_id, account, encode(sha256, 'hex'), encode(inputs_sha256, 'hex')"
+        "SELECT payer_id, coalesce(to_char(origin_start, 'YYYY-MM'), ''), invoice_id, account,"
+        " encode(sha256, 'hex'), encode(inputs_sha256, 'hex')"
         " FROM approved_drafts WHERE approval_id = %s",
         [approval.approval_id],
     )
-    names = ("payer", "invoice_id", "account", "sha256", "inputs_sha256")
-    return {row[0]: Signable(**dict(zip(names, row, strict=True))) for row in rows}
+    names = ("payer", "origin", "invoice_id", "account", "sha256", "inputs_sha256")
+    return {row[:2]: Signable(**dict(zip(names, row, strict=True))) for row in rows}
 
 
 def insert_approval(
     connection: Connection,
     period: Period,
-    drafts: Mapping[int, Signable],
+    drafts: Mapping[Slot, Signable],
     digest: str,
     *,
     at: datetime,
@@ -97,10 +100,10 @@ def insert_approval(
     ).fetchone()
     signed = list(drafts.values())
     connection.execute(
-        "INSERT INTO approved_drafts (approval_id, payer_id, invoice_id, account, sha256, inputs_sha256)"
-        " SELECT %s, payer, invoice, account, decode(digest, 'hex'), decode(inputs, 'hex')"
-        " FROM unnest(%s::integer[], %s::bigint[], %s::text[], %s::text[], %s::text[])"
-        " AS signed (payer, invoice, account, digest, inputs)",
+        "INSERT INTO approved_drafts (approval_id, payer_id, invoice_id, account, sha256, inputs_sha256, origin_start)"
+        " SELECT %s, payer, invoice, account, decode(digest, 'hex'), decode(inputs, 'hex'), origin"
+        " FROM unnest(%s::integer[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::date[])"
+        " AS signed (payer, invoice, account, digest, inputs, origin)",
         [
             row[0] if row else None,
             [each.payer for each in signed],
@@ -108,11 +111,12 @@ def insert_approval(
             [each.account for each in signed],
             [each.sha256 for each in signed],
             [each.inputs_sha256 for each in signed],
+            [Period.parse(each.origin).start if each.origin else None for each in signed],
         ],
     )
     connection.execute(
-        "UPDATE draft_invoices SET state = %s WHERE period_start = %s AND state = ANY(%s) AND payer_id = ANY(%s)",
-        [State.APPROVED, period.start, list(states_before(Step.APPROVE)), list(drafts)],
+        "UPDATE draft_invoices SET state = %s WHERE period_start = %s AND state = ANY(%s) AND invoice_id = ANY(%s)",
+        [State.APPROVED, period.start, list(states_before(Step.APPROVE)), [each.invoice_id for each in signed]],
     )
 
 
@@ -129,12 +133,13 @@ def unsigned_among(connection: Connection, period: Period, approval: Approval, d
     return {*drafts.ids} - {each for each, payer, digest in rows if inputs[payer] == digest}
 
 
-def issued_payers(connection: Connection, period: Period) -> frozenset[int]:
-    """The payers whose invoice of a period is issued."""
+def issued_documents(connection: Connection, period: Period) -> frozenset[Slot]:
+    """The invoices and credit notes of a period that are issued."""
     rows = connection.execute(
-        "SELECT payer_id FROM invoices WHERE period_start = %s AND kind = %s", [period.start, Kind.USAGE]
+        "SELECT payer_id, coalesce(to_char(origin_start, 'YYYY-MM'), '') FROM invoices WHERE period_start = %s",
+        [period.start],
     )
-    return frozenset(payer for (payer,) in rows)
+    return frozenset(rows.fetchall())
 
 
 _INPUTS = sql.SQL("""

@@ -6,9 +6,9 @@ rewritten, row after row. Another server than that of the unit of work (as behin
 """
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TypeVar
 
 import adbc_driver_manager
@@ -51,6 +51,23 @@ def ahead(items: Generator[_Item, None, None]) -> Generator[_Item, None, None]:
         while (item := coming.result()) is not None:
             coming = thread.submit(next, items, None)
             yield item
+
+
+def together(streams: Sequence[Generator[_Item, None, None]]) -> Generator[_Item, None, None]:
+    """The items of several streams, each made in a thread of its own; while some are worked on, the next are made."""
+    with ExitStack() as stack:
+        for stream in streams:
+            stack.enter_context(closing(stream))
+        threads = stack.enter_context(ThreadPoolExecutor(max_workers=len(streams)))
+        coming = {place: threads.submit(next, stream, None) for place, stream in enumerate(streams)}
+        while coming:
+            for place, future in list(coming.items()):
+                item = future.result()
+                if item is None:
+                    del coming[place]
+                    continue
+                coming[place] = threads.submit(next, streams[place], None)
+                yield item
 
 
 def _read(info: str, snapshot: str, statement: str) -> Generator[Table, None, None]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from billing.drafts import NO_TOTALS_SHA256, Drafts
-from billing.invoices import Kind, Party, State
+from billing.invoices import CORRECTION, Kind, Party, State
 from billing.periods import Period
 from billing.rerating import Stretch
 from billing.runs import Outcome, PeriodLockedError, RunReport, Withdrawal
@@ -83,7 +83,8 @@ def lock_months(connection: Connection, since: datetime, until: datetime) -> dat
 def withdraw_drafts(connection: Connection, stretches: Sequence[Stretch], why: Withdrawal) -> int:
     """Take away the drafts of months that stretches reach into, and stop their accounts until the next run.
 
-    Whoever does it holds these months' invoices alone. Gives how many drafts they were.
+    Drafts of later months that adjust such a month go too. Whoever does it holds the months in reach alone. Gives how
+    many drafts they were.
     """
     columns = map(list, zip(*stretches, strict=True))
     rows = connection.execute(_WITHDRAW, [*columns]).fetchall()
@@ -99,7 +100,12 @@ def withdraw_drafts(connection: Connection, stretches: Sequence[Stretch], why: W
 _WITHDRAW = """
 DELETE FROM draft_invoices AS draft
 USING unnest(%s::integer[], %s::timestamptz[], %s::timestamptz[]) AS stretch (payer_id, since, until)
-WHERE draft.payer_id = stretch.payer_id AND period_start >= date_trunc('month', since) AND period_start < until
+WHERE draft.payer_id = stretch.payer_id AND (
+    period_start >= date_trunc('month', since) AND period_start < until
+    OR EXISTS (SELECT FROM draft_adjustments AS about
+               WHERE (about.payer_id, about.invoice_id) = (draft.payer_id, draft.invoice_id)
+                 AND about.origin_start >= date_trunc('month', since) AND about.origin_start < until)
+)
 RETURNING draft.payer_id, draft.invoice_id, period_start
 """
 
@@ -123,45 +129,23 @@ def record_snapshot(connection: Connection, batches: str) -> int:
     return int(row[0]) if row else 0
 
 
-def sound_drafts(connection: Connection, period: Period, payers: Sequence[int]) -> dict[int, str]:
-    """The digests, in hexadecimal, of the drafts that some payers have and whose rows are what was digested."""
-    rows = connection.execute(
-        "SELECT payer_id, invoice_id, encode(sha256, 'hex') FROM draft_invoices"
-        " WHERE period_start = %s AND kind = %s AND payer_id = ANY(%s)",
-        [period.start, Kind.USAGE, list(payers)],
-    ).fetchall()
-    found = Taken(payers=[payer for payer, *_ in rows], ids=[each for _, each, _ in rows])
-    altered = altered_drafts(connection, period, found)
-    return {payer: digest for payer, each, digest in rows if each not in altered}
-
-
-def altered_drafts(connection: Connection, period: Period, drafts: Taken) -> dict[int, str]:
-    """The ids and accounts of the drafts whose rows are not what their digest was taken of.
-
-    The canonical form is that of `billing.invoices.content`, and that of the totals behind the lines is that of
-    `billing.drafts.summed_sha256`; here both are written by PostgreSQL from the stored rows.
-    """
-    rows = connection.execute(_ALTERED, {**drafts.parameters, "period": str(period)})
-    return dict(rows.fetchall())
-
-
-def delete_drafts(connection: Connection, period: Period, payers: Sequence[int]) -> None:
-    """Take away the drafts of some payers, with all that hangs on them."""
+def delete_drafts(connection: Connection, period: Period, payers: Sequence[int], *, but: Sequence[int] = ()) -> int:
+    """Take away the drafts of some payers, with all that hangs on them, but those of some ids; gives how many."""
     if not payers:
-        return
+        return 0
     found = connection.execute(
-        "DELETE FROM draft_invoices WHERE period_start = %s AND kind = %s AND payer_id = ANY(%s)"
+        "DELETE FROM draft_invoices WHERE period_start = %s AND payer_id = ANY(%s) AND invoice_id <> ALL(%s)"
         " RETURNING payer_id, invoice_id",
-        [period.start, Kind.USAGE, list(payers)],
+        [period.start, list(payers), list(but)],
     ).fetchall()
     delete_parts(connection, Taken(payers=[payer for payer, _ in found], ids=[each for _, each in found]))
+    return len(found)
 
 
 def payers_with_drafts(connection: Connection, period: Period) -> list[int]:
     """The payers that have a draft of the period."""
     rows = connection.execute(
-        "SELECT payer_id FROM draft_invoices WHERE period_start = %s AND kind = %s ORDER BY payer_id",
-        [period.start, Kind.USAGE],
+        "SELECT DISTINCT payer_id FROM draft_invoices WHERE period_start = %s ORDER BY payer_id", [period.start]
     )
     return [payer for (payer,) in rows]
 
@@ -174,17 +158,21 @@ def insert_drafts(
     billed: Totals,
     billed_sha256: Mapping[int, str],
     snapshot_id: int,
+    adjusted: Mapping[str, Totals] | None = None,
 ) -> None:
     """Add drafts. `billed` are the integers that were priced, summed over the period, of their payers.
 
-    `snapshot_id` names the batches that they are of, as `record_snapshot` gave it.
+    `adjusted` are those of earlier months that they bill anew, and `snapshot_id` names the batches that all are of, as
+    `record_snapshot` gave it.
     """
     if not len(drafts.payer):
         return
     payers = drafts.payer.tolist()
-    order = np.argsort(drafts.payer)
+    order = np.argsort(drafts.payer, kind="stable")
     ids = np.empty(len(payers), dtype=np.int64)
     ids[order] = _new_ids(connection, len(payers))
+    origins = [Period.parse(origin).start if origin else None for _, origin in drafts.slots]
+    own = [paper.kind is Kind.USAGE for paper in drafts.papers]
     named = [parties[payer] for payer in payers]
     n = len(payers)
     copy_in(
@@ -198,31 +186,77 @@ def insert_drafts(
             "lines": pa.array(drafts.line_count),
             "period_start": pa.array([period.start] * n, pa.date32()),
             "period_end": pa.array([period.end] * n, pa.date32()),
-            "kind": pa.array([Kind.USAGE.value] * n),
+            "kind": pa.array([paper.kind.value for paper in drafts.papers]),
             "state": pa.array([State.DRAFT.value] * n),
             **_party_columns(named),
-            "billed_sha256": pa.array([f"\\x{billed_sha256.get(payer, NO_TOTALS_SHA256)}" for payer in payers]),
+            "billed_sha256": pa.array(
+                [
+                    f"\\x{billed_sha256.get(payer, NO_TOTALS_SHA256) if of_usage else NO_TOTALS_SHA256}"
+                    for payer, of_usage in zip(payers, own, strict=True)
+                ]
+            ),
             "summed_sha256": pa.array([f"\\x{digest}" for digest in drafts.summed_sha256]),
             "sha256": pa.array([f"\\x{digest}" for digest in drafts.sha256]),
+            "origin_start": pa.array(origins, pa.date32()),
+            "corrects": pa.array([paper.corrects for paper in drafts.papers]),
+            "reason": pa.array(["" if of_usage else CORRECTION for of_usage in own]),
         },
     )
     lines = {name: drafts.lines[name].combine_chunks() for name in drafts.lines.column_names}
     lines["cards"] = _array_literals(lines["cards"])
     copy_in(connection, "draft_lines", {"invoice_id": pa.array(np.repeat(ids, drafts.line_count)), **lines})
-    owner = order[np.searchsorted(drafts.payer, billed.payer, sorter=order)]
+    invoices = {payer: each for payer, each, of_usage in zip(payers, ids.tolist(), own, strict=True) if of_usage}
+    _insert_totals(connection, "draft_billed_totals", billed, invoices)
+    _insert_adjustments(connection, drafts, ids.tolist(), adjusted or {})
+
+
+def _insert_totals(
+    connection: Connection, table: str, totals: Totals, ids: Mapping[int, int], origin: date | None = None
+) -> None:
+    """Add the totals of the payers that are among `ids`; of an earlier month where there is an `origin`."""
+    owners = np.array(sorted(ids), dtype=np.int64)
+    some = totals.take(np.flatnonzero(np.isin(totals.payer, owners)))
+    if not len(some):
+        return
+    named = np.array([ids[payer] for payer in owners.tolist()], dtype=np.int64)
+    month = {} if origin is None else {"origin_start": pa.array([origin] * len(some), pa.date32())}
     copy_in(
         connection,
-        "draft_billed_totals",
+        table,
         {
-            "invoice_id": pa.array(ids[owner]),
-            "events": pa.array(billed.events),
-            "quantity": pa.array(billed.quantity),
-            "payer_id": pa.array(billed.payer),
-            "account_id": pa.array(billed.account),
-            "price_id": pa.array(billed.price),
-            "country": pa.array(COUNTRIES).take(pa.array(billed.country)),
+            "invoice_id": pa.array(named[np.searchsorted(owners, some.payer)]),
+            "events": pa.array(some.events),
+            "quantity": pa.array(some.quantity),
+            "payer_id": pa.array(some.payer),
+            "account_id": pa.array(some.account),
+            "price_id": pa.array(some.price),
+            "country": pa.array(COUNTRIES).take(pa.array(some.country)),
+            **month,
         },
     )
+
+
+def _insert_adjustments(
+    connection: Connection, drafts: Drafts, ids: Sequence[int], totals: Mapping[str, Totals]
+) -> None:
+    """Add which earlier months drafts bill anew, and the integers of these."""
+    owners: dict[str, dict[int, int]] = {}
+    rows = []
+    for payer, each, paper in zip(drafts.payer.tolist(), ids, drafts.papers, strict=True):
+        for about in paper.adjusts:
+            origin = Period.parse(about.period)
+            owners.setdefault(about.period, {})[payer] = each
+            digests = (bytes.fromhex(about.billed_sha256), bytes.fromhex(about.summed_sha256))
+            rows.append((each, payer, about.step, origin.start, origin.end, *digests))
+    if not rows:
+        return
+    connection.cursor().executemany(
+        "INSERT INTO draft_adjustments (invoice_id, payer_id, step, origin_start, origin_end, billed_sha256,"
+        " summed_sha256) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        rows,
+    )
+    for period, of in owners.items():
+        _insert_totals(connection, "draft_adjusted_totals", totals[period], of, Period.parse(period).start)
 
 
 def record_run(
@@ -311,6 +345,15 @@ def delete_parts(connection: Connection, drafts: Taken) -> None:
 
 _DELETE_PARTS = (
     """
+    DELETE FROM draft_adjustments AS part USING unnest(%(payers)s::integer[], %(ids)s::bigint[]) AS taken(payer_id, id)
+    WHERE (part.payer_id, part.invoice_id) = (taken.payer_id, taken.id)
+    """,
+    """
+    DELETE FROM draft_adjusted_totals AS part
+    USING unnest(%(payers)s::integer[], %(ids)s::bigint[]) AS taken(payer_id, id)
+    WHERE (part.payer_id, part.invoice_id) = (taken.payer_id, taken.id)
+    """,
+    """
     DELETE FROM draft_lines AS part USING unnest(%(payers)s::integer[], %(ids)s::bigint[]) AS taken(payer_id, id)
     WHERE (part.payer_id, part.invoice_id) = (taken.payer_id, taken.id)
     """,
@@ -320,38 +363,3 @@ _DELETE_PARTS = (
     WHERE (part.payer_id, part.invoice_id) = (taken.payer_id, taken.id)
     """,
 )
-
-_ALTERED = """
-    WITH taken AS (
-        SELECT * FROM unnest(%(payers)s::integer[], %(ids)s::bigint[]) AS pairs(payer_id, invoice_id)
-    ), bodies AS (
-        SELECT payer_id, invoice_id, string_agg(row_to_json(line)::text, ',' ORDER BY line_no) AS lines,
-               sum(stored.amount_minor) AS total_minor, count(*) AS n
-        FROM taken JOIN draft_lines AS stored USING (payer_id, invoice_id)
-        CROSS JOIN LATERAL (
-            SELECT product, element, country, destination, tier, unit, unit_size::text,
-                   coalesce(unit_price_exact, trim_scale(unit_price)::text) AS unit_price, base_unit, origin_period,
-                   cards, events::text, base_quantity::text, amount_minor::text, residual
-        ) AS line
-        GROUP BY payer_id, invoice_id
-    ), sums AS (
-        SELECT payer_id, invoice_id,
-               string_agg(concat_ws(',', account_id, price_id, to_json(country)::text, events, quantity), ';'
-                          ORDER BY account_id, price_id, country) AS totals
-        FROM taken JOIN draft_billed_totals USING (payer_id, invoice_id)
-        GROUP BY payer_id, invoice_id
-    )
-    SELECT invoice_id, draft.account
-    FROM taken JOIN draft_invoices AS draft USING (payer_id, invoice_id) LEFT JOIN bodies USING (payer_id, invoice_id)
-    LEFT JOIN sums USING (payer_id, invoice_id)
-    CROSS JOIN LATERAL (
-        SELECT account, name, address, tax_id, language, legal_entity, kind, %(period)s AS period, currency,
-               draft.total_minor::text, encode(billed_sha256, 'hex') AS billed_sha256,
-               encode(draft.summed_sha256, 'hex') AS summed_sha256
-    ) AS head
-    WHERE sha256 IS DISTINCT FROM
-          sha256(convert_to(left(row_to_json(head)::text, -1) || ',"lines":[' || bodies.lines || ']}', 'UTF8'))
-       OR draft.summed_sha256 IS DISTINCT FROM sha256(convert_to(coalesce(sums.totals, ''), 'UTF8'))
-       OR draft.total_minor IS DISTINCT FROM bodies.total_minor
-       OR draft.lines IS DISTINCT FROM bodies.n
-"""

@@ -7,14 +7,14 @@ event has now is not read, and neither is what it is called, unless its order am
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 from psycopg import sql
 
 from billing.periods import Period, day_of
-from billing.store.beside import ahead, read_beside
+from billing.store.beside import read_beside, together
 from billing.store.bulk import Table
 from billing.store.engine import Connection
 from billing.store.ratings import SELDOM, apart
@@ -68,16 +68,25 @@ class Selection:
 def rated_usage(
     connection: Connection, period: Period, which: Selection, *, with_ids: bool = False
 ) -> Iterator[Rateable]:
-    """Events of a period that were rated, as they lie. While some are worked on, the next are read."""
+    """Events of a period that were rated, in no order. While some are worked on, the next are read.
+
+    Both halves of the period are read at once: a server that makes rows and a client that takes them wait for each
+    other, and so one of two processors would be idle.
+    """
     names = _names(connection)
-    yield from ahead(_parts(read_beside(connection, rated_query(period, which, with_ids=with_ids)), names))
+    middle = period.opens + (period.closes - period.opens) // 2
+    halves = [(period.opens, middle), (middle, period.closes)]
+    queries = [rated_query(*half, which, with_ids=with_ids) for half in halves]
+    for rows in together([read_beside(connection, query) for query in queries]):
+        yield _rateable(rows, names)
 
 
-def rated_query(period: Period, which: Selection, *, with_ids: bool = False) -> sql.Composed:
-    """What `rated_usage` reads."""
+def rated_query(since: datetime, until: datetime, which: Selection, *, with_ids: bool = False) -> sql.Composed:
+    """What `rated_usage` reads between two instants."""
     query = sql.SQL("SELECT {columns} FROM events WHERE occurred_at >= {opens} AND occurred_at < {closes} {which}")
     columns = _COLUMNS + (_IDS if with_ids else sql.SQL(""))
-    return query.format(columns=columns, **_within(period), which=which.conditions())
+    within = {"opens": sql.Literal(since), "closes": sql.Literal(until)}
+    return query.format(columns=columns, **within, which=which.conditions())
 
 
 def waiting_usage(connection: Connection, period: Period, accounts: Sequence[int]) -> Iterator[Rateable]:

@@ -13,7 +13,7 @@ BOLT = Signable(payer=2, invoice_id=12, account="bolt", sha256="b1", inputs_sha2
 
 
 def test_what_is_as_it_was_signed_is_not_named() -> None:
-    assert {} == unsigned({1: ACME, 2: BOLT}, {1: ACME, 2: BOLT}, frozenset())
+    assert {} == unsigned({(1, ""): ACME, (2, ""): BOLT}, {(1, ""): ACME, (2, ""): BOLT}, frozenset())
 
 
 @pytest.mark.parametrize(
@@ -26,13 +26,13 @@ def test_what_is_as_it_was_signed_is_not_named() -> None:
 )
 def test_a_draft_of_which_one_thing_is_otherwise_is_named(change: dict[str, object], why: Unsigned) -> None:
     now = replace(ACME, **change)  # type: ignore[arg-type]
-    assert {"acme": why} == unsigned({1: ACME, 2: BOLT}, {1: now, 2: BOLT}, frozenset())
+    assert {"acme": why} == unsigned({(1, ""): ACME, (2, ""): BOLT}, {(1, ""): now, (2, ""): BOLT}, frozenset())
 
 
 def test_what_came_along_and_what_went_away_is_named_unless_it_is_issued() -> None:
-    assert {"acme": Unsigned.ADDED} == unsigned({}, {1: ACME}, frozenset())
-    assert {"acme": Unsigned.WITHDRAWN} == unsigned({1: ACME}, {}, frozenset())
-    assert {} == unsigned({1: ACME}, {}, frozenset({1}))
+    assert {"acme": Unsigned.ADDED} == unsigned({}, {(1, ""): ACME}, frozenset())
+    assert {"acme": Unsigned.WITHDRAWN} == unsigned({(1, ""): ACME}, {}, frozenset())
+    assert {} == unsigned({(1, ""): ACME}, {}, frozenset({(1, "")}))
 
 
 def test_the_digest_is_of_the_month_and_of_each_draft_with_its_inputs_in_any_order() -> None:

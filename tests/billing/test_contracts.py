@@ -103,6 +103,7 @@ def test_what_this_version_does_not_bill_is_refused_and_not_dropped(key: str) ->
         ({"commitment": []}, "commitment"),
         ({"credits": [{"id": "a", "amount": "99999999999999999999999"}]}, "credits[0].amount"),
         ({"credits": [{"id": "a"}]}, "credits[0].amount"),
+        ({"discounts": [{"percent": "5"}, {"percent": "9", "on": [{"country": "GB"}]}]}, "discounts[1]"),
         ({"commitment": {}}, "commitment"),
         ({"commitment": {"min": "-1"}}, "commitment.min"),
         ({"commitment": {"min": "2", "max": "1"}}, "commitment.max"),
@@ -131,6 +132,20 @@ def test_what_is_agreed_on_a_product_that_nobody_knows_is_a_fault() -> None:
     assert [f'contract acme: discounts "vioce.*": {known}', f'contract acme: commitment "sms": {known}'] == [
         str(fault) for fault in unsold([found], ["voice.outbound", "sms.outbound"])
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        ({"effective_from": "2026-09-05T12:00:00Z"}, "write 2026-09-05"),
+        ({"credits": [{"id": "a", "amount": "1", "until": "2026-12-31T12:00:00Z"}]}, "write 2026-12-31"),
+        ({"discounts": {"percent": "5"}}, "write discounts = [{...}]"),
+    ],
+)
+def test_what_a_fault_advises_is_about_what_was_written(changes: dict[str, object], remedy: str) -> None:
+    """Who follows it to the letter must not get another day, or a table that stands elsewhere in the file."""
+    _, (fault,) = read_contract(TABLE | changes, "contract.toml")
+    assert remedy in fault.remedy
 
 
 def test_the_contract_in_force_is_the_last_that_has_begun() -> None:

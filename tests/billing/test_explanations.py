@@ -4,10 +4,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from billing.adjustments import key_of_line
 from billing.explanations import (
     REMEDIES,
     increments_in_words,
-    key_of_line,
     line_arithmetic,
     line_number,
     matched_prefix,

@@ -89,7 +89,7 @@ def test_what_is_signed_is_compact_json_with_every_fact_and_no_number() -> None:
     assert content(INVOICE) == (
         '{"account":"acme","name":"Acme \\"Ltd\\" é","address":["1 Road","Town"],"tax_id":"","language":"",'
         '"legal_entity":"","kind":"usage","period":"2026-10","currency":"USD","total_minor":"2","billed_sha256":"00",'
-        '"summed_sha256":"11",'
+        '"summed_sha256":"11","corrects":"","adjusts":[],'
         '"lines":[{"product":"voice.outbound","element":"usage","country":"US","destination":"United States",'
         '"tier":"1","unit":"minute","unit_size":"60","unit_price":"0.014","base_unit":"second",'
         '"origin_period":"2026-10","cards":["list-usd@2026-10-01T00:00:00Z"],"events":"2","base_quantity":"90",'

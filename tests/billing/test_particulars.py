@@ -34,8 +34,8 @@ def test_one_package_with_a_status_of_its_own_is_told_with_it() -> None:
 @pytest.mark.parametrize(
     ("packages", "key", "reason"),
     [
-        ([], "packages", "is not a list of packages"),
-        ("caller_name", "packages", "is not a list of packages"),
+        ([], "packages", "names no package: list those that were asked for"),
+        ("caller_name", "packages", 'is not a list of packages, as in ["caller_name"]'),
         ([5], "packages/0", "is not the name of a package"),
         ([Number("5")], "packages/0", "is not the name of a package"),
         (["a", ""], "packages/1", "is not the name of a package"),

@@ -71,7 +71,7 @@ def test_a_faulty_card_is_refused(card: str, fault: str, tollbook: Tollbook, fol
         ('base = "second"\nunits = {minutes = 60}', "own.toml: units: does not say second = 1; the base is one of"),
         (
             'base = "minute"\nunits = {minute = 1}',
-            'own.toml: measure "duration_seconds": counts seconds, and the base is minute; write base',
+            'own.toml: measure "duration_seconds": is in seconds, and the base is minute; let the base be',
         ),
     ],
 )

@@ -110,6 +110,7 @@ READ: Mapping[str, tuple[Callable[[Table], list[Fault]], str, tuple[str, ...]]] 
     "[[prices]]": (mapping, "Mappings", ("prices",)),
     "[[skip]]": (mapping, "Mappings", ("skip",)),
     "Scenarios": (scenario, "Scenarios", ()),
+    "[[step]]": (scenario, "Scenarios", ("step",)),
     "[expect]": (scenario, "Scenarios", ("expect",)),
     "[[expect.invoice]]": (scenario, "Scenarios", ("expect", "invoice")),
     "[[expect.line]]": (scenario, "Scenarios", ("expect", "line")),

@@ -290,7 +290,7 @@ def test_usage_after_the_invoice_is_said(issued: Path, tollbook: Tollbook) -> No
     late = json.loads(tollbook("explain", "event", "switch-1", "late", "--format", "json").out)
     assert ("", {"invoice": "INV-000001"}, None) == (late["invoice"], late["late"], late["parts"][0]["line_no"])
     shown = tollbook("explain", "event", "switch-1", "late").out
-    assert "it came after invoice INV-000001 was drawn up, and no command bills it yet" in shown
+    assert "it came after invoice INV-000001 was drawn up, and the run of a later month adjusts it" in shown
     assert 1 == shown.count("INV-000001"), "the invoice did not bill it"
     (row,) = csv.DictReader(io.StringIO(tollbook("explain", "event", "switch-1", "late", "-f", "csv").out))
     assert "" == row["line_no"]

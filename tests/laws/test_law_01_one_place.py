@@ -9,8 +9,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from billing.adjustments import key_of_line
 from billing.drafts import merged
-from billing.explanations import key_of_line
 from billing.flows.draw_up import draw_up
 from billing.flows.explain import explain_event, explain_line
 from billing.flows.finalize import finalize

@@ -145,6 +145,8 @@ def test_what_is_exported_as_csv_reads_back_and_no_cell_is_a_formula(exported: l
             "line": number,
             "state": invoice.state.value,
             "due_on": "2026-12-04" if invoice.due_on else "",
+            "kind": invoice.kind.value,
+            "corrects": invoice.corrects,
         }
         for invoice in exported
         for number, line in enumerate(invoice.lines, start=1)

@@ -93,7 +93,7 @@ def assert_foreseen(found: Simulation, real: Bills, imagined: Bills, usage: list
     assert gained == Counter(found.priced)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_simulation_foresees_what_a_publication_would_have_billed(
     data: st.DataObject, cluster: Cluster, migrated: str

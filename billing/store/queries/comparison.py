@@ -6,15 +6,17 @@ from fractions import Fraction
 from psycopg import sql
 
 from billing.comparison import Held, Side
-from billing.invoices import Kind
 from billing.periods import Period
 from billing.store.engine import Connection
 from rates.money import Currency, exact, parse_fraction
 
 
 def side_of(connection: Connection, period: Period) -> Side:
-    """A month's invoices and its drafts, and beside them what the accounts that the run stopped at would be billed."""
-    values = {"start": period.start, "kind": Kind.USAGE}
+    """A month's invoices and its drafts, and beside them what the accounts that the run stopped at would be billed.
+
+    With what they adjust, and with credit notes; prices and cards are those of the month itself.
+    """
+    values = {"start": period.start, "period": str(period)}
     accounts, products, prices = (connection.execute(each, values).fetchall() for each in (_HEADS, _SUMS, _PRICES))
     stops = connection.execute(
         "SELECT currency, id, total_minor, outcome || ': ' || reason FROM draft_stops"
@@ -45,24 +47,24 @@ def last_final(connection: Connection, period: Period) -> date | None:
 _LINES = sql.SQL("""
     WITH heads AS (
         SELECT payer_id, invoice_id, currency, account, total_minor FROM invoices
-        WHERE period_start = %(start)s AND kind = %(kind)s
+        WHERE period_start = %(start)s
         UNION ALL
         SELECT payer_id, invoice_id, currency, account, total_minor FROM draft_invoices
-        WHERE period_start = %(start)s AND kind = %(kind)s
+        WHERE period_start = %(start)s
     ), lines AS (
         SELECT heads.*, product, element, country, destination, tier, unit, unit_price, unit_price_exact, amount_minor,
-               cards
+               cards, origin_period
         FROM heads JOIN invoice_lines USING (payer_id, invoice_id)
         UNION ALL
         SELECT heads.*, product, element, country, destination, tier, unit, unit_price, unit_price_exact, amount_minor,
-               cards
+               cards, origin_period
         FROM heads JOIN draft_lines USING (payer_id, invoice_id)
     )
 """)
-_HEADS = sql.SQL("{} SELECT currency, account, total_minor FROM heads").format(_LINES)
+_HEADS = sql.SQL("{} SELECT currency, account, sum(total_minor) FROM heads GROUP BY currency, account").format(_LINES)
 _SUMS = sql.SQL("{} SELECT currency, product, sum(amount_minor) FROM lines GROUP BY currency, product").format(_LINES)
-_CARDS = sql.SQL("{} SELECT DISTINCT unnest(cards) FROM lines").format(_LINES)
+_CARDS = sql.SQL("{} SELECT DISTINCT unnest(cards) FROM lines WHERE origin_period = %(period)s").format(_LINES)
 _PRICES = sql.SQL(
     "{} SELECT DISTINCT currency, concat_ws(' ', product, element, nullif(country, ''), nullif(destination, ''),"
-    " nullif(tier, ''), 'per ' || unit), unit_price, unit_price_exact FROM lines"
+    " nullif(tier, ''), 'per ' || unit), unit_price, unit_price_exact FROM lines WHERE origin_period = %(period)s"
 ).format(_LINES)

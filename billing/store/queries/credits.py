@@ -50,7 +50,7 @@ WHERE period_start = %(start)s AND line.element = %(element)s GROUP BY payer_id,
 _USED = """
 WITH issued AS (
     SELECT payer_id, invoice_id, period_start, entry FROM invoices JOIN invoice_events USING (payer_id, invoice_id)
-    WHERE payer_id = ANY(%(payers)s) AND event = 'issued'
+    WHERE payer_id = ANY(%(payers)s) AND event = 'issued' AND kind = 'usage'
 ), own AS (
     SELECT payer_id, entry FROM issued WHERE period_start = %(start)s
 ), paid AS (

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from billing.invoices import Invoice, InvoiceLine, Kind, Party, State, number_text
+from billing.invoices import Adjusted, Invoice, InvoiceLine, Kind, Party, State, number_text
 from billing.periods import Period
 from billing.runs import Withdrawal
 from billing.store.engine import Connection
@@ -90,10 +90,13 @@ def written_since(connection: Connection, snapshot_id: int) -> bool:
 
 
 def billed_digests(connection: Connection, period: Period) -> dict[int, str]:
-    """The digests, in hexadecimal, of the totals of a period's invoices and drafts, by their payers' numbers."""
+    """The digests, in hexadecimal, of the totals that a period is billed of or drawn up, by their payers' numbers."""
     rows = connection.execute(
         """
-        SELECT payer_id, encode(billed_sha256, 'hex') FROM invoices WHERE period_start = %(start)s AND kind = %(kind)s
+        SELECT payer_id, encode(billed_sha256, 'hex') FROM (
+            SELECT DISTINCT ON (payer_id) payer_id, billed_sha256 FROM billed_months
+            WHERE origin_start = %(start)s ORDER BY payer_id, step DESC
+        ) AS newest
         UNION ALL
         SELECT payer_id, encode(billed_sha256, 'hex') FROM draft_invoices
         WHERE period_start = %(start)s AND kind = %(kind)s
@@ -119,16 +122,21 @@ def snapshot_of(connection: Connection, payer: int, period: Period, *, final: bo
 
 
 def read_invoices(
-    connection: Connection, period: Period, *, final: bool, account: str = "", after: int = 0
+    connection: Connection, period: Period, *, final: bool, account: str = "", kind: Kind = Kind.USAGE
 ) -> list[Invoice]:
-    """A page of a period's final invoices, or of its drafts, by their payers' numbers from the one after `after` on."""
-    return [invoice for _, invoice in _page(connection, period, final=final, account=account, after=after)]
+    """The first page of a period's final invoices, or of its drafts, by their payers' numbers; or of credit notes."""
+    return [invoice for _, invoice in _page(connection, period, kind, final=final, account=account)]
 
 
-def all_invoices(connection: Connection, period: Period, *, final: bool, account: str = "") -> Iterator[Invoice]:
-    """All of a period's final invoices, or of its drafts, by their payers' numbers, a page in memory at a time."""
-    after = 0
-    while page := _page(connection, period, final=final, account=account, after=after):
+def all_invoices(
+    connection: Connection, period: Period, *, final: bool, account: str = "", kind: Kind = Kind.USAGE
+) -> Iterator[Invoice]:
+    """All of a period's final invoices, or of its drafts, by their payers' numbers, a page in memory at a time.
+
+    Of credit notes: those of the period's run, each payer's in the order of the months that they correct.
+    """
+    after = _FIRST
+    while page := _page(connection, period, kind, final=final, account=account, after=after):
         yield from (invoice for _, invoice in page)
         after = page[-1][0]
 
@@ -136,26 +144,48 @@ def all_invoices(connection: Connection, period: Period, *, final: bool, account
 def invoices_by_number(connection: Connection, series: str, number: int) -> list[Invoice]:
     """The final invoices with a number: one at most, unless several legal entities number theirs in one series."""
     rows = connection.execute(
-        "SELECT period_start, period_end, account FROM invoices WHERE series = %s AND number = %s"
+        "SELECT period_start, period_end, kind, account FROM invoices WHERE series = %s AND number = %s"
         " ORDER BY legal_entity",
         [series, number],
     ).fetchall()
-    pages = (read_invoices(connection, Period(start=start, end=end), final=True, account=of) for start, end, of in rows)
-    return [invoice for page in pages for invoice in page]
+    pages = (
+        read_invoices(connection, Period(start=start, end=end), final=True, account=of, kind=Kind(kind))
+        for start, end, kind, of in rows
+    )
+    return [each for page in pages for each in page if each.number == number_text(series, number)]
+
+
+class _Place(NamedTuple):
+    """After which document a page begins: its payer, and of a credit note the month that it corrects."""
+
+    payer: int
+    origin: date
+
+
+_FIRST = _Place(0, date.min)
 
 
 def _page(
-    connection: Connection, period: Period, *, final: bool, account: str, after: int
-) -> list[tuple[int, Invoice]]:
+    connection: Connection, period: Period, kind: Kind, *, final: bool, account: str, after: _Place = _FIRST
+) -> list[tuple[_Place, Invoice]]:
     cursor = connection.cursor(row_factory=dict_row)
-    cursor.execute(_FINAL if final else _DRAFTS, [period.start, Kind.USAGE, after, account, account, PAGE])
+    cursor.execute(_FINAL if final else _DRAFTS, [period.start, kind, *after, account, account, PAGE])
     heads = cursor.fetchall()
-    payers, ids = [head["payer_id"] for head in heads], [head["invoice_id"] for head in heads]
-    cursor.execute(_FINAL_LINES if final else _DRAFT_LINES, [payers, ids])
+    whose = [[head["payer_id"] for head in heads], [head["invoice_id"] for head in heads]]
+    cursor.execute(_FINAL_LINES if final else _DRAFT_LINES, whose)
     lines: dict[int, list[InvoiceLine]] = {}
     for row in cursor:
-        lines.setdefault(row.pop("payer_id"), []).append(_line(row))
-    return [(head["payer_id"], _invoice(head, period, lines.get(head["payer_id"], ()))) for head in heads]
+        lines.setdefault(row.pop("invoice_id"), []).append(_line(row))
+    cursor.execute(_FINAL_ADJUSTED if final else _DRAFT_ADJUSTED, whose)
+    adjusts: dict[int, list[Adjusted]] = {}
+    for row in cursor:
+        adjusts.setdefault(row.pop("invoice_id"), []).append(Adjusted(**row))
+    found = []
+    for head in heads:
+        number = head["invoice_id"]
+        invoice = _invoice(head, period, lines.get(number, ()), tuple(adjusts.get(number, ())))
+        found.append((_Place(head["payer_id"], head["origin_start"] or head["period_start"]), invoice))
+    return found
 
 
 def _line(row: dict[str, Any]) -> InvoiceLine:
@@ -167,7 +197,9 @@ def _line(row: dict[str, Any]) -> InvoiceLine:
     return InvoiceLine(**row)
 
 
-def _invoice(head: dict[str, Any], period: Period, lines: Sequence[InvoiceLine]) -> Invoice:
+def _invoice(
+    head: dict[str, Any], period: Period, lines: Sequence[InvoiceLine], adjusts: tuple[Adjusted, ...]
+) -> Invoice:
     issued_on: date | None = head.get("issued_on")
     return Invoice(
         party=Party(
@@ -190,34 +222,49 @@ def _invoice(head: dict[str, Any], period: Period, lines: Sequence[InvoiceLine])
         number=number_text(head["series"], head["number"]) if issued_on else "",
         issued_on=issued_on,
         due_on=head.get("due_on"),
+        adjusts=adjusts,
+        corrects=head["corrects"],
     )
 
 
 _FINAL = """
     SELECT *, 'final' AS state FROM invoices
-    WHERE period_start = %s AND kind = %s AND payer_id > %s AND (%s = '' OR account = %s)
-    ORDER BY payer_id LIMIT %s
+    WHERE period_start = %s AND kind = %s AND (payer_id, coalesce(origin_start, period_start)) > (%s, %s)
+      AND (%s = '' OR account = %s)
+    ORDER BY payer_id, origin_start LIMIT %s
 """
 
 _DRAFTS = """
     SELECT * FROM draft_invoices
-    WHERE period_start = %s AND kind = %s AND payer_id > %s AND (%s = '' OR account = %s)
-    ORDER BY payer_id LIMIT %s
+    WHERE period_start = %s AND kind = %s AND (payer_id, coalesce(origin_start, period_start)) > (%s, %s)
+      AND (%s = '' OR account = %s)
+    ORDER BY payer_id, origin_start LIMIT %s
 """
 
 _FINAL_LINES = """
-    SELECT payer_id, unit_size, events, base_quantity, amount_minor, unit_price, unit_price_exact, product, element,
+    SELECT invoice_id, unit_size, events, base_quantity, amount_minor, unit_price, unit_price_exact, product, element,
            country, destination, tier, unit, base_unit, residual, origin_period, cards
     FROM unnest(%s::integer[], %s::bigint[]) AS wanted(payer_id, invoice_id)
-    JOIN invoice_lines USING (payer_id, invoice_id) ORDER BY payer_id, line_no
+    JOIN invoice_lines USING (payer_id, invoice_id) ORDER BY payer_id, invoice_id, line_no
 """
 
 _DRAFT_LINES = """
-    SELECT payer_id, unit_size, events, base_quantity, amount_minor, unit_price, unit_price_exact, product, element,
+    SELECT invoice_id, unit_size, events, base_quantity, amount_minor, unit_price, unit_price_exact, product, element,
            country, destination, tier, unit, base_unit, residual, origin_period, cards
     FROM unnest(%s::integer[], %s::bigint[]) AS wanted(payer_id, invoice_id)
-    JOIN draft_lines USING (payer_id, invoice_id) ORDER BY payer_id, line_no
+    JOIN draft_lines USING (payer_id, invoice_id) ORDER BY payer_id, invoice_id, line_no
 """
+
+
+_ADJUSTED = """
+    SELECT invoice_id, to_char(origin_start, 'YYYY-MM') AS period, step, encode(billed_sha256, 'hex') AS billed_sha256,
+           encode(summed_sha256, 'hex') AS summed_sha256
+    FROM unnest(%s::integer[], %s::bigint[]) AS wanted(payer_id, invoice_id)
+"""
+
+_FINAL_ADJUSTED = f"{_ADJUSTED} JOIN invoice_adjustments USING (payer_id, invoice_id) ORDER BY origin_start"
+
+_DRAFT_ADJUSTED = f"{_ADJUSTED} JOIN draft_adjustments USING (payer_id, invoice_id) ORDER BY origin_start"
 
 
 def stored_invoice(

@@ -19,7 +19,8 @@ CREATE TABLE approved_drafts (
     account text COLLATE "C" NOT NULL,
     sha256 bytea NOT NULL CHECK (octet_length(sha256) = 32), -- of the draft: its lines, and the totals behind them
     inputs_sha256 bytea NOT NULL CHECK (octet_length(inputs_sha256) = 32), -- of its contracts and card versions
-    PRIMARY KEY (approval_id, payer_id)
+    origin_start date, -- of a credit note: the month that it corrects
+    PRIMARY KEY (approval_id, invoice_id)
 );
 
 CREATE TRIGGER approvals_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON approvals

@@ -64,7 +64,12 @@ CREATE TABLE draft_invoices (
     billed_sha256 bytea NOT NULL CHECK (octet_length(billed_sha256) = 32), -- of the daily totals that were priced
     summed_sha256 bytea NOT NULL CHECK (octet_length(summed_sha256) = 32), -- of its draft_billed_totals
     sha256 bytea NOT NULL CHECK (octet_length(sha256) = 32), -- of the canonical form: what is signed
-    PRIMARY KEY (payer_id, period_start, kind)
+    origin_start date, -- of a credit note: the first day of the month that it corrects
+    corrects text NOT NULL DEFAULT '', -- of a credit note: the number of the invoice that it is about
+    reason text NOT NULL DEFAULT '' CHECK (reason IN ('', 'correction')),
+    PRIMARY KEY (payer_id, invoice_id),
+    UNIQUE NULLS NOT DISTINCT (payer_id, period_start, kind, origin_start),
+    CHECK ((kind = 'credit_note') = (origin_start IS NOT NULL AND corrects <> '' AND reason <> ''))
 );
 
 -- No foreign keys: these rows come and go with their draft, in the same statements.
@@ -135,9 +140,14 @@ CREATE TABLE invoices (
     billed_sha256 bytea NOT NULL,
     summed_sha256 bytea NOT NULL,
     sha256 bytea NOT NULL,
+    origin_start date,
+    corrects text NOT NULL DEFAULT '',
+    reason text NOT NULL DEFAULT '' CHECK (reason IN ('', 'correction')),
     PRIMARY KEY (payer_id, invoice_id),
-    UNIQUE (payer_id, period_start, kind),
-    UNIQUE (legal_entity, series, number)
+    -- One invoice of a month; and of each month that it corrects one credit note.
+    UNIQUE NULLS NOT DISTINCT (payer_id, period_start, kind, origin_start),
+    UNIQUE (legal_entity, series, number),
+    CHECK ((kind = 'credit_note') = (origin_start IS NOT NULL AND corrects <> '' AND reason <> ''))
 );
 CREATE INDEX ON invoices (period_start, payer_id);
 

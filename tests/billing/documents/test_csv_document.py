@@ -12,7 +12,7 @@ def test_the_columns_are_in_their_order() -> None:
     header, row = "".join(render([INVOICE])).splitlines()
     assert (
         "number,account,period,issued_on,currency,product,element,country,destination,tier,events,quantity,unit,"
-        "unit_price,amount,residual,base_quantity,base_unit,origin_period,cards,line,state,due_on"
+        "unit_price,amount,residual,base_quantity,base_unit,origin_period,cards,line,state,due_on,kind,corrects"
     ) == header
     assert (
         ",acme,2026-10,,USD,voice.outbound,usage,US,United States,1,2,1.5,minute,0.014,0.02,1/1000,90,second,2026-10,"

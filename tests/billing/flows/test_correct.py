@@ -81,6 +81,10 @@ def all_stored(shop: Shop) -> list[object]:
     return [shop.totals(), *(shop.rows(query) for query in STORED)]
 
 
+def invoices(shop: Shop) -> list[object]:
+    return [shop.rows(f"SELECT * FROM {table} ORDER BY 1, 2, 3") for table in ("invoices", "invoice_lines")]
+
+
 def agrees(shop: Shop) -> None:
     found = verify(shop.engine, products(), product_tables(), OCTOBER)
     assert () == found.disagreements
@@ -119,7 +123,7 @@ def month(shop: Shop) -> Shop:
 def test_a_forced_card_charges_the_past_otherwise_and_tells_the_amounts(month: Shop, events_at_once: int) -> None:
     fold(month.engine)
     found = corrected(force(month, card(DEAR, since="2026-10-03"), events_at_once=events_at_once))
-    assert (4, 3, 0, {}) == (found.events, found.rewritten, found.quarantined, found.left)
+    assert (4, 3, 0, {}) == (found.events, found.rewritten, found.quarantined, found.invoiced)
     bolt = ACME._replace(account="bolt")
     assert {ACME: Worth(3, 27), bolt: Worth(1, 9)} == found.before
     assert {ACME: Worth(3, 31), bolt: Worth(1, 11)} == found.after
@@ -159,13 +163,15 @@ def test_a_replaced_version_counts_nothing_any_more(shop: Shop) -> None:
     agrees(shop)
 
 
-def test_a_card_is_replaced_under_no_final_invoice(month: Shop) -> None:
+def test_a_card_is_replaced_under_a_final_invoice_that_stays(month: Shop) -> None:
     bill(month, issue=True)
-    before = all_stored(month)
-    with pytest.raises(PublicationBackdatedError, match="4 rated events are on the side of final invoices"):
-        force(month, card(DEAR))
-    assert before == all_stored(month)
-    assert [(1, None)] == month.rows("SELECT card_version_id, replaces FROM card_versions")
+    before = invoices(month)
+    changed = force(month, card(DEAR))
+    assert changed.correction is not None
+    assert ({"acme": 3, "bolt": 1}, False) == (changed.correction.invoiced, changed.correction.needs_a_person)
+    assert before == invoices(month)
+    assert [(2, 1)] == month.rows("SELECT card_version_id, replaces FROM card_versions WHERE replaces IS NOT NULL")
+    agrees(month)
 
 
 def test_what_is_not_forced_is_still_refused(month: Shop) -> None:
@@ -220,23 +226,26 @@ def test_drafts_are_withdrawn_and_drawn_again(month: Shop) -> None:
     agrees(month)
 
 
-def test_final_invoices_forbid_also_what_is_forced(month: Shop) -> None:
+def test_final_invoices_forbid_a_contract_that_is_forced(month: Shop) -> None:
     bill(month, issue=True)
+    month.publish(card(DEAR, id_="mended"))
     before = all_stored(month)
-    refused = r"card list .*: 3 rated events are on the side of final invoices.*such as 2026-10-07.*another id"
+    contract = Contract(account="acme", effective_from=date(2026, 10, 3), cards=("mended",))
+    refused = r"contract acme .*: 2 rated events are on the side of final invoices.*such as 2026-10-07.*the card itself"
     with pytest.raises(PublicationBackdatedError, match=refused):
-        force(month, card(DEAR, since="2026-10-03"))
+        add_contracts(month.engine, [contract], products(), at=CLOSED, actor="ann", reason="wrong price")
     assert before == all_stored(month)
     agrees(month)
 
 
-def test_counters_of_final_invoices_are_not_forced_to_count_otherwise(shop: Shop) -> None:
+def test_counters_of_final_invoices_are_forced_to_count_otherwise(shop: Shop) -> None:
     shop.publish(tiered(("44", "0.02 0.01")))
     shop.admit("acme")
     shop.post(call(1))
     bill(shop, issue=True)
-    with pytest.raises(PublicationBackdatedError, match="acme has an invoice of 2026-10"):
-        force(shop, replace(card(), effective_from=datetime(2026, 10, 20, tzinfo=UTC)))
+    before = invoices(shop)
+    force(shop, replace(card(), effective_from=datetime(2026, 10, 20, tzinfo=UTC)))
+    assert before == invoices(shop)
 
 
 def test_accounts_without_an_invoice_get_the_mended_card_by_contract(month: Shop) -> None:
@@ -301,13 +310,13 @@ def test_accounts_are_rated_again_alone(month: Shop) -> None:
     ]
 
 
-def test_usage_of_final_invoices_stays_and_is_counted(month: Shop) -> None:
+def test_usage_of_final_invoices_is_rated_again_and_counted_and_the_invoices_stay(month: Shop) -> None:
     bill(month, issue=True)
-    before = all_stored(month)
+    before = invoices(month)
     found = rerated(month, otherwise_billable())
-    assert (0, {"acme": 4, "bolt": 1}, True) == (found.rewritten, found.left, found.needs_a_person)
-    assert before == all_stored(month)
-    agrees(month)
+    assert (5, {"acme": 4, "bolt": 1}, False) == (found.rewritten, found.invoiced, found.needs_a_person)
+    assert [(27, 9), (9, 0)] == [(each.before.amount_minor, each.after.amount_minor) for each in found.differences]
+    assert before == invoices(month)
 
 
 def test_who_did_it_and_why_is_in_the_audit_log(month: Shop) -> None:

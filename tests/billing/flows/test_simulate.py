@@ -172,6 +172,15 @@ def test_a_contract_is_simulated_for_the_whole_month_or_as_dated(month: Shop) ->
     assert 0 == found.events, "the same cards rate the month: nothing is rated again"
 
 
+def test_an_account_that_one_side_cannot_price_is_named_and_in_no_sum(month: Shop) -> None:
+    month.post(*(call(10 + number, account="bolt", duration_seconds="172800") for number in range(40)))
+    found = simulated(month, card(GB.replace("0.02", "999999999999")))  # more cents than 64 bits hold
+    assert ["bolt"] == list(found.failed)
+    assert [("acme", 4)] == [(name, now) for name, (now, _) in amounts(found).items()]
+    assert 4 == total(found).now.amount_minor
+    assert found.needs_a_person
+
+
 def test_costs_are_of_what_has_a_price_now_and_then(month: Shop) -> None:
     buy = card("voice.outbound,44,minute,1/1,0.01\nvoice.outbound,33,minute,60/60,0.02", id_="buy")
     found = total(simulated(month, card(f"{DEAR}\n{FR}"), buy=buy))

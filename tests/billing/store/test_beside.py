@@ -1,14 +1,14 @@
 """Columns that are read beside a unit of work are those of its snapshot, and what goes wrong is told as elsewhere."""
 
 from collections.abc import Generator
-from threading import current_thread
+from threading import Barrier, current_thread
 
 import psycopg
 import pyarrow as pa
 import pytest
 from psycopg import sql
 
-from billing.store.beside import ahead, read_beside
+from billing.store.beside import ahead, read_beside, together
 from billing.store.engine import Engine, transaction
 
 
@@ -78,3 +78,38 @@ def test_what_goes_wrong_elsewhere_goes_wrong_here() -> None:
     assert 1 == next(coming)
     with pytest.raises(LookupError):
         next(coming)
+
+
+def test_several_streams_are_read_at_once_each_in_its_own_thread_and_one_that_ends_leaves_the_others() -> None:
+    both = Barrier(2, timeout=20)
+    threads = set()
+
+    def items(name: str, count: int) -> Generator[str, None, None]:
+        both.wait()  # neither begins without the other
+        for number in range(count):
+            threads.add(current_thread().name)
+            yield f"{name}{number}"
+
+    assert ["a0", "b0", "b1", "b2"] == sorted(together([items("a", 1), items("b", 3)]))
+    assert current_thread().name not in threads
+
+
+def test_streams_end_with_whoever_reads_them_and_with_what_goes_wrong_in_one() -> None:
+    ended = []
+
+    def items(name: str, *, wrong: bool = False) -> Generator[str, None, None]:
+        try:
+            yield name
+            if wrong:
+                raise LookupError
+            yield from [name] * 100
+        finally:
+            ended.append(name)
+
+    coming = together([items("a"), items("b")])
+    assert "a" == next(coming)
+    coming.close()
+    assert ["a", "b"] == sorted(ended)
+    with pytest.raises(LookupError):
+        list(together([items("c"), items("d", wrong=True)]))
+    assert ["a", "b", "c", "d"] == sorted(ended)

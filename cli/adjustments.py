@@ -1,0 +1,96 @@
+"""A line that adjusts an earlier month, explained for people and for programs."""
+
+from typing import TYPE_CHECKING, Any
+
+from cli.output import Format, emit, emit_csv, emit_json, emit_record, money, number, text
+from cli.words import counted
+
+if TYPE_CHECKING:
+    from billing.adjustments import AdjustmentExplanation, Part
+    from billing.invoices import Invoice
+    from rates.money import Currency
+
+_EVENTS = (
+    text("occurred_at", "when"),
+    text("received_at", "came"),
+    text("source"),
+    text("id"),
+    number("base_quantity", "quantity"),
+)
+
+
+def is_adjustment(invoice: "Invoice", wanted: int) -> bool:
+    """Whether the line of that number is of an earlier month."""
+    return 1 <= wanted <= len(invoice.lines) and invoice.lines[wanted - 1].origin_period != invoice.period
+
+
+def show_adjustment(found: "AdjustmentExplanation", wanted: int, form: Format, *, first: int) -> None:
+    """Print the explanation of such a line."""
+    from rates.cards import instant
+
+    rows = [
+        {
+            "occurred_at": instant(each.occurred_at),
+            "received_at": instant(each.received_at),
+            "source": each.source,
+            "id": each.id,
+            "base_quantity": each.base_quantity,
+        }
+        for each in found.page
+    ]
+    line = found.line
+    if form is Format.CSV:
+        emit_csv(rows, _EVENTS)
+        return
+    head: dict[str, Any] = {
+        "account": found.account,
+        "invoice": found.invoice,
+        "period": found.period,
+        "line": wanted,
+        "origin_period": line.origin_period,
+        "product": line.product,
+        "element": line.element,
+        "destination": line.destination,
+        "tier": line.tier,
+    }
+    own = (line.events, line.base_quantity, line.amount_minor)
+    sides = {"before": found.before, "now": found.now}
+    said = {name: _said(part, found.currency) for name, part in sides.items()}
+    difference = _facts(*own, found.currency)
+    if form is Format.JSON:
+        issued = [{"number": name, "amount": amount} for name, amount in found.issued]
+        emit_json({**head, **said, "difference": difference, "issued": issued, "came": found.came, "page": rows})
+        return
+    emit_record(
+        {
+            "line": " ".join(filter(None, (line.product, line.element, line.destination))),
+            "tier": line.tier or None,
+            "billed before": _words(said["before"], found.currency),
+            "by": ", ".join(f"{name}: {money(amount, found.currency)}" for name, amount in found.issued) or "nothing",
+            "now": _words(said["now"], found.currency),
+            "difference": _words(difference, found.currency),
+            "came since": counted(found.came, "event") + f" of {line.product}"
+            if line.product
+            else "nothing of its own",
+        },
+        form,
+        title=f"Line {wanted} of {found.account}, {found.period}: adjusts {line.origin_period}",
+    )
+    if rows:
+        which = f"Events {first + 1:,} to {first + len(rows):,} of {found.came:,} that came since, in order"
+        emit(rows, _EVENTS, form, title=which)
+
+
+def _said(part: "Part", currency: "Currency") -> dict[str, Any]:
+    return _facts(part.events, part.base_quantity, part.amount_minor, currency)
+
+
+def _facts(events: int, base_quantity: int, amount_minor: int, currency: "Currency") -> dict[str, Any]:
+    from rates.money import format_minor
+
+    return {"events": events, "base_quantity": base_quantity, "amount": format_minor(amount_minor, currency)}
+
+
+def _words(said: dict[str, Any], currency: "Currency") -> str:
+    events = counted(said["events"], "event")
+    return f"{money(said['amount'], currency)}: {events}, {said['base_quantity']:,} base units"
