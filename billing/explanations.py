@@ -13,14 +13,14 @@ from billing.particulars import in_words as particular_in_words
 from rates.cards import Card
 from rates.lines import FLAT, FREE, LineKey
 from rates.money import EXPONENTS, Currency, exact, format_fraction, format_minor, normal
-from rates.prices import EVENT, MAXIMUM, Price
+from rates.prices import Price
 from rates.pricing import Placements
 from rates.products import PARTICULARS, Product
 from rates.quantities import Increments
 from rates.rating import Reason
 from rates.tiers import Schedule
 from rates.usage import Int64s
-from rates.worded import cost_of_steps, limit_in_words, percent_in_words
+from rates.worded import cost_without_limits, limit_in_words, percent_in_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,14 +160,9 @@ def percents_of(line: InvoiceLine, listed: Iterable[tuple[Price, Schedule | None
 
 def why_limited(price: Price, cells: Mapping[str, str], billed: int, product: Product, card: Card) -> str:
     """Why an event of `billed` base units costs its minimum or maximum `price`, by the cells of its row."""
-    limit, without = exact(price.prices[0]), None
-    if not any(window.split for window in card.windows.values()):
-        unit = cells["unit"]
-        usage = cost_of_steps(cells, billed, product.unit_size(unit) or 1, per_event=unit == EVENT)
-        without = usage + Fraction(cells.get("setup_fee", "0"))
-        # Else it is its surcharge that is too much, and that is not kept.
-        without = None if price.element == MAXIMUM and without <= limit else without
-    return limit_in_words(price.element, without, limit)
+    split = any(window.split for window in card.windows.values())
+    without = None if split else cost_without_limits(cells, billed, product)
+    return limit_in_words(price.element, without, exact(price.prices[0]))
 
 
 def line_arithmetic(line: InvoiceLine, currency: Currency) -> str:

@@ -53,8 +53,10 @@ def particulars_of(given: Mapping[str, object]) -> dict[str, str]:
         found[CHARGES] = _json(charges)
     if delivered_as := _text(given.get(DELIVERED_AS, ""), DELIVERED_AS):
         found[DELIVERED_AS] = delivered_as
-    if charges and PACKAGES in found:
+    if charges and len(packages) > 1:
         raise ParticularInvalidError(CHARGES, "stands beside several packages: report each package by itself")
+    if charges and PACKAGES in found:
+        raise ParticularInvalidError(CHARGES, "stands beside a package's own status: give it as that of the event")
     return found
 
 

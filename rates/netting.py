@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from itertools import compress
+from math import lcm
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,12 +132,15 @@ def bound_minor(amount: Decimal, days: int, of_days: int, money: Currency) -> in
 
 def apportioned(total: int, weights: Sequence[Fraction | int]) -> list[int]:
     """`total` divided in proportion to weights (0 or more) by largest remainder; ties go to the first."""
-    whole = sum(weights)
+    # In integers over one denominator: fractions take several times as long.
+    common = lcm(*(weight.denominator for weight in weights))
+    parts = [weight.numerator * (common // weight.denominator) for weight in weights]
+    whole = sum(parts)
     if not whole:
-        return [0] * len(weights)
-    quotas = [Fraction(total * weight) * Fraction(1, whole) for weight in weights]
-    shares = [quota.numerator // quota.denominator for quota in quotas]
-    by_remainder = sorted(range(len(quotas)), key=lambda i: shares[i] - quotas[i])
+        return [0] * len(parts)
+    shares = [total * part // whole for part in parts]
+    remainders = [total * part % whole for part in parts]
+    by_remainder = sorted(range(len(parts)), key=remainders.__getitem__, reverse=True)
     for i in by_remainder[: total - sum(shares)]:
         shares[i] += 1
     return shares
@@ -241,15 +245,16 @@ class LineName(NamedTuple):
 
 
 def _gathered(lines: PricedLines, rows: Iterable[tuple[int, int]], scale: int) -> dict[LineKey, _Line]:
-    found: dict[LineKey, _Line] = {}
+    found: dict[int, _Line] = {}
     for row, under in rows:
-        line = found.setdefault(lines.keys[int(lines.key[row])], _Line())
+        line = found.setdefault(int(lines.key[row]), _Line())
         line.events += int(lines.events[row])
         line.base_quantity += int(lines.base_quantity[row])
-        whole = int(lines.amount_minor[row]) + lines.residuals[row] * scale
-        line.exact[under] = line.exact.get(under, Fraction(0)) + whole
+        top, bottom = int(lines.residuals.numerator[row]), int(lines.residuals.denominator[row])
+        whole = Fraction(int(lines.amount_minor[row]) * bottom + top * scale, bottom)
+        line.exact[under] = line.exact[under] + whole if under in line.exact else whole
         line.cards.update(lines.cards[row])
-    return found
+    return {lines.keys[key]: line for key, line in found.items()}
 
 
 def _joined(lines: PricedLines, kept: NDArray[np.bool_], rows: Sequence[_Row]) -> PricedLines:

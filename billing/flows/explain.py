@@ -310,35 +310,40 @@ class _Month:
 
     def parts(self, event: StoredEvent) -> list[Part]:
         """The lines that an event lies on."""
-        found = self._usage_parts(event) if event.price_id and event.rate is not None else []
+        found = self._usage_parts(event)
         for element in event.elements:
             price = self.pricer.prices[element.price_id]
             if price.element in {USAGE, CHARGE}:
                 continue  # the parts of its usage, and what they were rounded to
             key = self._element_key(element.price_id, event.country, event.occurred_at.date())
             part = self._part(key, element.billed, element.rate, event)
-            known = (element.rate.cells, event.billed, self.pricer.products[event.product], self._card(price.card))
+            known = (element.rate.cells, event.billed, self.pricer.products[price.product], self._card(price.card))
             limit = why_limited(price, *known) if price.element in _LIMITS else ""
             found.append(replace(part, note="; ".join(filter(None, (limit, self._off(element.price_id, event))))))
         return found
 
     def _usage_parts(self, event: StoredEvent) -> list[Part]:
         row = self.usage.row_of(event.source, event.id)
-        further = [(each.rate, each.price_id) for each in event.elements if self.is_part(each)]
+        # Where a limit stands for its first package, a look-up has usage of others all the same.
+        priced = [(event.rate, event.price_id)] if event.rate is not None and event.price_id else []
+        priced += [(each.rate, each.price_id) for each in event.elements if self.is_part(each)]
         found: list[Part] = []
-        for at, (rate, number) in enumerate([(event.rate, event.price_id), *further], start=row):
-            if rate is None:
-                continue
-            price, step = self.pricer.prices[number], number - event.price_id
-            note = step_in_words(rate.cells, step, price.base) if rate == event.rate else ""
-            off = self._off(number, event)
-            note = "; ".join(filter(None, (note, "" if price.is_rounded else off)))
+        for at, (rate, number) in enumerate(priced, start=row):
+            price, step = self.pricer.prices[number], number - priced[0][1]
+            note = step_in_words(rate.cells, step, price.base) if rate == priced[0][0] else ""
+            note = "; ".join(filter(None, (note, "" if price.is_rounded else self._off(number, event))))
             counter, stood = self._stood(at, price)
             for part in np.flatnonzero(self.placed.event == at).tolist():
                 key, quantity = self.placed.keys[int(self.placed.key[part])], int(self.placed.quantity[part])
                 said = self._part(key, quantity, rate, event)
                 found.append(replace(said, counter=counter, position=stood, note=note))
-        return self._rounded(event, found) if self.pricer.prices[event.price_id].is_rounded else found
+        if not found or not self.pricer.prices[priced[0][1]].is_rounded:
+            return found
+        charges = [each for each in event.elements if self.pricer.prices[each.price_id].element == CHARGE]
+        if len(charges) != len(found):
+            return self._rounded(event, priced[0], found, charges)
+        alone = zip(priced, found, charges, strict=True)  # packages are rounded each by itself
+        return [self._rounded(event, about, [part], [charge])[0] for about, part, charge in alone]
 
     def _stood(self, row: int, price: Price) -> tuple[str, str]:
         """The counter that prices usage, and where it stood before it, in words."""
@@ -349,19 +354,19 @@ class _Month:
         size = 1 if schedule.measure is Measure.EVENTS else self.terms.unit_size(schedule.unit, schedule.fill)
         return price.schedule, f"{peoples_quantity(position, size)} {schedule.unit}"
 
-    def _rounded(self, event: StoredEvent, parts: list[Part]) -> list[Part]:
-        """The parts of an event that was rounded by itself: what it came to is on the first."""
-        price = self.pricer.prices[event.price_id]
-        fee = Fraction(event.rate.cells.get("setup_fee", "0")) if event.rate is not None else Fraction(0)
-        left = self._left(event.price_id, event.country, event.occurred_at.date())
+    def _rounded(
+        self, event: StoredEvent, about: tuple[RateRow, int], parts: list[Part], charges: Sequence[StoredElement]
+    ) -> list[Part]:
+        """The parts of what was rounded by itself, by its row and price: what it came to is on the first."""
+        price, fee = self.pricer.prices[about[1]], Fraction(about[0].cells.get("setup_fee", "0"))
+        left = self._left(about[1], event.country, event.occurred_at.date())
         come_to = sum((parse_fraction(part.exact_amount) for part in parts), Fraction(0))
         whole = fee + come_to * Fraction(left.denominator, left.numerator or 1)  # rounded before the percent
-        charges = [each for each in event.elements if self.pricer.prices[each.price_id].element == CHARGE]
         charge = sum((amount_of(self.pricer.prices[each.price_id], each.billed) for each in charges), Fraction(0))
         said = rounding_in_words(price, whole, charge)
         said = f"with setup {format_fraction(fee)}; {said}" if fee else said
         # Of nothing, no more can be said than that.
-        note = "; ".join(filter(None, (parts[0].note, said if left else "", self._off(event.price_id, event))))
+        note = "; ".join(filter(None, (parts[0].note, said if left else "", self._off(about[1], event))))
         first = replace(parts[0], exact_amount=format_fraction(charge * left), note=note)
         return [first, *(replace(part, exact_amount="0") for part in parts[1:])]
 

@@ -217,8 +217,7 @@ def add_contracts(  # noqa: PLR0913 (what is added, by whom, and how)
             return UNCHANGED
         cards = read_card_versions(connection)
         faults = [*contract_faults(changed, stored, cards), *agreement_faults(connection, changed, stored, cards)]
-        faults += unsold(changed, products)
-        if faults:
+        if faults := [*faults, *unsold(changed, products)]:
             raise InputFaultyError(faults, place="contracts")
         _check_days(changed, stored)
         insert_contracts(connection, changed, at)

@@ -78,7 +78,10 @@ def test_charges_that_are_none_are_refused_with_their_place(charges: object, key
 
 
 def test_charges_of_several_packages_are_refused_since_they_are_of_none_of_them() -> None:
-    assert "charges" == refusal({"packages": ["a", "b"], "charges": {"usage": "1"}})[0]
+    place, why = refusal({"packages": ["a", "b"], "charges": {"usage": "1"}})
+    assert ("charges", True) == (place, why.endswith("report each package by itself"))
+    place, why = refusal({"packages": [{"name": "a", "status": "completed"}], "charges": {"usage": "1"}})
+    assert ("charges", True) == (place, why.endswith("give it as that of the event"))
 
 
 def test_another_way_of_delivery_is_a_text() -> None:
