@@ -58,13 +58,7 @@ from rates.pricing import Placements, place
 from rates.products import Product, is_called
 from rates.terms import Terms
 from rates.tiers import Measure
-from rates.worded import (
-    amount_of,
-    percent_in_words,
-    rounding_in_words,
-    step_in_words,
-    window_in_words,
-)
+from rates.worded import amount_of, percent_in_words, rounding_in_words, step_in_words, window_in_words
 
 PAGE = 20
 
