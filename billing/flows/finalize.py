@@ -36,7 +36,7 @@ from billing.store.approvals import issued_documents, newest_approval, signable_
 from billing.store.audit import record
 from billing.store.drafts import Taken, hold_period, payers_with_drafts
 from billing.store.engine import Connection, Engine, snapshot, transaction
-from billing.store.invoices import Issue, Issued, issue, take_drafts, take_numbers
+from billing.store.invoices import Issue, Issued, hold_payers, issue, take_drafts, take_numbers
 from billing.store.queries.controls import counted_payers, has_controls
 from billing.store.queries.invoices import DrawnRun, account_names, billed_digests, newest_run, written_since
 from billing.store.queries.pricing import payers_with_usage, quarantined_events
@@ -241,6 +241,8 @@ def _batches(
             taken = take_drafts(connection, period, states, batch, without={*refused, *unsigned}, but=held)
             if not len(taken):
                 return
+            # What another month's finalization bills of them is seen by then.
+            hold_payers(connection, taken)
             altered = altered_drafts(connection, period, taken)
             refused |= altered
             drafts = taken.without({*altered})
