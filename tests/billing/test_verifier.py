@@ -89,7 +89,9 @@ def call(number: int = 0, **keys: object) -> dict[str, object]:
 def rate(events: Sequence[Raw], *cards: Raw, **terms: Sequence[Raw]) -> dict[str, Any]:
     """What the verifier makes of October."""
     said = TERMS | terms
-    return verifier.rate(period="2026-10", events=events, cards=cards, plan=PLAN, used=None, before=None, **said)
+    return verifier.rate(
+        period="2026-10", events=events, cards=cards, plan=PLAN, used=None, before=None, states=None, **said
+    )
 
 
 def lines(events: Sequence[Raw], *cards: Raw, **terms: Sequence[Raw]) -> list[dict[str, Any]]:
