@@ -1,7 +1,7 @@
 """Contracts: which cards rate an account, in which order, from which day, and what is agreed beside them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import chain
 
@@ -15,7 +15,7 @@ from rates.tiers import Schedule, axis_faults
 Counting = tuple[str, Mapping[str, Schedule]]
 """A card version by its name, and its schedules."""
 
-NOT_RATED = ("support", "resells")
+NOT_RATED = ("resells",)
 """Terms of FORMATS 3 that this version does not bill by. Dropping them silently would bill too much or too little."""
 
 
@@ -52,6 +52,11 @@ def read_contract(table: Mapping[str, object], place: str) -> tuple[Contract | N
     if len(set(contract.cards)) != len(contract.cards):
         read.fault("cards", "names a card twice", "the order of the cards is their priority")
     return (None if faults else contract), faults
+
+
+def without_support(contract: Contract) -> Contract:
+    """A contract without its support plan."""
+    return replace(contract, deal=replace(contract.deal, support=None))
 
 
 def subject(contract: Contract) -> str:

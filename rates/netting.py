@@ -1,8 +1,8 @@
 """Netting: what contracts take off the priced lines of a period, and what they add. The second pass over money.
 
 It works on rounded lines, in integers of minor units, and in the order of DESIGN 7: the maximum of a commitment, its
-minimum (true-up), then promotional credits. What is divided is divided by largest remainder, in invoice steps.
-`docs/decisions/0014-the-order-of-money.md` says what is divided among what.
+minimum (true-up), the support plans of the month before, then promotional credits. What is divided is divided by
+largest remainder, in invoice steps. `docs/decisions/0014-the-order-of-money.md` says what is divided among what.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +21,7 @@ from rates.lines import LineKey, PricedLines, Ratios
 from rates.money import EXPONENTS, Currency, currency, exact, format_minor, invoice_step, round_ratio
 from rates.products import Product
 from rates.quantities import INT64_MAX, require_headroom
+from rates.support import SUPPORT, SUPPORT_PLAN
 from rates.terms import Terms
 from rates.tiers import Selector, selected
 
@@ -29,7 +30,7 @@ TRUE_UP = "true_up"
 CREDIT = "credit"
 """The elements of the lines of the second pass, in the order in which they come about."""
 
-NETTED = frozenset({MAXIMUM_SPEND, TRUE_UP, CREDIT})
+NETTED = frozenset({MAXIMUM_SPEND, TRUE_UP, SUPPORT, CREDIT})
 
 MINOR = "minor"
 """The base unit of these lines: minor units of the currency, which is their unit."""
@@ -173,9 +174,10 @@ class _Bill:
                 self.cells[cell] = self.cells.get(cell, 0) + share
 
     def rows(self) -> Iterator[_Row]:
-        """The lines of commitments and credits."""
+        """The lines of commitments, support plans and credits."""
         for commitment in dict.fromkeys(each.commitment for each in self.agreed.terms() if each.commitment):
             self.hold_to(commitment)
+        self.post_support()
         used = dict(self.agreed.used)
         credit = dict.fromkeys(one for each in self.agreed.terms() for one in each.credits)
         for each in sorted(credit, key=lambda one: one.turn):
@@ -200,6 +202,14 @@ class _Bill:
                 self.add(LineName("", TRUE_UP, "", f"minimum {format_minor(least, self.money)}"), 1, least - come_to)
                 last = _Cell("", "", False, self.agreed.terms().index(spans[-1].deal.money))  # noqa: FBT003 (a field)
                 self.cells[last] = self.cells.get(last, 0) + least - come_to
+
+    def post_support(self) -> None:
+        """Add what the support plans of the month before come to. It is of the first day: of the first terms."""
+        first = _Cell(SUPPORT_PLAN, "", aside=True, terms=0)
+        for each in self.agreed.support:
+            due = each.minor(self.money)
+            self.cells[first] = self.cells.get(first, 0) + due
+            self.add(LineName(SUPPORT_PLAN, SUPPORT, "", each.name), 1, due)
 
     def pay(self, credit: Credit, used: int) -> int:
         """Pay what a credit still can, of which so much is used; gives what it paid."""

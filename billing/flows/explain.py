@@ -14,21 +14,25 @@ from billing.explanations import (
     EventShare,
     LineExplanation,
     Part,
+    cuts_on,
     exact_amount,
+    exact_amounts,
     increments_in_words,
     increments_of,
     line_arithmetic,
     line_number,
+    lines_of,
     matched_prefix,
     part_arithmetic,
     parts_on,
     percents_of,
+    position_in_words,
     remedy_of,
     said_by,
     why_limited,
 )
 from billing.flows.price import Pricer
-from billing.invoices import InvoiceLine, lines_by_payer, peoples_quantity
+from billing.invoices import InvoiceLine, lines_by_payer
 from billing.netted import explain as netting
 from billing.netted import is_netted
 from billing.payers import SubjectMissingError, payers_of, paying
@@ -53,11 +57,10 @@ from rates.cards import Card
 from rates.lines import FLAT, LineKey, key_of
 from rates.money import exact, format_fraction, parse_fraction
 from rates.numbering import COUNTRIES
-from rates.prices import CHARGE, MAXIMUM, MINIMUM, USAGE, Price
+from rates.prices import CHARGE, MAXIMUM, MINIMUM, USAGE
 from rates.pricing import Placements, place
 from rates.products import Product, is_called
 from rates.terms import Terms
-from rates.tiers import Measure
 from rates.worded import amount_of, percent_in_words, rounding_in_words, step_in_words, window_in_words
 
 PAGE = 20
@@ -195,9 +198,9 @@ class _Month:
             lines = [line for each in priced for line in lines_by_payer(each, str(period)).get(payer, [])]
         usage = read_usage_in_order(connection, payer, period, seen)
         if seen is not None:
-            # What came later may be rated by cards that had no word in what was billed.
-            prices = [*np.unique(usage.totals.price), *element_prices(connection, payer, period, seen)]
-            totals = totals.take(np.isin(totals.price, prices))
+            # What came later may be rated by cards that had no word in what was billed, and what was billed be amended.
+            prices = {*usage.totals.price.tolist(), *element_prices(connection, payer, period, seen)}
+            totals = pricer.rated_then(payer, sorted(prices))
         terms = pricer.terms(payer, totals)
         return cls(
             connection=connection,
@@ -228,7 +231,7 @@ class _Month:
     ) -> tuple[EventShare, ...]:
         """Some of the events on a line, with what a person knows them by."""
         identities = source.identities(np.array([event for event, *_ in shares], dtype=np.int64))
-        details = read_details(self.connection, self.payer, identities)
+        details = read_details(self.connection, self.payer, identities, self.seen)
         amounts = self._amounts(line, source, shares)
         return tuple(
             EventShare(
@@ -271,13 +274,14 @@ class _Month:
 
     def _amounts(self, line: InvoiceLine, source: Ordered, page: Sequence[tuple[int, int, int]]) -> list[str]:
         """What some shares of a line come to exactly; of events rounded one by one, what they were rounded to."""
-        whole = [exact_amount(quantity, line.unit_size, line.unit_price) for *_, quantity in page]
+        key = key_of_line(line)
+        whole = exact_amounts(key, page, cuts_on(self.placed, key, self.usage.head) if line.element == USAGE else {})
         if line.element != USAGE:
             return whole
         prices = [self.pricer.prices[number] for number in source.totals.price[[row for row, *_ in page]].tolist()]
         if not any(price.is_rounded for price in prices):
             return whole
-        charges = self._charges(key_of_line(line))
+        charges = self._charges(key)
         names = source.identities(np.array([row for row, *_ in page], dtype=np.int64))
         return [
             format_fraction(charges.get(name, Fraction(0))) if price.is_rounded else amount
@@ -310,7 +314,7 @@ class _Month:
             if price.element in {USAGE, CHARGE}:
                 continue  # the parts of its usage, and what they were rounded to
             key = self._element_key(element.price_id, event.country, event.occurred_at.date())
-            part = self._part(key, element.billed, element.rate, event)
+            part = self._part(key, element.billed, element.rate, event, Fraction(0))
             known = (element.rate.cells, event.billed, self.pricer.products[price.product], self._card(price.card))
             limit = why_limited(price, *known) if price.element in _LIMITS else ""
             found.append(replace(part, note="; ".join(filter(None, (limit, self._off(element.price_id, event))))))
@@ -326,11 +330,11 @@ class _Month:
             price, step = self.pricer.prices[number], number - priced[0][1]
             note = step_in_words(rate.cells, step, price.base) if rate == priced[0][0] else ""
             note = "; ".join(filter(None, (note, "" if price.is_rounded else self._off(number, event))))
-            counter, stood = self._stood(at, price)
-            for part in np.flatnonzero(self.placed.event == at).tolist():
-                key, quantity = self.placed.keys[int(self.placed.key[part])], int(self.placed.quantity[part])
-                said = self._part(key, quantity, rate, event)
-                found.append(replace(said, counter=counter, position=stood, note=note))
+            schedule = self.terms.schedule_of(price)
+            stood = "" if schedule is None else position_in_words(self.placed, at, schedule, self.terms.currency)
+            for key, quantity, cut in lines_of(self.placed, at):
+                said = self._part(key, quantity, rate, event, cut)
+                found.append(replace(said, counter=price.schedule, position=stood, note=note))
         if not found or not self.pricer.prices[priced[0][1]].is_rounded:
             return found
         charges = [each for each in event.elements if self.pricer.prices[each.price_id].element == CHARGE]
@@ -338,15 +342,6 @@ class _Month:
             return self._rounded(event, priced[0], found, charges)
         alone = zip(priced, found, charges, strict=True)  # packages are rounded each by itself
         return [self._rounded(event, about, [part], [charge])[0] for about, part, charge in alone]
-
-    def _stood(self, row: int, price: Price) -> tuple[str, str]:
-        """The counter that prices usage, and where it stood before it, in words."""
-        position = int(self.placed.position[row])
-        schedule = self.terms.schedule_of(price)
-        if schedule is None or position < 0:
-            return price.schedule, ""
-        size = 1 if schedule.measure is Measure.EVENTS else self.terms.unit_size(schedule.unit, schedule.fill)
-        return price.schedule, f"{peoples_quantity(position, size)} {schedule.unit}"
 
     def _rounded(
         self, event: StoredEvent, about: tuple[RateRow, int], parts: list[Part], charges: Sequence[StoredElement]
@@ -367,7 +362,7 @@ class _Month:
     def _card(self, version: str) -> Card:
         return next(card for card in self.pricer.heads.values() if card.version == version)
 
-    def _part(self, key: LineKey, quantity: int, rate: RateRow, event: StoredEvent) -> Part:
+    def _part(self, key: LineKey, quantity: int, rate: RateRow, event: StoredEvent, cut: Fraction) -> Part:
         prefixes, window = rate.cells.get("prefixes", "").split(), rate.cells.get("window", "")
         return Part(
             element=key.element,
@@ -381,8 +376,8 @@ class _Month:
             position="",
             base_quantity=quantity,
             base_unit=key.base,
-            arithmetic=part_arithmetic(key, quantity),
-            exact_amount=exact_amount(quantity, key.unit_size, key.unit_price),
+            arithmetic=part_arithmetic(key, quantity, cut),
+            exact_amount=exact_amount(quantity, key.unit_size, key.unit_price, cut),
             window=window_in_words(self._card(rate.card), window),
         )
 

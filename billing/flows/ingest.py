@@ -22,10 +22,10 @@ from billing.rated import rate_usage
 from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken, taken
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, transaction
-from billing.store.identity import WORTH_A_TRY, next_batch, source_ids
+from billing.store.identity import WORTH_A_TRY, Claimed, next_batch, source_ids
 from billing.store.partitions import make_partitions
 from billing.store.ratebooks import Ratebooks, load_books, lock_books, product_ids
-from billing.store.usage import Batch, Written, make_batch, write_batch
+from billing.store.usage import Batch, make_batch, write_batch
 from billing.usage import Parsed, Reject, Usage, micros, months_of, parse
 from rates.jurisdiction import States
 from rates.products import Product, is_called
@@ -37,6 +37,8 @@ LONGEST_PATIENCE = 64
 
 _TURN_SECONDS = 0.0002
 _CONFLICT = "was reported before with other content; the first report stays"
+VOID = "void"
+"""The reason that is given for an accepted payload that takes an event back."""
 
 
 @dataclass(slots=True)
@@ -114,7 +116,7 @@ class Intake:
                 books = load_books(connection, self.products, self._books, self.kept)
                 batch = self._batch(prepared.parsed, batch.number, at, books)
             written = write_batch(connection, batch, likely_new=self._hope.is_new)
-        self._hope.learn(len(batch), len(written.known))
+        self._hope.learn(len(batch), written.taken_before)
         if books is not None:
             self._books = books
         return receipt_of(self.products, prepared, batch, written)
@@ -136,6 +138,8 @@ class Intake:
             received_at=np.full(len(parsed.usage), micros(at), dtype=np.int64),
             source_ids=self._sources,
             product_ids=self._product_ids,
+            voids=parsed.voids,
+            at=micros(at),
         )
 
     def _make_months(self, parsed: Parsed, at: datetime) -> None:
@@ -242,45 +246,66 @@ def require_free(source: str | None) -> None:
 
 
 def without_reserved(parsed: Parsed) -> Parsed:
-    """Events without those that name a source which is nobody's: these are rejected."""
-    source = parsed.usage.source
-    reserved = source.codes == source.values.index(SOURCE) if SOURCE in source.values else np.zeros(0, dtype=np.bool_)
-    if not reserved.any():
+    """Events, and what takes some back, without those that name a source which is nobody's: these are rejected."""
+    source, voids = parsed.usage.source, parsed.voids
+    known = source.values.index(SOURCE) if SOURCE in source.values else -1
+    reserved, void = source.codes == known, np.array([name == SOURCE for name in voids.source], dtype=np.bool_)
+    rows = [*parsed.usage.row[reserved].tolist(), *voids.row[void].tolist()]
+    if not rows:
         return parsed
-    rows = parsed.usage.row[reserved].tolist()
     rejects = [Reject(row=row, pointer="/source", reason="is the source of charges, and nobody else's") for row in rows]
-    ordered = sorted([*parsed.rejects, *rejects], key=lambda reject: reject.row)
-    return Parsed(usage=parsed.usage.take(np.flatnonzero(~reserved)), rejects=tuple(ordered))
+    return Parsed(
+        usage=parsed.usage.take(np.flatnonzero(~reserved)),
+        rejects=tuple(sorted([*parsed.rejects, *rejects], key=lambda reject: reject.row)),
+        voids=voids.take(np.flatnonzero(~void)),
+    )
 
 
 def sources_of(parsed: Parsed) -> list[str]:
     """The sources that events name. One of which every payload was refused is none: nothing makes it known."""
     source = parsed.usage.source
-    return [source.values[code] for code in np.unique(source.codes).tolist() if source.values[code]]
+    named = [source.values[code] for code in np.unique(source.codes).tolist() if source.values[code]]
+    return named if not parsed.voids else sorted({*named, *parsed.voids.source})
 
 
-def receipt_of(products: Mapping[str, Product], prepared: Prepared, batch: Batch, written: Written) -> Receipt:
+def receipt_of(products: Mapping[str, Product], prepared: Prepared, batch: Batch, written: Claimed) -> Receipt:
     """What became of each payload of a batch that is written, and why."""
     usage, ratings = batch.rated.usage, batch.rated.ratings
     outcomes = np.full(prepared.size, OUTCOME_CODES[Outcome.REJECTED], dtype=np.int8)
     of_event = np.where(ratings.is_quarantined, OUTCOME_CODES[Outcome.QUARANTINED], OUTCOME_CODES[Outcome.ACCEPTED])
+    of_claim = np.full(len(batch.event), OUTCOME_CODES[Outcome.ACCEPTED], dtype=np.int64)
+    is_event = batch.event >= 0
+    of_claim[is_event] = of_event
     codes = OUTCOME_CODES[Outcome.DUPLICATE], OUTCOME_CODES[Outcome.CONFLICT]
-    of_event[written.known] = np.where(written.same, *codes)
-    outcomes[usage.row] = of_event
+    of_claim[written.known] = np.where(written.same, *codes)
+    of_claim[written.superseded] = OUTCOME_CODES[Outcome.SUPERSEDED]
+    payload = batch.claims["row"].to_numpy()
+    outcomes[payload] = of_claim
+    of_event = of_claim[is_event]
     findings = {reject.row: Finding(pointer=reject.pointer, reason=reject.reason) for reject in prepared.parsed.rejects}
     waiting = of_event == OUTCOME_CODES[Outcome.QUARANTINED]
     lacks_number = _called(products, usage) & (usage.to == 0) & (usage.rated_to == 0)
     told = (usage.row[waiting], ratings.reason[waiting], lacks_number[waiting])
     for row, reason, lacks in zip(*(column.tolist() for column in told), strict=True):
         findings[row] = Finding(pointer="", reason=str(REASONS[reason]), lacks_number=lacks)
-    for row in usage.row[of_event == OUTCOME_CODES[Outcome.CONFLICT]].tolist():
+    for row in payload[of_claim == OUTCOME_CODES[Outcome.CONFLICT]].tolist():
         findings[row] = Finding(pointer="", reason=_CONFLICT)
+    voids = payload[~is_event & (of_claim == OUTCOME_CODES[Outcome.ACCEPTED])]
+    findings |= {row: Finding(pointer="", reason=VOID) for row in voids.tolist()}
     zero_rated = np.zeros(prepared.size, dtype=np.int8)
     zero_rated[usage.row] = np.where(of_event == OUTCOME_CODES[Outcome.ACCEPTED], ratings.reason, 0)
     zero_rated[usage.row[ratings.extra_event]] = 0  # a failed message may still cost a fee
     statuses = _statuses(usage, zero_rated[usage.row] == CODES[Reason.STATUS_NOT_BILLABLE])
     return Receipt(
-        outcomes=outcomes, findings=findings, zero_rated=zero_rated, statuses=statuses, row=usage.row, id=usage.id
+        outcomes=outcomes,
+        findings=findings,
+        zero_rated=zero_rated,
+        statuses=statuses,
+        row=payload,
+        id=batch.claims["id"],
+        revision=batch.claims["revision"].to_numpy(),
+        amended=payload[written.amending],
+        voids=voids,
     )
 
 

@@ -82,6 +82,17 @@ def test_what_this_version_does_not_bill_is_refused_and_not_dropped(key: str) ->
     assert [] == read_contract(TABLE | {"resells": False}, "contract.toml")[1]
 
 
+def test_a_plan_and_a_percent_of_a_number_type_are_written_as_they_are_read() -> None:
+    said = {
+        "discounts": [{"percent": "5", "on": [{"product": ["voice.*"], "number_type": ["local", "toll_free"]}]}],
+        "support": {"plan": "business", "percent": "6", "min": "1500", "partner_discount": "10"},
+    }
+    found = read_contract(TABLE | said, "contract.toml")[0]
+    assert found is not None
+    assert said == table_of(found.deal)
+    assert "5 % off voice.* local/toll_free; support business 6 % at least 1500 less 10 %" == in_words(found.deal)
+
+
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
@@ -94,7 +105,17 @@ def test_what_this_version_does_not_bill_is_refused_and_not_dropped(key: str) ->
         ({"discounts": [{"percent": "0"}]}, "discounts[0].percent"),
         ({"discounts": [{"percent": "100.5"}]}, "discounts[0].percent"),
         ({"discounts": [{}]}, "discounts[0].percent"),
-        ({"discounts": [{"percent": "5", "on": [{"number_type": "mobile"}]}]}, "discounts[0].on[0].number_type"),
+        ({"discounts": [{"percent": "5", "on": [{"prefixes": "44"}]}]}, "discounts[0].on[0].prefixes"),
+        ({"credits": [{"id": "a", "amount": "1", "on": [{"number_type": "mobile"}]}]}, "credits[0].on[0].number_type"),
+        ({"commitment": {"min": "1", "on": [{"number_type": "mobile"}]}}, "commitment.on[0].number_type"),
+        ({"support": {"plan": "business"}}, "support"),
+        ({"support": {"percent": "6"}}, "support.plan"),
+        ({"support": {"plan": "business", "percent": "106"}}, "support.percent"),
+        ({"support": {"plan": "business", "percent": "six"}}, "support.percent"),
+        ({"support": {"plan": "business", "min": "-1"}}, "support.min"),
+        ({"support": {"plan": "business", "min": "1000000000001"}}, "support.min"),
+        ({"support": {"plan": "business", "min": "1", "partner_discount": "-5"}}, "support.partner_discount"),
+        ({"support": {"plan": "business", "min": "1", "partner": "5"}}, "support.partner"),
         ({"discounts": [{"percent": "5", "on": []}]}, "discounts[0].on"),
         ({"discounts": [{"percent": "5 %"}]}, "discounts[0].percent"),
         ({"discounts": [{"percent": "5", "on": [{"country": "UK"}]}]}, "discounts[0].on[0].country"),

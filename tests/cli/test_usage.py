@@ -464,7 +464,7 @@ def test_a_fault_is_told_whole_and_without_values_where_they_differ(books: Path,
 
 
 WITH_A_CARD = "publish a card with a rate for it"
-WITHOUT_PLUS = f"{WITH_A_CARD}; or: its number is not written with +: report it again under another id"
+WITHOUT_PLUS = f"{WITH_A_CARD}; or: its number is not written with +: report it again under a higher revision"
 
 
 def test_what_waits_for_a_rate_because_its_number_has_no_plus_is_told_so(books: Path, tollbook: Tollbook) -> None:
