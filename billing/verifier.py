@@ -342,7 +342,7 @@ def rate(  # noqa: PLR0913 (each is a file of its own)
     """
     cards, products, accounts, contracts = ([*some] for some in (cards, products, accounts, contracts))
     start, end = given.month(period)
-    sold = [given.averaged(raw, (end - start).days) for raw in products]
+    sold = [counted.averaged(raw, (end - start).days) for raw in products]
     terms = read_terms(cards, sold, accounts, contracts, plan)
     if before is None and any(each.get("support") for each in contracts):
         events = [*events]

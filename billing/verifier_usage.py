@@ -234,12 +234,6 @@ class Product:
         return own[unit]
 
 
-def averaged(raw: Raw, days: int) -> Raw:
-    """A product in a month of so many days, which are one unit of what is billed by the month's average."""
-    unit = text(raw, "average")
-    return {**raw, "units": {**table(raw, "units"), unit: days}} if unit else raw
-
-
 def read_product(raw: Raw) -> Product:
     """A product from its file (FORMATS 1). One without rules bills everything as it stands."""
     place = f"product {text(raw, 'id')}"

@@ -146,12 +146,18 @@ class Parts:
 
         `rows` are their places in what they came in, where they are not all of it.
         """
-        some = np.flatnonzero((quantity != 0) | (events != 0))
+        is_due = (quantity != 0) | (events != 0)
+        if rows is not None and is_due.all():  # as most often: nothing has to be copied
+            self.pieces.append((payer, line, version, events, quantity, rows))
+            return
+        some = np.flatnonzero(is_due)
         places = some if rows is None else rows[some]
         self.pieces.append((payer[some], line[some], version[some], events[some], quantity[some], places))
 
     def columns(self) -> list[Int64s]:
         """The payer, line, version, events and quantity of all that was added, and its place in what it came in."""
+        if len(self.pieces) == 1:
+            return list(self.pieces[0])
         nothing = np.zeros(0, dtype=np.int64)
         return [np.concatenate(column) for column in zip((nothing,) * 6, *self.pieces, strict=True)]
 
