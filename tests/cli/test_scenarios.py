@@ -17,7 +17,7 @@ from billing.invoices import record
 from billing.scenarios import Scenario, read_scenario, run
 from billing.timeline import bill_over_time
 from billing.verifier_adjustments import adjust
-from billing.verifier_usage import compare
+from billing.verifier_lines import compare
 from cli.cardfiles import check_card
 from cli.scenarios import run_file
 from cli.world import product_tables, products
