@@ -76,8 +76,8 @@ def waiting(bills: Bills, usage: list[Table], payer: Mapping[str, str]) -> dict[
     """Who pays for what waits, by its identity."""
     # Of one identity the highest revision stands, of its reports the first; what was taken back waits nowhere.
     said = [event for event in usage if "account" in event]
-    standing = sorted(reversed(said), key=lambda event: int(str(event.get("revision", 1))))
-    account = {(event["source"], event["id"]): event["account"] for event in standing}
+    standing = sorted(said, key=lambda event: int(str(event.get("revision", 1))), reverse=True)
+    account = {(event["source"], event["id"]): event["account"] for event in reversed(standing)}
     return {(each.source, each.id): payer.get(account[each.source, each.id], "") for each in bills.quarantined}
 
 
