@@ -46,6 +46,7 @@ from billing.store.engine import Connection, Engine, snapshot, transaction
 from billing.store.queries.invoices import FinalInvoice, final_invoices
 from billing.store.queries.pricing import payers_with_usage, pending_events, quarantined_events
 from billing.store.sound import sound_drafts
+from billing.store.touched import folds_in, settle
 from rates.money import Currency
 from rates.products import Product
 from rates.usage import Totals
@@ -120,6 +121,7 @@ class _Drawing:
     holds: Holds
     adjusting: Adjusting
     newest: Mapping[int, str]
+    folds: Mapping[int, int]
     held: list[Held] = field(default_factory=list)
     outcomes: dict[int, AccountOutcome] = field(default_factory=dict)
     late: set[str] = field(default_factory=set)
@@ -152,6 +154,7 @@ class _Drawing:
             active=sorted({*under_contract, *payers_with_usage(reading, period), *final, *adjusting.payers}),
             adjusting=adjusting,
             newest=newest_digests(reading, period),
+            folds=folds_in(reading, period),
             pricer=Pricer.begin(reading, period, products, payers),
             holds=Holds.begin(reading, period, bounds, accounts.accounts),
             snapshot_id=0 if writing is None else record_snapshot(writing, written_batches(reading)),
@@ -243,6 +246,7 @@ class _Drawing:
             details = {"as": drawn_by, **counts}
             action, subject = "invoices.run", str(self.period)
             record(self.writing, at=at, actor=actor, action=action, subject=subject, details=details)
+            settle(self.writing, self.adjusting.same)  # last: folds wait for it
         return Run(report=found, outcomes=outcomes)
 
     def _neither_final_nor_stopped(self, chunk: Sequence[int], totals: Totals, digests: Mapping[int, str]) -> list[int]:
@@ -342,9 +346,9 @@ class _Drawing:
         self.changed |= bool(gone or len(drawn.payer))
         numbers = drawn.payer.tolist()
         billed, parties = totals_of(chunk.billed, numbers), self._parties(numbers)
-        insert_drafts(
-            writing, self.period, drawn, parties, billed, chunk.digests, self.snapshot_id, adjusted=chunk.adjusted
-        )
+        folds = {str(self.period): self.folds, **self.adjusting.folds}
+        of = (parties, billed, chunk.digests, self.snapshot_id, chunk.adjusted, folds)
+        insert_drafts(writing, self.period, drawn, *of)
 
     def _held_words(self) -> list[HeldAdjustment]:
         return [
