@@ -34,6 +34,7 @@ from billing.store.adjustments import Held, newest_digests, replace_held
 from billing.store.audit import record
 from billing.store.carried import write_carried
 from billing.store.drafts import (
+    Seen,
     delete_drafts,
     hold_period,
     insert_drafts,
@@ -346,9 +347,8 @@ class _Drawing:
         self.changed |= bool(gone or len(drawn.payer))
         numbers = drawn.payer.tolist()
         billed, parties = totals_of(chunk.billed, numbers), self._parties(numbers)
-        folds = {str(self.period): self.folds, **self.adjusting.folds}
-        of = (parties, billed, chunk.digests, self.snapshot_id, chunk.adjusted, folds)
-        insert_drafts(writing, self.period, drawn, *of)
+        seen = Seen(self.snapshot_id, {str(self.period): self.folds, **self.adjusting.folds})
+        insert_drafts(writing, self.period, drawn, parties, billed, chunk.digests, seen, adjusted=chunk.adjusted)
 
     def _held_words(self) -> list[HeldAdjustment]:
         return [

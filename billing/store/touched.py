@@ -89,7 +89,7 @@ def settle_issued(connection: Connection, drafts: Taken) -> None:
         connection.execute(statement, {**drafts.parameters, "kind": Kind.USAGE})
 
 
-_ISSUED = """
+_HOLD_ISSUED = """
     WITH billed AS (
         SELECT payer_id, period_start AS month, folds
         FROM unnest(%(payers)s::integer[], %(ids)s::bigint[]) AS taken(payer_id, invoice_id)
@@ -99,15 +99,21 @@ _ISSUED = """
         FROM unnest(%(payers)s::integer[], %(ids)s::bigint[]) AS taken(payer_id, invoice_id)
         JOIN draft_adjustments USING (payer_id, invoice_id)
     )
-"""
-
-_HOLD_ISSUED = f"""{_ISSUED}
     SELECT FROM billed JOIN touched_months AS known USING (month, payer_id)
     ORDER BY month, payer_id FOR UPDATE OF known
 """
 
 # Whatever it was before: of what another bill saw, nothing is known any more.
-_SETTLE_ISSUED = f"""{_ISSUED}
+_SETTLE_ISSUED = """
+    WITH billed AS (
+        SELECT payer_id, period_start AS month, folds
+        FROM unnest(%(payers)s::integer[], %(ids)s::bigint[]) AS taken(payer_id, invoice_id)
+        JOIN draft_invoices USING (payer_id, invoice_id) WHERE kind = %(kind)s
+        UNION ALL
+        SELECT payer_id, origin_start, folds
+        FROM unnest(%(payers)s::integer[], %(ids)s::bigint[]) AS taken(payer_id, invoice_id)
+        JOIN draft_adjustments USING (payer_id, invoice_id)
+    )
     UPDATE touched_months AS known SET settled = billed.folds FROM billed
     WHERE (known.month, known.payer_id) = (billed.month, billed.payer_id)
 """

@@ -46,7 +46,9 @@ def bill(url: str, peaks: Connection, events: int) -> None:
     """Send the peak memory of this process, in kilobytes, after the invoices of a month with so many events."""
     engine = open_engine(url)
     with transaction(engine) as connection:
-        connection.execute("TRUNCATE events, usage_totals, touched_months, draft_invoices, draft_lines, draft_billed_totals")
+        connection.execute(
+            "TRUNCATE events, usage_totals, touched_months, draft_invoices, draft_lines, draft_billed_totals"
+        )
         connection.execute(EVENTS, {"n": events, "accounts": ACCOUNTS})
         connection.execute(TOTALS)
         connection.execute(TOUCHED)

@@ -49,7 +49,7 @@ def touched(shop: Shop, before: Period = NOVEMBER) -> dict[str, list[str]]:
         return {str(month): [names[payer] for payer in payers] for month, payers in found.items()}
 
 
-def adjusting(shop: Shop, connection: Connection, period: Period) -> Adjusting:
+def adjusting(connection: Connection, period: Period) -> Adjusting:
     return Adjusting.begin(connection, period, products(), read_accounts(connection))
 
 
@@ -62,7 +62,9 @@ def scans(connection: Connection) -> list[tuple[object, ...]]:
 
 
 def billed(shop: Shop, period: Period) -> list[tuple[object, ...]]:
-    return shop.rows(f"SELECT account, kind, total_minor FROM invoices WHERE period_start = '{period.start}' ORDER BY 1")
+    return shop.rows(
+        f"SELECT account, kind, total_minor FROM invoices WHERE period_start = '{period.start}' ORDER BY 1"
+    )
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def test_of_months_without_changes_nothing_is_read(october: Shop) -> None:
     with snapshot(october.engine) as connection:
         read_accounts(connection)
         before = scans(connection)
-        found = adjusting(october, connection, NOVEMBER)
+        found = adjusting(connection, NOVEMBER)
         assert before == scans(connection)
     assert ([], []) == (found.months, found.same)
 
@@ -114,7 +116,7 @@ def test_totals_are_read_where_something_may_have_changed(october: Shop) -> None
     late(october)
     with snapshot(october.engine) as connection:
         before = scans(connection)
-        assert 1 == len(adjusting(october, connection, NOVEMBER).months)
+        assert 1 == len(adjusting(connection, NOVEMBER).months)
         assert before != scans(connection)
 
 
@@ -128,7 +130,7 @@ def test_every_kind_of_change_is_found_folded_or_not(
         fold(october.engine)
     assert {"2026-10": ["acme"]} == touched(october)
     issue(october, NOVEMBER)
-    expected = {late: 4, dearer: 4, longer: 4}.get(change, -4)
+    expected = -4 if change is moved else 4
     assert expected in [row[2] for row in billed(october, NOVEMBER)]
     fold(october.engine)
     issue(october, DECEMBER)
@@ -208,7 +210,7 @@ def test_a_draft_that_was_withdrawn_leaves_its_month_to_be_compared(october: Sho
     fold(october.engine)
     assert {"2026-10": ["acme"]} == touched(october)
     issue(october, NOVEMBER)
-    assert 12 == sum(row[2] for row in october.rows("SELECT account, kind, total_minor::int FROM invoices")) - 4
+    assert [("acme", "usage", 12)] == billed(october, NOVEMBER)
 
 
 def taken_back(shop: Shop) -> None:
@@ -222,7 +224,7 @@ def taken_back(shop: Shop) -> None:
 
 def compared(shop: Shop) -> list[Same]:
     with snapshot(shop.engine) as connection:
-        found = adjusting(shop, connection, NOVEMBER).same
+        found = adjusting(connection, NOVEMBER).same
     assert 1 == len(found)
     return found
 
@@ -264,7 +266,9 @@ def test_settling_waits_for_a_bill_that_is_being_issued_and_sees_it(october: Sho
                 " FROM billed_months"
             )
             waiting = threads.submit(settling)
-            until = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            until = (
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
             while october.rows(until) == [(0,)]:
                 assert not waiting.done(), "it does not wait"
         waiting.result()
@@ -290,7 +294,9 @@ def busy(shop: Shop) -> Shop:
     shop.publish()
     shop.admit("other")
     for period in (OCTOBER, NOVEMBER, DECEMBER):
-        shop.post(call(0, id=f"other-{period}", account="other", occurred_at=f"{period}-02T00:00:00Z"), at=period.closes)
+        shop.post(
+            call(0, id=f"other-{period}", account="other", occurred_at=f"{period}-02T00:00:00Z"), at=period.closes
+        )
         issue(shop, period)
     return shop
 
@@ -323,12 +329,14 @@ def finalize_early(shop: Shop, period: Period) -> None:
 
 def missed(shop: Shop) -> list[tuple[str, int]]:
     """Whose totals of which issued month are not what was billed, and would not be compared."""
-    found = []
+    found: list[tuple[str, int]] = []
     with snapshot(shop.engine) as connection:
         would_be = touched_since_billed(connection, JANUARY)
         for period in (OCTOBER, NOVEMBER, DECEMBER):
             now, then = totals_sha256(read_totals(connection, period)), newest_digests(connection, period)
-            for payer in {*now, *then} - {*would_be.get(period, ())}:
-                if now.get(payer, NO_TOTALS_SHA256) != then.get(payer, NO_TOTALS_SHA256):
-                    found.append((str(period), payer))
+            found += [
+                (str(period), payer)
+                for payer in {*now, *then} - {*would_be.get(period, ())}
+                if now.get(payer, NO_TOTALS_SHA256) != then.get(payer, NO_TOTALS_SHA256)
+            ]
     return found
