@@ -59,6 +59,25 @@ def without_support(contract: Contract) -> Contract:
     return replace(contract, deal=replace(contract.deal, support=None))
 
 
+def subject(contract: Contract) -> str:
+    """What faults call a contract."""
+    return f"contract {contract.account} from {contract.effective_from}"
+
+
+def overlapping(contracts: Iterable[Contract]) -> list[Fault]:
+    """The contracts that begin on a day on which another one of the account begins; each holds until the next."""
+    days: dict[str, list[Contract]] = {}
+    for contract in dict.fromkeys(contracts):
+        days.setdefault(subject(contract), []).append(contract)
+    problem = "overlaps another contract that begins on this day"
+    remedy = "a contract holds until the next one: begin each on a day of its own"
+    return [
+        Fault(place=f"{name}: effective_from", value=str(each.effective_from), problem=problem, remedy=remedy)
+        for name, same in days.items()
+        for each in same[1:]
+    ]
+
+
 def in_force(contracts: Iterable[Contract], day: date) -> Contract | None:
     """The one of an account's contracts that holds on a day: the last that began on it or before."""
     begun = [contract for contract in contracts if contract.effective_from <= day]
@@ -105,7 +124,7 @@ def unpaid(contracts: Iterable[Contract], accounts: Mapping[str, Account]) -> li
     for contract in contracts:
         payer = payer_of(contract.account, accounts)
         if payer is not None and payer.id != contract.account:
-            place = f"contract {contract.account}"
+            place = subject(contract)
             problem = f"usage of {contract.account} is paid by {payer.id}"
             faults.append(Fault(place=place, value="", problem=problem, remedy=f"give {payer.id} the contract"))
     return faults

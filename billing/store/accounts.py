@@ -16,7 +16,9 @@ from billing.store.engine import Connection
 from rates.deals import NO_DEAL, read_deal, table_of
 from rates.reading import Reader
 
-_FACTS = ("pays", "currency", "zone", "name", "address", "tax_id", "language", "legal_entity", "suspended")
+_FACTS = (
+    "pays", "prepaid", "currency", "zone", "name", "address", "tax_id", "language", "legal_entity", "suspended",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

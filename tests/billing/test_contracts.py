@@ -187,7 +187,7 @@ def test_the_contract_of_whoever_pays_decides_and_no_other() -> None:
 
 def test_a_contract_of_an_account_that_does_not_pay_is_a_fault_that_says_who_pays() -> None:
     both = [*CONTRACTS["acme"], *CONTRACTS["below"], contract("own", 1, "list")]
-    assert ["contract below: usage of below is paid by acme; give acme the contract"] == [
+    assert ["contract below from 2026-10-05: usage of below is paid by acme; give acme the contract"] == [
         str(fault) for fault in unpaid(both, ACCOUNTS)
     ]
 
