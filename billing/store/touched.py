@@ -41,7 +41,7 @@ def touched_since_billed(connection: Connection, before: Period) -> dict[Period,
 
 _TOUCHED = """
     WITH touched AS (
-        SELECT month, payer_id FROM touched_months WHERE month < %(before)s AND folds <> settled
+        SELECT month, payer_id FROM touched_months WHERE month < %(before)s AND changed
         UNION SELECT date_trunc('month', day::timestamp)::date, payer_id FROM unfolded WHERE day < %(before)s
     ), months AS (
         SELECT month FROM (SELECT DISTINCT month FROM touched) AS distinct_months

@@ -137,9 +137,11 @@ CREATE TABLE touched_months (
     settled bigint NOT NULL DEFAULT 0,
     payer_id integer NOT NULL,
     month date NOT NULL, -- its first day
+    -- Stored: while it stays true, a fold moves nothing that an index is of, and no index is written.
+    changed boolean NOT NULL GENERATED ALWAYS AS (folds <> settled) STORED,
     PRIMARY KEY (month, payer_id)
-);
-CREATE INDEX ON touched_months (month, payer_id) WHERE folds <> settled;
+) WITH (fillfactor = 70);
+CREATE INDEX ON touched_months (month, payer_id) WHERE changed;
 
 -- What sources say they counted on a day. Revisions are added, and the newest one holds; a source may be unknown yet.
 CREATE TABLE usage_controls (
