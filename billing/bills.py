@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 
 from billing.accounts import Account, AccountId
 from billing.assignment import Assignment, assignment
-from billing.contracts import Contract, Counting, counted_together, counter_faults, unpaid, unsold
+from billing.contracts import Contract, Counting, counted_together, counter_faults, unsold
 from billing.errors import InputFaultyError
 from billing.invoices import InvoiceLine, Kind, lines_by_payer, total_minor
 from billing.payers import payers_of, versions_in
 from billing.periods import Period
 from billing.rated import Rated, rate_usage
+from billing.reselling import mirrored, unpaid
 from billing.usage import Reject, Usage, parse
 from rates.cards import Card
 from rates.compiled.cards import CardTable, compile_card, lineages
@@ -109,7 +110,7 @@ def faults_of(deal: Arrangement) -> list[Fault]:
     if deal.contracts is None:
         return [*within, *counter_faults([tuple(versions)], versions)]
     groups = set().union(*map(counted_together, deal.contracts.values()))
-    strangers = unpaid(chain.from_iterable(deal.contracts.values()), deal.accounts or {})
+    strangers = unpaid(deal.contracts, deal.accounts or {})
     nobodys = unsold(chain.from_iterable(deal.contracts.values()), deal.products)
     return [*strangers, *nobodys, *within, *counter_faults(groups, versions)]
 
@@ -126,6 +127,8 @@ def bill(payloads: Sequence[bytes], deal: Arrangement, period: Period, *, source
     usage = parsed.usage.take(first[_within(parsed.usage.occurred_at[first], period)])
     deal = _complete(deal, usage, period)
     assigned = assignment(deal.accounts or {}, deal.contracts or {}, _numbers(deal))
+    resold = mirrored(usage, assigned)
+    usage = usage if resold is None else usage.with_others(resold.usage)
     prices, books = _compiled(deal, assigned)
     rated = rate_usage(usage, assigned, books, deal.products)
     unrated = tuple(_unrated(rated))
@@ -208,17 +211,17 @@ def _unrated(rated: Rated) -> Iterator[Unrated]:
 def _bills(rated: Rated, prices: _Prices, deal: Arrangement, period: Period) -> Iterator[Bill]:
     """The bills, in the order of the accounts; payers that share their cards and currency are priced at once."""
     payers = payers_of(deal.accounts or {}, deal.contracts or {}, _numbers(deal), period)
-    groups: dict[tuple[tuple[Priority, ...], Currency], list[int]] = {}
+    groups: dict[tuple[tuple[Priority, ...], Currency, bool], list[int]] = {}
     for number, payer in payers.items():
         if payer.priorities:
-            groups.setdefault((payer.priorities, payer.party.currency), []).append(number)
+            groups.setdefault((payer.priorities, payer.party.currency, payer.resold), []).append(number)
     rows, found = _elements(rated), dict[int, list[InvoiceLine]]()
     usage = np.array([number for number, each in prices.items() if each.element == USAGE], dtype=np.int64)
     totals, ordered = summed(rows), _ordered(rated, rows, usage)
     of_version: dict[str, dict[int, Price]] = {}
     for number, each in prices.items():
         of_version.setdefault(each.card, {})[number] = each
-    for (priorities, money), members in groups.items():
+    for (priorities, money, _), members in groups.items():
         deals = {number: agreed for number in members if (agreed := payers[number].agreed) is not None}
         terms = replace(_terms(deal, of_version, priorities, money, period), agreements=agreements_of(deals))
         own = _of_payers(totals, members)

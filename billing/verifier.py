@@ -5,7 +5,8 @@ It shares no code with the engine that made the invoice: it takes the events one
 happened, and works in exact fractions.
 
 1. Identity    One event per (source, id); the highest revision wins, a void one leaves nothing.
-2. Payer       The nearest account at or above the event's that pays. Its contract names the cards, in order.
+2. Payer       The nearest account at or above the event's that pays. Its contract names the cards, in order. If it
+               resells, the event is rated once more for whoever has a contract below it, as of `resold:` its source.
 3. Outcome     The product's rule in force says whether the status bills, is pending, or brings a fee.
 4. Matching    Each element (usage, surcharge, carrier_fee, ...) is matched alone, in the card versions in force when
                the event occurred; the first card in which a row fits decides. Inside it: longest destination prefix,
@@ -53,13 +54,14 @@ from billing.verifier_events import (
     RatedEvent,
     UsageUnratedError,
     book_of,
-    payer_of,
+    payers_of,
     rate_events,
+    sides_of,
 )
 from billing.verifier_traits import selects
 from billing.verifier_usage import CardFaultError, DatedFacts, InputFaultError, Raw, text
 
-_NOT_YET = ("support", "resells")
+_NOT_YET = ("support",)
 
 Raws = Iterable[Raw]  # tables as their reader left them
 CounterKey = tuple[str, str]  # whose counter it is, and the name of the schedule or pool
@@ -141,7 +143,12 @@ def price_month(events: Sequence[RatedEvent]) -> Month:
 
 
 def _owner(scope: str, event: RatedEvent) -> str:
-    return event.usage.account if scope == "account" else event.payer[0]
+    return _counter_of(scope, event.usage.account, event.payer)
+
+
+def _counter_of(scope: str, account: str, payer: Payer) -> str:
+    """Whose counter it is. What is resold is counted on both sides, each by itself."""
+    return f"{payer[0]} {account}" if scope == "account" else payer[0]
 
 
 def _pool_of(event: RatedEvent, part: Element) -> Pool | None:
@@ -256,15 +263,19 @@ def _add_flats(month: Month, terms: Terms, start: datetime, end: datetime) -> No
     for at in sorted({start, *(change for change in changes if start < change < end)}):
         for account in sorted(terms.accounts):
             try:
-                payer = payer_of(terms, account, at)
-                schedules = schedules_of(book_of(terms, payer[0], at))
+                payers = payers_of(terms, account, at)
             except UsageUnratedError:
                 continue
-            for schedule, card in schedules:
-                key = (account if schedule.scope == "account" else payer[0], schedule.name)
-                if schedule.flat_at_zero:
-                    which = "reached" if schedule.mode == "volume" else "0"
-                    month.flats.setdefault((key, which), (payer, schedule, card, 0, start.date()))
+            for payer in payers:
+                try:
+                    schedules = schedules_of(book_of(terms, payer[0], at))
+                except UsageUnratedError:
+                    continue
+                for schedule, card in schedules:
+                    key = (_counter_of(schedule.scope, account, payer), schedule.name)
+                    if schedule.flat_at_zero:
+                        which = "reached" if schedule.mode == "volume" else "0"
+                        month.flats.setdefault((key, which), (payer, schedule, card, 0, start.date()))
     for payer, schedule, card, tier, day in month.flats.values():
         if schedule.flats and schedule.flats[tier] and card.currency == payer[1]:
             name = ("", "flat", "", schedule.name, str(tier + 1), "flat", schedule.flats[tier])
@@ -280,9 +291,10 @@ def _second_pass(
     """Lines for what commitments and credits of all who pay add to what is rounded, also where nothing was used."""
     for account, contracts in sorted(terms.contracts.items()):
         try:
-            payer = payer_of(terms, account, end - timedelta(microseconds=1))
+            payers = payers_of(terms, account, end - timedelta(microseconds=1))
         except UsageUnratedError:
             continue
+        payer = payers[-1]
         step, digits = given.minor_unit(payer[1])
         days = agreed.month_of(contracts, start.date(), end.date(), step, digits)
         if payer[0] != account or days is None:
@@ -314,7 +326,8 @@ def rate(
     terms, (start, end) = read_terms(cards, products, accounts, contracts, plan), given.month(period)
     usages, rejected = given.settle_revisions(events)
     rated, quarantined, zero_rated = list[RatedEvent](), list[dict[str, str]](), list[dict[str, str]]()
-    for usage in (one for one in usages if start <= one.occurred_at < end):
+    sides = [side for one in usages if start <= one.occurred_at < end for side in sides_of(one, terms)]
+    for usage in sorted(sides, key=lambda side: (side.occurred_at, side.source, side.id)):
         try:
             answer = rate_events(usage, terms)
         except InputFaultError as fault:

@@ -4,7 +4,7 @@ The payer decides the contract, the contract the cards, the product's rule what 
 itself. The rules are those of DESIGN 5 and 6 and FORMATS 1 and 4.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from math import ceil
@@ -18,6 +18,8 @@ from billing.verifier_traits import Traits, traits_of
 from billing.verifier_usage import DatedFacts, InputFaultError, Product, Raw, Usage, text
 
 Payer = tuple[str, str]  # the paying account and its currency
+
+_RESOLD = "resold:"
 
 Reason = StrEnum(
     "Reason",
@@ -44,6 +46,28 @@ def payer_of(terms: Terms, account: str, at: datetime) -> Payer:
         seen.add(account)
         account = parent
     raise UsageUnratedError(Reason.NO_PAYER if seen else Reason.UNKNOWN_ACCOUNT)
+
+
+def payers_of(terms: Terms, account: str, at: datetime) -> list[Payer]:
+    """Who pays for an account: the supplier's customer and, if that one resells, whoever has a contract below it."""
+    supplied = payer_of(terms, account, at)
+    agreed = given.in_force(terms.contracts.get(supplied[0], ()), at)
+    if agreed is None or not given.flag(agreed.facts, "resells"):
+        return [supplied]
+    while account != supplied[0] and given.in_force(terms.contracts.get(account, ()), at) is None:
+        account = text(terms.accounts[account][0].facts, "parent")
+    if account == supplied[0]:
+        return [supplied]
+    return [supplied, (account, text(terms.accounts[account][0].facts, "currency"))]
+
+
+def sides_of(usage: Usage, terms: Terms) -> list[Usage]:
+    """An event as each of its payers is charged for it."""
+    try:
+        payers = payers_of(terms, usage.account, usage.occurred_at)
+    except UsageUnratedError:
+        return [usage]
+    return [usage, *(replace(usage, source=f"{_RESOLD}{usage.source}") for _ in payers[1:])]
 
 
 def contract_of(terms: Terms, payer: str, at: datetime) -> DatedFacts:
@@ -97,7 +121,8 @@ def rate_event(event: Raw | Usage, terms: Terms) -> RatedEvent | Reason:
 
 
 def _rate(usage: Usage, terms: Terms) -> RatedEvent:
-    payer = payer_of(terms, usage.account, usage.occurred_at)
+    payers = payers_of(terms, usage.account, usage.occurred_at)
+    payer = payers[-1] if usage.source.startswith(_RESOLD) else payers[0]
     product, rule = _product_of(terms, usage)
     silent = given.why_silent(rule, usage)
     quantity = 0 if silent else measured_quantity(product, usage)

@@ -85,7 +85,7 @@ class Adjusting:
         """Compare all totals of earlier months with those that were billed."""
         found = cls(reading=reading, period=period)
         settled = payers_with_documents(reading, period)
-        paying = {accounts.numbers[name] for name, account in accounts.accounts.items() if account.pays} - settled
+        paying = set(payers_of(accounts.accounts, accounts.contracts, accounts.numbers, period)) - settled
         for origin in issued_months(reading, period):
             changed = found.changed_in(origin, paying, newest_digests(reading, origin))
             if changed:

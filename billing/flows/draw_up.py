@@ -151,7 +151,7 @@ class _Drawing:
             adjusting=adjusting,
             newest=newest_digests(reading, period),
             pricer=Pricer.begin(reading, period, products, payers),
-            holds=Holds.begin(reading, period, bounds, accounts.accounts),
+            holds=Holds.begin(reading, period, bounds, accounts),
             snapshot_id=0 if writing is None else record_snapshot(writing, written_batches(reading)),
         )
 

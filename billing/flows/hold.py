@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Self
 
-from billing.accounts import Account, payer_of
 from billing.bounds import Bill, Bounds, Past, Release, causes, unseen
 from billing.controls import Mismatches
 from billing.invoices import Party
-from billing.payers import Payer, payers_of
+from billing.payers import Payer, payers_of, side_payer
 from billing.periods import Period
 from billing.runs import AccountOutcome, Outcome
-from billing.store.accounts import read_accounts
+from billing.store.accounts import Accounts, read_accounts
 from billing.store.bounds import past_invoices, releases, waiting_by_account
 from billing.store.engine import Connection
 from billing.store.queries.controls import mismatches_of
@@ -33,9 +32,7 @@ class Holds:
     released: Mapping[int, Release]
 
     @classmethod
-    def begin(
-        cls, connection: Connection, period: Period, bounds: Bounds | None, accounts: Mapping[str, Account]
-    ) -> Self:
+    def begin(cls, connection: Connection, period: Period, bounds: Bounds | None, accounts: Accounts) -> Self:
         """Read it, as this transaction sees it. Without bounds only control totals hold bills back."""
         return cls(
             period=period,
@@ -88,7 +85,7 @@ def unreleased_waiting(connection: Connection, period: Period, bounds: Bounds | 
     if bounds is None or not bounds.waiting or not waiting_by_account(connection, period):
         return {}
     read, released = read_accounts(connection), releases(connection, period)
-    found = {read.numbers[name]: events for name, events in _waiting(connection, period, read.accounts).items()}
+    found = {read.numbers[name]: events for name, events in _waiting(connection, period, read).items()}
     return {
         payer: events for payer, events in found.items() if payer not in released or events > released[payer].waiting
     }
@@ -123,11 +120,11 @@ def _promised(payer: Payer | None, name: str) -> int:
     return bound_minor(max(amounts, default=Decimal(0)), 1, 1, payer.party.currency)
 
 
-def _waiting(connection: Connection, period: Period, accounts: Mapping[str, Account]) -> dict[str, int]:
+def _waiting(connection: Connection, period: Period, read: Accounts) -> dict[str, int]:
     """How many events wait for a price, by the name of who pays for them."""
     waiting: dict[str, int] = {}
-    for name, events in waiting_by_account(connection, period).items():
-        payer = payer_of(name, accounts) if name in accounts else None
+    for (name, resold), events in waiting_by_account(connection, period).items():
+        payer = side_payer(name, read.accounts, read.contracts, resold=resold)
         if payer is not None:
             waiting[payer.id] = waiting.get(payer.id, 0) + events
     return waiting

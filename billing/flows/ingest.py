@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from billing.charges import SOURCE, SourceReservedError
 from billing.chunks import Chunk
+from billing.flows.mirror import write_mirrors
 from billing.periods import Period
 from billing.rated import rate_usage
 from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken, taken
+from billing.reselling import PREFIX, RESERVED
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, transaction
 from billing.store.identity import WORTH_A_TRY, next_batch, source_ids
@@ -110,10 +112,20 @@ class Intake:
                 books = load_books(connection, self.products, self._books, self.kept)
                 batch = self._batch(prepared.parsed, batch.number, at, books)
             written = write_batch(connection, batch, likely_new=self._hope.is_new)
+            self._mirror(connection, batch, written, books or self._books)
         self._hope.learn(len(batch), len(written.known))
         if books is not None:
             self._books = books
         return receipt_of(self.products, prepared, batch, written)
+
+    def _mirror(self, connection: Connection, batch: Batch, written: Written, books: Ratebooks | None) -> None:
+        """Store what is resold of the events that are new; those that were known have been there with their mirrors."""
+        if books is None or not books.assignment.resells:
+            return
+        new = np.delete(np.arange(len(batch)), written.known)
+        received_at = batch.received_at[new]
+        usage = batch.rated.usage.take(new)
+        write_mirrors(connection, usage, received_at, books, self._product_ids, likely_new=True)
 
     def _look_up(self, connection: Connection, parsed: Parsed) -> "Numbers":
         """The numbers that the database has for what the events name; what has none gets one."""
@@ -229,6 +241,9 @@ def _quick_turns() -> Iterator[None]:
 
 def require_free(source: str | None) -> None:
     """Refuse usage from a source whose name is taken. Raises SourceReservedError."""
+    if source is not None and source.startswith(PREFIX):
+        remedy = "name the switch or service that reported the usage"
+        raise SourceReservedError(RESERVED, value=source, remedy=remedy)
     if source == SOURCE:
         remedy = "name the switch or service that reported the usage; `tollbook charges` posts charges"
         raise SourceReservedError("is the source of charges, and nobody else's", value=SOURCE, remedy=remedy)
@@ -236,14 +251,22 @@ def require_free(source: str | None) -> None:
 
 def without_reserved(parsed: Parsed) -> Parsed:
     """Events without those that name a source which is nobody's: these are rejected."""
-    source = parsed.usage.source
-    reserved = source.codes == source.values.index(SOURCE) if SOURCE in source.values else np.zeros(0, dtype=np.bool_)
+    codes, values = parsed.usage.source
+    reasons = {place: reason for place, name in enumerate(values) if (reason := _reserved(name))}
+    reserved = np.isin(codes, list(reasons)) if reasons else np.zeros(0, dtype=np.bool_)
     if not reserved.any():
         return parsed
-    rows = parsed.usage.row[reserved].tolist()
-    rejects = [Reject(row=row, pointer="/source", reason="is the source of charges, and nobody else's") for row in rows]
+    told = zip(parsed.usage.row[reserved].tolist(), codes[reserved].tolist(), strict=True)
+    rejects = [Reject(row=row, pointer="/source", reason=reasons[code]) for row, code in told]
     ordered = sorted([*parsed.rejects, *rejects], key=lambda reject: reject.row)
     return Parsed(usage=parsed.usage.take(np.flatnonzero(~reserved)), rejects=tuple(ordered))
+
+
+def _reserved(source: str) -> str:
+    """Why nobody reports under a name; "" if it is free."""
+    if source == SOURCE:
+        return "is the source of charges, and nobody else's"
+    return RESERVED if source.startswith(PREFIX) else ""
 
 
 def sources_of(parsed: Parsed) -> list[str]:

@@ -13,16 +13,25 @@ from enum import StrEnum
 from functools import cache, partial
 from itertools import chain
 
-from billing.accounts import Account, change_faults, check_tree, payer_of
-from billing.contracts import Contract, Counting, counted_together, counter_faults, unpaid, unsold
+from billing.accounts import Account, change_faults, check_tree
+from billing.contracts import Contract, Counting, counted_together, counter_faults, unsold
 from billing.corrections import Correction
 from billing.errors import InputFaultyError, PublicationConflictError
 from billing.flows.backdate import Moved, move, reach_of_card, reach_of_contracts
+from billing.flows.contracting import contract_faults, require_unused
 from billing.flows.correct import Force, details_of
 from billing.flows.release import Released, foresee
 from billing.flows.rerate import EVENTS_AT_ONCE
 from billing.rated import rate_usage
-from billing.store.accounts import Accounts, insert_accounts, insert_contracts, read_accounts, update_accounts
+from billing.reselling import resellers, unpaid
+from billing.store.accounts import (
+    Accounts,
+    insert_accounts,
+    insert_contracts,
+    read_accounts,
+    terms_of,
+    update_accounts,
+)
 from billing.store.audit import record
 from billing.store.charges import lock_charges
 from billing.store.compiled import CompiledCards
@@ -41,7 +50,6 @@ from billing.usage import at_micros
 from rates.cardfile import schedules_of
 from rates.cards import Card, identity, instant
 from rates.compiled.cards import CardTable, compile_card
-from rates.deals import table_of
 from rates.errors import Fault
 from rates.prices import PriceList, price_list
 from rates.products import Product
@@ -167,12 +175,14 @@ def add_accounts(
         if any(account.suspended for account in accounts):
             lock_charges(connection, exclusive=True)
         lock_books(connection, exclusive=True)
-        stored = read_accounts(connection).accounts
+        known = read_accounts(connection)
+        stored = known.accounts
         changed = [account for account in dict.fromkeys(accounts) if stored.get(account.id) != account]
         if not changed:
             return UNCHANGED
         together: dict[str, Account] = {**stored, **{account.id: account for account in changed}}
-        faults = [*_twice(changed), *change_faults(changed, stored), *check_tree(together)]
+        faults = [*_twice(changed), *change_faults(changed, stored)]
+        faults += [*check_tree(together, resellers(known.contracts)), *unpaid(known.contracts, together)]
         if faults:
             raise InputFaultyError(faults, place="accounts")
         added = [account for account in changed if account.id not in stored]
@@ -222,6 +232,7 @@ def add_contracts(  # noqa: PLR0913 (what is added, by whom, and how)
         if faults:
             raise InputFaultyError(faults, place="contracts")
         _check_days(changed, stored)
+        require_unused(connection, changed, stored)
         insert_contracts(connection, changed, at)
         raise_book_version(connection)
         books = cache(partial(load_books, connection, products, None, kept))
@@ -230,7 +241,7 @@ def add_contracts(  # noqa: PLR0913 (what is added, by whom, and how)
         moved = move(connection, reach, books, at=at, events_at_once=events_at_once, force=force)
         for contract in changed:
             details: dict[str, object] = {"effective_from": str(contract.effective_from), "cards": list(contract.cards)}
-            details |= {**table_of(contract.deal), **_forced(moved, reason)}
+            details |= {**terms_of(contract), **_forced(moved, reason)}
             subject = f"contract {contract.account}"
             record(connection, at=at, actor=actor, action="add", subject=subject, details=details)
         foreseen = foresee(connection, books()) if dry_run else None
@@ -337,29 +348,6 @@ def _counting(cards: Sequence[CardVersion]) -> dict[str, list[Counting]]:
         name = f"{card.card_id}@{instant(card.effective_from)}"
         versions.setdefault(card.card_id, []).append((name, schedules_of(card.head)))
     return versions
-
-
-def contract_faults(contracts: Sequence[Contract], stored: Accounts, cards: Sequence[CardVersion]) -> list[Fault]:
-    """Contracts of accounts that are not there or do not pay, or with cards that are not, or of another currency."""
-    currencies = {version.card_id: version.currency for version in cards}
-    faults = []
-    for contract in contracts:
-        place = f"contract {contract.account}"
-        payer = payer_of(contract.account, stored.accounts)
-        if payer is None:
-            faults.append(Fault(place=place, value="", problem="is of no account", remedy="add the account first"))
-            continue
-        faults += unpaid([contract], stored.accounts)
-        for name in contract.cards:
-            currency = currencies.get(name)
-            if currency is None:
-                problem, remedy = "is not a published card", "publish it first"
-            elif currency != payer.currency:
-                problem, remedy = f"is in {currency}, and {payer.id} is billed in {payer.currency}", "use another card"
-            else:
-                continue
-            faults.append(Fault(place=f"{place}: cards", value=name, problem=problem, remedy=remedy))
-    return faults
 
 
 def _check_days(contracts: Sequence[Contract], stored: Accounts) -> None:

@@ -59,6 +59,7 @@ class Batch:
     number: int
     book_version: int
     rated: Rated
+    received_at: Int64s
     claims: Table
     identities: Table
     events: Rows
@@ -99,6 +100,7 @@ def make_batch(
         number=number,
         book_version=book_version,
         rated=rated,
+        received_at=received_at,
         claims=claims,
         identities=binary_of(_identities(claims, head)),
         events=_rows(_events(rated, head, product_ids), np.flatnonzero(~is_out)),
