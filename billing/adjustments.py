@@ -2,7 +2,8 @@
 
 Both sides are rounded lines: of each key the amount is the rounded one of now minus those that were issued, and the
 residual is such a difference too, so that amount and residual together are the exact difference. A key that is gone
-gives a negative line. Promotional credits stay out on both sides: they are not used anew for what came late.
+gives a negative line. Promotional credits and support stay out on both sides: they are not worked out anew for what
+came late.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,10 @@ from rates.lines import LineKey, PricedLines, Ratios
 from rates.money import Currency, currency
 from rates.netting import CREDIT, bound_minor
 from rates.quantities import INT64_MAX, require_headroom
+from rates.support import SUPPORT
+
+NOT_AGAIN = frozenset({CREDIT, SUPPORT})
+"""Elements of lines that are not worked out anew where a month is adjusted."""
 
 LATE_LIMIT = 3
 """How many months before the one that is drawn up are adjusted without a person who releases it."""
@@ -112,10 +117,10 @@ def plus(one: Part, other: Part) -> Part:
 
 
 def parts_of(lines: Iterable[InvoiceLine]) -> dict[LineKey, Part]:
-    """What invoice lines of one month and payer come to by their keys, without promotional credits."""
+    """What invoice lines of one month and payer come to by their keys, without `NOT_AGAIN`."""
     found: dict[LineKey, Part] = {}
     for line in lines:
-        if line.element != CREDIT:
+        if line.element not in NOT_AGAIN:
             key = key_of_line(line)
             part = Part(line.events, line.base_quantity, line.amount_minor, line.residual, line.cards)
             found[key] = plus(found[key], part) if key in found else part
@@ -123,12 +128,12 @@ def parts_of(lines: Iterable[InvoiceLine]) -> dict[LineKey, Part]:
 
 
 def parts_by_payer(priced: PricedLines) -> dict[int, dict[LineKey, Part]]:
-    """What each payer's lines come to by their keys, without promotional credits."""
+    """What each payer's lines come to by their keys, without `NOT_AGAIN`."""
     found: dict[int, dict[LineKey, Part]] = {}
     columns = (priced.payer, priced.key, priced.events, priced.base_quantity, priced.amount_minor)
     for i, (payer, at, events, quantity, amount) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
         key = priced.keys[at]
-        if key.element != CREDIT:
+        if key.element not in NOT_AGAIN:
             found.setdefault(payer, {})[key] = Part(events, quantity, amount, priced.residuals[i], priced.cards[i])
     return found
 
@@ -170,10 +175,14 @@ def key_of_line(line: InvoiceLine) -> LineKey:
 
 
 def without_credits(agreed: Agreed, code: str) -> Agreed:
-    """What was agreed, with all promotional credits used up: they pay nothing, and divide what they always divided."""
+    """What was agreed, without support plans, and with all promotional credits used up.
+
+    They pay nothing, and divide what they always divided.
+    """
     money = currency(code)
     every = {credit.id: credit for span in agreed.spans for credit in span.deal.credits}
-    return replace(agreed, used={name: bound_minor(each.amount, 1, 1, money) for name, each in every.items()})
+    used = {name: bound_minor(each.amount, 1, 1, money) for name, each in every.items()}
+    return replace(agreed, used=used, support=())
 
 
 def beyond(origin: Period, period: Period, limit: int) -> bool:

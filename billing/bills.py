@@ -15,13 +15,15 @@ import pyarrow.compute as pc
 
 from billing.accounts import Account, AccountId
 from billing.assignment import Assignment, assignment
-from billing.contracts import Contract, Counting, counted_together, counter_faults, unsold
+from billing.contracts import Contract, Counting, counted_together, counter_faults, unsold, without_support
 from billing.errors import InputFaultyError
 from billing.invoices import InvoiceLine, Kind, lines_by_payer, total_minor
-from billing.payers import payers_of, versions_in
+from billing.payers import payers_of, versions_in, with_bases
 from billing.periods import Period
 from billing.rated import Rated, rate_usage
 from billing.reselling import mirrored, unpaid
+from billing.settled import settle
+from billing.support import support_base
 from billing.usage import Reject, Usage, parse
 from rates.cards import Card
 from rates.compiled.cards import CardTable, compile_card, lineages
@@ -88,7 +90,8 @@ class Bills:
 
     `bills` has one for each account that pays and has usage or a contract in the period, in the order of the accounts.
     `duplicates` are the positions of payloads that say again what an earlier one said, `conflicts` of those that
-    contradict an earlier one of the same identity: the first stands. `held` are adjustments beyond the late limit.
+    contradict an earlier one of the same identity and revision: the first stands. Above the `superseded` ones stands a
+    higher revision. `held` are adjustments beyond the late limit.
     """
 
     period: Period
@@ -98,6 +101,7 @@ class Bills:
     rejects: tuple[Reject, ...]
     duplicates: tuple[int, ...]
     conflicts: tuple[int, ...]
+    superseded: tuple[int, ...] = ()
     held: tuple[str, ...] = ()
 
 
@@ -118,41 +122,44 @@ def faults_of(deal: Arrangement) -> list[Fault]:
 def bill(payloads: Sequence[bytes], deal: Arrangement, period: Period, *, source: str | None = None) -> Bills:
     """The bills of a period. `payloads` are usage events as JSON in the order of arrival; see `billing.usage.parse`.
 
-    Raises InputFaultyError for an arrangement whose parts do not fit together.
+    The support plans of the month before are of what the payloads come to in that month. Raises InputFaultyError for an
+    arrangement whose parts do not fit together.
     """
     if faults := faults_of(deal):
         raise InputFaultyError(faults, place="cards and contracts")
     parsed = parse(payloads, source=source, products=deal.products, at=period.closes + _LATER)
-    first, duplicates, conflicts = _settled(parsed.usage)
-    usage = parsed.usage.take(first[_within(parsed.usage.occurred_at[first], period)])
+    settled = settle(parsed)
+    usage = parsed.usage.take(settled.standing[_within(parsed.usage.occurred_at[settled.standing], period)])
     deal = _complete(deal, usage, period)
     assigned = assignment(deal.accounts or {}, deal.contracts or {}, _numbers(deal))
     resold = mirrored(usage, assigned)
     usage = usage if resold is None else usage.with_others(resold.usage)
     prices, books = _compiled(deal, assigned)
     rated = rate_usage(usage, assigned, books, deal.products)
+    bases = _bases(payloads, deal, period.before(), source)
     unrated = tuple(_unrated(rated))
     return Bills(
         period=period,
-        bills=tuple(_bills(rated, prices, deal, period)),
+        bills=tuple(_bills(rated, prices, deal, period, bases)),
         quarantined=tuple(each for each in unrated if each.reason not in ZERO_RATED),
         zero_rated=tuple(each for each in unrated if each.reason in ZERO_RATED),
         rejects=parsed.rejects,
-        duplicates=duplicates,
-        conflicts=conflicts,
+        duplicates=settled.duplicates,
+        conflicts=settled.conflicts,
+        superseded=settled.superseded,
     )
 
 
-def _settled(usage: Usage) -> tuple[Int64s, tuple[int, ...], tuple[int, ...]]:
-    """The first of each identity, and the positions of the payloads that repeat or contradict one."""
-    seen: dict[tuple[int, str], int] = {}
-    names, prints = usage.id.to_pylist(), usage.fingerprint.to_pylist()
-    again: dict[bool, list[int]] = {True: [], False: []}
-    for row, identity in enumerate(zip(usage.source.codes.tolist(), names, strict=True)):
-        first = seen.setdefault(identity, row)
-        if first != row:
-            again[prints[row] == prints[first]].append(int(usage.row[row]))
-    return np.array(list(seen.values()), dtype=np.int64), tuple(again[True]), tuple(again[False])
+def _bases(payloads: Sequence[bytes], deal: Arrangement, month: Period, source: str | None) -> dict[str, int]:
+    """What a month came to for support plans, by account; nothing where nobody had one."""
+    contracts = deal.contracts or {}
+    held = {name for name, some in contracts.items() if any(each.deal.support for each in some)}
+    if not held:
+        return {}
+    # Support is in no base, so that the month before the month before is nobody's concern.
+    plain = {name: [without_support(each) for each in some] for name, some in contracts.items()}
+    bills = bill(payloads, replace(deal, contracts=plain), month, source=source).bills
+    return {each.account: support_base(each.lines, deal.products, str(month)) for each in bills if each.account in held}
 
 
 def _within(occurred_at: Int64s, period: Period) -> Int64s:
@@ -208,7 +215,9 @@ def _unrated(rated: Rated) -> Iterator[Unrated]:
             yield Unrated(source=sources.values[sources.codes[row]], id=name, reason=reason)
 
 
-def _bills(rated: Rated, prices: _Prices, deal: Arrangement, period: Period) -> Iterator[Bill]:
+def _bills(
+    rated: Rated, prices: _Prices, deal: Arrangement, period: Period, bases: Mapping[str, int]
+) -> Iterator[Bill]:
     """The bills, in the order of the accounts; payers that share their cards and currency are priced at once."""
     payers = payers_of(deal.accounts or {}, deal.contracts or {}, _numbers(deal), period)
     groups: dict[tuple[tuple[Priority, ...], Currency, bool], list[int]] = {}
@@ -222,7 +231,8 @@ def _bills(rated: Rated, prices: _Prices, deal: Arrangement, period: Period) -> 
     for number, each in prices.items():
         of_version.setdefault(each.card, {})[number] = each
     for (priorities, money, _), members in groups.items():
-        deals = {number: agreed for number in members if (agreed := payers[number].agreed) is not None}
+        agreed = ((number, payers[number].agreed, bases.get(payers[number].party.account, 0)) for number in members)
+        deals = {number: with_bases(each, base) for number, each, base in agreed if each is not None}
         terms = replace(_terms(deal, of_version, priorities, money, period), agreements=agreements_of(deals))
         own = _of_payers(totals, members)
         crossings = _crossings(own, _of_payers(ordered, members), terms)

@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from billing.payloads import E164, FORMS, INSTANT, LONGEST_TEXT, REQUIRED, WRITTEN_APART, Flat, most_of
+from billing.revisions import FIRST, LAST
 from rates.products import Product
-from rates.usage import Int64s, Texts
+from rates.usage import Int32s, Int64s, Texts
 
 Bools = NDArray[np.bool_]
 Column = Any  # an Arrow string array: Arrow publishes no types
@@ -21,15 +22,17 @@ Column = Any  # an Arrow string array: Arrow publishes no types
 # Field by field, and not payload by payload: other threads get their turn between the fields.
 _FIELDS = {name: attrgetter(name) for name in Flat.__struct_fields__}
 MEASURES = ("quantity", "duration_seconds", "segments", "bytes_sent", "bytes_received")
+NUMBERS = (*MEASURES, "revision")
 """Fields that are a string or a whole number."""
 
-_NO_COLON = frozenset((*MEASURES, "package", "attributes"))
+_NO_COLON = frozenset((*NUMBERS, "package", "attributes"))
 ALWAYS = (*REQUIRED, "source")
 _QUANTITY, _DURATION, _SEGMENTS, _BYTES = 1, 2, 4, 8
 _OWN = {"duration_seconds": _DURATION, "segments": _SEGMENTS, "bytes": _BYTES}
 _UNKNOWN_PRODUCT = -1
 _NO_FIELD = -2
 _WHOLE = r"^[0-9]{1,15}$"
+_REVISION = r"^[1-9][0-9]{0,9}$"
 _SECONDS = r"^(?P<whole>[0-9]{1,10})(?:\.(?P<part>[0-9]{1,20}))?$"
 _TOO_FINE = r"(\.[0-9]{6})[0-9]+"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,6 +50,7 @@ class Columns:
     from_: Int64s
     rated_to: Int64s
     measured: Int64s
+    revision: Int32s
 
     def encoded(self, name: str) -> Texts:
         """A text column dictionary-encoded, code 0 being the empty text."""
@@ -72,7 +76,9 @@ def understand(
             odd |= _numpy(meant) & (numbers[name] == 0)
     measured, wrong = _measured(stated, products, n)
     odd |= wrong
-    texts = {name: text for name, text in stated.items() if name not in MEASURES}
+    revision, wrong = _revisions(stated.get("revision"), n)
+    odd |= wrong
+    texts = {name: text for name, text in stated.items() if name not in NUMBERS}
     for name, address in (("to", "to_address"), ("from_", "from_address")):
         text = texts.pop(name, None)
         if text is not None:
@@ -80,7 +86,10 @@ def understand(
             if no_number.any():
                 texts[address] = pc.if_else(pa.array(no_number), text, "")
     texts.pop("rated_to", None)
-    columns = Columns(row=row, texts=texts, occurred_at=occurred_at, measured=measured, **numbers)
+    columns = Columns(
+        row=row, texts=texts, occurred_at=occurred_at, measured=measured, revision=revision,
+        to=numbers["to"], from_=numbers["from_"], rated_to=numbers["rated_to"],
+    )  # fmt: skip
     return columns, odd
 
 
@@ -100,7 +109,7 @@ def stated_by(flats: Sequence[Flat]) -> dict[str, Column]:
     """The fields that any payload states, as Arrow strings; those that every event has, always."""
     stated = {}
     for name, value_of in _FIELDS.items():
-        if name in MEASURES:
+        if name in NUMBERS:
             column = list(map(value_of, flats))
             if column.count("") != len(column):
                 stated[name] = _strings(column)
@@ -237,6 +246,16 @@ def _by_product(product: Texts, products: Mapping[str, Product]) -> tuple[Int64s
     of_value = np.array([own, *most], dtype=np.int64)
     of_row = of_value[:, product.codes]
     return of_row[0], of_row[1], of_row[2]
+
+
+def _revisions(text: Column | None, n: int) -> tuple[Int32s, Bools]:
+    """Which revision each is, the first where it does not say; and which say something else than a number."""
+    if text is None:
+        return np.full(n, FIRST, dtype=np.int32), np.zeros(n, dtype=bool)
+    right = pc.match_substring_regex(text, _REVISION)
+    number = _numpy(pc.if_else(right, text, str(FIRST)).cast(pa.int64()))
+    wrong = ~_numpy(pc.or_(right, pc.equal(text, ""))) | (number > LAST)
+    return np.where(wrong, FIRST, number).astype(np.int32), wrong
 
 
 def _whole(text: Column) -> tuple[Int64s, Bools]:

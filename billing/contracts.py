@@ -1,7 +1,7 @@
 """Contracts: which cards rate an account, in which order, from which day, and what is agreed beside them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import chain, takewhile
 
@@ -14,9 +14,6 @@ from rates.tiers import Schedule, axis_faults
 
 Counting = tuple[str, Mapping[str, Schedule]]
 """A card version by its name, and its schedules."""
-
-NOT_RATED = ("support",)
-"""Terms of FORMATS 3 that this version does not bill by. Dropping them silently would bill too much or too little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +42,17 @@ def read_contract(table: Mapping[str, object], place: str) -> tuple[Contract | N
         deal=read_deal(read),
         resells=read.flag("resells", default=False),
     )
-    for key in NOT_RATED:
-        read.seen.add(key)
-        if table.get(key, False) is not False:
-            read.fault(key, "is not billed by this version", "leave it out, or use a version that bills it")
     read.finish()
     if not contract.cards and not read.is_faulty("cards"):
         read.fault("cards", "names no card", 'write cards = ["list-usd"]')
     if len(set(contract.cards)) != len(contract.cards):
         read.fault("cards", "names a card twice", "the order of the cards is their priority")
     return (None if faults else contract), faults
+
+
+def without_support(contract: Contract) -> Contract:
+    """A contract without its support plan."""
+    return replace(contract, deal=replace(contract.deal, support=None))
 
 
 def in_force(contracts: Iterable[Contract], day: date) -> Contract | None:
@@ -116,5 +114,5 @@ def _day(read: Reader, key: str) -> date:
     if instant is None:
         return date.min
     if (instant.hour, instant.minute, instant.second, instant.microsecond) != (0, 0, 0, 0):
-        read.fault(key, "is not the beginning of a UTC day", "contracts begin at 00:00 UTC: write 2026-10-01")
+        read.fault(key, "is not the beginning of a UTC day", f"contracts begin at 00:00 UTC: write {instant.date()}")
     return instant.date()

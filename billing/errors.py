@@ -5,6 +5,10 @@ from collections.abc import Iterable
 from rates.errors import Fault, TollbookError, lines_of
 
 
+class EventMissingError(TollbookError):
+    """An event is known by its identity and stored nowhere."""
+
+
 class InputFaultyError(TollbookError):
     """Something that was handed in cannot be used; `faults` holds all that is wrong with it."""
 

@@ -20,6 +20,7 @@ _COUNTED: Mapping[str, Callable[[Bills], int]] = {
     "rejected": lambda bills: len(bills.rejects),
     "duplicates": lambda bills: len(bills.duplicates),
     "conflicts": lambda bills: len(bills.conflicts),
+    "superseded": lambda bills: len(bills.superseded),
     "held": lambda bills: len(bills.held),
 }
 """What can be counted beside the lines."""

@@ -13,14 +13,16 @@ from billing.particulars import in_words as particular_in_words
 from rates.cards import Card
 from rates.lines import FLAT, FREE, LineKey
 from rates.money import EXPONENTS, Currency, exact, format_fraction, format_minor, normal
-from rates.prices import EVENT, MAXIMUM, Price
+from rates.prices import Price
 from rates.pricing import Placements
 from rates.products import PARTICULARS, Product
 from rates.quantities import Increments
 from rates.rating import Reason
 from rates.tiers import Schedule
 from rates.usage import Int64s
-from rates.worded import cost_of_steps, limit_in_words, percent_in_words
+from rates.worded import cost_without_limits, limit_in_words, percent_in_words
+
+_NOTHING = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,14 +162,9 @@ def percents_of(line: InvoiceLine, listed: Iterable[tuple[Price, Schedule | None
 
 def why_limited(price: Price, cells: Mapping[str, str], billed: int, product: Product, card: Card) -> str:
     """Why an event of `billed` base units costs its minimum or maximum `price`, by the cells of its row."""
-    limit, without = exact(price.prices[0]), None
-    if not any(window.split for window in card.windows.values()):
-        unit = cells["unit"]
-        usage = cost_of_steps(cells, billed, product.unit_size(unit) or 1, per_event=unit == EVENT)
-        without = usage + Fraction(cells.get("setup_fee", "0"))
-        # Else it is its surcharge that is too much, and that is not kept.
-        without = None if price.element == MAXIMUM and without <= limit else without
-    return limit_in_words(price.element, without, limit)
+    split = any(window.split for window in card.windows.values())
+    without = None if split else cost_without_limits(cells, billed, product)
+    return limit_in_words(price.element, without, exact(price.prices[0]))
 
 
 def line_arithmetic(line: InvoiceLine, currency: Currency) -> str:
@@ -178,6 +175,10 @@ def line_arithmetic(line: InvoiceLine, currency: Currency) -> str:
     said = (
         f"{units(line.base_quantity, line.unit_size, line.base_unit, line.unit)} × {format_fraction(line.unit_price)}"
     )
+    if amount != billed and line.tier:
+        cut = format_fraction(billed - amount)
+        said = f"{said}, and {cut} of units that a bound of money cuts"
+        return f"{said} = {format_fraction(billed)}, rounded {rounded} {currency}"
     if amount != billed:
         # Events that are rounded one by one: their charges are what is added up.
         return (
@@ -186,9 +187,16 @@ def line_arithmetic(line: InvoiceLine, currency: Currency) -> str:
     return f"{said} = {format_fraction(amount)}, rounded {rounded} {currency}"
 
 
-def exact_amount(base_quantity: int, unit_size: int, unit_price: Fraction) -> str:
-    """What some base units cost before any rounding, in major units."""
-    return format_fraction(Fraction(base_quantity, unit_size) * unit_price)
+def exact_amount(base_quantity: int, unit_size: int, unit_price: Fraction, cut: Fraction = _NOTHING) -> str:
+    """What some base units cost before any rounding, in major units; `cut` is what a bound of money makes of them."""
+    return format_fraction(Fraction(base_quantity, unit_size) * unit_price + cut)
+
+
+def exact_amounts(key: LineKey, shares: Sequence[tuple[int, int, int]], cut: Mapping[int, Fraction]) -> list[str]:
+    """The same of some shares of a line, (event, whether it is counted, base units) each; `cut` is by event."""
+    cuts = (cut.get(event, _NOTHING) for event, *_ in shares)
+    priced = zip(shares, cuts, strict=True)
+    return [exact_amount(quantity, key.unit_size, key.unit_price, beside) for (*_, quantity), beside in priced]
 
 
 def units(base_quantity: int, unit_size: int, base_unit: str, unit: str) -> str:
@@ -198,11 +206,19 @@ def units(base_quantity: int, unit_size: int, base_unit: str, unit: str) -> str:
     return f"{base_quantity} {base_unit} ÷ {unit_size} = {peoples_quantity(base_quantity, unit_size)} {unit}"
 
 
-def part_arithmetic(key: LineKey, base_quantity: int) -> str:
+def part_arithmetic(key: LineKey, base_quantity: int, cut: Fraction = _NOTHING) -> str:
     """What one event's units on a line cost, before any rounding."""
-    amount = exact_amount(base_quantity, key.unit_size, key.unit_price)
-    said = units(base_quantity, key.unit_size, key.base, key.unit)
-    return f"{said} × {format_fraction(key.unit_price)} = {amount}"
+    amount = exact_amount(base_quantity, key.unit_size, key.unit_price, cut)
+    said = f"{units(base_quantity, key.unit_size, key.base, key.unit)} × {format_fraction(key.unit_price)}"
+    return f"{said}, and {format_fraction(cut)} of a unit that a bound cuts = {amount}" if cut else f"{said} = {amount}"
+
+
+def position_in_words(placed: Placements, row: int, schedule: Schedule, currency: str) -> str:
+    """Where the counter of a schedule stood before an event, as in `400 minute` or `99.75 USD`."""
+    position = int(placed.position[row])
+    if position < 0:
+        return ""
+    return f"{peoples_quantity(position, placed.scale[schedule.name])} {schedule.unit or currency}"
 
 
 def increments_in_words(increments: Increments | None, measured: int, billed: int) -> str:
@@ -254,6 +270,26 @@ def parts_on(placed: Placements, key: LineKey, head: Int64s | None = None) -> li
     return [(event, *together[event]) for event in sorted(together)]
 
 
+def cuts_on(placed: Placements, key: LineKey, head: Int64s) -> dict[int, Fraction]:
+    """What bounds of money make of units on a line, beside quantity times price, by event; `head` as in `parts_on`."""
+    found: dict[int, Fraction] = {}
+    for (place, line), amount in placed.cut.items():
+        if placed.keys[line] == key:
+            event = int(head[place])
+            found[event] = found.get(event, _NOTHING) + amount
+    return found
+
+
+def lines_of(placed: Placements, place: int) -> list[tuple[LineKey, int, Fraction]]:
+    """The lines on which an item lies: with its base units there, and what bounds of money make of one of them."""
+    here = placed.event == place
+    found: dict[int, int] = {}
+    for line, quantity in zip(placed.key[here].tolist(), placed.quantity[here].tolist(), strict=True):
+        found[line] = found.get(line, 0) + quantity
+    cut = ((line, placed.cut.get((place, line), _NOTHING)) for line in found)
+    return [(placed.keys[line], found[line], amount) for line, amount in cut]
+
+
 REMEDIES: Mapping[str, str] = {
     "unknown_account": "add the account",
     "no_payer": "say who pays: pays = true at the account or above it",
@@ -267,14 +303,14 @@ REMEDIES: Mapping[str, str] = {
     "max_quantity": "it is longer than the rate allows: have the source looked at",
     "currency_mismatch": "use a card in the account's currency",
     "charge_too_large": "its charge has more digits than 64 bits hold: round to fewer decimals, or see to its source",
-    "charge_missing": "its rate is in money, and it brings no charge: report it again with one, under another id",
+    "charge_missing": "its rate is in money, and it brings no charge: amend it with one, under a higher revision",
     "charge_unpriced": "it brings a charge, and its rate is not in money: publish a card whose rate is",
     "too_old": "older than what is billed, so that a person decides, by name",
-    "pending": "its outcome was still open, and reports cannot be amended yet: it is not billed",
+    "pending": "its outcome was still open: report it again under a higher revision when it is known",
 }
 """Reason -> what would have it billed, or why nothing would."""
 
-_NO_NUMBER = "its number is not written with +: report it again under another id"
+_NO_NUMBER = "its number is not written with +: report it again under a higher revision"
 
 
 def remedy_of(reason: str, *, has_number: bool) -> str:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import json
 
-from billing.columns import ALWAYS, MEASURES, Column
+from billing.columns import ALWAYS, NUMBERS, Column
 from billing.payloads import LONGEST_LINE, REQUIRED, Flat
 from rates.usage import Int64s
 
@@ -21,7 +21,7 @@ FEWEST = 64
 """Fewer payloads than this are sooner read one by one."""
 
 _FIELDS = {field.encode_name: field.name for field in msgspec.structs.fields(Flat)}
-_TEXTS = {f'"{name}"'.encode(): name for name, field in _FIELDS.items() if field not in MEASURES}
+_TEXTS = {f'"{name}"'.encode(): name for name, field in _FIELDS.items() if field not in NUMBERS}
 _STRING, _INTEGER, _NOTHING = pa.string(), pa.int64(), pa.null()
 _NEWLINE, _OPENS, _CLOSES = b"\n{}"
 
@@ -105,13 +105,13 @@ def _stated(table: Column) -> dict[str, Column] | None:
     stated: dict[str, Column] = dict.fromkeys(ALWAYS, nothing)
     for name, column in zip(table.column_names, table.columns, strict=True):
         field, kind = _FIELDS.get(name), column.type
-        if field is None or kind not in (_STRING, _NOTHING, _INTEGER if field in MEASURES else _STRING):
+        if field is None or kind not in (_STRING, _NOTHING, _INTEGER if field in NUMBERS else _STRING):
             return None
         if column.null_count == len(column):
             continue
         text = pa.concat_arrays(column.chunks).cast(_STRING)
         blank = pc.equal(text, "")
-        if pc.any(blank).as_py() and (field in MEASURES or pc.all(blank).as_py()):
+        if pc.any(blank).as_py() and (field in NUMBERS or pc.all(blank).as_py()):
             return None
         stated[field] = pc.fill_null(text, "")
     return stated

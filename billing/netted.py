@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from billing.invoices import InvoiceLine
 from rates.deals import Agreed, Credit, is_committed
-from rates.money import Currency, format_minor, normal
+from rates.money import Currency, format_fraction, format_minor, normal
 from rates.netting import CREDIT, MAXIMUM_SPEND, MINOR, NETTED, bound_minor
 from rates.products import Product
+from rates.support import SUPPORT
 from rates.tiers import Selector, selected
 
 
@@ -49,6 +50,8 @@ def explain(
         return None
     if line.element == CREDIT:
         return _credit(line, lines, agreed, currency)
+    if line.element == SUPPORT:
+        return _support(line, agreed, currency)
     here = line.element == MAXIMUM_SPEND  # only of its own product and country; a true-up is of all
     alike = (each for each in _bounds(agreed, currency) if line.destination == each.name)
     bound = next((each for each in alike if not here or selected(each.on, line.product, line.country, "")), None)
@@ -93,6 +96,20 @@ def _credit(line: InvoiceLine, lines: Sequence[InvoiceLine], agreed: Agreed, cur
     until = f" for usage before {credit.until}" if credit.until else ""
     said = f"credit of {normal(credit.amount)} {currency}{until}: {amounts[0]} paid on other invoices"
     return Netted(f"{said}, {amounts[1]} on this, of which {amounts[2]} on these lines", of)
+
+
+def _support(line: InvoiceLine, agreed: Agreed, currency: Currency) -> Netted | None:
+    """How a support plan came to its line; its base is on the invoice of the month before."""
+    plans = [each for each in agreed.support if each.name == line.destination]
+    said = []
+    for each in plans:
+        plan, of = each.support, f"{normal(each.support.percent)} % of {format_minor(each.base_minor, currency)}"
+        days = "" if each.days == each.of_days else f" × {each.days} ÷ {each.of_days} days"
+        partner = f", less {normal(plan.partner_discount)} %" if plan.partner_discount else ""
+        least = f", at least {normal(plan.least)}" if plan.least else ""
+        said.append(f"{of} {currency} in {each.month}{least}{days}{partner} = {format_fraction(each.exact(currency))}")
+    own = format_minor(line.amount_minor, currency)
+    return Netted(f"{'; '.join(said)}, rounded {own} {currency}", ()) if said else None
 
 
 def _taken(lines: Sequence[InvoiceLine], on: tuple[Selector, ...]) -> Iterable[tuple[int, InvoiceLine]]:

@@ -53,8 +53,10 @@ def particulars_of(given: Mapping[str, object]) -> dict[str, str]:
         found[CHARGES] = _json(charges)
     if delivered_as := _text(given.get(DELIVERED_AS, ""), DELIVERED_AS):
         found[DELIVERED_AS] = delivered_as
-    if charges and PACKAGES in found:
+    if charges and len(packages) > 1:
         raise ParticularInvalidError(CHARGES, "stands beside several packages: report each package by itself")
+    if charges and PACKAGES in found:
+        raise ParticularInvalidError(CHARGES, "stands beside a package's own status: give it as that of the event")
     return found
 
 
@@ -73,8 +75,10 @@ def in_words(name: str, text: str) -> str:
 def packages_of(given: Mapping[str, object]) -> list[tuple[str, str]]:
     """The packages of a look-up and the status of each, "" where it is the event's, in the order of their names."""
     listed = given.get(PACKAGES, [])
-    if not isinstance(listed, list) or (PACKAGES in given and not listed):
-        raise ParticularInvalidError(PACKAGES, "is not a list of packages")
+    if not isinstance(listed, list):
+        raise ParticularInvalidError(PACKAGES, 'is not a list of packages, as in ["caller_name"]')
+    if PACKAGES in given and not listed:
+        raise ParticularInvalidError(PACKAGES, "names no package: list those that were asked for")
     found = [_package(each, f"{PACKAGES}/{place}") for place, each in enumerate(listed)]
     for place, (name, _) in enumerate(found):
         if name in [before for before, _ in found[:place]]:

@@ -13,6 +13,7 @@ from rates.cards import Card
 from rates.deals import NO_DEAL, Agreed, Span
 from rates.errors import TollbookError
 from rates.money import Currency
+from rates.support import Support, Supported
 from rates.terms import Priority
 
 _NONE: Mapping[str, Sequence[Contract]] = MappingProxyType({})
@@ -55,7 +56,7 @@ def payers_of(
         if account.pays or contracts.get(name):
             held = covering(contracts.get(name, ()), period)
             priorities = (Priority(max(each.effective_from, period.start), each.cards) for each in held)
-            agreed = _agreed(held, period)
+            agreed = _agreed(held, period, _supported(contracts.get(name, ()), period.before()))
             found[numbers[name]] = Payer(
                 party=party_of(account), priorities=tuple(priorities), agreed=agreed, resold=not account.pays
             )
@@ -118,9 +119,25 @@ def versions_in(period: Period, cards: Iterable[Card]) -> list[Card]:
     return found
 
 
-def _agreed(contracts: Sequence[Contract], period: Period) -> Agreed | None:
+def _supported(contracts: Sequence[Contract], month: Period) -> tuple[Supported, ...]:
+    """The support plans of a month, each with its days, in the order in which they first held."""
+    days: dict[Support, int] = {}
+    held = covering(contracts, month)
+    begins = [max(contract.effective_from, month.start) for contract in held]
+    for contract, since, end in zip(held, begins, [*begins[1:], month.end], strict=False):
+        if contract.deal.support is not None:
+            days[contract.deal.support] = days.get(contract.deal.support, 0) + (end - since).days
+    return tuple(Supported(support, str(month), n, month.days) for support, n in days.items())
+
+
+def with_bases(agreed: Agreed, base_minor: int) -> Agreed:
+    """The deals, with what the month before came to for its support plans."""
+    return replace(agreed, support=tuple(each._replace(base_minor=base_minor) for each in agreed.support))
+
+
+def _agreed(contracts: Sequence[Contract], period: Period, support: tuple[Supported, ...]) -> Agreed | None:
     """The deals of contracts that cover a period, by their days. A credit is in none from the day of its end on."""
-    if all(contract.deal is NO_DEAL or contract.deal == NO_DEAL for contract in contracts):
+    if not support and all(contract.deal is NO_DEAL or contract.deal == NO_DEAL for contract in contracts):
         return None
     spans: list[Span] = []
     begins = [max(contract.effective_from, period.start) for contract in contracts]
@@ -129,7 +146,7 @@ def _agreed(contracts: Sequence[Contract], period: Period) -> Agreed | None:
         for start, until in pairwise([since, *sorted(ends), end]):
             left = tuple(each for each in contract.deal.credits if each.until is None or start < each.until)
             spans.append(Span(start, (until - start).days, replace(contract.deal, credits=left)))
-    return Agreed(spans=tuple(spans), days=(period.end - period.start).days)
+    return Agreed(spans=tuple(spans), days=(period.end - period.start).days, support=support)
 
 
 def covering(contracts: Sequence[Contract], period: Period) -> list[Contract]:

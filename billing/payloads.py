@@ -15,6 +15,7 @@ from msgspec import Struct, field
 
 from billing.particulars import Number as _Number
 from billing.particulars import ParticularInvalidError, package_of, packages_of, particulars_of
+from billing.revisions import Void, is_void, revision_of
 from rates.money import DecimalInvalidError, exact, parse_decimal
 from rates.numbering import ASSIGNED
 from rates.products import DELIVERED_AS, DIMENSIONS, PARTICULARS, Product
@@ -87,6 +88,7 @@ class Flat(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
     jurisdiction: str = ""
     status: str = ""
     error_code: str = ""
+    revision: str | int = ""
     quantity: str | int = ""
     duration_seconds: str | int = ""
     segments: str | int = ""
@@ -109,8 +111,8 @@ class _FaultError(Exception):
         self.fault = Fault(f"/{key}" if key else "", reason)
 
 
-def read_payload(line: bytes, source: str | None, products: Mapping[str, Product]) -> Flat | Fault:
-    """The event that one payload states, in the plainest form; or what is wrong with it.
+def read_payload(line: bytes, source: str | None, products: Mapping[str, Product]) -> Flat | Void | Fault:
+    """The event that one payload states, in the plainest form, or that it takes back; or what is wrong with it.
 
     With a `source`, payloads may leave theirs out, but not name another.
     """
@@ -118,7 +120,9 @@ def read_payload(line: bytes, source: str | None, products: Mapping[str, Product
         given = _json(line)
         if "specversion" in given:
             given = _unwrapped(given)
-        return _flat({key: value for key, value in given.items() if value is not None}, source, products)
+        given = {key: value for key, value in given.items() if value is not None}
+        _check_keys(given)
+        return _void(given, source) if is_void(given) else _flat(given, source, products)
     except _FaultError as error:
         return error.fault
     except ParticularInvalidError as error:
@@ -181,7 +185,6 @@ def _unwrapped(given: Mapping[str, object]) -> dict[str, object]:
 
 
 def _flat(given: Mapping[str, object], source: str | None, products: Mapping[str, Product]) -> Flat:
-    _check_keys(given)
     texts = {key: _text(given, key) for key in (*REQUIRED, *TEXTS, "source", "to", "from", "rated_to")}
     _check_names(given, texts, source)
     _check_numbers(texts)
@@ -197,21 +200,26 @@ def _flat(given: Mapping[str, object], source: str | None, products: Mapping[str
         quantity=str(_quantity(given, measured)),
         package=package_of(given),
         attributes=_attributes(given, product, particulars),
+        revision=revision_of(given),
     )
 
 
+def _void(given: Mapping[str, object], source: str | None) -> Void:
+    texts = {key: _text(given, key) for key in ("id", "source")}
+    _check_names(given, texts, source)
+    return Void(source or texts["source"], texts["id"], revision_of(given))
+
+
 def _check_keys(given: Mapping[str, object]) -> None:
-    for key in given:
-        if key not in _KEYS:
-            near = get_close_matches(key, _KEYS, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise _FaultError(_shown(key), f"is not a field of a usage event{hint}")
-    if given.get("void", False) is not False or given.get("revision", _Number("1")) != _Number("1"):
-        raise _FaultError("void" if "void" in given else "revision", "corrections are not accepted by this version")
+    for key in (key for key in given if key not in _KEYS):
+        near = "".join(f" did you mean {name}?" for name in get_close_matches(key, _KEYS, 1))
+        said = f"is not a field of a usage event;{near} a dimension that the product declares stands in attributes"
+        raise _FaultError(_shown(key), said)
 
 
 def _check_names(given: Mapping[str, object], texts: Mapping[str, str], source: str | None) -> None:
-    for key in REQUIRED if source is not None else (*REQUIRED, "source"):
+    required = [key for key in REQUIRED if key in texts]
+    for key in required if source is not None else (*required, "source"):
         if not texts[key]:
             raise _FaultError(key, "is missing" if key not in given else "is empty")
     if texts["id"] != texts["id"].strip():

@@ -68,6 +68,11 @@ class Period:
         after = self.end if self.end.day == 1 else self.of_month(self.end.year, self.end.month).end
         return self.of_month(after.year, after.month)
 
+    def before(self) -> Self:
+        """The calendar month in which the day before its beginning lies."""
+        last = self.start - timedelta(days=1)
+        return self.of_month(last.year, last.month)
+
     def __str__(self) -> str:
         if self == self.of_month(self.start.year, self.start.month):
             return f"{self.start.year:04}-{self.start.month:02}"

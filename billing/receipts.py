@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from billing.chunks import Chunk, Refused
 from billing.columns import Column
 from rates.rating import REASONS, Reason
-from rates.usage import Int64s
+from rates.usage import Int32s, Int64s
 
 
 class Outcome(StrEnum):
-    """What became of one payload. The first two are stored; a duplicate was, before."""
+    """What became of one payload. The first two are in force; a superseded one is kept, and another is in force."""
 
     ACCEPTED = "accepted"
     QUARANTINED = "quarantined"
+    SUPERSEDED = "superseded"
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"
     REJECTED = "rejected"
@@ -48,8 +49,9 @@ class Receipt:
     """The outcomes of n payloads (int8[n], codes of `OUTCOMES`), and the findings of those that have one.
 
     `zero_rated` is int8[n]: why an accepted one costs nothing, a code of `rates.rating.REASONS`; 0 where it is priced.
-    `statuses` are those of accepted ones that are not billed for their status, and how many have each. `row` (int64)
-    and `id` (Arrow strings) are the ids of those that are events.
+    `statuses` are those of accepted ones that are not billed for their status, and how many have each. `row` (int64),
+    `id` (Arrow strings) and `revision` (int32) are of those that are events. `amended` are the payloads that took the
+    place of a lower revision, `voids` those in force that take an event back (both int64).
     """
 
     outcomes: NDArray[np.int8]
@@ -58,6 +60,9 @@ class Receipt:
     statuses: Mapping[str, int] = field(default_factory=dict)
     row: Int64s = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     id: Column = field(default_factory=lambda: pa.array([], pa.string()))
+    revision: Int32s = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    amended: Int64s = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    voids: Int64s = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def outcome(self, row: int) -> Outcome:
         """What became of one payload."""
@@ -72,6 +77,10 @@ class Receipt:
         """The ids of the payloads that are events."""
         return dict(zip(self.row.tolist(), self.id.to_pylist(), strict=True))
 
+    def revisions(self) -> dict[int, int]:
+        """Which revision the payloads that are events are."""
+        return dict(zip(self.row.tolist(), self.revision.tolist(), strict=True))
+
     def counts(self) -> dict[Outcome, int]:
         """How many payloads came to each outcome."""
         found = np.bincount(self.outcomes, minlength=len(OUTCOMES)).tolist()
@@ -84,7 +93,7 @@ class Receipt:
         return {reason: (count, row) for code, count, row in facts if (reason := REASONS[code]) is not None}
 
     def refused(self) -> list[int]:
-        """The payloads that were not stored and are no duplicates: somebody must look at them."""
+        """The payloads that were not kept and are no duplicates: somebody must look at them."""
         refused = self.outcomes >= OUTCOME_CODES[Outcome.CONFLICT]
         rows: list[int] = np.flatnonzero(refused).tolist()
         return rows

@@ -173,8 +173,8 @@ class IssueReport:
     was approved is there to be issued; `stopped` those that the run stopped at; `withdrawn` those whose draft was taken
     away after the run; `unmatched` those whose control totals do not match since, with what differs, `waiting` those of
     whose usage more waits for a price than was released, with how many events, and `outdated` those with usage that
-    came after their draft and that control totals count, and `unsettled` those of whose credits it is not settled
-    what earlier months leave of them: their drafts stay. `mismatches` are of no account.
+    came after their draft and that control totals count: their drafts stay. So do those of `carried`, which took from
+    other months what is not settled, or not so any more: why, and what to run. `mismatches` are of no account.
     `late` are those with usage that came after the run, and `quarantined` counts the period's events that nothing
     prices, by reason: neither is on an invoice.
     """
@@ -192,14 +192,13 @@ class IssueReport:
     unmatched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     waiting: Mapping[str, int] = field(default_factory=dict)
     outdated: tuple[str, ...] = ()
-    unsettled: tuple[str, ...] = ()
+    carried: Mapping[str, str] = field(default_factory=dict)
     mismatches: tuple[str, ...] = ()
 
     @property
     def held(self) -> frozenset[str]:
         """The accounts whose drafts are not issued."""
-        late = (*self.waiting, *self.outdated, *self.unsettled)
-        return frozenset((*self.refused, *self.unsigned, *self.unmatched, *late))
+        return frozenset((*self.refused, *self.unsigned, *self.unmatched, *self.waiting, *self.outdated, *self.carried))
 
     @property
     def needs_a_person(self) -> bool:

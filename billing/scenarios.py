@@ -67,7 +67,8 @@ def read_scenario(
     if accounts is not None and not read.faults:
         read.faults.extend(check_tree(accounts, resellers(contracts or {})))
     _require_no_credits(read, contracts, closed)
-    months = dict.fromkeys([period, *closed])
+    # Charges of the month before are in the base of its support plans, which are posted in this one.
+    months = dict.fromkeys([period.before(), period, *closed])
     charged = _charges(read, known, period)
     charges = [each for month in months for each in events_of(charged, accounts or {}, month)]
     reported, *later = _payloads(period, [list(read.each("usage")), *(each.usage for each in tables)])
@@ -97,9 +98,10 @@ def run(scenario: Scenario) -> list[str]:
 def _require_no_credits(
     read: Reader, contracts: Mapping[str, Sequence[Contract]] | None, closed: Sequence[Period]
 ) -> None:
-    if len(closed) > 1 and any(each.deal.credits for some in (contracts or {}).values() for each in some):
-        problem = "promotional credits over several months are not run by this version"
-        read.fault("contract", problem, "leave the credits out, or close one month only")
+    agreed = [each.deal for some in (contracts or {}).values() for each in some]
+    if len(closed) > 1 and any(deal.credits or deal.support for deal in agreed):
+        problem = "promotional credits and support over several months are not run by this version"
+        read.fault("contract", problem, "leave them out, or close one month only")
 
 
 def _period(read: Reader) -> Period:

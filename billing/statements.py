@@ -92,7 +92,7 @@ def compose(  # noqa: PLR0913 (each is another part of the statement)
         estimate=estimate,
         lines=lines,
         total_minor=total_minor(lines),
-        progress=tuple(progress(standing, names[standing.owner]) for standing in standings),
+        progress=tuple(progress(standing, names[standing.owner], party.currency) for standing in standings),
         by_product=_sums(lines, lambda line: line.product or line.element),
         by_country=_sums(lines, lambda line: line.country),
         waiting=waiting or {},
@@ -105,8 +105,8 @@ def compose(  # noqa: PLR0913 (each is another part of the statement)
     )
 
 
-def progress(standing: Standing, account: str) -> TierProgress:
-    """Where a counter stands, in its unit."""
+def progress(standing: Standing, account: str, currency: str) -> TierProgress:
+    """Where a counter stands, in its unit; one of money in the currency."""
     schedule, size = standing.schedule, standing.unit_size
     # Graduated: the tier of the next unit. Volume: the tier of all units so far; a bound is still in the tier it ends.
     graduated = schedule.mode is Mode.GRADUATED
@@ -116,7 +116,7 @@ def progress(standing: Standing, account: str) -> TierProgress:
         schedule=schedule.name,
         mode=schedule.mode,
         account=account if schedule.scope is Scope.ACCOUNT else "",
-        unit=_unit(schedule.measure, schedule.unit),
+        unit=_unit(schedule.measure, schedule.unit) or currency,
         position=peoples_quantity(standing.position, size),
         tier=reached + 1,
         tiers=schedule.tiers,

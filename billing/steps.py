@@ -71,6 +71,7 @@ def _published(below: Reader, read: Reader, read_card: ReadCard) -> Card | None:
 
 
 def _closed(below: Reader, at: datetime | None) -> Period | None:
+    below.seen.add("close")
     if "close" not in below.table:
         return None
     text = below.text("close")

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from billing.contracts import Contract
 from rates.deals import NO_DEAL, Deal, in_words, table_of
 from rates.money import normal
+from rates.support import in_words as support_in_words
 
-_KNOWN = frozenset({"discounts", "commitment", "credits"})
+_KNOWN = frozenset({"discounts", "commitment", "credits", "support"})
 
 
 class Term(NamedTuple):
@@ -97,6 +98,8 @@ def _money(deal: Deal) -> Iterator[Term]:
     for credit in deal.credits:
         said = in_words(Deal(credits=(credit,)))
         yield Term(f"credit {credit.id}", said.removeprefix(f"credit {credit.id} "))
+    if deal.support is not None:
+        yield Term("support plan", support_in_words(deal.support).removeprefix("support "))
     for key, value in table_of(deal).items():
         if key not in _KNOWN:
             yield Term(key.replace("_", " "), _plain(value))

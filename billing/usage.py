@@ -21,6 +21,7 @@ from billing.columns import Column, Columns, stated_by, together, understand
 from billing.glance import is_plain, read_plain
 from billing.payloads import LONGEST_LINE, TEXTS, Fault, Flat, attributes_of, read_payload
 from billing.periods import months_before
+from billing.revisions import FINGERPRINT_BYTES, Void
 from rates.products import Product
 from rates.usage import MICROSECONDS_A_DAY, Int32s, Int64s, Texts, UsageColumns, encode
 
@@ -33,7 +34,6 @@ ACCEPTED_MONTHS = 13
 DIMENSIONS = (*TEXTS, "package", "to_address", "from_address")
 
 _SEPARATOR = "\x1f"
-_FINGERPRINT_BYTES = 16
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -54,6 +54,7 @@ class Usage:
     there are none), `occurred_at` microseconds, `measured` base units. `texts` holds every stated dimension and the
     addresses that are not E.164, `attributes` the declared dimensions once more, as JSON text. `id` is an Arrow
     string array and `fingerprint` one of 16 bytes each. `too_old` marks what lies before the accepted months.
+    `revision` (int32[n]) is which report of its event each is.
     """
 
     row: Int64s
@@ -70,6 +71,7 @@ class Usage:
     attributes: Texts
     fingerprint: Column
     too_old: Bools
+    revision: Int32s
 
     def __len__(self) -> int:
         return len(self.row)
@@ -111,11 +113,30 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Voids:
+    """Reports that take events back, v rows in the order of the payloads: `row` is int64[v], `revision` int32[v]."""
+
+    row: Int64s
+    source: tuple[str, ...]
+    id: tuple[str, ...]
+    revision: Int32s
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def take(self, rows: Int64s) -> Self:
+        """Some of them, in the order given."""
+        source, id_ = (tuple(column[row] for row in rows.tolist()) for column in (self.source, self.id))
+        return type(self)(row=self.row[rows], source=source, id=id_, revision=self.revision[rows])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed:
-    """What a number of payloads came to: each is either a row of `usage` or one of the `rejects`."""
+    """What a number of payloads came to: each is a row of `usage` or of the `voids`, or one of the `rejects`."""
 
     usage: Usage
     rejects: tuple[Reject, ...]
+    voids: Voids
 
 
 def parse(payloads: Sequence[bytes], *, source: str | None, products: Mapping[str, Product], at: datetime) -> Parsed:
@@ -138,6 +159,18 @@ def parse(payloads: Sequence[bytes], *, source: str | None, products: Mapping[st
     return Parsed(
         usage=usage.take(np.flatnonzero(~ahead)) if ahead.any() else usage,
         rejects=tuple(Reject(row=row, pointer=fault.pointer, reason=fault.reason) for row, fault in faults),
+        voids=voids_of(reading.voids),
+    )
+
+
+def voids_of(found: Mapping[int, Void]) -> Voids:
+    """Voids by the positions of their payloads, as columns."""
+    rows = sorted(found)
+    return Voids(
+        row=np.array(rows, dtype=np.int64),
+        source=tuple(found[row].source for row in rows),
+        id=tuple(found[row].id for row in rows),
+        revision=np.array([found[row].revision for row in rows], dtype=np.int32),
     )
 
 
@@ -155,6 +188,7 @@ class _Reading:
     row: Int64s = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     colons: Int64s = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     careful: dict[int, Flat | None] = field(default_factory=dict)
+    voids: dict[int, Void] = field(default_factory=dict)
     faults: dict[int, Fault] = field(default_factory=dict)
 
     def decode(self) -> None:
@@ -197,6 +231,9 @@ class _Reading:
         read = read_payload(self.payloads[row], self.source, self.products)
         if isinstance(read, Flat) and not again:
             self.careful[row] = read
+        elif isinstance(read, Void):
+            self.careful[row] = None
+            self.voids[row] = read
         else:
             self.careful[row] = None
             self.faults[row] = read if isinstance(read, Fault) else Fault("", "is not understood")
@@ -252,6 +289,7 @@ def _usage(columns: Columns, source: str | None, at: datetime) -> Usage:
         attributes=columns.encoded("attributes") if "attributes" in columns.texts else _constant("", n),
         fingerprint=_fingerprints(columns),
         too_old=columns.occurred_at < micros(oldest),
+        revision=columns.revision,
     )
 
 
@@ -278,12 +316,12 @@ def _fingerprints(columns: Columns) -> Column:
             parts.append(pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), named))
     joined = pc.binary_join_element_wise(*parts, _SEPARATOR, null_handling="skip").cast(pa.binary())
     digests = []
-    fresh = blake2b(digest_size=_FINGERPRINT_BYTES).copy
+    fresh = blake2b(digest_size=FINGERPRINT_BYTES).copy
     for text in joined.to_pylist():
         state = fresh()  # sooner copied than made
         state.update(text)
         digests.append(state.digest())
-    return pa.array(digests, pa.binary(_FINGERPRINT_BYTES))
+    return pa.array(digests, pa.binary(FINGERPRINT_BYTES))
 
 
 def _constant(text: str, n: int) -> Texts:

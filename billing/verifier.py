@@ -18,20 +18,22 @@ happened, and works in exact fractions.
                the padding on the last event that paid.
 8. Tiers       Counters start at zero each UTC month and run in chronological order over all cards and versions. What
                fills a counter (the schedule's `fill`) and what it prices (the rows that name it) are two questions.
-               graduated: each unit at the tier it falls in; volume: all at the tier reached.
+               graduated: each unit at the tier it falls in; volume: all at the tier reached. A counter of money grows
+               by what usage costs at its first price; a unit that crosses a bound is cut there, and counted before it.
 9. Percent     The contract's percent is off each unit price, by the day of the usage. Carrier fees have none.
 10. Lines      The exact amounts of one line key are summed and rounded once, half away from zero. `residual` is exact
                minus rounded; the total is the sum of the rounded lines.
-11. Commitment Over the rounded lines: the maximum of the month, its minimum, then what credits pay, on their own lines.
+11. Commitment Over the rounded lines: the maximum of the month, its minimum, the support plans of the month before,
+               then what credits pay, on their own lines.
 
 Every event of the month ends in one place: on lines; in `quarantined`, where something is missing and nothing is billed
 at a default; in `zero_rated`, with the reason; malformed ones in `rejected`. A card that no check lets pass raises
-CardFaultError instead of giving a figure. Refused, since not rated here yet: support plans and reselling.
+CardFaultError instead of giving a figure. Refused, since not rated here yet: reselling.
 
 The modules, from the ground up: `verifier_usage` reads, `verifier_parts` takes events of several packages apart,
 `verifier_traits` says what may be asked of an event, `verifier_counters` and `verifier_windows` are parts of a card,
 `verifier_cards` finds the row, `verifier_charges` settles one charge, `verifier_events` says which events have one,
-`verifier_money` what contracts take off and add, and
+`verifier_money` what contracts take off and add, `verifier_support` what their support comes to, and
 this module adds up the month.
 """
 
@@ -44,6 +46,7 @@ from math import floor
 import billing.verifier_cards as on_card
 import billing.verifier_counters as counted
 import billing.verifier_money as agreed
+import billing.verifier_support as supported
 import billing.verifier_usage as given
 from billing.verifier_cards import CardVersion, Terms, schedules_of
 from billing.verifier_charges import Element
@@ -61,8 +64,6 @@ from billing.verifier_events import (
 from billing.verifier_traits import selects
 from billing.verifier_usage import CardFaultError, DatedFacts, InputFaultError, Raw, text
 
-_NOT_YET = ("support",)
-
 Raws = Iterable[Raw]  # tables as their reader left them
 CounterKey = tuple[str, str]  # whose counter it is, and the name of the schedule or pool
 LineKey = tuple[str, str, str, str, str, str, Fraction]  # product, element, country, destination, tier, unit, price
@@ -78,8 +79,6 @@ def read_terms(cards: Raws, products: Raws, accounts: Raws, contracts: Raws, pla
         versions[card.id].append(card)
     dated: dict[str, dict[str, list[DatedFacts]]] = {"id": {}, "account": {}}
     for key, raw in (*(("id", raw) for raw in accounts), *(("account", raw) for raw in contracts)):
-        if unknown := [name for name in _NOT_YET if raw.get(name)]:
-            raise InputFaultError(f"contract of {text(raw, key)}", f"{unknown} not priced by this verifier yet")
         dated[key].setdefault(text(raw, key), []).append(given.read_dated(raw, f"{key} {text(raw, key)}"))
     return Terms(cards=versions, products=known, accounts=dated["id"], contracts=dated["account"], plan=plan)
 
@@ -114,15 +113,22 @@ class Month:
     waiting: list[tuple[RatedEvent, Element, Schedule]] = field(default_factory=list)
     flats: dict[tuple[CounterKey, str], tuple[Payer, Schedule, CardVersion, int, date]] = field(default_factory=dict)
 
-    def add(self, event: RatedEvent, element: Element, units: Count, tier: str, price: Fraction) -> None:
-        """Put units of one element of an event on their line, at the price of the tier."""
+    def add(
+        self, event: RatedEvent, element: Element, units: Count, tier: str, price: Fraction, counted: int | None = None
+    ) -> None:
+        """Put units of one element of an event on their line, at the price of the tier.
+
+        `counted` is how many of them the line counts, where a bound of money lies inside of one.
+        """
         row, product = element.match.row, event.traits.product
-        left = agreed.left_of(event.contract, product, element.name, event.traits.country)
+        kind = event.traits.country, row.dimensions.get("number_type", "")
+        left = agreed.left_of(event.contract, product, element.name, *kind)
         price *= left
         key = (product.id, element.name, event.traits.country, row.destination, tier, element.unit, price)
         base = {"event": "event", "money": "nano"}.get(element.unit, product.base)
         line = self.lines.setdefault(event.payer, {}).setdefault(key, Line(base=base, size=element.size))
-        line.events, line.quantity = line.events + element.events, line.quantity + units
+        line.events += element.events
+        line.quantity += units if counted is None else counted
         amount = Fraction(units * price, line.size) if element.rounded is None else element.rounded * left
         line.charge(event.usage.occurred_at.date(), amount)
         line.cards.add(element.match.card.name)
@@ -217,10 +223,14 @@ def _add_part(month: Month, event: RatedEvent, part: Element, before: Sequence[E
             position += _growth(schedule, before)
         growth, cuts = _growth(schedule, [part]), [(counted.next_tier(bounds, position), Fraction(1))]
         # Only what fills the counter is cut at its bounds; all else is priced whole, where the counter stands.
-        if growth and not whole and fills:
+        in_money, begun = schedule.measure == "amount", dict[int, int]()
+        if growth and fills and (in_money or not whole):
             cuts = [(tier, Fraction(share, growth)) for tier, share in counted.cut(bounds, position, growth)]
+            if in_money:  # a unit is counted in the tier in which it begins, and charged in all in which it lies
+                begun = counted.begun(bounds, position, Fraction(growth, part.units), part.units)
         for tier, share in cuts:
-            month.add(event, part, part.units * share, str(tier + 1), part.price_at(tier))
+            units = begun.get(tier, 0) if begun else None
+            month.add(event, part, part.units * share, str(tier + 1), part.price_at(tier), units)
             part = replace(part, events=0)
 
 
@@ -286,9 +296,14 @@ def _add_flats(month: Month, terms: Terms, start: datetime, end: datetime) -> No
 
 
 def _second_pass(
-    month: Month, terms: Terms, start: datetime, end: datetime, used: Mapping[tuple[str, str], str]
+    month: Month,
+    terms: Terms,
+    start: datetime,
+    end: datetime,
+    used: Mapping[tuple[str, str], str],
+    before: Mapping[str, str],
 ) -> None:
-    """Lines for what commitments and credits of all who pay add to what is rounded, also where nothing was used."""
+    """Lines for what contracts of all who pay add to what is rounded, also where nothing was used."""
     for account, contracts in sorted(terms.contracts.items()):
         try:
             payers = payers_of(terms, account, end - timedelta(microseconds=1))
@@ -297,7 +312,9 @@ def _second_pass(
         payer = payers[-1]
         step, digits = given.minor_unit(payer[1])
         days = agreed.month_of(contracts, start.date(), end.date(), step, digits)
-        if payer[0] != account or days is None:
+        base = given.exact(before.get(account, "0"), f"base of {account}")
+        posted = supported.posted(contracts, start.date(), base, step)
+        if payer[0] != account or (days is None and not posted):
             continue
         lines = month.lines.get(payer, {})
         amounts = [
@@ -305,7 +322,11 @@ def _second_pass(
             for key, line in lines.items()
         ]
         paid = {name: given.exact(amount, f"credit {name}") for (of, name), amount in used.items() if of == account}
-        added = agreed.second_pass(amounts, days, (end - start).days, terms.products, paid)
+        added = (
+            posted
+            if days is None
+            else agreed.second_pass(amounts, days, (end - start).days, terms.products, paid, posted)
+        )
         for (product, element, country, name), amount in added.items():
             key = (product, element, country, name, "", payer[1], Fraction(1 if amount > 0 else -1))
             line = Line(base="minor", size=10**digits, quantity=int(abs(amount) * 10**digits))
@@ -313,17 +334,26 @@ def _second_pass(
             month.lines.setdefault(payer, {})[key] = line
 
 
-def rate(
+def rate(  # noqa: PLR0913 (each is a file of its own)
     *, period: str, events: Raws, cards: Raws, products: Raws, accounts: Raws, contracts: Raws, plan: Mapping[str, str],
-    used: Mapping[tuple[str, str], str] | None = None,
+    used: Mapping[tuple[str, str], str] | None = None, before: Mapping[str, str] | None = None,
 ) -> dict[str, object]:  # fmt: skip
     """The lines of the UTC month `period` per billing account, and every event that is on none, with the reason.
 
-    `used` is what credits paid in earlier months, by account and credit.
+    `used` is what credits paid in earlier months, by account and credit. `before` is what support plans of the month
+    before are a percent of, by account; without it, what the same events come to in that month.
 
     The result is that of `tollbook rate` (FORMATS 6), with `zero_rated` and `rejected` beside `quarantined`.
     """
+    cards, products, accounts, contracts = ([*some] for some in (cards, products, accounts, contracts))
     terms, (start, end) = read_terms(cards, products, accounts, contracts, plan), given.month(period)
+    if before is None and any(each.get("support") for each in contracts):
+        events = [*events]
+        earlier = rate(
+            period=f"{supported.month_before(start):%Y-%m}", events=events, cards=cards, products=products,
+            accounts=accounts, contracts=[supported.without_plan(each) for each in contracts], plan=plan,
+        )  # fmt: skip
+        before = supported.bases_of(earlier, terms.products)
     usages, rejected = given.settle_revisions(events)
     rated, quarantined, zero_rated = list[RatedEvent](), list[dict[str, str]](), list[dict[str, str]]()
     sides = [side for one in usages if start <= one.occurred_at < end for side in sides_of(one, terms)]
@@ -340,7 +370,7 @@ def rate(
             unrated.append({"source": usage.source, "id": usage.id, "reason": str(answer)})
     month = price_month(rated)
     _add_flats(month, terms, start, end)
-    _second_pass(month, terms, start, end, used or {})
+    _second_pass(month, terms, start, end, used or {}, before or {})
     billed = [_bill(payer, month.lines[payer], period) for payer in sorted(month.lines)]
     return {
         "period": period, "currency": " ".join(sorted({currency for _, currency in month.lines})), "accounts": billed,

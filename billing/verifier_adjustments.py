@@ -1,8 +1,9 @@
 """What a month comes to now, minus what was billed for it: the independent account of an adjustment (DESIGN 8).
 
 Both sides are lines as FORMATS 6 writes them. Of each line key the rounded amount of now minus all that were issued is
-what an adjustment bills; promotional credits are not used anew, and stay out. The residual is such a difference too,
-so that amount and residual together are the exact difference. `quantity`, which is rounded for people, is left out.
+what an adjustment bills; promotional credits and support are not worked out anew, and stay out. The residual is such a
+difference too, so that amount and residual together are the exact difference. `quantity`, which is rounded for people,
+is left out.
 """
 
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ import billing.verifier_usage as given
 from billing.verifier_usage import Raw, text, words
 
 KEY = ("product", "element", "country", "destination", "tier", "unit", "unit_price", "base_unit")
-_CREDIT = "credit"
+_NOT_AGAIN = ("credit", "support")
 
 Key = tuple[str, ...]
 
@@ -50,7 +51,7 @@ def adjust(now: Iterable[Raw], issued: Iterable[Raw], *, period: str, digits: in
     sums: dict[Key, Sum] = {}
     for sign, lines in ((1, now), (-1, issued)):
         for line in lines:
-            if text(line, "element") != _CREDIT:
+            if text(line, "element") not in _NOT_AGAIN:
                 sums.setdefault(_key(line), Sum()).add(line, sign)
     return [_line(key, each, period, digits) for key, each in sorted(sums.items()) if not each.is_nothing]
 
@@ -62,7 +63,7 @@ def added_up(lines: Iterable[Raw], *, period: str, digits: int) -> list[Raw]:
     """
     sums: dict[Key, Sum] = {}
     for line in lines:
-        if text(line, "element") != _CREDIT:
+        if text(line, "element") not in _NOT_AGAIN:
             sums.setdefault(_key(line), Sum()).add({**line, "cards": []}, 1)
     return [_line(key, each, period, digits) for key, each in sorted(sums.items()) if not each.is_nothing]
 

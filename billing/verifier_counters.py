@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from math import floor
+from itertools import pairwise
+from math import ceil, floor
 
 import billing.verifier_usage as given
 from billing.verifier_traits import Fill, filling, read_fill
@@ -86,6 +87,20 @@ def cut(bounds: Sequence[Count], position: Count, growth: Count) -> list[tuple[i
     return parts
 
 
+def begun(bounds: Sequence[Count], position: Count, each: Count, units: int) -> dict[int, int]:
+    """How many of some units, each of which moves a counter of money so far, begin in which tier: one by one in turn.
+
+    A unit that begins at a bound, which is inclusive, is beyond it.
+    """
+    found: dict[int, int] = {}
+    edges = [ceil(Fraction(bound - position, each)) for bound in bounds]
+    for tier, (low, high) in enumerate(pairwise([0, *edges, units])):
+        count = min(max(high, 0), units) - min(max(low, 0), units)
+        if count > 0:
+            found[tier] = count
+    return found
+
+
 def read_schedule(name: str, raw: Raw, products: Iterable[Product]) -> Schedule:
     """A schedule from its table, over units of some of the products."""
     place = f"tiers.{name}"
@@ -102,6 +117,7 @@ def read_schedule(name: str, raw: Raw, products: Iterable[Product]) -> Schedule:
             raise CardFaultError(f"{place}.{key}", f"{text(raw, key)!r} is not one of {', '.join(known)}")
     fill, measure, unit = read_fill(raw, place), text(raw, "measure") or "quantity", text(raw, "unit")
     counted = filling(fill, products) if measure == "quantity" else ()
+    unit = "" if measure == "amount" else unit  # bounds of money are in the card's currency
     sizes = {product.units[unit] for product in counted if unit in product.units}
     if len(sizes) > 1:
         raise CardFaultError(f"{place}.unit", f"{unit!r} is {sorted(sizes)} base units in what fills it")

@@ -143,6 +143,8 @@ def _rate(usage: Usage, terms: Terms) -> RatedEvent:
     if any(element.match.card.currency != payer[1] for element in (*parts, *elements)):
         raise UsageUnratedError(Reason.CURRENCY_MISMATCH)
     book = book_of(terms, payer[0], usage.occurred_at.replace(hour=23, minute=59, second=59, microsecond=999_999))
+    if parts:  # selectors ask for the kind of number that the row names
+        traits = replace(traits, number_type=parts[0].match.row.dimensions.get("number_type", ""))
     return RatedEvent(
         usage=usage, payer=payer, traits=traits, book=book, contract=contract_of(terms, payer[0], usage.occurred_at),
         parts=parts, elements=tuple(elements),

@@ -17,7 +17,7 @@ import billing.verifier_usage as given
 from billing.verifier_traits import fits
 from billing.verifier_usage import DatedFacts, InputFaultError, Product, Raw, text
 
-On = frozenset[tuple[frozenset[str], frozenset[str]]]  # any of these: patterns of products, and of countries
+On = frozenset[tuple[frozenset[str], ...]]  # any of these: patterns of products, of countries, of number types
 Name = tuple[str, str, str, str]  # product, element, country, destination
 Added = Mapping[Name, Fraction]  # what is added, or taken off
 Cell = tuple[str, str, bool, int]  # product, country, whether no commitment is about it, the terms of its days
@@ -64,7 +64,7 @@ def deal_of(contract: DatedFacts) -> Deal:
     """The deal of a contract. Raises InputFaultError."""
     place, facts = f"contract of {text(contract.facts, 'account')}", contract.facts
     percents = [
-        (given.exact(each.get("percent", ""), f"{place} percent"), _read_on(each, place))
+        (given.exact(each.get("percent", ""), f"{place} percent"), _read_on(each, place, "number_type"))
         for each in given.tables(facts, "discounts")
     ]
     promised = [_read_credit(each, place) for each in given.tables(facts, "credits")]
@@ -83,38 +83,36 @@ def _read_credit(raw: Raw, place: str) -> Credit:
     return Credit(_NEVER if until is None else until.date(), text(raw, "id"), amount, _read_on(raw, place))
 
 
-def _read_on(raw: Raw, place: str) -> On:
-    found = given.tables(raw, "on")
-    if any(set(each) - {"product", "country"} for each in found):
-        raise InputFaultError(place, "on selects by product and country")
-    pairs = (
-        (frozenset(given.words(each.get("product"))), frozenset(given.words(each.get("country")))) for each in found
-    )
-    return frozenset(pairs) or frozenset({(frozenset(), frozenset())})
+def _read_on(raw: Raw, place: str, *more: str) -> On:
+    found, names = given.tables(raw, "on"), ("product", "country", *more)
+    if any(set(each) - set(names) for each in found):
+        raise InputFaultError(place, f"on selects by {', '.join(names)}")
+    known = (tuple(frozenset(given.words(each.get(name))) for name in names) for each in found)
+    return frozenset(known) or frozenset({(frozenset[str](),) * len(names)})
 
 
-def takes(on: On, product: str, country: str) -> bool:
-    """Whether something of a product and country is selected."""
+def takes(on: On, *said: str) -> bool:
+    """Whether something of a product, a country and, of prices, a number type is selected."""
     return any(
         all(
-            not patterns or any(fits(each, said) for each in patterns)
-            for patterns, said in zip(one, (product, country), strict=True)
+            not patterns or any(fits(each, word) for each in patterns)
+            for patterns, word in zip(one, said, strict=False)
         )
         for one in on
     )
 
 
 def is_aside(product: Product | None, element: str) -> bool:
-    """Whether percents, maximum and minimum leave it out: carrier fees, and products that are not discountable."""
-    return element == "carrier_fee" or (product is not None and not product.discountable)
+    """Whether percents, maximum and minimum leave it out: carrier fees, support, products that are not discountable."""
+    return element in ("carrier_fee", "support") or (product is not None and not product.discountable)
 
 
 @lru_cache(maxsize=65536)
-def left_of(contract: DatedFacts, product: Product, element: str, country: str) -> Fraction:
+def left_of(contract: DatedFacts, product: Product, element: str, country: str, number_type: str) -> Fraction:
     """What a contract leaves of a price: 19/20 where it takes 5 percent off."""
     if is_aside(product, element):
         return Fraction(1)
-    off = (percent for percent, on in deal_of(contract).percents if takes(on, product.id, country))
+    off = (percent for percent, on in deal_of(contract).percents if takes(on, product.id, country, number_type))
     return 1 - Fraction(next(off, Fraction(0)), 100)
 
 
@@ -159,14 +157,25 @@ def month_of(contracts: Iterable[DatedFacts], begin: date, end: date, step: Frac
 
 
 def second_pass(
-    lines: Iterable[Amount], month: Month, days: int, products: Mapping[str, Product], used: Mapping[str, Fraction]
+    lines: Iterable[Amount],
+    month: Month,
+    days: int,
+    products: Mapping[str, Product],
+    used: Mapping[str, Fraction],
+    posted: Added,
 ) -> Added:
-    """What commitments and credits add to the lines of a month of so many days. `used`: what credits paid before."""
+    """What commitments and credits add to the lines of a month of so many days. `used`: what credits paid before.
+
+    `posted` is what support plans add, on the first day: no commitment is about it, and credits pay it.
+    """
     bill, paid = _Bill(month=month, kinds=month.kinds()), dict(used)
     for line in lines:
         bill.take_in(line, aside=is_aside(products.get(line.product), line.element))
     for commitment in dict.fromkeys(one for one, _ in bill.kinds if one is not None):
         bill.hold_to(commitment, days)
+    for name, amount in posted.items():
+        bill.owe((name[0], name[2], True, 0), amount)
+        bill.add(name, amount)
     promised = dict.fromkeys(one for _, some in bill.kinds for one in some)
     for credit in sorted(promised, key=lambda one: (one.until, one.id)):
         paid[credit.id] = paid.get(credit.id, Fraction(0)) + bill.pay(credit, paid.get(credit.id, Fraction(0)))

@@ -302,16 +302,25 @@ def settle_revisions(events: Iterable[Raw]) -> tuple[list[Usage], list[dict[str,
     for raw in events:
         source, name = identity = (text(raw, "source"), text(raw, "id"))
         try:
-            revision = whole(raw, "revision", f"event {source}/{name}")
+            revision = _revision(raw, f"event {source}/{name}")
             usage = None if flag(raw, "void") else read_usage(raw)
         except InputFaultError as fault:
             rejected.append({"source": source, "id": name, "reason": str(fault)})
             continue
-        revision = 1 if revision is None else revision
         if identity not in winners or revision > winners[identity][0]:
             winners[identity] = (revision, usage)
     kept = [usage for _, usage in winners.values() if usage is not None]
     return sorted(kept, key=lambda usage: (usage.occurred_at, usage.source, usage.id)), rejected
+
+
+def _revision(raw: Raw, place: str) -> int:
+    """Which report of its event this is. One that takes it back says so, and whose."""
+    revision = whole(raw, "revision", place)
+    if flag(raw, "void") and (revision is None or not text(raw, "id")):
+        raise InputFaultError(place, "a void needs its id and its revision")
+    if revision is not None and not 0 < revision < 1 << 31:
+        raise InputFaultError(f"{place} revision", f"{revision} is not a number from 1 and below 2^31")
+    return revision or 1
 
 
 def holds(condition: Raw, usage: Usage, *, when_silent: bool) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.exits import Exit
+from cli.histories import revisions_of, show_revisions, show_taken_back
 from cli.output import (
     Format,
     FormatOption,
@@ -25,6 +26,7 @@ from cli.words import counted, of_number
 
 if TYPE_CHECKING:
     from billing.explanations import EventExplanation, EventShare, LineExplanation
+    from billing.histories import History
 
 app = typer.Typer(no_args_is_help=True, help="Explain a line by its events, or an event by its card and arithmetic.")
 
@@ -111,12 +113,17 @@ def event(
     """How an event came to its price: card, prefix, increments, tiers, arithmetic; or why it has none."""
     from billing.charges import SOURCE
     from billing.flows.explain import explain_event
+    from billing.flows.recall import recall_event
     from cli.db import writing
     from cli.world import products
 
     with writing() as engine:
+        history = recall_event(engine, products(), source, identity)
+        if history.is_void:
+            show_taken_back(history, form)
+            return
         found = explain_event(engine, products(), source, identity)
-    show_event(found, form)
+    show_event(found, form, history)
     if source == SOURCE:
         charge, _, number = identity.rpartition("/")
         say(f"Due {number} of the charge {charge}; what it is, and when it was due: tollbook charges show {charge}")
@@ -175,8 +182,8 @@ def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int
         say(f"{counted(found.listed, 'event')} {of_number(found.listed, 'has', 'have')} part in it: skip fewer.")
 
 
-def show_event(found: "EventExplanation", form: Format) -> None:
-    """Print the explanation of an event."""
+def show_event(found: "EventExplanation", form: Format, history: "History | None" = None) -> None:
+    """Print the explanation of an event, with its revisions."""
     from rates.cards import instant
 
     head: dict[str, Any] = {
@@ -203,7 +210,8 @@ def show_event(found: "EventExplanation", form: Format) -> None:
     }
     parts = [asdict(part) for part in found.parts]
     if form is Format.JSON:
-        emit_json({**head, "parts": parts})
+        reports = {} if history is None else {"revisions": revisions_of(history)}
+        emit_json({**head, "parts": parts, **reports})
     elif form is Format.CSV:
         emit_csv(parts, _PARTS)
     else:
@@ -211,6 +219,8 @@ def show_event(found: "EventExplanation", form: Format) -> None:
         emit_record({**head, "said": said, "late": _lateness(found)}, form, title=f"Event {found.id} of {found.source}")
         if parts:
             emit(parts, _PARTS, form, title="Its lines")
+        if history is not None:
+            show_revisions(history)
 
 
 def _event_row(share: "EventShare") -> dict[str, Any]:

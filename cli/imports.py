@@ -23,7 +23,7 @@ STATUSES = 20
 """Statuses that are not billed and are counted one by one: a misspelt one is to be seen among those that are meant."""
 
 OTHER_STATUSES = "others"
-OUTCOMES = ("accepted", "quarantined", "duplicate", "conflict", "rejected")
+OUTCOMES = ("accepted", "quarantined", "superseded", "duplicate", "conflict", "rejected")
 
 _RESULTS = (
     text("outcome", "result"),
@@ -36,8 +36,10 @@ _MEANINGS = {  # {stored} and {refused}: of a dry run, what would be
     "pending": "{stored}, costs nothing: its outcome was still open",
     "status_not_billable": "{stored}, costs nothing: only what came about is billed",
     "zero_quantity": "{stored}, costs nothing: nothing was used",
+    "void": "{stored}: its event counts for nothing",
+    "superseded": "{stored}, counts for nothing: a higher revision counts instead",
     "duplicate": "was taken before, and counts once",
-    "conflict": "another report with this id was taken before, and stays",
+    "conflict": "another report of this revision was taken before, and stays: amend it by a higher one",
     "rejected": "{refused}: mend it and import it again",
 }
 
@@ -46,14 +48,16 @@ _MEANINGS = {  # {stored} and {refused}: of a dry run, what would be
 class Summary:
     """What an import came to: how many lines by outcome and reason, the first of each; `zero_rated` are accepted.
 
-    `statuses` are those that are not billed. `lacking_number` are outcomes and reasons of which an event calls no
-    number that is written with `+`, and `said` is how each kind of fault is told.
+    `amended` ones took the place of a lower revision. `statuses` are those that are not billed. `lacking_number` are
+    outcomes and reasons of which an event calls no number that is written with `+`, and `said` is how each kind of
+    fault is told.
     """
 
     events: Counter[tuple[str, str]] = field(default_factory=Counter)
     first: dict[tuple[str, str], int] = field(default_factory=dict)
     shown: list[tuple[int, str]] = field(default_factory=list)
     zero_rated: int = 0
+    amended: int = 0
     near_duplicates: int | None = None
     statuses: Counter[str] = field(default_factory=Counter)
     lacking_number: set[tuple[str, str]] = field(default_factory=set)
@@ -62,6 +66,7 @@ class Summary:
     def add(self, taken: "Taken") -> None:
         """Count a chunk that is committed."""
         chunk, receipt = taken
+        self.amended += len(receipt.amended)
         told: Counter[str] = Counter()
         for reason, (count, row) in receipt.zero_counts().items():
             self._count("accepted", str(reason), count, chunk.lines[row])
@@ -146,7 +151,7 @@ def exit_of(summary: Summary) -> Exit:
         return Exit.BAD_INPUT
     if summary.count("quarantined") or summary.count("conflict"):
         return Exit.NEEDS_A_PERSON
-    return Exit.OK if summary.count("accepted") else Exit.NOTHING_TO_DO
+    return Exit.OK if summary.count("accepted") + summary.count("superseded") else Exit.NOTHING_TO_DO
 
 
 def show_summary(summary: Summary, source: str, form: Format, *, dry_run: bool = False) -> None:
@@ -159,6 +164,7 @@ def show_summary(summary: Summary, source: str, form: Format, *, dry_run: bool =
     if form is Format.JSON:
         counts = {outcome: summary.count(outcome) for outcome in OUTCOMES}
         facts = {"source": source, "dry_run": dry_run, "events": summary.events.total(), **counts}
+        facts |= {"amended": summary.amended, "void": summary.events["accepted", "void"]}
         statuses = dict(summary.not_billed())
         near = {} if summary.near_duplicates is None else {"near_duplicates": summary.near_duplicates}
         results = summary.rows(dry_run=dry_run)
@@ -168,6 +174,9 @@ def show_summary(summary: Summary, source: str, form: Format, *, dry_run: bool =
         total = {"outcome": "all lines", "events": summary.events.total()}
         title = f"Usage from {source}{', not stored: a dry run' if dry_run else ''}"
         emit(summary.rows(dry_run=dry_run), _RESULTS, form, title=title, total=total)
+        if summary.amended:
+            take = "would take" if dry_run else "took"
+            say(f"{summary.amended:,} of them {take} the place of a lower revision.")
 
 
 def notice_of(source: str, known: Sequence[str]) -> str:

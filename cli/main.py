@@ -17,6 +17,7 @@ from cli import (
     doctor,
     explain,
     invoices,
+    prices,
     products,
     rate,
     rerate,
@@ -41,6 +42,7 @@ _ORDER = (
         "usage",
         "charges",
         "rerate",
+        "prices",
         "statement",
         "invoices",
         "close",
@@ -81,6 +83,7 @@ app.add_typer(usage.app, name="usage", rich_help_panel=BILLING)
 app.add_typer(charges.app, name="charges", rich_help_panel=BILLING)
 app.add_typer(invoices.app, name="invoices", rich_help_panel=BILLING)
 app.command(rich_help_panel=BILLING)(rerate.rerate)
+app.add_typer(prices.app, name="prices", rich_help_panel=BILLING)
 app.command(rich_help_panel=BILLING)(statement.statement)
 app.command(rich_help_panel=BILLING)(close.close)
 app.add_typer(explain.app, name="explain", rich_help_panel=BILLING)

@@ -113,7 +113,7 @@ def _contracts(paths: list[Path]) -> "dict[str, list[Contract]]":
 
 
 def _dues(paths: list[Path], accounts: "Mapping[str, Account]", period: "Period") -> list[bytes]:
-    """The usage events of a period that the charges of some files become."""
+    """The usage events of a period, and of the month before, of which support plans are, that some charges become."""
     from billing.charges import events_of, twice
     from billing.errors import InputFaultyError
     from cli.parties import charges_in
@@ -121,7 +121,7 @@ def _dues(paths: list[Path], accounts: "Mapping[str, Account]", period: "Period"
     charges = charges_in(paths) if paths else []
     if faults := twice(charges):
         raise InputFaultyError(faults, place="charges")
-    return events_of(charges, accounts, period)
+    return [each for month in (period.before(), period) for each in events_of(charges, accounts, month)]
 
 
 def _show(bills: "Bills") -> None:
@@ -144,6 +144,9 @@ def _report(bills: "Bills") -> None:
         say(f"event {each.row + 1} {each.pointer}: {each.reason}; it is left out")
     for row in bills.conflicts:
         say(f"event {row + 1}: was reported before with other content; the first report stands")
+    if bills.superseded:
+        lower = len(bills.superseded)
+        say(f"{counted(lower, 'event')} {of_number(lower, 'has', 'have')} a higher revision, which counts instead")
     for reason, count in sorted(Counter(each.reason for each in bills.quarantined).items()):
         say(f"{counted(count, 'event')} {of_number(count, 'is', 'are')} not priced: {reason}")
     for reason, count in sorted(Counter(each.reason for each in bills.zero_rated).items()):

@@ -174,7 +174,7 @@ def show_issued(report: "IssueReport", form: Format) -> None:
         "unmatched": {account: list(each) for account, each in report.unmatched.items()},
         "waiting": dict(report.waiting),
         "outdated": list(report.outdated),
-        "unsettled": list(report.unsettled),
+        "carried": dict(report.carried),
         "mismatches": list(report.mismatches),
     }
     if form is not Format.JSON:
@@ -189,7 +189,7 @@ def show_issued(report: "IssueReport", form: Format) -> None:
             "unmatched": some_of([*report.unmatched]),
             "waiting": some_of([*report.waiting]),
             "outdated": some_of(report.outdated),
-            "unsettled": some_of(report.unsettled),
+            "carried": some_of([*report.carried]),
             "mismatches": "; ".join(report.mismatches),
         }
     emit_record(facts, form)
@@ -220,12 +220,13 @@ def _say_held(report: "IssueReport") -> None:
     if report.waiting:
         say("Publish what prices it: see `tollbook usage quarantine`.")
         say(f"Then, or to release it all the same, `tollbook invoices run {report.period}`.")
+    for account, why in [*report.carried.items()][:_NAMED]:
+        say(f"{account}: {why}; its draft is not issued")
+    if (more := len(report.carried) - _NAMED) > 0:
+        say(f"{counted(more, 'more draft')} {of_number(more, 'waits', 'wait')} for other months.")
     if report.outdated:
         short = f"Usage that control totals count came after the drafts of {some_of(report.outdated)}"
         say(f"{short}: draw them up again with `tollbook invoices run {report.period}`.")
-    if report.unsettled:
-        say(f"Credits of {some_of(report.unsettled)} pay on drafts of earlier months, or more here than those leave:")
-        say(f"issue the earlier months, then draw these up again with `tollbook invoices run {report.period}`.")
 
 
 def _say_withdrawn(report: "IssueReport") -> None:

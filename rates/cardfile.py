@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from rates.cards import MATCHED, PRICED, RULES, Card, Rounding, column, instant
 from rates.checking.cells import WAYS, CellInvalidError, Way, canonical, check_exact, check_token, one_by_one, one_of
-from rates.checking.counters import pool_faults, schedule_faults
+from rates.checking.counters import in_currency, pool_faults, schedule_faults
 from rates.checking.rows import check
 from rates.checking.sheet import Sheet, from_tables, read_csv, write_csv
 from rates.checking.ties import tie_faults
@@ -138,6 +138,7 @@ def _head(read: Reader, products: Mapping[str, Product]) -> Card:
         windows=_windows(read.below("windows")),
         rows=pa.table({}),
     )
+    head = replace(head, schedules=in_currency(head.schedules, head.currency, read))
     if head.rules != RULES:
         read.fault("rules", "is a rule set that this version does not have", f"write rules = {RULES}, or leave it out")
     if head.effective_to is not None and head.effective_to <= head.effective_from:

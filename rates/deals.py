@@ -1,4 +1,4 @@
-"""Deals: what contracts say of money beside their cards. Percents off, a commitment, promotional credits.
+"""Deals: what contracts say of money beside their cards. Percents off, a commitment, credits, a support plan.
 
 Percents are in the unit prices of lines, by the day of the usage. Commitments and credits are a second pass over the
 priced lines (`rates.netting`), in the order of DESIGN 7; `docs/decisions/0014-the-order-of-money.md` has all of it.
@@ -20,6 +20,9 @@ from rates.money import exact, normal
 from rates.numbering import ASSIGNED
 from rates.products import Product
 from rates.reading import Reader
+from rates.support import SUPPORT, Support, Supported, read_support
+from rates.support import in_words as support_in_words
+from rates.support import table_of as table_of_support
 from rates.tiers import Selector, selected
 
 Int64s = NDArray[np.int64]
@@ -78,6 +81,7 @@ class Deal:
     discounts: tuple[Discount, ...] = ()
     commitment: Commitment | None = None
     credits: tuple[Credit, ...] = ()
+    support: Support | None = None
 
     @property
     def is_nothing(self) -> bool:
@@ -110,11 +114,15 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreed:
-    """The deals of one payer in a period of so many `days`; `used`: minor units that its credits paid before, by id."""
+    """The deals of one payer in a period of so many `days`; `used`: minor units that its credits paid before, by id.
+
+    `support` are the plans of the month before, which are posted in this one.
+    """
 
     spans: tuple[Span, ...]
     days: int
     used: Mapping[str, int] = field(default_factory=dict)
+    support: tuple[Supported, ...] = ()
 
     def terms(self) -> tuple[Money, ...]:
         """The distinct money terms, in the order in which they first hold."""
@@ -122,8 +130,8 @@ class Agreed:
 
     @property
     def has_money(self) -> bool:
-        """Whether there is a commitment or a credit in it."""
-        return any(span.deal.commitment or span.deal.credits for span in self.spans)
+        """Whether there is a commitment, a credit or a support plan in it."""
+        return bool(self.support) or any(span.deal.commitment or span.deal.credits for span in self.spans)
 
 
 class Placed(NamedTuple):
@@ -154,11 +162,11 @@ class Agreements:
         own = (at >= 0) & (self.begins[at] >> _DAY_BITS == payer)
         return Placed(np.where(own, self.offer[at], 0), np.where(own, self.terms[at], 0))
 
-    def left(self, payer: int, day: date, product: Product, element: str, country: str) -> Fraction:
-        """What a payer's contract of a day leaves of one price."""
+    def left(self, payer: int, day: date, product: Product, element: str, kind: tuple[str, str]) -> Fraction:
+        """What a payer's contract of a day leaves of one price; `kind` is its country and number type."""
         agreed = self.by_payer.get(payer)
         begun = [span for span in agreed.spans if span.since <= day] if agreed is not None else []
-        return left_of(begun[-1].deal.discounts, product, element, country) if begun else WHOLE
+        return left_of(begun[-1].deal.discounts, product, element, *kind) if begun else WHOLE
 
 
 def agreements_of(by_payer: Mapping[int, Agreed]) -> Agreements | None:
@@ -189,22 +197,27 @@ def payer_and_terms(number: Int64s) -> tuple[Int64s, Int64s]:
 
 def is_committed(product: Product | None, element: str) -> bool:
     """Whether percents, maxima and minima are about an element of a product; one that nobody declares is a flat."""
-    return element != CARRIER_FEE and (product is None or product.discountable)
+    return element not in {CARRIER_FEE, SUPPORT} and (product is None or product.discountable)
 
 
-def left_of(discounts: Iterable[Discount], product: Product, element: str, country: str) -> Fraction:
+def left_of(discounts: Iterable[Discount], product: Product, element: str, country: str, number_type: str) -> Fraction:
     """What discounts leave of a price: 19/20 after 5 percent."""
     if not is_committed(product, element):
         return WHOLE
-    found = next((each for each in discounts if selected(each.on, product.id, country, "")), None)
+    found = next((each for each in discounts if selected(each.on, product.id, country, number_type)), None)
     return WHOLE if found is None else Fraction(_HUNDRED - exact(found.percent), _HUNDRED)
 
 
 def read_deal(read: Reader) -> Deal:
     """What a contract's table says of money; faults go to the reader."""
-    discounts = []
+    discounts: list[Discount] = []
+    general = ""
     for each in read.each("discounts"):
-        discounts.append(Discount(percent=each.decimal("percent"), on=_on(each)))
+        if general:
+            each.fault("", f"never holds: {general} is on everything", "put it before that one")
+        elif "on" not in each.table:
+            general = f"discounts[{len(discounts)}]"
+        discounts.append(Discount(percent=each.decimal("percent"), on=_on(each, of_prices=True)))
         each.finish()
         if not (0 < discounts[-1].percent <= _HUNDRED or each.is_faulty("percent")):
             each.fault("percent", "is outside 0 to 100", "a discount is a percent off the price")
@@ -213,8 +226,10 @@ def read_deal(read: Reader) -> Deal:
         read.fault("credits", "has an id twice", "a credit is known by its id: give each its own")
     commitment = _commitment(read.below("commitment")) if "commitment" in read.table else None
     read.seen.add("commitment")
+    support = read_support(read.below("support")) if "support" in read.table else None
+    read.seen.add("support")
     ordered = tuple(sorted(credit, key=lambda each: each.turn))
-    return Deal(discounts=tuple(discounts), commitment=commitment, credits=ordered)
+    return Deal(discounts=tuple(discounts), commitment=commitment, credits=ordered, support=support)
 
 
 def unsold(deal: Deal, products: Iterable[str], place: str) -> list[Fault]:
@@ -247,6 +262,8 @@ def table_of(deal: Deal) -> dict[str, object]:
             | _on_table(each.on)
             for each in deal.credits
         ]
+    if deal.support is not None:
+        table["support"] = table_of_support(deal.support)
     return table
 
 
@@ -260,13 +277,16 @@ def in_words(deal: Deal) -> str:
     for each in deal.credits:
         until = f" until {each.until}" if each.until else ""
         said.append(f"credit {each.id} {normal(each.amount)}{until}{_on_in_words(each.on, 'on ')}")
+    if deal.support is not None:
+        said.append(support_in_words(deal.support))
     return "; ".join(said)
 
 
 def _on_in_words(on: tuple[Selector, ...], joint: str = "") -> str:
     if on == _EVERYTHING:
         return ""
-    said = (" ".join(filter(None, ("/".join(each.product), "/".join(each.country)))) for each in on)
+    named = ((each.product, each.country, each.number_type) for each in on)
+    said = (" ".join(filter(None, map("/".join, each))) for each in named)
     return f" {joint}{', '.join(said)}"
 
 
@@ -293,7 +313,7 @@ def _credit(read: Reader) -> Credit:
     )
     read.finish()
     if until is not None and (until.hour, until.minute, until.second, until.microsecond) != (0, 0, 0, 0):
-        read.fault("until", "is not the beginning of a UTC day", "credits end at 00:00 UTC: write 2027-01-01")
+        read.fault("until", "is not the beginning of a UTC day", f"credits end at 00:00 UTC: write {until.date()}")
     if found.amount <= 0 and not read.is_faulty("amount"):
         read.fault("amount", "is not above 0", "a credit gives something")
     _bounded(read, "amount", found.amount)
@@ -305,11 +325,16 @@ def _bounded(read: Reader, key: str, amount: Decimal | None) -> None:
         read.fault(key, f"is absurd: more than {_MOST}", "no month comes to that: write the amount in major units")
 
 
-def _on(read: Reader) -> tuple[Selector, ...]:
-    """The selectors of `on`, by product and country as lines have them, in one order however they are written."""
+def _on(read: Reader, *, of_prices: bool = False) -> tuple[Selector, ...]:
+    """The selectors of `on`, in one order however they are written: by product and country as lines have them.
+
+    Those of prices also select by number type, as rates name it.
+    """
     found = []
     for item in read.each("on"):
-        found.append(Selector(product=_sorted(item.texts("product")), country=_sorted(item.texts("country"))))
+        number_type = _sorted(item.texts("number_type")) if of_prices else ()
+        products, countries = _sorted(item.texts("product")), _sorted(item.texts("country"))
+        found.append(Selector(product=products, country=countries, number_type=number_type))
         item.finish()
         for country in found[-1].country:
             if country and not any(fnmatchcase(code, country) for code in ASSIGNED):
@@ -317,7 +342,8 @@ def _on(read: Reader) -> tuple[Selector, ...]:
                 item.fault("country", problem, "write its two capital letters, as in GB")
     if "on" in read.table and not found and read.table["on"] == []:
         read.fault("on", "selects nothing", 'write on = [{product = "..."}], or leave it out for everything')
-    return tuple(sorted(set(found), key=lambda each: (each.product, each.country))) or _EVERYTHING
+    ordered = sorted(set(found), key=lambda each: (each.product, each.country, each.number_type))
+    return tuple(ordered) or _EVERYTHING
 
 
 def _sorted(texts: Sequence[str]) -> tuple[str, ...]:
@@ -327,5 +353,6 @@ def _sorted(texts: Sequence[str]) -> tuple[str, ...]:
 def _on_table(on: tuple[Selector, ...]) -> dict[str, object]:
     if on == _EVERYTHING:
         return {}
-    stated = [{"product": list(each.product), "country": list(each.country)} for each in on]
+    names = ("product", "country", "number_type")
+    stated = [{name: list(getattr(each, name)) for name in names} for each in on]
     return {"on": [{key: value for key, value in each.items() if value} for each in stated]}

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from rates.money import EXPONENTS, currency, invoice_step
+from rates.money import EXPONENTS, currency, invoice_step, round_ratio
 from rates.prices import CHARGE, USAGE, Price
 from rates.quantities import INT64_MAX, require_headroom
 from rates.usage import Int64s
@@ -101,19 +101,36 @@ class PricedLines:
     cards: Sequence[tuple[str, ...]]
 
 
+class Cut(NamedTuple):
+    """Money of a part of a unit that a bound of money cuts, on a payer's line; `place` is that of the item."""
+
+    payer: int
+    line: int
+    place: int
+    amount: Fraction
+
+
 @dataclass(slots=True)
 class Parts:
     """Quantities on their way to lines: columns in pieces, and the line keys that they point to.
 
     `rounded` are quantities that events rounded by themselves have and no price multiplies, `charges` what they come
-    to: by the money that one unit of it is, as 1/10000. Payer, line, quantity: int64[n] each.
+    to: by the money that one unit of it is, as 1/10000. Payer, line, quantity: int64[n] each. `cuts` are of
+    units that lie in several tiers.
     """
 
     ids: dict[LineKey, int] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
-    pieces: list[tuple[Int64s, Int64s, Int64s, Int64s, Int64s, Int64s]] = field(default_factory=list)
+    pieces: list[tuple[Int64s, ...]] = field(default_factory=list)
     rounded: list[tuple[Int64s, Int64s, Int64s]] = field(default_factory=list)
     charges: dict[Fraction, list[tuple[Int64s, Int64s, Int64s]]] = field(default_factory=dict)
+    cuts: list[Cut] = field(default_factory=list)
+
+    def cut(self, found: "Cut", version: int) -> None:
+        """Put money on a line beside quantity times price, also where nothing else is on it."""
+        self.cuts.append(found)
+        row = (found.payer, found.line, version, 0, 0, found.place)
+        self.pieces.append(tuple(np.array([each], dtype=np.int64) for each in row))
 
     def add(self, payer: Int64s, line: Int64s, version: Int64s, events: Int64s, quantity: Int64s) -> None:
         """Put quantities (and how many events they stand for) on lines; all int64[n]."""
@@ -156,6 +173,8 @@ def lines_of(parts: Parts, currency_code: str) -> PricedLines:
         multiplied = base_quantity - lines.sums(parts.rounded)
         charged = _charged(parts, lines)
     amounts, residuals = _amounts(keys, line[first], multiplied, currency_code, charged)
+    if parts.cuts:
+        amounts, residuals = _with_cuts(amounts, residuals, parts.cuts, lines, currency_code)
     return PricedLines(
         currency=currency_code,
         keys=[keys[i] for i in ranked],
@@ -192,6 +211,10 @@ class _Lines:
         name = payer * keys + line
         self._order = np.argsort(name, kind="stable")
         self._names = name[self._order]
+
+    def place(self, payer: int, line: int) -> int:
+        """Which of the lines one is."""
+        return int(self._order[np.searchsorted(self._names, payer * self._keys + line)])
 
     def sums(self, entries: Sequence[tuple[Int64s, Int64s, Int64s]]) -> Int64s:
         """The sum of each line, int64[m], of (payer, line, quantity) entries of which every one has a line."""
@@ -255,6 +278,26 @@ def _amounts(
     require_headroom(int(np.abs(minor).max(initial=0)), "the amount of a line")
     residuals = Ratios(numerator=top - minor * bottom, denominator=bottom * scale)
     return minor.astype(np.int64), residuals
+
+
+def _with_cuts(
+    amounts: Int64s, residuals: Ratios, cuts: Sequence[Cut], lines: _Lines, code: str
+) -> tuple[Int64s, Ratios]:
+    """The same, with what bounds of money cut put on the few lines that it is of."""
+    money = currency(code)
+    step, scale = invoice_step(money), 10 ** EXPONENTS[money]
+    more: dict[int, Fraction] = {}
+    for cut in cuts:
+        at = lines.place(cut.payer, cut.line)
+        more[at] = more.get(at, Fraction(0)) + cut.amount
+    amounts, tops, bottoms = amounts.copy(), residuals.numerator.astype(object), residuals.denominator.astype(object)
+    for at, amount in more.items():
+        whole = int(amounts[at]) + (residuals[at] + amount) * scale
+        minor = round_ratio(whole.numerator, whole.denominator * step) * step
+        require_headroom(abs(minor), "the amount of a line")
+        rest = (whole - minor) * Fraction(1, scale)
+        amounts[at], tops[at], bottoms[at] = minor, rest.numerator, rest.denominator
+    return amounts, Ratios(numerator=tops, denominator=bottoms)
 
 
 def _cards(versions: list[str], version: Int64s, first: Int64s) -> list[tuple[str, ...]]:

@@ -1,8 +1,8 @@
 """Netting: what contracts take off the priced lines of a period, and what they add. The second pass over money.
 
 It works on rounded lines, in integers of minor units, and in the order of DESIGN 7: the maximum of a commitment, its
-minimum (true-up), then promotional credits. What is divided is divided by largest remainder, in invoice steps.
-`docs/decisions/0014-the-order-of-money.md` says what is divided among what.
+minimum (true-up), the support plans of the month before, then promotional credits. What is divided is divided by
+largest remainder, in invoice steps. `docs/decisions/0014-the-order-of-money.md` says what is divided among what.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from itertools import compress
+from math import lcm
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from rates.lines import LineKey, PricedLines, Ratios
 from rates.money import EXPONENTS, Currency, currency, exact, format_minor, invoice_step, round_ratio
 from rates.products import Product
 from rates.quantities import INT64_MAX, require_headroom
+from rates.support import SUPPORT, SUPPORT_PLAN
 from rates.terms import Terms
 from rates.tiers import Selector, selected
 
@@ -28,7 +30,7 @@ TRUE_UP = "true_up"
 CREDIT = "credit"
 """The elements of the lines of the second pass, in the order in which they come about."""
 
-NETTED = frozenset({MAXIMUM_SPEND, TRUE_UP, CREDIT})
+NETTED = frozenset({MAXIMUM_SPEND, TRUE_UP, SUPPORT, CREDIT})
 
 MINOR = "minor"
 """The base unit of these lines: minor units of the currency, which is their unit."""
@@ -131,12 +133,15 @@ def bound_minor(amount: Decimal, days: int, of_days: int, money: Currency) -> in
 
 def apportioned(total: int, weights: Sequence[Fraction | int]) -> list[int]:
     """`total` divided in proportion to weights (0 or more) by largest remainder; ties go to the first."""
-    whole = sum(weights)
+    # In integers over one denominator: fractions take several times as long.
+    common = lcm(*(weight.denominator for weight in weights))
+    parts = [weight.numerator * (common // weight.denominator) for weight in weights]
+    whole = sum(parts)
     if not whole:
-        return [0] * len(weights)
-    quotas = [Fraction(total * weight) * Fraction(1, whole) for weight in weights]
-    shares = [quota.numerator // quota.denominator for quota in quotas]
-    by_remainder = sorted(range(len(quotas)), key=lambda i: shares[i] - quotas[i])
+        return [0] * len(parts)
+    shares = [total * part // whole for part in parts]
+    remainders = [total * part % whole for part in parts]
+    by_remainder = sorted(range(len(parts)), key=remainders.__getitem__, reverse=True)
     for i in by_remainder[: total - sum(shares)]:
         shares[i] += 1
     return shares
@@ -169,9 +174,10 @@ class _Bill:
                 self.cells[cell] = self.cells.get(cell, 0) + share
 
     def rows(self) -> Iterator[_Row]:
-        """The lines of commitments and credits."""
+        """The lines of commitments, support plans and credits."""
         for commitment in dict.fromkeys(each.commitment for each in self.agreed.terms() if each.commitment):
             self.hold_to(commitment)
+        self.post_support()
         used = dict(self.agreed.used)
         credit = dict.fromkeys(one for each in self.agreed.terms() for one in each.credits)
         for each in sorted(credit, key=lambda one: one.turn):
@@ -196,6 +202,14 @@ class _Bill:
                 self.add(LineName("", TRUE_UP, "", f"minimum {format_minor(least, self.money)}"), 1, least - come_to)
                 last = _Cell("", "", False, self.agreed.terms().index(spans[-1].deal.money))  # noqa: FBT003 (a field)
                 self.cells[last] = self.cells.get(last, 0) + least - come_to
+
+    def post_support(self) -> None:
+        """Add what the support plans of the month before come to. It is of the first day: of the first terms."""
+        first = _Cell(SUPPORT_PLAN, "", aside=True, terms=0)
+        for each in self.agreed.support:
+            due = each.minor(self.money)
+            self.cells[first] = self.cells.get(first, 0) + due
+            self.add(LineName(SUPPORT_PLAN, SUPPORT, "", each.name), 1, due)
 
     def pay(self, credit: Credit, used: int) -> int:
         """Pay what a credit still can, of which so much is used; gives what it paid."""
@@ -241,15 +255,16 @@ class LineName(NamedTuple):
 
 
 def _gathered(lines: PricedLines, rows: Iterable[tuple[int, int]], scale: int) -> dict[LineKey, _Line]:
-    found: dict[LineKey, _Line] = {}
+    found: dict[int, _Line] = {}
     for row, under in rows:
-        line = found.setdefault(lines.keys[int(lines.key[row])], _Line())
+        line = found.setdefault(int(lines.key[row]), _Line())
         line.events += int(lines.events[row])
         line.base_quantity += int(lines.base_quantity[row])
-        whole = int(lines.amount_minor[row]) + lines.residuals[row] * scale
-        line.exact[under] = line.exact.get(under, Fraction(0)) + whole
+        top, bottom = int(lines.residuals.numerator[row]), int(lines.residuals.denominator[row])
+        whole = Fraction(int(lines.amount_minor[row]) * bottom + top * scale, bottom)
+        line.exact[under] = line.exact[under] + whole if under in line.exact else whole
         line.cards.update(lines.cards[row])
-    return found
+    return {lines.keys[key]: line for key, line in found.items()}
 
 
 def _joined(lines: PricedLines, kept: NDArray[np.bool_], rows: Sequence[_Row]) -> PricedLines:

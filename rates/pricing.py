@@ -7,11 +7,11 @@ Order of quantity: free units of pools, then whole blocks, then tiers. Only `usa
 Order of money: prices of tiers, the contract's percent; then, over the rounded lines, maximum, minimum and credits.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from rates.tally.counters import Bools, Int64s, run
 from rates.tally.flats import Counter, add_flats
 from rates.tally.items import CrossingsIncompleteError, Items, items_of
 from rates.tally.pools import Rest, drain
+from rates.tally.spend import Beyond, cut_by_money, spend_of
 from rates.tally.versions import said_by
 from rates.terms import CardTerms, Terms
 from rates.tiers import Measure, Mode, Schedule, split, tier_of
@@ -40,7 +41,7 @@ class Wanted(NamedTuple):
 class Standing(NamedTuple):
     """Where a counter stands: `position` and `bounds` in units of the counter, of which `unit_size` are one unit.
 
-    `owner` is the payer or the account whose counter it is.
+    `owner` is the payer or the account whose counter it is. Of a counter of money a unit is one of the currency.
     """
 
     schedule: Schedule
@@ -57,7 +58,9 @@ class Placements:
     An event that was cut when it was rated is several of the n, one after the other. `event` is int64[m] into them,
     `key` int64[m] into `keys`, `events` (1 on the line on which the event is counted) and `quantity` int64[m].
     `position` is int64[n]: where the counter that prices an event stood before it
-    (a volume schedule's: where it ended), -1 where none does.
+    (a volume schedule's: where it ended), in units of the counter, -1 where none does: Python's integers, of which
+    `scale` by the counter's name are one of money where it counts that. `cut` is what lies on a line beside quantity
+    times price, by event and key: the money of a part of a unit.
     """
 
     keys: Sequence[LineKey]
@@ -65,7 +68,9 @@ class Placements:
     key: Int64s
     events: Int64s
     quantity: Int64s
-    position: Int64s
+    position: NDArray[Any]
+    scale: Mapping[str, int] = field(default_factory=dict)
+    cut: Mapping[tuple[int, int], Fraction] = field(default_factory=dict)
 
 
 def price(totals: Totals, crossings: Totals, terms: Terms, *, payers: Sequence[int] = ()) -> PricedLines:
@@ -112,14 +117,27 @@ def place(events: Totals, terms: Terms) -> Placements:
     items, parts = items_of(events, events, terms), Parts()
     rest = drain(items, terms, parts)
     _emit_untiered(items, parts, rest)
-    position = np.full(len(events), -1, dtype=np.int64)
+    position, scale = np.full(len(events), -1, dtype=object), dict[str, int]()
     for counter in _counters(items, terms, rest):
         _emit_tiers(items, terms, parts, rest, counter)
         course, name = counter.course, counter.schedule.name
         stood = course.total if counter.schedule.mode is Mode.VOLUME else course.start
         position = np.where(items.where([price.schedule == name for price in items.prices]), stood, position)
+        scale |= {name: counter.unit_size}
     _, line, _, counted, quantity, event = parts.columns()
-    return Placements(keys=list(parts.ids), event=event, key=line, events=counted, quantity=quantity, position=position)
+    cut: dict[tuple[int, int], Fraction] = {}
+    for each in parts.cuts:
+        cut[each.place, each.line] = cut.get((each.place, each.line), Fraction(0)) + each.amount
+    return Placements(
+        keys=list(parts.ids),
+        event=event,
+        key=line,
+        events=counted,
+        quantity=quantity,
+        position=position,
+        scale=scale,
+        cut=cut,
+    )
 
 
 def _distribute(totals: Totals, crossings: Totals, terms: Terms, payers: Sequence[int]) -> tuple[Parts, Wanted]:
@@ -139,22 +157,28 @@ def _counters(items: Items, terms: Terms, rest: Rest) -> Iterator[Counter]:
         said = said_by(items, terms, partial(_has_schedule, name))
         filling = items.where(items.taken_by(schedule.fill)) & (said.place >= 0)
         owner = items.scope(schedule.scope)
-        by_quantity = schedule.measure is Measure.QUANTITY
+        by_quantity, spend = schedule.measure is Measure.QUANTITY, None
         # Free units fill no counter, and so neither does an event of nothing else.
         paid = rest.quantity > 0
         if items.is_further.any():
             np.logical_or.at(paid, items.head, rest.quantity > 0)
         events = np.where(paid, items.rows.events, 0)
-        moved = np.where(filling, rest.quantity if by_quantity else events, 0)
+        moved: NDArray[Any] = np.where(filling, rest.quantity if by_quantity else events, 0)
+        size = terms.unit_size(schedule.unit, schedule.fill) if by_quantity else 1
+        if schedule.measure is Measure.AMOUNT:
+            stated = [card.schedules[name] for card in terms.cards.values() if name in card.schedules]
+            spend = spend_of(items, filling, rest.charged, stated)
+            moved, size = spend.each * rest.charged, spend.scale
         yield Counter(
             schedule=schedule,
-            unit_size=terms.unit_size(schedule.unit, schedule.fill) if by_quantity else 1,
+            unit_size=size,
             owner=owner,
             filling=filling,
             moved=moved,
             course=run(moved, owner, items.rows.day),
             said=said,
             at_zero=terms.due_at_zero(name),
+            spend=spend,
         )
 
 
@@ -180,11 +204,12 @@ def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: C
         bounds = schedule.bounds(counter.unit_size)
         if schedule.mode is Mode.GRADUATED:
             missing |= priced & ~items.ordered & counter.course.crossed(bounds)
-        spread, first = _spread(schedule, counter, bounds, rest, items)
+        spread, first, beyond = _spread(schedule, counter, bounds, rest, items)
         for tier in range(schedule.tiers):
             lines = items.lines(parts, str(tier + 1), partial(_in_tier, version, schedule, tier))
             events = np.where(priced & (first == tier), rest.events, 0)
             items.emit(parts, lines, events, np.where(priced, spread[:, tier], 0))
+            items.emit_cuts(parts, lines, [(at, units) for at, of, units in beyond if of == tier and priced[at]])
     return missing
 
 
@@ -194,15 +219,19 @@ def _in_tier(version: str, schedule: Schedule, tier: int, price: Price) -> Fract
     return price.unit_price(tier, schedule) if priced else None
 
 
-def _spread(schedule: Schedule, counter: Counter, bounds: Int64s, rest: Rest, items: Items) -> tuple[Int64s, Int64s]:
-    """What each item is charged for by tier, int64[n, tiers], and the tier in which it starts."""
+def _spread(
+    schedule: Schedule, counter: Counter, bounds: NDArray[Any], rest: Rest, items: Items
+) -> tuple[Int64s, Int64s, Sequence[Beyond]]:
+    """What each item is charged for by tier, int64[n, tiers], the tier in which it starts, and what of units is cut."""
     volume, by_events = schedule.mode is Mode.VOLUME, schedule.measure is Measure.EVENTS
+    if counter.spend is not None and not volume:
+        return cut_by_money(counter.spend, counter.course.start, rest.charged, bounds)
     reached = np.searchsorted(bounds, counter.course.total, side="left")
     # Counted by events, one is whole: its further parts are in the tier of its first.
     start = counter.course.start[items.head] if by_events else counter.course.start
     first = reached if volume else tier_of(start, bounds)
     whole_items = (first[:, None] == np.arange(schedule.tiers)) * rest.charged[:, None]
     if volume or by_events:
-        return whole_items, first
-    cut = split(counter.course.start, rest.quantity, bounds)
-    return np.where((counter.filling & ~items.per_event)[:, None], cut, whole_items), first
+        return whole_items, first, ()
+    at_bounds = split(counter.course.start, rest.quantity, bounds)
+    return np.where((counter.filling & ~items.per_event)[:, None], at_bounds, whole_items), first, ()

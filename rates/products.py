@@ -37,6 +37,11 @@ MONEY_DECIMALS = 9
 MONEY_SIZE = 10**MONEY_DECIMALS
 """Charges are counted in billionths."""
 
+_BASES = {"duration_seconds": "second", "bytes": "byte"}
+"""Fields that are in a unit of their own: -> that unit, which is the base."""
+
+_NOT_IN_IDS = frozenset(" *?[]")
+
 PACKAGES = "packages"
 CHARGES = "charges"
 DELIVERED_AS = "delivered_as"
@@ -167,6 +172,8 @@ def read_product(table: Mapping[str, object], place: str) -> tuple[Product | Non
     )
     read.finish()
     _check(product, read)
+    _check_measuring(product, read)
+    _check_conditions(product, read)
     return (None if faults else product), faults
 
 
@@ -255,3 +262,32 @@ def _check(product: Product, read: Reader) -> None:
         read.fault("rules", "has two rules from one instant", "give each its own effective_from")
     if "mnc" in product.match and "mcc" not in product.match:
         read.fault("match", "has mnc without mcc", "a network code means nothing without its country code")
+
+
+def _check_measuring(product: Product, read: Reader) -> None:
+    """What would count otherwise than its file seems to say."""
+    if not set(product.id).isdisjoint(_NOT_IN_IDS) or not product.id.isprintable():
+        read.fault("id", "has a space or a sign in it that selectors read", "use letters, digits and . - _")
+    if len(set(product.match)) != len(product.match):
+        read.fault("match", "names a dimension twice", "the order of the dimensions is their priority")
+    base = _BASES.get(product.measure, product.base)
+    if product.base != base:
+        problem = f"is in {base}s, and the base is {product.base}"
+        read.fault("measure", problem, f'let the base be "{base}", or measure in another field')
+
+
+def _check_conditions(product: Product, read: Reader) -> None:
+    """What no event can fulfil, or fulfils in two ways."""
+    known = {"status", "error_code", *DIMENSIONS, *product.dimensions}
+    for number, rule in enumerate(product.rules):
+        conditions = {"billable": rule.billable, "pending": rule.pending}
+        conditions |= {f"fees[{at}].when": fee.when for at, fee in enumerate(rule.fees)}
+        conditions |= {f"fees[{at}].exempt": fee.exempt for at, fee in enumerate(rule.fees)}
+        for name, condition in conditions.items():
+            for stranger in sorted(condition.keys() - known):
+                problem, remedy = "is no field of its events", f"use one of {', '.join(sorted(known))}"
+                read.fault(f"rules[{number}].{name}.{stranger}", problem, remedy)
+        for field_ in sorted(rule.billable.keys() & rule.pending.keys()):
+            if both := sorted(rule.billable[field_] & rule.pending[field_]):
+                problem = f"has {both[0]!r}, which is billable too"
+                read.fault(f"rules[{number}].pending.{field_}", problem, "keep it in one of them")

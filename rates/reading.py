@@ -174,7 +174,7 @@ class Reader:
         self.seen.add(key)
         value = self.table.get(key, [])
         if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
-            self.fault(key, "is not a list of tables", f"write [[{key}]]")
+            self.fault(key, "is not a list of tables", f"write {key} = [{{...}}]")
             return
         for i, item in enumerate(value):
             yield Reader(place=f"{self.at(key)}[{i}]", table=item, faults=self.faults)

@@ -67,7 +67,8 @@ class Terms:
         """What the payer's contract of a day leaves of a price."""
         if self.agreements is None:
             return WHOLE
-        return self.agreements.left(payer, day, self.products[price.product], price.element, country)
+        kind = (country, price.number_type)
+        return self.agreements.left(payer, day, self.products[price.product], price.element, kind)
 
     def schedules(self) -> dict[str, Schedule]:
         """Each schedule by name, as the last book of the period states it; else the last version that defines it."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ AXIS = ("unit", "measure", "scope", "fill")
 """What decides which counter a schedule has, and where it stands."""
 
 _WHOLE_PERCENT = 100
+_HALF_OF_INT64 = 1 << 62
 
 
 class Mode(StrEnum):
@@ -98,12 +100,14 @@ class Schedule:
         """What all cards of a book that define this name must agree on, in the order of `AXIS`."""
         return (self.unit, self.measure, self.scope, frozenset(self.fill))
 
-    def bounds(self, unit_size: int) -> Int64s:
-        """The bounds as integers of the counter, `int64[tiers - 1]`; `unit_size` base units are one `unit`.
+    def bounds(self, unit_size: int) -> NDArray[Any]:
+        """The bounds as integers of the counter, [tiers - 1]; `unit_size` base units are one `unit`.
 
-        Raises ValueError where a bound is not a whole number of base units.
+        int64, or Python's integers where a counter of money needs them. Raises ValueError where a bound is not a whole
+        number of base units.
         """
-        return np.array([whole(bound, unit_size) for bound in self.up_to], dtype=np.int64)
+        found = [whole(bound, unit_size) for bound in self.up_to]
+        return integers(found, max(found, default=0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +151,18 @@ def whole(quantity: Decimal, unit_size: int) -> int:
     return base.numerator
 
 
-def tier_of(positions: Int64s, bounds: Int64s) -> Int64s:
+def integers(values: list[int], most: int) -> NDArray[Any]:
+    """Values as int64 where what is reckoned with them comes to `most`, and 64 bits hold that; else as they are."""
+    return np.array(values, dtype=np.int64 if most < _HALF_OF_INT64 else object)
+
+
+def edges_of(bounds: NDArray[Any], end: NDArray[Any]) -> NDArray[Any]:
+    """Where each tier begins, and where the last one that anything up to `end` is in is over: [tiers + 1]."""
+    last = int(bounds[-1]) if len(bounds) else 0
+    return np.array([0, *bounds.tolist(), max(last, int(end.max(initial=0))) + 1], dtype=np.result_type(bounds, end))
+
+
+def tier_of(positions: NDArray[Any], bounds: NDArray[Any]) -> Int64s:
     """The tier (from 0) of the unit that follows each position, `int64[n]`."""
     return np.searchsorted(bounds, positions, side="right").astype(np.int64, copy=False)
 
@@ -162,12 +177,13 @@ def split(start: Int64s, quantity: Int64s, bounds: Int64s) -> Int64s:
 
 def read_schedule(read: Reader, name: str) -> Schedule:
     """The schedule of the table `tiers.NAME`; faults go to the reader."""
+    measure = Measure(read.choice("measure", tuple(Measure), Measure.QUANTITY))
     schedule = Schedule(
         name=name,
         mode=Mode(read.choice("mode", tuple(Mode), Mode.GRADUATED)),
         up_to=read.decimals("up_to"),
-        unit=read.text("unit"),
-        measure=Measure(read.choice("measure", tuple(Measure), Measure.QUANTITY)),
+        unit=read.text("unit", "" if measure is Measure.AMOUNT else None),
+        measure=measure,
         scope=Scope(read.choice("scope", tuple(Scope), Scope.BILLING_ACCOUNT)),
         fill=read_selectors(read, "fill"),
         flats=read.decimals("flats"),
@@ -176,8 +192,6 @@ def read_schedule(read: Reader, name: str) -> Schedule:
     )
     read.choice("window", ("month",), "month")
     read.finish()
-    if schedule.measure is Measure.AMOUNT:
-        read.fault("measure", "is not rated by this version", "use quantity or events")
     _check(schedule, read)
     return schedule
 

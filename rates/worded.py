@@ -5,7 +5,8 @@ from fractions import Fraction
 
 from rates.cards import Card
 from rates.money import exact, format_fraction
-from rates.prices import CHARGE, MAXIMUM, MINIMUM, Price
+from rates.prices import CHARGE, EVENT, MAXIMUM, MINIMUM, Price
+from rates.products import Product
 from rates.steps import Step, parse_steps
 
 Cells = Mapping[str, str]
@@ -47,20 +48,25 @@ def percent_in_words(left: Fraction) -> str:
 
 
 def limit_in_words(element: str, without: Fraction | None, limit: Fraction) -> str:
-    """`0.14 is less than the minimum: 0.15`; `without` is what the event would come to, None where it is not known."""
+    """`0.14 is less than the minimum: 0.15`; `without` is what the event would come to, None where it is not known.
+
+    What would not come to more than its maximum has a surcharge that is too much.
+    """
+    without = None if element == MAXIMUM and without is not None and without <= limit else without
     beyond = {MINIMUM: "less than the minimum", MAXIMUM: "more than the maximum"}[element]
     said = "its usage, setup and surcharge are" if without is None else f"{format_fraction(without)} is"
     return f"{said} {beyond}: {format_fraction(limit)}"
 
 
-def cost_of_steps(cells: Cells, billed: int, unit_size: int, *, per_event: bool) -> Fraction:
-    """What so many base units cost on a row of one price or of steps."""
+def cost_without_limits(cells: Cells, billed: int, product: Product) -> Fraction:
+    """What so many base units cost on a row of one price or of steps, with its setup fee."""
+    unit, fee = cells["unit"], Fraction(cells.get("setup_fee", "0"))
     steps = parse_steps(cells.get("steps", "")) or parse_steps(f"0:{cells['prices'].split()[0]}")
     ends = [*(step.start for step in steps[1:]), billed]
-    if per_event:
-        return exact(steps[0].price)
+    if unit == EVENT:
+        return exact(steps[0].price) + fee
+    unit_size = product.unit_size(unit) or 1
     pairs = zip(steps, ends, strict=True)
     return sum(
-        (exact(step.price) * Fraction(max(min(end, billed) - step.start, 0), unit_size) for step, end in pairs),
-        Fraction(0),
+        (exact(step.price) * Fraction(max(min(end, billed) - step.start, 0), unit_size) for step, end in pairs), fee
     )

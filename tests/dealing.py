@@ -39,6 +39,11 @@ def deals(draw: st.DrawFn, month: Period, products: Sequence[str], countries: Se
     if draw(st.booleans()):
         percents = draw(st.lists(st.sampled_from(PERCENTS), min_size=1, max_size=2))
         said["discounts"] = [{"percent": percent, **draw(some)} for percent in percents]
+        if draw(st.integers(0, 3)) == 0:
+            said["discounts"][0]["on"] = [{"number_type": draw(st.sampled_from([["mobile"], ["local", "mobile"]]))}]
+        # One that is on everything is the last that can hold.
+        first = next((n for n, each in enumerate(said["discounts"]) if "on" not in each), len(percents))
+        del said["discounts"][first + 1 :]
     if draw(st.booleans()):
         low, high = sorted(draw(st.tuples(*[st.sampled_from(AMOUNTS)] * 2)), key=AMOUNTS.index)
         bounds = draw(st.sampled_from([{"min": low}, {"max": high}, {"min": low, "max": high}, {"max": "0"}]))

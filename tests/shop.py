@@ -16,7 +16,7 @@ from billing.flows.ingest import Intake
 from billing.flows.publish import Published, add_accounts, add_contracts, publish
 from billing.periods import Period
 from billing.receipts import Receipt
-from billing.store.engine import Engine, snapshot
+from billing.store.engine import Engine, snapshot, transaction
 from billing.store.totals import read_totals
 from rates.cardfile import read_card
 from rates.cards import Card
@@ -113,6 +113,17 @@ class Shop:
         """Take events in as one chunk."""
         intake = Intake(engine=self.engine, products=products(), source=SOURCE)
         return intake.ingest(payloads(events), at)
+
+    def forget(self) -> None:
+        """Take all usage away, also what is never changed."""
+        kept = ("event_revisions", "event_revision_elements")
+        tables = "event_identity, events, event_elements, quarantine, unfolded, usage_totals"
+        with transaction(self.engine) as connection:
+            for table in kept:
+                connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER {table}_stay".encode())
+            connection.execute(f"TRUNCATE {tables}, {', '.join(kept)}".encode())
+            for table in kept:
+                connection.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_stay".encode())
 
     def totals(self, period: Period = OCTOBER) -> list[Row]:
         """The totals of a period: payer, account, price, country, day, events, quantity."""

@@ -20,6 +20,7 @@ from billing.approvals import person
 from billing.bounds import Bounds
 from billing.drafts import NO_TOTALS_SHA256, Drafts, billed_totals, summed_sha256, together, totals_sha256
 from billing.flows.adjust import NONE_FOUND, Adjusting, Found
+from billing.flows.carry import carried
 from billing.flows.hold import Holds
 from billing.flows.post import require_posted
 from billing.flows.price import Pricer, halved, payers_and_prices, totals_of
@@ -31,6 +32,7 @@ from billing.runs import GRACE, AccountOutcome, HeldAdjustment, Outcome, Run, re
 from billing.store.accounts import Accounts, read_accounts
 from billing.store.adjustments import Held, newest_digests, replace_held
 from billing.store.audit import record
+from billing.store.carried import write_carried
 from billing.store.drafts import (
     delete_drafts,
     hold_period,
@@ -232,6 +234,9 @@ class _Drawing:
         if self.writing is not None:
             self._delete_stale(self.writing)
             replace_held(self.writing, self.period, self.held)
+            drawn = [each for each in payers_with_drafts(self.writing, self.period) if each in self.payers]
+            taken = carried(self.reading, self.period, {number: self.payers[number] for number in drawn})
+            write_carried(self.writing, self.period, taken)
             numbers, snapshot_id = self.accounts.numbers, self.snapshot_id
             record_run(self.writing, found, numbers, snapshot_id, drawn_by, changed=self.changed)
             counts = {"billed": found.billed, "zero": found.zero, "parked": found.parked, "failed": found.failed}

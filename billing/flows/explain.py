@@ -13,21 +13,25 @@ from billing.explanations import (
     EventShare,
     LineExplanation,
     Part,
+    cuts_on,
     exact_amount,
+    exact_amounts,
     increments_in_words,
     increments_of,
     line_arithmetic,
     line_number,
+    lines_of,
     matched_prefix,
     part_arithmetic,
     parts_on,
     percents_of,
+    position_in_words,
     remedy_of,
     said_by,
     why_limited,
 )
 from billing.flows.price import Pricer
-from billing.invoices import InvoiceLine, lines_by_payer, peoples_quantity
+from billing.invoices import InvoiceLine, lines_by_payer
 from billing.netted import explain as netting
 from billing.netted import is_netted
 from billing.payers import SubjectMissingError, payers_of, paying, side_payer
@@ -53,11 +57,10 @@ from rates.cards import Card
 from rates.lines import FLAT, LineKey, key_of
 from rates.money import exact, format_fraction, parse_fraction
 from rates.numbering import COUNTRIES
-from rates.prices import CHARGE, MAXIMUM, MINIMUM, USAGE, Price
+from rates.prices import CHARGE, MAXIMUM, MINIMUM, USAGE
 from rates.pricing import Placements, place
 from rates.products import Product, is_called
 from rates.terms import Terms
-from rates.tiers import Measure
 from rates.worded import (
     amount_of,
     percent_in_words,
@@ -202,9 +205,9 @@ class _Month:
             lines = [line for each in priced for line in lines_by_payer(each, str(period)).get(payer, [])]
         usage = read_usage_in_order(connection, payer, period, seen)
         if seen is not None:
-            # What came later may be rated by cards that had no word in what was billed.
-            prices = [*np.unique(usage.totals.price), *element_prices(connection, payer, period, seen)]
-            totals = totals.take(np.isin(totals.price, prices))
+            # What came later may be rated by cards that had no word in what was billed, and what was billed be amended.
+            prices = {*usage.totals.price.tolist(), *element_prices(connection, payer, period, seen)}
+            totals = pricer.rated_then(payer, sorted(prices))
         terms = pricer.terms(payer, totals)
         return cls(
             connection=connection,
@@ -235,7 +238,7 @@ class _Month:
     ) -> tuple[EventShare, ...]:
         """Some of the events on a line, with what a person knows them by."""
         identities = source.identities(np.array([event for event, *_ in shares], dtype=np.int64))
-        details = read_details(self.connection, self.payer, identities)
+        details = read_details(self.connection, self.payer, identities, self.seen)
         amounts = self._amounts(line, source, shares)
         return tuple(
             EventShare(
@@ -278,13 +281,14 @@ class _Month:
 
     def _amounts(self, line: InvoiceLine, source: Ordered, page: Sequence[tuple[int, int, int]]) -> list[str]:
         """What some shares of a line come to exactly; of events rounded one by one, what they were rounded to."""
-        whole = [exact_amount(quantity, line.unit_size, line.unit_price) for *_, quantity in page]
+        key = key_of_line(line)
+        whole = exact_amounts(key, page, cuts_on(self.placed, key, self.usage.head) if line.element == USAGE else {})
         if line.element != USAGE:
             return whole
         prices = [self.pricer.prices[number] for number in source.totals.price[[row for row, *_ in page]].tolist()]
         if not any(price.is_rounded for price in prices):
             return whole
-        charges = self._charges(key_of_line(line))
+        charges = self._charges(key)
         names = source.identities(np.array([row for row, *_ in page], dtype=np.int64))
         return [
             format_fraction(charges.get(name, Fraction(0))) if price.is_rounded else amount
@@ -311,65 +315,61 @@ class _Month:
 
     def parts(self, event: StoredEvent) -> list[Part]:
         """The lines that an event lies on."""
-        found = self._usage_parts(event) if event.price_id and event.rate is not None else []
+        found = self._usage_parts(event)
         for element in event.elements:
             price = self.pricer.prices[element.price_id]
             if price.element in {USAGE, CHARGE}:
                 continue  # the parts of its usage, and what they were rounded to
             key = self._element_key(element.price_id, event.country, event.occurred_at.date())
-            part = self._part(key, element.billed, element.rate, event)
-            known = (element.rate.cells, event.billed, self.pricer.products[event.product], self._card(price.card))
+            part = self._part(key, element.billed, element.rate, event, Fraction(0))
+            known = (element.rate.cells, event.billed, self.pricer.products[price.product], self._card(price.card))
             limit = why_limited(price, *known) if price.element in _LIMITS else ""
             found.append(replace(part, note="; ".join(filter(None, (limit, self._off(element.price_id, event))))))
         return found
 
     def _usage_parts(self, event: StoredEvent) -> list[Part]:
         row = self.usage.row_of(event.source, event.id)
-        further = [(each.rate, each.price_id) for each in event.elements if self.is_part(each)]
+        # Where a limit stands for its first package, a look-up has usage of others all the same.
+        priced = [(event.rate, event.price_id)] if event.rate is not None and event.price_id else []
+        priced += [(each.rate, each.price_id) for each in event.elements if self.is_part(each)]
         found: list[Part] = []
-        for at, (rate, number) in enumerate([(event.rate, event.price_id), *further], start=row):
-            if rate is None:
-                continue
-            price, step = self.pricer.prices[number], number - event.price_id
-            note = step_in_words(rate.cells, step, price.base) if rate == event.rate else ""
-            off = self._off(number, event)
-            note = "; ".join(filter(None, (note, "" if price.is_rounded else off)))
-            counter, stood = self._stood(at, price)
-            for part in np.flatnonzero(self.placed.event == at).tolist():
-                key, quantity = self.placed.keys[int(self.placed.key[part])], int(self.placed.quantity[part])
-                said = self._part(key, quantity, rate, event)
-                found.append(replace(said, counter=counter, position=stood, note=note))
-        return self._rounded(event, found) if self.pricer.prices[event.price_id].is_rounded else found
+        for at, (rate, number) in enumerate(priced, start=row):
+            price, step = self.pricer.prices[number], number - priced[0][1]
+            note = step_in_words(rate.cells, step, price.base) if rate == priced[0][0] else ""
+            note = "; ".join(filter(None, (note, "" if price.is_rounded else self._off(number, event))))
+            schedule = self.terms.schedule_of(price)
+            stood = "" if schedule is None else position_in_words(self.placed, at, schedule, self.terms.currency)
+            for key, quantity, cut in lines_of(self.placed, at):
+                said = self._part(key, quantity, rate, event, cut)
+                found.append(replace(said, counter=price.schedule, position=stood, note=note))
+        if not found or not self.pricer.prices[priced[0][1]].is_rounded:
+            return found
+        charges = [each for each in event.elements if self.pricer.prices[each.price_id].element == CHARGE]
+        if len(charges) != len(found):
+            return self._rounded(event, priced[0], found, charges)
+        alone = zip(priced, found, charges, strict=True)  # packages are rounded each by itself
+        return [self._rounded(event, about, [part], [charge])[0] for about, part, charge in alone]
 
-    def _stood(self, row: int, price: Price) -> tuple[str, str]:
-        """The counter that prices usage, and where it stood before it, in words."""
-        position = int(self.placed.position[row])
-        schedule = self.terms.schedule_of(price)
-        if schedule is None or position < 0:
-            return price.schedule, ""
-        size = 1 if schedule.measure is Measure.EVENTS else self.terms.unit_size(schedule.unit, schedule.fill)
-        return price.schedule, f"{peoples_quantity(position, size)} {schedule.unit}"
-
-    def _rounded(self, event: StoredEvent, parts: list[Part]) -> list[Part]:
-        """The parts of an event that was rounded by itself: what it came to is on the first."""
-        price = self.pricer.prices[event.price_id]
-        fee = Fraction(event.rate.cells.get("setup_fee", "0")) if event.rate is not None else Fraction(0)
-        left = self._left(event.price_id, event.country, event.occurred_at.date())
+    def _rounded(
+        self, event: StoredEvent, about: tuple[RateRow, int], parts: list[Part], charges: Sequence[StoredElement]
+    ) -> list[Part]:
+        """The parts of what was rounded by itself, by its row and price: what it came to is on the first."""
+        price, fee = self.pricer.prices[about[1]], Fraction(about[0].cells.get("setup_fee", "0"))
+        left = self._left(about[1], event.country, event.occurred_at.date())
         come_to = sum((parse_fraction(part.exact_amount) for part in parts), Fraction(0))
         whole = fee + come_to * Fraction(left.denominator, left.numerator or 1)  # rounded before the percent
-        charges = [each for each in event.elements if self.pricer.prices[each.price_id].element == CHARGE]
         charge = sum((amount_of(self.pricer.prices[each.price_id], each.billed) for each in charges), Fraction(0))
         said = rounding_in_words(price, whole, charge)
         said = f"with setup {format_fraction(fee)}; {said}" if fee else said
         # Of nothing, no more can be said than that.
-        note = "; ".join(filter(None, (parts[0].note, said if left else "", self._off(event.price_id, event))))
+        note = "; ".join(filter(None, (parts[0].note, said if left else "", self._off(about[1], event))))
         first = replace(parts[0], exact_amount=format_fraction(charge * left), note=note)
         return [first, *(replace(part, exact_amount="0") for part in parts[1:])]
 
     def _card(self, version: str) -> Card:
         return next(card for card in self.pricer.heads.values() if card.version == version)
 
-    def _part(self, key: LineKey, quantity: int, rate: RateRow, event: StoredEvent) -> Part:
+    def _part(self, key: LineKey, quantity: int, rate: RateRow, event: StoredEvent, cut: Fraction) -> Part:
         prefixes, window = rate.cells.get("prefixes", "").split(), rate.cells.get("window", "")
         return Part(
             element=key.element,
@@ -383,8 +383,8 @@ class _Month:
             position="",
             base_quantity=quantity,
             base_unit=key.base,
-            arithmetic=part_arithmetic(key, quantity),
-            exact_amount=exact_amount(quantity, key.unit_size, key.unit_price),
+            arithmetic=part_arithmetic(key, quantity, cut),
+            exact_amount=exact_amount(quantity, key.unit_size, key.unit_price, cut),
             window=window_in_words(self._card(rate.card), window),
         )
 

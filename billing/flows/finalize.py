@@ -21,7 +21,8 @@ from typing import NamedTuple
 from billing.approvals import Approval, ApprovalMissingError, Approvals, Unsigned, require_second, unsigned
 from billing.controls import Mismatches, require_matched
 from billing.drafts import NO_TOTALS_SHA256, totals_sha256
-from billing.flows.hold import unreleased_mismatches, unreleased_waiting, unsettled_credits
+from billing.flows.carry import Carrying
+from billing.flows.hold import unreleased_mismatches, unreleased_waiting
 from billing.invoices import Step, number_text, states_before
 from billing.periods import Period
 from billing.runs import (
@@ -36,7 +37,7 @@ from billing.store.approvals import issued_documents, newest_approval, signable_
 from billing.store.audit import record
 from billing.store.drafts import Taken, hold_period, payers_with_drafts
 from billing.store.engine import Connection, Engine, snapshot, transaction
-from billing.store.invoices import Issue, Issued, issue, take_drafts, take_numbers
+from billing.store.invoices import Issue, Issued, hold_payers, issue, take_drafts, take_numbers
 from billing.store.queries.controls import counted_payers, has_controls
 from billing.store.queries.invoices import DrawnRun, account_names, billed_digests, newest_run, written_since
 from billing.store.queries.pricing import payers_with_usage, quarantined_events
@@ -85,7 +86,7 @@ def finalize(
     refused: dict[int, str] = {}
     held = _held(engine, period, run, rules)
     count = 0
-    for issued in _batches(engine, period, rules, terms, batch, held.payers, refused):
+    for issued in _batches(engine, period, rules, terms, batch, held, refused):
         count += issued.count
         totals.update(issued.totals_minor)
         for (entity, series), (first, last) in issued.numbers.items():
@@ -118,12 +119,13 @@ class _Held(NamedTuple):
     mismatches: Mismatches
     waiting: Mapping[int, int]
     outdated: Collection[int]
-    unsettled: Collection[int]
+    carrying: Carrying
+    carried: dict[int, str]
 
     @property
     def payers(self) -> Collection[int]:
         """Whose drafts stay."""
-        return {*self.mismatches.payers, *self.waiting, *self.outdated, *self.unsettled}
+        return {*self.mismatches.payers, *self.waiting, *self.outdated, *self.carried}
 
 
 def _left(engine: Engine, period: Period, run: DrawnRun, held: _Held, refused: set[str]) -> IssueReport:
@@ -144,7 +146,7 @@ def _left(engine: Engine, period: Period, run: DrawnRun, held: _Held, refused: s
         unmatched={name: unmatched[payer] for payer, name in names.items() if payer in unmatched},
         waiting={name: held.waiting[payer] for payer, name in names.items() if payer in held.waiting},
         outdated=tuple(name for payer, name in names.items() if payer in held.outdated),
-        unsettled=tuple(name for payer, name in names.items() if payer in held.unsettled),
+        carried={name: held.carried[payer] for payer, name in names.items() if payer in held.carried},
         mismatches=held.mismatches.nobodys,
     )
 
@@ -172,8 +174,9 @@ def _held(engine: Engine, period: Period, run: DrawnRun, rules: IssueRules) -> _
         waiting = unreleased_waiting(connection, period, rules.bounds)
         late = [*_late(connection, period, run)] if has_controls(connection, period) else []
         outdated = counted_payers(connection, period, late) if late else frozenset()
-        unsettled = unsettled_credits(connection, period)
-        return _Held(mismatches, waiting, outdated - {*mismatches.payers}, unsettled)
+        carrying = Carrying.begin(connection, period)
+        carried = carrying.unsettled(connection, payers_with_drafts(connection, period))
+        return _Held(mismatches, waiting, outdated - {*mismatches.payers}, carrying, carried)
 
 
 def _held_names(engine: Engine, period: Period, held: _Held) -> dict[int, str]:
@@ -224,10 +227,13 @@ def _batches(
     rules: IssueRules,
     terms: Issue,
     batch: int,
-    held: Collection[int],
+    held: _Held,
     refused: dict[int, str],
 ) -> Iterator[Issued]:
-    """Issue batch after batch, each in its own transaction, until nothing is left to take but for `held` payers."""
+    """Issue batch after batch, each in its own transaction, until nothing is left to take but for payers held back.
+
+    What drafts took from other months is held against these once more, in the transaction that issues them.
+    """
     unsigned: set[int] = set()
     while True:
         with transaction(engine) as connection:
@@ -238,12 +244,17 @@ def _batches(
                 raise ApprovalMissingError(problem, value=str(period), remedy="look at them, and begin again")
             demanded = approval is not None or rules.approvals is not Approvals.NONE
             states = states_before(Step.FINALIZE, approval_demanded=demanded)
-            taken = take_drafts(connection, period, states, batch, without={*refused, *unsigned}, but=held)
+            taken = take_drafts(connection, period, states, batch, without={*refused, *unsigned}, but=held.payers)
             if not len(taken):
                 return
+            # What another month's finalization bills of them is seen by then.
+            hold_payers(connection, taken)
             altered = altered_drafts(connection, period, taken)
             refused |= altered
             drafts = taken.without({*altered})
+            held.carried.update(found := held.carrying.hold(connection, drafts.payers))
+            ids = zip(drafts.payers, drafts.ids, strict=True)
+            drafts = drafts.without({each for payer, each in ids if payer in found})
             if approval is not None:
                 others = unsigned_among(connection, period, approval, drafts)
                 unsigned |= others

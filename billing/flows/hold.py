@@ -2,22 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Self
 
 from billing.bounds import Bill, Bounds, Past, Release, causes, unseen
 from billing.controls import Mismatches
 from billing.invoices import Party
-from billing.payers import Payer, payers_of, side_payer
+from billing.payers import side_payer
 from billing.periods import Period
 from billing.runs import AccountOutcome, Outcome
 from billing.store.accounts import Accounts, read_accounts
 from billing.store.bounds import past_invoices, releases, waiting_by_account
 from billing.store.engine import Connection
 from billing.store.queries.controls import mismatches_of
-from billing.store.queries.credits import credits_drafted, credits_of_earlier_drafts, credits_used
 from rates.money import Currency
-from rates.netting import bound_minor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,35 +86,6 @@ def unreleased_waiting(connection: Connection, period: Period, bounds: Bounds | 
     return {
         payer: events for payer, events in found.items() if payer not in released or events > released[payer].waiting
     }
-
-
-def unsettled_credits(connection: Connection, period: Period) -> frozenset[int]:
-    """The payers of whose credits it is not settled what is left for their drafts, as this transaction sees it.
-
-    That is where they pay more on them than other months leave, since an earlier one was drawn up again; and where they
-    pay on drafts of earlier months, which may still change, and are issued first.
-    """
-    drafted, earlier = credits_drafted(connection, period), credits_of_earlier_drafts(connection, period)
-    if not (drafted or earlier):
-        return frozenset()
-    read = read_accounts(connection)
-    payers = payers_of(read.accounts, read.contracts, read.numbers, period)
-    used = credits_used(connection, period, drafted)
-    overspent = (
-        payer
-        for payer, each in drafted.items()
-        for name, minor in each.items()
-        if minor + used.get(payer, {}).get(name, 0) > _promised(payers.get(payer), name)
-    )
-    return frozenset((*overspent, *(payer for payer, name in earlier if _promised(payers.get(payer), name))))
-
-
-def _promised(payer: Payer | None, name: str) -> int:
-    """The most that a credit of a payer's contracts has, in minor units."""
-    if payer is None or payer.agreed is None:
-        return 0
-    amounts = (each.amount for terms in payer.agreed.terms() for each in terms.credits if each.id == name)
-    return bound_minor(max(amounts, default=Decimal(0)), 1, 1, payer.party.currency)
 
 
 def _waiting(connection: Connection, period: Period, read: Accounts) -> dict[str, int]:

@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 
 from billing.charges import SOURCE, SourceReservedError
 from billing.chunks import Chunk
-from billing.flows.mirror import write_mirrors
+from billing.flows.mirror import amended_away, take_back, write_mirrors
 from billing.periods import Period
 from billing.rated import rate_usage
 from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken, taken
 from billing.reselling import PREFIX, RESERVED
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, transaction
-from billing.store.identity import WORTH_A_TRY, next_batch, source_ids
+from billing.store.identity import WORTH_A_TRY, Claimed, next_batch, source_ids
 from billing.store.partitions import make_partitions
 from billing.store.ratebooks import Ratebooks, load_books, lock_books, product_ids
-from billing.store.usage import Batch, Written, make_batch, write_batch
+from billing.store.usage import Batch, make_batch, write_batch
 from billing.usage import Parsed, Reject, Usage, micros, months_of, parse
 from rates.products import Product, is_called
 from rates.rating import CODES, REASONS, Reason
@@ -37,6 +37,8 @@ LONGEST_PATIENCE = 64
 
 _TURN_SECONDS = 0.0002
 _CONFLICT = "was reported before with other content; the first report stays"
+VOID = "void"
+"""The reason that is given for an accepted payload that takes an event back."""
 
 
 @dataclass(slots=True)
@@ -113,19 +115,24 @@ class Intake:
                 batch = self._batch(prepared.parsed, batch.number, at, books)
             written = write_batch(connection, batch, likely_new=self._hope.is_new)
             self._mirror(connection, batch, written, books or self._books)
-        self._hope.learn(len(batch), len(written.known))
+        self._hope.learn(len(batch), written.taken_before)
         if books is not None:
             self._books = books
         return receipt_of(self.products, prepared, batch, written)
 
-    def _mirror(self, connection: Connection, batch: Batch, written: Written, books: Ratebooks | None) -> None:
-        """Store what is resold of the events that are new; those that were known have been there with their mirrors."""
+    def _mirror(self, connection: Connection, batch: Batch, found: Claimed, books: Ratebooks | None) -> None:
+        """Store what is resold of the reports that stand now, and take back what is resold no more."""
         if books is None or not books.assignment.resells:
             return
-        new = np.delete(np.arange(len(batch)), written.known)
-        received_at = batch.received_at[new]
-        usage = batch.rated.usage.take(new)
-        write_mirrors(connection, usage, received_at, books, self._product_ids, likely_new=True)
+        stands = np.ones(len(batch.event), dtype=np.bool_)
+        stands[found.known] = False
+        stands[found.superseded] = False
+        of_event = batch.event[stands & (batch.event >= 0)]
+        usage, received_at = batch.rated.usage.take(of_event), batch.received_at[of_event]
+        if len(found.amending):
+            amended = amended_away(batch, found.amending, self._sources, books.assignment)
+            take_back(connection, batch, amended)
+        write_mirrors(connection, usage, received_at, books, self._product_ids, likely_new=not len(found.amending))
 
     def _look_up(self, connection: Connection, parsed: Parsed) -> "Numbers":
         """The numbers that the database has for what the events name; what has none gets one."""
@@ -144,6 +151,8 @@ class Intake:
             received_at=np.full(len(parsed.usage), micros(at), dtype=np.int64),
             source_ids=self._sources,
             product_ids=self._product_ids,
+            voids=parsed.voids,
+            at=micros(at),
         )
 
     def _make_months(self, parsed: Parsed, at: datetime) -> None:
@@ -250,16 +259,22 @@ def require_free(source: str | None) -> None:
 
 
 def without_reserved(parsed: Parsed) -> Parsed:
-    """Events without those that name a source which is nobody's: these are rejected."""
-    codes, values = parsed.usage.source
-    reasons = {place: reason for place, name in enumerate(values) if (reason := _reserved(name))}
-    reserved = np.isin(codes, list(reasons)) if reasons else np.zeros(0, dtype=np.bool_)
-    if not reserved.any():
+    """Events, and what takes some back, without those that name a source which is nobody's: these are rejected."""
+    (codes, values), voids = parsed.usage.source, parsed.voids
+    reasons = {name: reason for name in {*values, *voids.source} if (reason := _reserved(name))}
+    if not reasons:
         return parsed
-    told = zip(parsed.usage.row[reserved].tolist(), codes[reserved].tolist(), strict=True)
-    rejects = [Reject(row=row, pointer="/source", reason=reasons[code]) for row, code in told]
-    ordered = sorted([*parsed.rejects, *rejects], key=lambda reject: reject.row)
-    return Parsed(usage=parsed.usage.take(np.flatnonzero(~reserved)), rejects=tuple(ordered))
+    reserved = np.array([name in reasons for name in values], dtype=np.bool_)[codes]
+    void = np.array([name in reasons for name in voids.source], dtype=np.bool_)
+    names = [values[code] for code in codes[reserved].tolist()]
+    told = [*zip(parsed.usage.row[reserved].tolist(), names, strict=True)]
+    told += zip(voids.row[void].tolist(), (name for name in voids.source if name in reasons), strict=True)
+    rejects = [Reject(row=row, pointer="/source", reason=reasons[name]) for row, name in told]
+    return Parsed(
+        usage=parsed.usage.take(np.flatnonzero(~reserved)),
+        rejects=tuple(sorted([*parsed.rejects, *rejects], key=lambda reject: reject.row)),
+        voids=voids.take(np.flatnonzero(~void)),
+    )
 
 
 def _reserved(source: str) -> str:
@@ -272,31 +287,48 @@ def _reserved(source: str) -> str:
 def sources_of(parsed: Parsed) -> list[str]:
     """The sources that events name. One of which every payload was refused is none: nothing makes it known."""
     source = parsed.usage.source
-    return [source.values[code] for code in np.unique(source.codes).tolist() if source.values[code]]
+    named = [source.values[code] for code in np.unique(source.codes).tolist() if source.values[code]]
+    return named if not parsed.voids else sorted({*named, *parsed.voids.source})
 
 
-def receipt_of(products: Mapping[str, Product], prepared: Prepared, batch: Batch, written: Written) -> Receipt:
+def receipt_of(products: Mapping[str, Product], prepared: Prepared, batch: Batch, written: Claimed) -> Receipt:
     """What became of each payload of a batch that is written, and why."""
     usage, ratings = batch.rated.usage, batch.rated.ratings
     outcomes = np.full(prepared.size, OUTCOME_CODES[Outcome.REJECTED], dtype=np.int8)
     of_event = np.where(ratings.is_quarantined, OUTCOME_CODES[Outcome.QUARANTINED], OUTCOME_CODES[Outcome.ACCEPTED])
+    of_claim = np.full(len(batch.event), OUTCOME_CODES[Outcome.ACCEPTED], dtype=np.int64)
+    is_event = batch.event >= 0
+    of_claim[is_event] = of_event
     codes = OUTCOME_CODES[Outcome.DUPLICATE], OUTCOME_CODES[Outcome.CONFLICT]
-    of_event[written.known] = np.where(written.same, *codes)
-    outcomes[usage.row] = of_event
+    of_claim[written.known] = np.where(written.same, *codes)
+    of_claim[written.superseded] = OUTCOME_CODES[Outcome.SUPERSEDED]
+    payload = batch.claims["row"].to_numpy()
+    outcomes[payload] = of_claim
+    of_event = of_claim[is_event]
     findings = {reject.row: Finding(pointer=reject.pointer, reason=reject.reason) for reject in prepared.parsed.rejects}
     waiting = of_event == OUTCOME_CODES[Outcome.QUARANTINED]
     lacks_number = _called(products, usage) & (usage.to == 0) & (usage.rated_to == 0)
     told = (usage.row[waiting], ratings.reason[waiting], lacks_number[waiting])
     for row, reason, lacks in zip(*(column.tolist() for column in told), strict=True):
         findings[row] = Finding(pointer="", reason=str(REASONS[reason]), lacks_number=lacks)
-    for row in usage.row[of_event == OUTCOME_CODES[Outcome.CONFLICT]].tolist():
+    for row in payload[of_claim == OUTCOME_CODES[Outcome.CONFLICT]].tolist():
         findings[row] = Finding(pointer="", reason=_CONFLICT)
+    voids = payload[~is_event & (of_claim == OUTCOME_CODES[Outcome.ACCEPTED])]
+    findings |= {row: Finding(pointer="", reason=VOID) for row in voids.tolist()}
     zero_rated = np.zeros(prepared.size, dtype=np.int8)
     zero_rated[usage.row] = np.where(of_event == OUTCOME_CODES[Outcome.ACCEPTED], ratings.reason, 0)
     zero_rated[usage.row[ratings.extra_event]] = 0  # a failed message may still cost a fee
     statuses = _statuses(usage, zero_rated[usage.row] == CODES[Reason.STATUS_NOT_BILLABLE])
     return Receipt(
-        outcomes=outcomes, findings=findings, zero_rated=zero_rated, statuses=statuses, row=usage.row, id=usage.id
+        outcomes=outcomes,
+        findings=findings,
+        zero_rated=zero_rated,
+        statuses=statuses,
+        row=payload,
+        id=batch.claims["id"],
+        revision=batch.claims["revision"].to_numpy(),
+        amended=payload[written.amending],
+        voids=voids,
     )
 
 

@@ -13,11 +13,12 @@ from typing import NamedTuple, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from billing.payers import Payer, versions_in
+from billing.payers import Payer, versions_in, with_bases
 from billing.periods import Period
 from billing.store.engine import Connection
 from billing.store.queries.credits import credits_used
 from billing.store.queries.pricing import read_crossings, read_heads, read_prices
+from billing.store.queries.support import support_bases
 from billing.store.totals import read_totals
 from rates.cards import Card
 from rates.deals import Agreements, agreements_of
@@ -28,7 +29,7 @@ from rates.pricing import Wanted, crossing_days, price
 from rates.products import Product, declared
 from rates.tally.items import CrossingsIncompleteError
 from rates.terms import Priority, Terms, card_terms
-from rates.usage import Totals, no_totals
+from rates.usage import Int32s, Totals, no_totals
 
 ORDERED_EVENTS = 2_000_000
 """Events of crossing days that are read at a time, unless one account alone has more."""
@@ -109,19 +110,31 @@ class Pricer:
             heads=heads,
             counting=counting,
             by_card=by_card,
-            agreements=_agreements(reading, period, payers),
+            agreements=_agreements(reading, period, payers, products),
         )
 
     def read(self, numbers: Sequence[int]) -> Totals:
         """The totals of some accounts, merged, and the prices that they are of. Raises ProductUnknownError."""
         totals = self.totals(numbers)
-        unread = [number for number in np.unique(totals.price).tolist() if number not in self.prices]
+        self._learn(totals.price)
+        return totals
+
+    def rated_then(self, payer: int, prices: Sequence[int]) -> Totals:
+        """Totals of nothing at some prices: those by which an account was once rated, for its terms."""
+        rated, nothing = np.array(prices, dtype=np.int32), np.zeros(len(prices), dtype=np.int64)
+        self._learn(rated)
+        return Totals(
+            payer=nothing + payer, account=nothing, price=rated, country=nothing.astype(np.int16),
+            day=nothing.astype(np.int32), events=nothing, quantity=nothing,
+        )  # fmt: skip
+
+    def _learn(self, prices: Int32s) -> None:
+        unread = [number for number in np.unique(prices).tolist() if number not in self.prices]
         if unread:
             found = read_prices(self.reading, unread, self.heads)
             for each in found.values():
                 declared(self.products, each.product, f"card {each.card}")
             self.prices |= found
-        return totals
 
     def totals(self, numbers: Sequence[int]) -> Totals:
         """The totals of some accounts, merged."""
@@ -284,12 +297,18 @@ def halved(
         yield from halved(half, make, failed)
 
 
-def _agreements(reading: Connection, period: Period, payers: Mapping[int, Payer]) -> Agreements | None:
-    """What payers agreed on money beside their cards."""
+def _agreements(
+    reading: Connection, period: Period, payers: Mapping[int, Payer], products: Mapping[str, Product]
+) -> Agreements | None:
+    """What payers agreed on money beside their cards, with what other months make of it."""
     agreed = {number: payer.agreed for number, payer in payers.items() if payer.agreed is not None}
     promised = [number for number, each in agreed.items() if any(span.deal.credits for span in each.spans)]
     for number, used in credits_used(reading, period, promised).items():
         agreed[number] = replace(agreed[number], used=used)
+    supported = [number for number, each in agreed.items() if each.support]
+    aside = [product.id for product in products.values() if not product.discountable]
+    for number, base in support_bases(reading, period.before(), supported, aside).items():
+        agreed[number] = with_bases(agreed[number], base.minor)
     return agreements_of(agreed)
 
 

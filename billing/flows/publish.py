@@ -228,8 +228,7 @@ def add_contracts(  # noqa: PLR0913 (what is added, by whom, and how)
             return UNCHANGED
         cards = read_card_versions(connection)
         faults = [*contract_faults(changed, stored, cards), *_agreement_faults(changed, stored, cards)]
-        faults += unsold(changed, products)
-        if faults:
+        if faults := [*faults, *unsold(changed, products)]:
             raise InputFaultyError(faults, place="contracts")
         _check_days(changed, stored)
         require_unused(connection, changed, stored)

@@ -16,7 +16,6 @@ from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, rehearsal, snapshot
 from billing.store.identity import foresee, known_source_ids
 from billing.store.ratebooks import book_version, load_books
-from billing.store.usage import Written
 from billing.usage import Parsed
 from rates.products import Product
 
@@ -40,8 +39,7 @@ class Rehearsal(Intake):
             with snapshot(self.engine) as connection:
                 self._books = load_books(connection, self.products, self._books, self.kept)
             batch = self._batch(prepared.parsed, batch.number, at, self._books)
-        known, same = foresee(self.connection, batch.number, batch.claims)
-        return receipt_of(self.products, prepared, batch, Written(known=known, same=same))
+        return receipt_of(self.products, prepared, batch, foresee(self.connection, batch.number, batch.claims))
 
     def _look_up(self, connection: Connection, parsed: Parsed) -> Numbers:
         missing = [name for name in sources_of(parsed) if name not in self._sources]

@@ -30,6 +30,7 @@ from billing.store.engine import Connection, Engine, open_engine, snapshot, tran
 from billing.store.queries.adjustments import Adjusting, adjusted_payers, adjusting_documents, frozen_contracts
 from billing.store.queries.credits import credits_used
 from billing.store.queries.invoices import all_invoices
+from billing.store.queries.support import support_bases
 from billing.store.queries.verification import (
     event_counts,
     events_by_payer,
@@ -340,6 +341,15 @@ def _used(connection: Connection, period: Period, payers: Collection[int]) -> di
     }
 
 
+def _before(connection: Connection, share: _Share, payers: Collection[int]) -> dict[str, str]:
+    """What the month before came to for support plans, by its invoices, in the words of the verifier."""
+    known = read_accounts(connection)
+    names = {number: known.accounts[name] for name, number in known.numbers.items()}
+    aside = [str(each["id"]) for each in share.products if each.get("discountable") is False]
+    bases = support_bases(connection, share.period.before(), [each for each in payers if each in names], aside)
+    return {names[payer].id: format_minor(base.minor, currency(names[payer].currency)) for payer, base in bases.items()}
+
+
 def _used_up(contracts: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
     """All promotional credits of contracts, as used up: a month that is adjusted has none."""
     return {(of["account"], each["id"]): each["amount"] for of in contracts for each in of.get("credits", ())}
@@ -365,6 +375,7 @@ def _rate_share(share: _Share) -> dict[str, Any]:
                 known = read_accounts(connection)
                 of = {name for name, number in known.numbers.items() if number in share.adjusted}
                 used |= _used_up(each for each in contracts if each["account"] in of)
+                contracts = [{**each, "support": None} if each["account"] in of else each for each in contracts]
             return verifier.rate(
                 period=str(share.period),
                 events=events,
@@ -374,6 +385,7 @@ def _rate_share(share: _Share) -> dict[str, Any]:
                 contracts=contracts,
                 plan=PLAN,
                 used=used,
+                before=_before(connection, share, wanted),
             )
     finally:
         engine.dispose()

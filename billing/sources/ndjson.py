@@ -84,14 +84,15 @@ def refused_lines(taken: Taken) -> bytes:
 
 
 def result_lines(taken: Taken) -> bytes:
-    """What became of each payload of a chunk, one JSON object a line: line, id, outcome, pointer, reason."""
+    """What became of each payload of a chunk, one JSON object a line: line, id, revision, outcome, pointer, reason."""
     chunk, receipt = taken
-    written, ids = [], receipt.ids()
+    written, ids, revisions = [], receipt.ids(), receipt.revisions()
     for row, line in enumerate(chunk.lines):
         finding = receipt.findings.get(row)
         said = {
             "line": line,
             "id": ids[row] if row in ids else _id_of(chunk.payloads[row]),
+            "revision": revisions.get(row),
             "outcome": receipt.outcome(row),
             "pointer": finding.pointer if finding is not None else "",
             "reason": receipt.reason(row),

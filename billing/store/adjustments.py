@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from psycopg.rows import dict_row
 
-from billing.adjustments import Part, plus
+from billing.adjustments import NOT_AGAIN, Part, plus
 from billing.contracts import Contract
 from billing.invoices import Kind, number_text
 from billing.periods import Period
@@ -15,7 +15,6 @@ from billing.store.engine import Connection
 from rates.deals import NO_DEAL, read_deal
 from rates.lines import LineKey
 from rates.money import Currency, exact, parse_fraction
-from rates.netting import CREDIT
 from rates.reading import Reader
 
 
@@ -124,9 +123,9 @@ def payers_with_documents(connection: Connection, period: Period) -> set[int]:
 def issued_lines(
     connection: Connection, origin: Period, payers: Collection[int], *, before: Mapping[int, int] | None = None
 ) -> dict[int, Issued]:
-    """What was issued for a month of some payers, without promotional credits; up to the turn `before` of each."""
+    """What was issued for a month of some payers, without `NOT_AGAIN`; up to the turn `before` of each."""
     found: dict[int, Issued] = {}
-    values = {"start": origin.start, "period": str(origin), "payers": list(payers), "credit": CREDIT}
+    values = {"start": origin.start, "period": str(origin), "payers": list(payers), "without": sorted(NOT_AGAIN)}
     cursor = connection.cursor(row_factory=dict_row)
     for row in cursor.execute(_ISSUED, values):
         payer = row["payer_id"]
@@ -146,7 +145,7 @@ def issued_lines(
 def issued_by_turn(connection: Connection, origin: Period, payer: int) -> list[tuple[str, dict[LineKey, Part]]]:
     """What was issued for a month of a payer, document by document: the numbers, and the lines by their keys."""
     found: list[tuple[str, dict[LineKey, Part]]] = []
-    values = {"start": origin.start, "period": str(origin), "payers": [payer], "credit": CREDIT}
+    values = {"start": origin.start, "period": str(origin), "payers": [payer], "without": sorted(NOT_AGAIN)}
     for row in connection.cursor(row_factory=dict_row).execute(_ISSUED, values):
         if row["step"] == len(found):
             found.append((number_text(row["series"], row["number"]), {}))
@@ -173,7 +172,7 @@ _ISSUED = """
                destination, tier, unit, base_unit, residual, cards
         FROM invoice_lines AS line
         WHERE (line.payer_id, line.invoice_id) = (billed.payer_id, billed.invoice_id)
-          AND origin_period = %(period)s AND element <> %(credit)s
+          AND origin_period = %(period)s AND element <> ALL(%(without)s)
     ) AS line ON true
     WHERE billed.origin_start = %(start)s AND billed.payer_id = ANY(%(payers)s)
     ORDER BY billed.payer_id, step

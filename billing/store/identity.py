@@ -1,6 +1,7 @@
 """Each event once: who was first with an identity, for ever."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import psycopg
@@ -11,6 +12,7 @@ from billing.errors import SourceUnknownError
 from billing.store.binary import binary_of, copy_binary
 from billing.store.bulk import Table
 from billing.store.engine import Connection
+from billing.store.revisions import STORED, Kept, foresee_amended, settle
 from rates.usage import Int64s
 
 IDENTITY = ("batch", "occurred_at", "fingerprint", "source_id", "revision", "payer_id", "id")
@@ -19,30 +21,52 @@ IDENTITY = ("batch", "occurred_at", "fingerprint", "source_id", "revision", "pay
 WORTH_A_TRY = 1000
 """Fewer events than this are not tried as if all were new: it costs them little to be asked about first."""
 
+_TOLD = ("n", "source_id", "id", "revision", "later", "fingerprint", "payer_id", "occurred_at")
 _INCOMING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
-    occurred_at timestamptz NOT NULL,
+    occurred_at timestamptz,
     fingerprint uuid NOT NULL,
     n integer NOT NULL,
     source_id integer NOT NULL,
+    revision integer NOT NULL,
     payer_id integer,
     later boolean NOT NULL,
     id text COLLATE "C" NOT NULL
 ) ON COMMIT DELETE ROWS
 """
-_FORESEEN = "CREATE TEMPORARY TABLE IF NOT EXISTS foreseen (LIKE event_identity INCLUDING INDEXES) ON COMMIT DROP"
-_REMEMBER = """
-INSERT INTO foreseen
-SELECT e.* FROM incoming i JOIN event_identity e ON e.source_id = i.source_id AND e.id = i.id
-ON CONFLICT DO NOTHING
+_FORESEEING = (
+    "CREATE TEMPORARY TABLE IF NOT EXISTS foreseen (LIKE event_identity INCLUDING INDEXES) ON COMMIT DROP",
+    """
+    CREATE TEMPORARY TABLE IF NOT EXISTS foreseen_revisions (
+        source_id integer, id text COLLATE "C", revision integer, fingerprint uuid,
+        PRIMARY KEY (source_id, id, revision)
+    ) ON COMMIT DROP
+    """,
+)
+_REMEMBER = (
+    """
+    INSERT INTO foreseen
+    SELECT e.* FROM incoming i JOIN event_identity e ON e.source_id = i.source_id AND e.id = i.id
+    ON CONFLICT DO NOTHING
+    """,
+    """
+    INSERT INTO foreseen_revisions (source_id, id, revision, fingerprint)
+    SELECT r.source_id, r.id, r.revision, r.fingerprint
+    FROM incoming i JOIN event_revisions r ON r.source_id = i.source_id AND r.id = i.id
+    ON CONFLICT DO NOTHING
+    """,
+)
+_REMEMBER_SUPERSEDED = """
+INSERT INTO foreseen_revisions (source_id, id, revision, fingerprint)
+SELECT source_id, id, revision, fingerprint FROM incoming WHERE n = ANY(%s::integer[])
 """
 _CLAIM = """
 INSERT INTO {} (batch, occurred_at, fingerprint, source_id, revision, payer_id, id)
-SELECT %s, occurred_at, fingerprint, source_id, 1, payer_id, id FROM incoming ORDER BY n
+SELECT %s, occurred_at, fingerprint, source_id, revision, payer_id, id FROM incoming ORDER BY n
 ON CONFLICT (source_id, id) DO NOTHING
 """
 _COMPARE = """
-SELECT i.n, e.fingerprint = i.fingerprint
+SELECT i.n, e.fingerprint = i.fingerprint, e.revision = i.revision
 FROM incoming i JOIN {} e ON e.source_id = i.source_id AND e.id = i.id
 WHERE i.later OR e.batch <> %s
 """
@@ -62,6 +86,17 @@ def source_ids(connection: Connection, names: Iterable[str]) -> dict[str, int]:
 def known_source_ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
     """The numbers of those sources that have one."""
     return dict(connection.execute("SELECT id, source_id FROM sources WHERE id = ANY(%s)", [list(names)]).fetchall())
+
+
+def known_identities(connection: Connection, sources: Sequence[int], ids: Sequence[str]) -> list[int]:
+    """The places of those identities, by the number of their source and their id, that are taken."""
+    rows = connection.execute(
+        "SELECT place - 1 FROM unnest(%s::integer[], %s::text[]) WITH ORDINALITY AS wanted (source_id, id, place)"
+        ' JOIN event_identity AS known ON known.source_id = wanted.source_id AND known.id = wanted.id COLLATE "C"'
+        " ORDER BY place",
+        [list(sources), list(ids)],
+    )
+    return [int(place) for (place,) in rows]
 
 
 def next_batch(connection: Connection) -> int:
@@ -99,44 +134,89 @@ def take_new(connection: Connection, identities: Table) -> bool:
     return True
 
 
-def claim(connection: Connection, batch: int, claims: Table) -> tuple[Int64s, NDArray[np.bool_]]:
-    """Take the identities of n events, and give the rows that were taken before, and whether their content is equal.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """What became of n claims, by their rows (int64): all others are of identities that nobody had taken.
 
-    `claims` is an Arrow table of `n` (from 0), `source_id`, `id`, `later` (the same identity stands in an earlier
-    row), `fingerprint`, `payer_id` and `occurred_at`, sorted by source and id: writers that take identities in one
-    order do not deadlock.
+    `known` ones were taken before, with the same content or not; above the `superseded` ones a higher revision stands,
+    which is new with them or was there; the `amending` ones are above what was there.
+    """
+
+    known: Int64s
+    same: NDArray[np.bool_]
+    superseded: Int64s
+    amending: Int64s
+
+    @property
+    def taken_before(self) -> int:
+        """How many are not of a new identity."""
+        return len(self.known) + len(self.superseded) + len(self.amending)
+
+
+_NONE = np.zeros(0, dtype=np.int64)
+ALL_NEW = Claimed(known=_NONE, same=np.zeros(0, dtype=np.bool_), superseded=_NONE, amending=_NONE)
+
+
+def claim(connection: Connection, batch: int, claims: Table) -> Claimed:
+    """Take the identities of n claims, and hold those of which another revision is there.
+
+    `claims` is an Arrow table of `n` (from 0), `source_id`, `id`, `revision`, `later` (the same identity stands in an
+    earlier row), `fingerprint`, `payer_id` and `occurred_at`, sorted by source and id, the highest revision first:
+    writers that take identities in one order do not deadlock.
     """
     connection.execute(_INCOMING)
-    copy_binary(connection, "incoming", claims.column_names, binary_of(claims))
-    return _claim(connection, "event_identity", batch, claims.num_rows)
+    copy_binary(connection, "incoming", _TOLD, binary_of(claims.select(_TOLD)))
+    return _claim(connection, STORED, batch, claims)
 
 
-def foresee(connection: Connection, batch: int, claims: Table) -> tuple[Int64s, NDArray[np.bool_]]:
+def claim_anew(connection: Connection) -> None:
+    """Let a transaction that has claimed before claim others."""
+    connection.execute(_INCOMING)
+    connection.execute("TRUNCATE incoming")
+
+
+def foresee(connection: Connection, batch: int, claims: Table) -> Claimed:
     """What `claim` would give, after all that this transaction has foreseen before. Nothing of it outlives it.
 
     What it knows is kept in the database, so that a file of any length takes no more memory than one of its chunks,
     and in a temporary table, so that nobody who takes identities meanwhile has to wait.
     """
-    connection.execute(_INCOMING)
-    connection.execute(_FORESEEN)
-    connection.execute("TRUNCATE incoming")
-    copy_binary(connection, "incoming", claims.column_names, binary_of(claims))
+    claim_anew(connection)
+    for statement in _FORESEEING:
+        connection.execute(statement)
+    copy_binary(connection, "incoming", _TOLD, binary_of(claims.select(_TOLD)))
     _use_the_index(connection)
-    connection.execute(_REMEMBER)
-    return _claim(connection, "foreseen", batch, claims.num_rows)
+    for statement in _REMEMBER:
+        connection.execute(statement)
+    found = _claim(connection, Kept("foreseen", "foreseen_revisions"), batch, claims)
+    if len(found.superseded):
+        connection.execute(_REMEMBER_SUPERSEDED, [found.superseded.tolist()])
+    if len(found.amending):
+        foresee_amended(connection, batch, found.amending.tolist())
+    return found
 
 
-def _claim(connection: Connection, table: str, batch: int, count: int) -> tuple[Int64s, NDArray[np.bool_]]:
-    identity = sql.Identifier(table)
+def _claim(connection: Connection, kept: Kept, batch: int, claims: Table) -> Claimed:
+    identity = sql.Identifier(kept.identities)
     taken = connection.execute(sql.SQL(_CLAIM).format(identity), [batch]).rowcount
-    if taken == count:
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_)
+    if taken == claims.num_rows:
+        return ALL_NEW
     # Rows of a transaction that committed while this one waited for it are invisible to the statement that waited,
     # and visible to the next one.
     _use_the_index(connection)
-    known = connection.execute(sql.SQL(_COMPARE).format(identity), [batch]).fetchall()
+    found = connection.execute(sql.SQL(_COMPARE).format(identity), [batch]).fetchall()
+    known = [(row, same) for row, same, is_revision in found if is_revision]
     rows = np.array([row for row, _ in known], dtype=np.int64)
-    return rows, np.array([same for _, same in known], dtype=np.bool_)
+    same = np.array([same for _, same in known], dtype=np.bool_)
+    if len(known) == len(found):
+        return Claimed(known=rows, same=same, superseded=_NONE, amending=_NONE)
+    settled = settle(connection, kept, claims, [row for row, _, is_revision in found if not is_revision])
+    return Claimed(
+        known=np.concatenate([rows, settled.known]),
+        same=np.concatenate([same, settled.same]),
+        superseded=settled.superseded,
+        amending=settled.amending,
+    )
 
 
 def _use_the_index(connection: Connection) -> None:

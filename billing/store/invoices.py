@@ -63,6 +63,14 @@ def take_drafts(
     return Taken(payers=[payer for payer, _ in rows], ids=[each for _, each in rows])
 
 
+def hold_payers(connection: Connection, drafts: Taken) -> None:
+    """Let nobody else bill the payers of drafts until the transaction ends, of whatever month; in one order."""
+    connection.execute(
+        "SELECT FROM accounts WHERE account_id = ANY(%(payers)s::integer[]) ORDER BY account_id FOR NO KEY UPDATE",
+        drafts.parameters,
+    )
+
+
 def take_numbers(connection: Connection, drafts: Taken, terms: Issue) -> dict[Numbered, int]:
     """Take as many numbers of each series as each legal entity has drafts for; gives the last one before them.
 

@@ -18,14 +18,20 @@ from rates.usage import Int64s
 
 Flags = NDArray[np.bool_]
 
-_COLUMNS = {**REPORTED, "received_at": pa.int64(), "source_id": pa.int32(), "reason": pa.int8()}
+_COLUMNS = {
+    **REPORTED,
+    "received_at": pa.int64(),
+    "source_id": pa.int32(),
+    "revision": pa.int32(),
+    "reason": pa.int8(),
+}
 _NEXT = """
 SELECT (extract(epoch FROM q.occurred_at) * 1000000)::bigint, s.id, q.id, account, product, {columns},
-    (extract(epoch FROM q.received_at) * 1000000)::bigint, q.source_id, q.reason
-FROM quarantine q JOIN sources s USING (source_id)
+    (extract(epoch FROM q.received_at) * 1000000)::bigint, q.source_id, q.revision, q.reason
+FROM quarantine q JOIN sources s USING (source_id) JOIN event_identity e ON e.source_id = q.source_id AND e.id = q.id
 WHERE (q.source_id, q.id) > (%s, %s COLLATE "C") AND q.reason <> ALL (%s)
 ORDER BY q.source_id, q.id LIMIT %s
-FOR UPDATE OF q SKIP LOCKED
+FOR UPDATE OF q, e SKIP LOCKED
 """
 _EARLIEST = """
 SELECT (extract(epoch FROM q.occurred_at) * 1000000)::bigint, s.id, q.id, account, product, {columns}
@@ -53,7 +59,10 @@ class Waiting(NamedTuple):
 
 
 def next_waiting(connection: Connection, after: Place, limit: int, but: list[int]) -> Waiting | None:
-    """The next quarantined events, locked; without those of some reasons (codes). None when there are no more."""
+    """The next quarantined events, locked; without those of some reasons (codes). None when there are no more.
+
+    Locked with their identities, which whoever amends them holds first: what is amended meanwhile is left to that.
+    """
     query = sql.SQL(_NEXT).format(columns=said_by("q"))
     rows = copy_out(connection, query, _COLUMNS, [*after, but, limit])
     if not rows.num_rows:

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from billing.columns import encoded
 from billing.payloads import attributes_of
+from billing.revisions import FIRST
 from billing.store.bulk import Table
 from billing.store.usage import TEXT_COLUMNS
 from billing.usage import Usage
@@ -40,7 +41,7 @@ def said_by(table: str) -> sql.Composed:
 
 
 def usage_of(column: Mapping[str, Table], names: Mapping[str, Texts] = _NO_NAMES) -> Usage:
-    """The usage of the columns `REPORTED`; nothing of it counts as too old.
+    """The usage of the columns `REPORTED`; nothing of it counts as too old. Which `revision` it is may stand beside.
 
     `names` may have the texts of the sources, accounts and products, instead of columns.
     """
@@ -64,6 +65,7 @@ def usage_of(column: Mapping[str, Table], names: Mapping[str, Texts] = _NO_NAMES
         attributes=attributes,
         fingerprint=pa.nulls(n, pa.string()),  # the identity has it
         too_old=np.zeros(n, dtype=np.bool_),
+        revision=numpy_of(column["revision"]) if "revision" in column else np.full(n, FIRST, dtype=np.int32),
     )
 
 

@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from billing.assignment import NOBODY
 from billing.rated import Rated
 from billing.store.binary import binary_of, copy_binary
 from billing.store.bulk import Table
+from billing.store.claims import NO_VOIDS, claims_of, identities_of, or_nobody, order_of
 from billing.store.engine import Connection
-from billing.store.identity import IDENTITY, WORTH_A_TRY, claim, require_sources, take_new
-from billing.usage import DIMENSIONS, Usage
+from billing.store.identity import ALL_NEW, WORTH_A_TRY, Claimed, claim, require_sources, take_new
+from billing.store.revisions import amend
+from billing.usage import DIMENSIONS, Usage, Voids
 from rates.numbering import COUNTRIES
 from rates.quantities import INT64_MAX
 from rates.usage import MICROSECONDS_A_DAY, Int64s, Texts
@@ -53,14 +54,18 @@ class Rows:
 class Batch:
     """Usage that is ready to be written, n events sorted by source and id. `book_version` is what it was rated with.
 
-    `identities` are what `claims` take, as COPY reads them for the table of identities.
+    `claims` are those of the events and of v voids among them, each with the `row` of its payload; `event` is its place
+    among the events (int64[n + v]), -1 of a void. `identities` are what they take, as COPY reads them for the table of
+    identities. `received_at` is int64[n], and `at` when the voids came.
     """
 
     number: int
     book_version: int
     rated: Rated
     received_at: Int64s
+    at: int
     claims: Table
+    event: Int64s
     identities: Table
     events: Rows
     elements: Rows
@@ -71,14 +76,6 @@ class Batch:
         return len(self.rated)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """What became of the n events of a batch: the rows that were known before, and whether their content is equal."""
-
-    known: Int64s
-    same: Flags
-
-
 def make_batch(
     rated: Rated,
     *,
@@ -87,13 +84,16 @@ def make_batch(
     received_at: Int64s,
     source_ids: Mapping[str, int],
     product_ids: Mapping[str, int],
+    voids: Voids = NO_VOIDS,
+    at: int = 0,
 ) -> Batch:
-    """Make usage ready to be written; `received_at` is int64[n], microseconds."""
+    """Make usage ready to be written; `received_at` is int64[n], and `at` when the voids came, in microseconds."""
     sources = np.array([source_ids.get(name, 0) for name in rated.usage.source.values], dtype=np.int32)
-    order = _order(sources[rated.usage.source.codes], rated.usage.id)
-    rated, received_at = rated.take(order), received_at[order]
+    order = order_of(rated.usage, sources, voids, source_ids)
+    kept = order.place[order.event >= 0]
+    rated, received_at = rated.take(kept), received_at[kept]
     source = sources[rated.usage.source.codes]
-    claims = _claims(rated, source)
+    claims = claims_of(rated, source, order, voids, source_ids)
     head = _head(rated.usage, source, number, received_at)
     is_out = rated.ratings.is_quarantined
     return Batch(
@@ -101,8 +101,10 @@ def make_batch(
         book_version=book_version,
         rated=rated,
         received_at=received_at,
+        at=at,
         claims=claims,
-        identities=binary_of(_identities(claims, head)),
+        event=order.event,
+        identities=binary_of(identities_of(claims, number)),
         events=_rows(_events(rated, head, product_ids), np.flatnonzero(~is_out)),
         elements=_elements(rated, source, number),
         quarantine=_rows(_quarantined(rated.usage, rated.ratings.reason, head), np.flatnonzero(is_out)),
@@ -110,20 +112,43 @@ def make_batch(
     )
 
 
-def write_batch(connection: Connection, batch: Batch, *, likely_new: bool = False) -> Written:
+def write_batch(connection: Connection, batch: Batch, *, likely_new: bool = False) -> Claimed:
     """Write what is new of a batch; the lock of the books is held. Nothing is stored before the commit.
 
-    `likely_new`: whether it is worth a try to take all events for new. It makes no difference to what is written.
+    `likely_new`: whether it is worth a try to take all claims for new. It makes no difference to what is written.
     """
     require_sources(connection, pc.unique(batch.claims["source_id"]).to_pylist())
     if likely_new and len(batch) >= WORTH_A_TRY and take_new(connection, batch.identities):
-        known, same = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_)
+        found = ALL_NEW
     else:
-        known, same = claim(connection, batch.number, batch.claims)
-    is_fresh = np.ones(len(batch), dtype=np.bool_)
-    is_fresh[known] = False
-    write_rows(connection, batch, is_fresh)
-    return Written(known=known, same=same)
+        found = claim(connection, batch.number, batch.claims)
+    if len(found.amending):
+        amend(connection, batch.number, found.amending.tolist())
+    _keep(connection, batch, found)
+    counts = np.ones(len(batch.event), dtype=np.bool_)
+    counts[found.known] = False
+    counts[found.superseded] = False
+    write_rows(connection, batch, counts[batch.event >= 0])
+    return found
+
+
+def _keep(connection: Connection, batch: Batch, found: Claimed) -> None:
+    """Write the reports that are nowhere else: those that came after a higher one, and those that take events back."""
+    late = np.sort(found.superseded[batch.event[found.superseded] >= 0])
+    if len(late):
+        event, claims = batch.event[late], batch.claims.take(pa.array(late))
+        usage = batch.rated.usage.take(event)
+        head = _head(usage, claims["source_id"].to_numpy(), batch.number, batch.received_at[event])
+        table = pa.table({**head, **_named(usage), "fingerprint": claims["fingerprint"]})
+        copy_binary(connection, "event_revisions", table.column_names, binary_of(table))
+    is_kept = batch.event < 0
+    is_kept[found.known] = False
+    if is_kept.any():
+        voids = batch.claims.filter(pa.array(is_kept)).select(["fingerprint", "source_id", "revision", "id"])
+        told = {"received_at": pa.array(np.full(len(voids), batch.at)).cast(_MICROS)}
+        told["batch"] = pa.array(np.full(len(voids), batch.number))
+        table = pa.table({**{name: voids[name] for name in voids.column_names}, **told})
+        copy_binary(connection, "event_revisions", table.column_names, binary_of(table))
 
 
 def write_rows(connection: Connection, batch: Batch, is_fresh: Flags) -> None:
@@ -159,42 +184,6 @@ def _added_up(changes: Table) -> Table:
     return sums.rename_columns({"events_sum": "events", "quantity_sum": "quantity"}).select(CHANGES)
 
 
-def _order(source: NDArray[np.int32], ids: Table) -> Int64s:
-    """Rows by source and id, in the order of their bytes; equal ones in the order in which they came."""
-    if len(source) and source.min() == source.max():
-        order = pc.sort_indices(ids)
-    else:
-        order = pc.sort_indices(
-            pa.table({"source": source, "id": ids}), sort_keys=[("source", "ascending"), ("id", "ascending")]
-        )
-    found: Int64s = order.to_numpy().astype(np.int64)
-    return found
-
-
-def _claims(rated: Rated, source: NDArray[np.int32]) -> Table:
-    usage = rated.usage
-    later = np.zeros(len(usage), dtype=np.bool_)
-    if len(usage) > 1:
-        same_id = pc.equal(usage.id[1:], usage.id[:-1]).to_numpy(zero_copy_only=False)
-        later[1:] = same_id & (source[1:] == source[:-1])
-    return pa.table(
-        {
-            "n": pa.array(np.arange(len(usage), dtype=np.int32)),
-            "occurred_at": pa.array(usage.occurred_at).cast(_MICROS),
-            "fingerprint": usage.fingerprint,
-            "source_id": pa.array(source),
-            "payer_id": _or_null(rated.payer),
-            "later": pa.array(later),
-            "id": usage.id,
-        }
-    )
-
-
-def _identities(claims: Table, head: Mapping[str, Table]) -> Table:
-    columns = {name: head[name] if name in head else claims[name] for name in IDENTITY}
-    return pa.table(columns)
-
-
 def _head(usage: Usage, source: NDArray[np.int32], number: int, received_at: Int64s) -> dict[str, Table]:
     """The columns that events and quarantine share."""
     n = len(usage)
@@ -202,12 +191,12 @@ def _head(usage: Usage, source: NDArray[np.int32], number: int, received_at: Int
         "occurred_at": pa.array(usage.occurred_at).cast(_MICROS),
         "received_at": pa.array(received_at).cast(_MICROS),
         "batch": pa.array(np.full(n, number)),
-        "to_e164": _or_null(usage.to, 0),
-        "from_e164": _or_null(usage.from_, 0),
-        "rated_to_e164": _or_null(usage.rated_to, 0),
+        "to_e164": or_nobody(usage.to, 0),
+        "from_e164": or_nobody(usage.from_, 0),
+        "rated_to_e164": or_nobody(usage.rated_to, 0),
         "measured": pa.array(usage.measured),
         "source_id": pa.array(source),
-        "revision": pa.array(np.ones(n, dtype=np.int32)),
+        "revision": pa.array(usage.revision),
         "id": usage.id,
         "attributes": _texts(usage.attributes),
         **{TEXT_COLUMNS[name]: _texts(text) for name, text in usage.texts.items() if name in TEXT_COLUMNS},
@@ -220,9 +209,9 @@ def _events(rated: Rated, head: Mapping[str, Table], product_ids: Mapping[str, i
     return pa.table(
         {
             **head,
-            "rate_id": _or_null(ratings.rate),
+            "rate_id": or_nobody(ratings.rate),
             "billed": pa.array(ratings.billed),
-            "price_id": _or_null(ratings.price),
+            "price_id": or_nobody(ratings.price),
             "payer_id": pa.array(rated.payer),
             "account_id": pa.array(rated.account),
             "product_id": pa.array(products[usage.product.codes]),
@@ -233,14 +222,13 @@ def _events(rated: Rated, head: Mapping[str, Table], product_ids: Mapping[str, i
 
 
 def _quarantined(usage: Usage, reason: NDArray[np.int8], head: Mapping[str, Table]) -> Table:
+    return pa.table({**head, "reason": pa.array(reason.astype(np.int16)), **_named(usage)})
+
+
+def _named(usage: Usage) -> dict[str, Table]:
+    """The account and the product as they were reported."""
     names = {"account": usage.account, "product": usage.product}
-    return pa.table(
-        {
-            **head,
-            "reason": pa.array(reason.astype(np.int16)),
-            **{name: pa.array(text.values, pa.string()).take(pa.array(text.codes)) for name, text in names.items()},
-        }
-    )
+    return {name: pa.array(text.values, pa.string()).take(pa.array(text.codes)) for name, text in names.items()}
 
 
 def _elements(rated: Rated, source: NDArray[np.int32], number: int) -> Rows:
@@ -306,7 +294,3 @@ def _countries(codes: NDArray[np.int16]) -> Table:
 
 def _texts(text: Texts) -> Table:
     return pa.array([None, *text.values[1:]], pa.string()).take(pa.array(text.codes))
-
-
-def _or_null(column: NDArray[np.int32] | Int64s, nothing: int = NOBODY) -> Table:
-    return pa.array(column, mask=column == nothing)

@@ -1,12 +1,14 @@
 """Whether the schedules and pools of a card fit the products that they count."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
 
 from rates.errors import Fault
 from rates.numbering import ASSIGNED
-from rates.products import Product
+from rates.products import MONEY, Product
+from rates.reading import Reader
 from rates.tiers import Measure, Pool, Schedule, Selector, whole
 
 
@@ -18,12 +20,26 @@ def schedule_faults(schedule: Schedule, products: Mapping[str, Product], place: 
             problem = "is not what events are counted in"
             faults.append(Fault(place=f"{place}.unit", value=schedule.unit, problem=problem, remedy="write event"))
         size: int | None = 1
+    elif schedule.measure is Measure.AMOUNT:
+        return faults  # bounds in money may have any decimals, over products of any base unit
     else:
         size = _size(schedule.unit, filling, place, faults)
     if size is not None:
         for i, bound in enumerate(schedule.up_to):
             faults += _whole(bound, size, f"{place}.up_to[{i}]")
     return faults
+
+
+def in_currency(schedules: Mapping[str, Schedule], currency: str, read: Reader) -> dict[str, Schedule]:
+    """The schedules, those that count money without a unit: it is the card's `currency`, which alone may be written."""
+    found = dict(schedules)
+    for name, schedule in schedules.items():
+        if schedule.measure is Measure.AMOUNT:
+            if schedule.unit not in {"", MONEY, currency}:
+                remedy = f"leave it out: bounds of money are in the card's currency, {currency}"
+                read.fault(f"tiers.{name}.unit", f"{schedule.unit} is not what money is counted in here", remedy)
+            found[name] = replace(schedule, unit="")
+    return found
 
 
 def pool_faults(pool: Pool, products: Mapping[str, Product], place: str) -> list[Fault]:

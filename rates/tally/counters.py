@@ -5,6 +5,7 @@ chronological order within each payer. A counter belongs to one scope (a payer, 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,24 +24,24 @@ class QuantityOverflowError(TollbookError):
 class Run:
     """A counter over the items that move it: its position before each item and at both ends of the item's day.
 
-    All int64[n], for all items, whether they move the counter or not.
+    All [n], for all items, whether they move the counter or not: int64, or Python's integers where those move it.
     """
 
-    start: Int64s
-    day_start: Int64s
-    day_end: Int64s
-    total: Int64s
+    start: NDArray[Any]
+    day_start: NDArray[Any]
+    day_end: NDArray[Any]
+    total: NDArray[Any]
 
-    def crossed(self, bounds: Int64s) -> Bools:
+    def crossed(self, bounds: NDArray[Any]) -> Bools:
         """Items on days on which the counter goes from one tier into another: their order matters."""
         before, after = np.searchsorted(bounds, self.day_start, "right"), np.searchsorted(bounds, self.day_end, "right")
         crossed: Bools = before != after
         return crossed
 
 
-def run(fill: Int64s, scope: Int64s, day: NDArray[np.int32]) -> Run:
-    """The course of the counters, one for each value of `scope`, that items move by `fill` (int64[n])."""
-    if len(fill) and int(fill.max()) * len(fill) >= 1 << 63 and sum(fill.tolist()) >= 1 << 63:
+def run(fill: NDArray[Any], scope: Int64s, day: NDArray[np.int32]) -> Run:
+    """The course of the counters, one for each value of `scope`, that items move by `fill` ([n], whole numbers)."""
+    if len(fill) and fill.dtype != object and int(fill.max()) * len(fill) >= 1 << 63 and sum(fill.tolist()) >= 1 << 63:
         raise QuantityOverflowError("the quantities of a counter add up to more than 64 bits", place="counters")
     order = np.argsort(scope, kind="stable")
     moved, scope, day = fill[order], scope[order], day[order]

@@ -13,15 +13,17 @@ from rates.lines import FLAT, LineKey, Parts
 from rates.money import exact
 from rates.tally.counters import Bools, Int64s, Run
 from rates.tally.items import Items
+from rates.tally.spend import Integers, Spend
 from rates.tally.versions import Said
 from rates.terms import CardTerms
-from rates.tiers import Mode, Schedule
+from rates.tiers import Mode, Schedule, edges_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counter:
     """A named counter over n items: whose it is, which items fill it and by how much, where it stands before each.
 
+    `unit_size` of what it counts are one of its unit. `spend` is what items add to a counter of money, None of others;
     `at_zero` is the version whose flat is due where nothing fills it.
     """
 
@@ -29,10 +31,11 @@ class Counter:
     unit_size: int
     owner: Int64s
     filling: Bools
-    moved: Int64s
+    moved: Integers
     course: Run
     said: Said
     at_zero: CardTerms | None
+    spend: Spend | None = None
 
 
 def add_flats(parts: Parts, items: Items, counter: Counter, payers: Sequence[int]) -> Bools:
@@ -93,7 +96,7 @@ def _entering(counter: Counter, schedule: Schedule, rows: Bools) -> Iterator[tup
     start, end = counter.course.start[moving], (counter.course.start + counter.moved)[moving]
     total = counter.course.total[moving]
     reached = np.searchsorted(bounds, total, side="left")
-    edges = np.concatenate([[0], bounds, [np.iinfo(np.int64).max]])
+    edges = edges_of(bounds, end)
     for tier in range(schedule.tiers):
         if schedule.mode is Mode.VOLUME:
             entering = moving[(reached == tier) & (end == total)]

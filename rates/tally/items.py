@@ -9,7 +9,7 @@ import numpy as np
 
 from rates.deals import WHOLE, Discount, left_of, under
 from rates.errors import TollbookError
-from rates.lines import Parts, key_of
+from rates.lines import Cut, Parts, key_of
 from rates.numbering import COUNTRIES
 from rates.prices import CHARGE, EVENT, USAGE, Price
 from rates.products import MONEY
@@ -68,6 +68,15 @@ class Items:
             versions = [parts.version(price.card) for price in self.prices]
             line, version = np.array(lines, dtype=np.int64), np.array(versions, dtype=np.int64)
             parts.add(self.billed, line[self.kind], version[self.kind], events, quantity)
+
+    def emit_cuts(self, parts: Parts, lines: Sequence[int], beyond: Sequence[tuple[int, Fraction]]) -> None:
+        """Put what bounds of money cut of items, as (item, units), on lines by the number of each kind's key."""
+        keys = list(parts.ids) if beyond else []
+        for item, units in beyond:
+            kind = int(self.kind[item])
+            key, version = keys[lines[kind]], parts.version(self.prices[kind].card)
+            amount = units * key.unit_price * Fraction(1, key.unit_size)
+            parts.cut(Cut(int(self.billed[item]), lines[kind], item, amount), version)
 
     def emit_rounded(self, parts: Parts, lines: Sequence[int], quantity: Int64s) -> None:
         """Say of which of these quantities (int64[n]) no price is multiplied, and what is charged for them instead."""
@@ -146,7 +155,7 @@ def items_of(totals: Totals, crossings: Totals, terms: Terms) -> Items:
         books=[(), *(book for _, book in books)],  # before the first contract there is none
         book=np.searchsorted(begins, rows.day, side="right").astype(np.int64, copy=False),
         left=[
-            left_of(offers[n], terms.products[price.product], price.element, country) if n else WHOLE
+            left_of(offers[n], terms.products[price.product], price.element, country, price.number_type) if n else WHOLE
             for n, price, country in zip(offer.tolist(), prices, names, strict=True)
         ],
         billed=billed,

@@ -82,6 +82,17 @@ def test_what_this_version_does_not_bill_is_refused_and_not_dropped(key: str) ->
     assert [] == read_contract(TABLE | {"resells": False}, "contract.toml")[1]
 
 
+def test_a_plan_and_a_percent_of_a_number_type_are_written_as_they_are_read() -> None:
+    said = {
+        "discounts": [{"percent": "5", "on": [{"product": ["voice.*"], "number_type": ["local", "toll_free"]}]}],
+        "support": {"plan": "business", "percent": "6", "min": "1500", "partner_discount": "10"},
+    }
+    found = read_contract(TABLE | said, "contract.toml")[0]
+    assert found is not None
+    assert said == table_of(found.deal)
+    assert "5 % off voice.* local/toll_free; support business 6 % at least 1500 less 10 %" == in_words(found.deal)
+
+
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
@@ -94,7 +105,17 @@ def test_what_this_version_does_not_bill_is_refused_and_not_dropped(key: str) ->
         ({"discounts": [{"percent": "0"}]}, "discounts[0].percent"),
         ({"discounts": [{"percent": "100.5"}]}, "discounts[0].percent"),
         ({"discounts": [{}]}, "discounts[0].percent"),
-        ({"discounts": [{"percent": "5", "on": [{"number_type": "mobile"}]}]}, "discounts[0].on[0].number_type"),
+        ({"discounts": [{"percent": "5", "on": [{"prefixes": "44"}]}]}, "discounts[0].on[0].prefixes"),
+        ({"credits": [{"id": "a", "amount": "1", "on": [{"number_type": "mobile"}]}]}, "credits[0].on[0].number_type"),
+        ({"commitment": {"min": "1", "on": [{"number_type": "mobile"}]}}, "commitment.on[0].number_type"),
+        ({"support": {"plan": "business"}}, "support"),
+        ({"support": {"percent": "6"}}, "support.plan"),
+        ({"support": {"plan": "business", "percent": "106"}}, "support.percent"),
+        ({"support": {"plan": "business", "percent": "six"}}, "support.percent"),
+        ({"support": {"plan": "business", "min": "-1"}}, "support.min"),
+        ({"support": {"plan": "business", "min": "1000000000001"}}, "support.min"),
+        ({"support": {"plan": "business", "min": "1", "partner_discount": "-5"}}, "support.partner_discount"),
+        ({"support": {"plan": "business", "min": "1", "partner": "5"}}, "support.partner"),
         ({"discounts": [{"percent": "5", "on": []}]}, "discounts[0].on"),
         ({"discounts": [{"percent": "5 %"}]}, "discounts[0].percent"),
         ({"discounts": [{"percent": "5", "on": [{"country": "UK"}]}]}, "discounts[0].on[0].country"),
@@ -103,6 +124,7 @@ def test_what_this_version_does_not_bill_is_refused_and_not_dropped(key: str) ->
         ({"commitment": []}, "commitment"),
         ({"credits": [{"id": "a", "amount": "99999999999999999999999"}]}, "credits[0].amount"),
         ({"credits": [{"id": "a"}]}, "credits[0].amount"),
+        ({"discounts": [{"percent": "5"}, {"percent": "9", "on": [{"country": "GB"}]}]}, "discounts[1]"),
         ({"commitment": {}}, "commitment"),
         ({"commitment": {"min": "-1"}}, "commitment.min"),
         ({"commitment": {"min": "2", "max": "1"}}, "commitment.max"),
@@ -131,6 +153,20 @@ def test_what_is_agreed_on_a_product_that_nobody_knows_is_a_fault() -> None:
     assert [f'contract acme: discounts "vioce.*": {known}', f'contract acme: commitment "sms": {known}'] == [
         str(fault) for fault in unsold([found], ["voice.outbound", "sms.outbound"])
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        ({"effective_from": "2026-09-05T12:00:00Z"}, "write 2026-09-05"),
+        ({"credits": [{"id": "a", "amount": "1", "until": "2026-12-31T12:00:00Z"}]}, "write 2026-12-31"),
+        ({"discounts": {"percent": "5"}}, "write discounts = [{...}]"),
+    ],
+)
+def test_what_a_fault_advises_is_about_what_was_written(changes: dict[str, object], remedy: str) -> None:
+    """Who follows it to the letter must not get another day, or a table that stands elsewhere in the file."""
+    _, (fault,) = read_contract(TABLE | changes, "contract.toml")
+    assert remedy in fault.remedy
 
 
 def test_the_contract_in_force_is_the_last_that_has_begun() -> None:

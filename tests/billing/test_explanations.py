@@ -53,9 +53,15 @@ def test_arithmetic_reads_from_base_units_to_the_amount() -> None:
 
 
 def test_a_line_of_events_that_are_rounded_one_by_one_says_that_no_price_makes_its_amount() -> None:
-    rounded = replace(line(KEY), residual=Fraction("0.0012"))
+    rounded = replace(line(KEY), tier="", residual=Fraction("0.0012"))
     said = "6240 second ÷ 60 = 104 minute × 0.014, event by event rounded, with their setup: 1.4612, rounded 1.46 USD"
     assert said == line_arithmetic(rounded, Currency("USD"))
+
+
+def test_a_line_with_a_unit_that_a_bound_of_money_cuts_says_what_that_comes_to() -> None:
+    cut = replace(line(KEY), residual=Fraction("-0.0083"))
+    said = "6240 second ÷ 60 = 104 minute × 0.014, and -0.0043 of units that a bound of money cuts = 1.4517"
+    assert f"{said}, rounded 1.46 USD" == line_arithmetic(cut, Currency("USD"))
 
 
 def test_what_no_decimal_can_write_is_said_as_a_fraction() -> None:

@@ -156,7 +156,7 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "nonsense": st.just("x"),
     "attributes": st.just({"tier": "gold"}),
     "packages": st.just(["x"]),
-    "revision": st.sampled_from([1, "1"]),
+    "revision": st.sampled_from([1, "1", 2]),
 }
 
 ANY = st.fixed_dictionaries({}, optional=FIELDS).map(lambda change: payloads([call(1) | change])[0])
@@ -183,6 +183,7 @@ def test_each_payload_comes_to_the_same_wherever_it_stands(odd: list[tuple[int, 
     for name in ("fingerprint", "id"):
         each = [value for one in alone for value in getattr(one.usage, name).to_pylist()]
         assert each == getattr(parsed.usage, name).to_pylist()
+    assert [value for one in alone for value in one.usage.revision.tolist()] == parsed.usage.revision.tolist()
 
 
 @given(st.lists(st.fixed_dictionaries({}, optional=FIELDS), min_size=1, max_size=4))

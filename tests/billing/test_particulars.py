@@ -34,8 +34,8 @@ def test_one_package_with_a_status_of_its_own_is_told_with_it() -> None:
 @pytest.mark.parametrize(
     ("packages", "key", "reason"),
     [
-        ([], "packages", "is not a list of packages"),
-        ("caller_name", "packages", "is not a list of packages"),
+        ([], "packages", "names no package: list those that were asked for"),
+        ("caller_name", "packages", 'is not a list of packages, as in ["caller_name"]'),
         ([5], "packages/0", "is not the name of a package"),
         ([Number("5")], "packages/0", "is not the name of a package"),
         (["a", ""], "packages/1", "is not the name of a package"),
@@ -78,7 +78,10 @@ def test_charges_that_are_none_are_refused_with_their_place(charges: object, key
 
 
 def test_charges_of_several_packages_are_refused_since_they_are_of_none_of_them() -> None:
-    assert "charges" == refusal({"packages": ["a", "b"], "charges": {"usage": "1"}})[0]
+    place, why = refusal({"packages": ["a", "b"], "charges": {"usage": "1"}})
+    assert ("charges", True) == (place, why.endswith("report each package by itself"))
+    place, why = refusal({"packages": [{"name": "a", "status": "completed"}], "charges": {"usage": "1"}})
+    assert ("charges", True) == (place, why.endswith("give it as that of the event"))
 
 
 def test_another_way_of_delivery_is_a_text() -> None:

@@ -47,14 +47,14 @@ def standing(
 def test_progress_says_the_tier_and_what_is_left_to_the_next(
     position: int, mode: Mode, tier: int, threshold: str, to_go: str
 ) -> None:
-    found = progress(standing(position, mode=mode), "acme")
+    found = progress(standing(position, mode=mode), "acme", "USD")
     assert (tier, 3, threshold, to_go) == (found.tier, found.tiers, found.next_threshold, found.to_go)
 
 
 def test_a_counter_of_events_counts_in_events_and_one_of_an_account_names_it() -> None:
-    assert ("event", "5") == ((found := progress(standing(5, size=1), "acme")).unit, found.position)
+    assert ("event", "5") == ((found := progress(standing(5, size=1), "acme", "USD")).unit, found.position)
     assert "" == found.account
-    assert "acme-fr" == progress(standing(5, scope=Scope.ACCOUNT), "acme-fr").account
+    assert "acme-fr" == progress(standing(5, scope=Scope.ACCOUNT), "acme-fr", "USD").account
 
 
 def test_a_statement_sums_its_lines_by_product_and_country_the_largest_first() -> None:

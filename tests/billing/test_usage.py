@@ -176,8 +176,21 @@ def text_of(event: dict[str, object]) -> bytes:
         (call(1, colour="red"), "/colour", "not a field"),
         (call(1, sattus="busy"), "/sattus", "did you mean status?"),
         (call(1, source="other"), "/source", "is not voice-eu-1"),
-        (call(1, revision=2), "/revision", "corrections"),
-        (call(1, void=True), "/void", "corrections"),
+        (call(1, revision=0), "/revision", "is not a whole number from 1 to 2147483647"),
+        (call(1, revision=2**31), "/revision", "is not a whole number from 1 to 2147483647"),
+        (call(1, revision="1.5"), "/revision", "is not a whole number from 1 to 2147483647"),
+        (call(1, revision=-1), "/revision", "is not a whole number from 1 to 2147483647"),
+        (call(1, revision=True), "/revision", "is not a number"),
+        (call(1, revision="two"), "/revision", "is not a plain number"),
+        (call(1, revision=""), "/revision", "is not a plain number"),
+        (call(1, void="yes", revision=2), "/void", "is neither true nor false"),
+        (call(1, void=1, revision=2), "/void", "is neither true nor false"),
+        (call(1, void=True), "/revision", "is missing"),
+        ({"revision": 2, "void": True}, "/id", "is missing"),
+        ({"id": " a", "revision": 2, "void": True}, "/id", "has white space around it"),
+        ({"id": "a", "revision": 0, "void": True}, "/revision", "is not a whole number from 1 to 2147483647"),
+        ({"id": "a", "source": "b", "revision": 2, "void": True}, "/source", "is not voice-eu-1"),
+        ({"id": "a", "revision": 2, "void": True, "why": "x"}, "/why", "not a field"),
         (call(1, charges={"setup": "0.003"}), "/charges", "only"),
         (call(1, charges={"carrier_fee": -1}), "/charges/carrier_fee", "negative"),
         (call(1, delivered_as="sms"), "/delivered_as", "is not what voice.outbound may be delivered as"),
@@ -351,7 +364,8 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "status": st.sampled_from(["completed", "a:b", ""]),
     "country": st.sampled_from(["GB", "gb", "XX", "XK"]),
     "mnc": st.sampled_from(["1", "1234"]),
-    "revision": st.sampled_from([1, 2]),
+    "revision": st.sampled_from([1, 2, "2", "", 2**31 - 1, 2**31, 0, "02", "2.0"]),
+    "void": st.sampled_from([False, False, True, "true"]),
 }  # fmt: skip
 EVENTS = st.fixed_dictionaries({}, optional=FIELDS).flatmap(
     lambda event: st.sampled_from([event, {key: value for key, value in event.items() if key != "revision"}])
@@ -370,3 +384,19 @@ def test_columns_say_of_each_payload_what_reading_it_with_care_says(events: list
     fingerprints = [print_ for one in careful for print_ in one.usage.fingerprint.to_pylist()]
     assert fingerprints == together.usage.fingerprint.to_pylist()
     assert [id_ for one in careful for id_ in one.usage.id.to_pylist()] == together.usage.id.to_pylist()
+    assert [number for one in careful for number in one.usage.revision.tolist()] == together.usage.revision.tolist()
+    voids = [(one.voids.id[0], one.voids.revision[0]) for one in careful if one.voids]
+    assert voids == list(zip(together.voids.id, together.voids.revision, strict=True))
+
+
+def test_a_void_needs_its_id_and_its_revision_and_nothing_else_of_it_is_read() -> None:
+    parsed = read(
+        {"id": "a", "revision": 2, "void": True},
+        call(1, revision="3"),
+        call(2, revision=4, void=True, occurred_at="yesterday", duration_seconds=-1),
+        {"specversion": "1.0", "type": "usage.x", "id": "c", "source": SOURCE, "data": {"revision": 5, "void": True}},
+    )
+    assert ((), [1], [3]) == (parsed.rejects, parsed.usage.row.tolist(), parsed.usage.revision.tolist())
+    voids = parsed.voids
+    assert ([0, 2, 3], ("a", "call-2", "c"), [2, 4, 5]) == (voids.row.tolist(), voids.id, voids.revision.tolist())
+    assert (SOURCE,) * 3 == voids.source

@@ -88,7 +88,8 @@ def call(number: int = 0, **keys: object) -> dict[str, object]:
 
 def rate(events: Sequence[Raw], *cards: Raw, **terms: Sequence[Raw]) -> dict[str, Any]:
     """What the verifier makes of October."""
-    return verifier.rate(period="2026-10", events=events, cards=cards, plan=PLAN, used=None, **(TERMS | terms))
+    said = TERMS | terms
+    return verifier.rate(period="2026-10", events=events, cards=cards, plan=PLAN, used=None, before=None, **said)
 
 
 def lines(events: Sequence[Raw], *cards: Raw, **terms: Sequence[Raw]) -> list[dict[str, Any]]:
@@ -372,6 +373,7 @@ def test_fractions_of_a_second_round_up_first() -> None:
         {"quantity": "60", "duration_seconds": "61"}, {"quantity": "1.5"}, {"quantity": 1.5}, {"quantity": ""},
         {"quantity": "-1"}, {"quantity": "1e3"}, {"occurred_at": "2026-10-02T00:00:00"}, {"product": ""},
         {"occurred_at": "yesterday"}, {"charges": {"carrier_fee": "NaN"}}, {"revision": "x"},
+        {"revision": "0"}, {"revision": 2**31}, {"revision": "1.5"}, {"void": True}, {"void": "perhaps"},
     ],
 )  # fmt: skip
 def test_a_malformed_event_is_rejected_and_hides_no_other(bad: dict[str, object]) -> None:
@@ -728,9 +730,14 @@ def test_only_usage_that_bills_fills() -> None:
     ],
 )  # fmt: skip
 def test_fill_selects_by_product_country_prefix_and_number_type(fill: Raw, fills: bool) -> None:  # noqa: FBT001
-    offer = tiered(["1"], ["3", "1"], {"fill": [fill]})
+    offer = tiered(["1"], ["3", "1"], {"fill": [fill]}, number_type="mobile")
     usage = [call(1, number_type="mobile"), call(2, number_type="mobile")]
     assert ({"usage/1/3", "usage/2/1"} if fills else {"usage/1/3"}) == set(amounts(usage, offer))
+
+
+def test_usage_that_a_rate_for_any_number_prices_is_of_no_number_type() -> None:
+    offer = tiered(["1"], ["3", "1"], {"fill": [{"number_type": "mobile"}]})
+    assert {"usage/1/3": "2 6.00"} == amounts([call(1, number_type="mobile"), call(2, number_type="mobile")], offer)
 
 
 def test_events_counters_keep_events_whole() -> None:
@@ -981,8 +988,8 @@ def test_a_faulty_or_unsupported_card_gives_no_figure(bad: Raw) -> None:
 
 
 def test_contract_terms_that_are_not_priced_yet_are_refused() -> None:
-    contracts = [{**CONTRACTS[0], "support": {"plan": "business"}}]
-    with pytest.raises(InputFaultError, match="support"):
+    contracts = [{**CONTRACTS[0], "resells": True}]
+    with pytest.raises(InputFaultError, match="resells"):
         rate([call()], card(row()), contracts=contracts)
 
 
@@ -1197,3 +1204,9 @@ def test_a_counter_of_units_of_two_sizes_is_a_fault() -> None:
 
 def test_numbers_may_come_as_decimals_and_integers() -> None:
     assert total([call(quantity=60)], card(row(price=Decimal("0.0100")))) == "0.01"
+
+
+@pytest.mark.parametrize("said", [{"plan": "business"}, {"percent": "6"}, {"plan": "business", "percent": "six"}])
+def test_support_without_a_plan_or_a_figure_gives_no_bill(said: Raw) -> None:
+    with pytest.raises(InputFaultError, match="support"):
+        rate([call()], card(row()), contracts=[{**CONTRACTS[0], "support": said}])

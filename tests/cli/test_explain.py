@@ -74,7 +74,7 @@ def test_what_was_still_open_when_it_was_reported_is_not_promised(books: Path, t
     tollbook("usage", "import", books / "usage.ndjson", "--source", "switch-1")
     found = json.loads(tollbook("explain", "event", "switch-1", "c1", "--format", "json").out)
     assert ("pending", "", None) == (found["reason"], found["invoice"], found["late"])
-    assert "reports cannot be amended yet: it is not billed" in found["remedy"]
+    assert "report it again under a higher revision when it is known" in found["remedy"]
 
 
 def test_the_command_that_releases_an_event_is_said_once(books: Path, tollbook: Tollbook) -> None:

@@ -102,6 +102,7 @@ READ: Mapping[str, tuple[Callable[[Table], list[Fault]], str, tuple[str, ...]]] 
     "Selectors of lines": (contract, "Contracts", ("credits", "on")),
     "Charges": (charge, "Charges", ()),
     "Products": (product, "Products", ()),
+    "[support]": (contract, "Contracts", ("support",)),
     "[[rules]]": (product, "Products", ("rules",)),
     "Fees": (product, "Products", ("rules", "fees")),
     "The head of a mapping": (mapping, "Mappings", ()),
@@ -148,7 +149,7 @@ def test_no_key_is_named_twice(heading: str) -> None:
 def test_the_keys_of_a_rate_are_those_of_the_readers() -> None:
     assert sorted(columns_of(products())) == sorted(keys("Rates"))
     assert set() == refused("Rates")
-    assert set(NOT_RATED) - {"resells"} == refused("Contracts") - {"resells"}
+    assert set(NOT_RATED) == refused("Contracts")
 
 
 def test_the_fields_of_an_event_are_those_of_the_reader() -> None:

@@ -172,7 +172,7 @@ def test_the_bills_are_a_table_or_csv_too(tollbook: Tollbook, files: Path) -> No
         ("accounts.toml", 'id = "acme"', "accounts.toml: currency"),
         ("accounts.toml", 'id = "acme"\nparent = "above"\n', "is not an account; add the parent first"),
         ("contract.toml", 'account = "acme"\ncards = ["list"]', "contract.toml: effective_from"),
-        ("contract.toml", CONTRACT + 'support = {min = "5"}', "support: is not billed by this version"),
+        ("contract.toml", CONTRACT + 'support = {min = "5"}', "support.plan: is missing"),
         ("contract.toml", "account = ", "contract.toml: is not TOML"),
         ("card.toml", "\xff", "card.toml"),
     ],

@@ -18,7 +18,7 @@ def test_each_command_of_the_readme_works_in_its_order(
     tollbook: Tollbook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert {"card.toml", "accounts.toml", "contracts.toml", "usage.ndjson"} == set(FILES)
-    assert 15 == len(COMMANDS)
+    assert 16 == len(COMMANDS)
     monkeypatch.chdir(tmp_path)
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
@@ -31,4 +31,5 @@ def test_each_command_of_the_readme_works_in_its_order(
     for shown in ("rate --card", "statement acme", "invoices preview", "invoices show"):
         assert "0.03" in printed[shown], shown
     assert "0.028" in printed["cards explain"]
+    assert "998" in printed["prices show"], "of the first 1,000 minutes"
     assert "all agree" in printed["verify 2026-10"]

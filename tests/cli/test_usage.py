@@ -67,7 +67,12 @@ def test_a_gzipped_file_and_standard_input_are_read_too(
         (with_changes(duration_seconds=None), "/quantity", "is missing; give it, or duration_seconds"),
         (with_changes(occurred_at="9999-12-31T23:59:59Z"), "/occurred_at", "more than 24 hours ahead"),
         (with_changes(occurred_at="1969-12-31T23:59:59Z"), "/occurred_at", "before 1970"),
-        (with_changes(surprise="x"), "/surprise", "is not a field of a usage event"),
+        (with_changes(surprise="x"), "/surprise", "is not a field of a usage event; a dimension that the product"),
+        (
+            with_changes(kind="x"),
+            "/kind",
+            "did you mean id? a dimension that the product declares stands in attributes",
+        ),
         (with_changes(source="switch-2"), "/source", "is not switch-1"),
         (CALL[:40], "", "is not JSON"),
         ('{"id": "a", "id": "b"}', "/id", "is given twice"),
@@ -459,7 +464,7 @@ def test_a_fault_is_told_whole_and_without_values_where_they_differ(books: Path,
 
 
 WITH_A_CARD = "publish a card with a rate for it"
-WITHOUT_PLUS = f"{WITH_A_CARD}; or: its number is not written with +: report it again under another id"
+WITHOUT_PLUS = f"{WITH_A_CARD}; or: its number is not written with +: report it again under a higher revision"
 
 
 def test_what_waits_for_a_rate_because_its_number_has_no_plus_is_told_so(books: Path, tollbook: Tollbook) -> None:

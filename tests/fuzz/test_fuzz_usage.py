@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from billing.errors import StreamUnreadableError
 from billing.payloads import MAX_QUANTITY, Flat, read_payload
+from billing.revisions import Void
 from billing.sources.ndjson import read_chunks
 from billing.usage import Parsed, parse
 from tests.decks import PRODUCTS
@@ -36,14 +37,15 @@ CLOUD = {
     "type": "usage.voice.outbound", "datacontenttype": "application/json",
     "data": {"to": "+442079460000", "duration_seconds": 61.5},
 }  # fmt: skip
-EVENTS = [CALL, MESSAGE, OTHER, CLOUD]
+VOID = {"id": "CA0017", "revision": 3, "void": True, "account": "acme"}
+EVENTS = [CALL, MESSAGE, OTHER, CLOUD, VOID]
 LINES = [json.dumps(event).encode() for event in EVENTS]
 PLAIN = [json.dumps({**CALL, "id": f"plain{i}"}).encode() for i in range(70)]
 
 
 def read(payloads: list[bytes]) -> Parsed:
     parsed = parse(payloads, source="switch", products=PRODUCTS, at=AT)
-    assert len(payloads) == len(parsed.usage) + len(parsed.rejects)
+    assert len(payloads) == len(parsed.usage) + len(parsed.rejects) + len(parsed.voids)
     assert ((parsed.usage.measured >= 0) & (parsed.usage.measured <= MAX_QUANTITY)).all()
     assert (parsed.usage.occurred_at >= 0).all()
     for reject in parsed.rejects:
@@ -57,6 +59,8 @@ def what(payload: bytes) -> object:
     parsed = read([payload])
     if parsed.rejects:
         return parsed.rejects[0].pointer, parsed.rejects[0].reason
+    if parsed.voids:
+        return None, parsed.voids.id[0], int(parsed.voids.revision[0])
     return parsed.usage.fingerprint[0].as_py(), parsed.usage.id[0].as_py()
 
 
@@ -75,6 +79,8 @@ def test_an_event_of_strange_values_is_the_same_however_it_is_written(event: dic
     if isinstance(alone, tuple) and isinstance(alone[0], bytes):
         assert () == among.rejects
         assert alone == (among.usage.fingerprint[70].as_py(), among.usage.id[70].as_py())
+    elif isinstance(alone, tuple) and alone[0] is None:
+        assert ((), alone[1:]) == (among.rejects, (among.voids.id[0], among.voids.revision[0]))
     else:
         assert [(70, *alone)] == [(reject.row, reject.pointer, reject.reason) for reject in among.rejects]  # type: ignore[misc]
 
@@ -86,6 +92,8 @@ def test_a_damaged_event_is_taken_at_a_glance_as_it_is_with_care(payload: bytes)
     if isinstance(flat, Flat):
         # What is taken with care is written out, and is the same event again.
         assert flat.id == glanced[1] or glanced == ("/occurred_at", "is more than 24 hours ahead of the clock")  # type: ignore[index]
+    elif isinstance(flat, Void):
+        assert (None, flat.id, flat.revision) == glanced
     else:
         assert (flat.pointer, flat.reason) == glanced
 

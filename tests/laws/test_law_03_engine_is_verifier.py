@@ -27,7 +27,10 @@ COUNTRIES = ["US", "CA", "GB", "FR"]
 selectors = st.lists(
     st.fixed_dictionaries(
         {"product": st.sampled_from([["voice.outbound"], ["voice.*"], ["voice.outbound", "voice.inbound"]])},
-        optional={"country": st.lists(st.sampled_from(COUNTRIES), min_size=1, max_size=2, unique=True)},
+        optional={
+            "country": st.lists(st.sampled_from(COUNTRIES), min_size=1, max_size=2, unique=True),
+            "number_type": st.just(["mobile"]),
+        },
     ),
     min_size=1,
     max_size=2,
@@ -36,12 +39,12 @@ selectors = st.lists(
 
 @st.composite
 def axes(draw: st.DrawFn) -> Table:
-    """What all cards agree on of a schedule: over minutes or over calls, of whom, in which mode."""
-    by_events = draw(st.booleans())
+    """What all cards agree on of a schedule: over minutes, calls or money, of whom, in which mode."""
+    measure, unit = draw(st.sampled_from([("quantity", "minute"), ("events", "event"), ("amount", "")]))
     return {
         "mode": draw(st.sampled_from(["graduated", "volume"])),
-        "unit": "event" if by_events else "minute",
-        "measure": "events" if by_events else "quantity",
+        **({"unit": unit} if unit else {}),
+        "measure": measure,
         "scope": draw(st.sampled_from(["billing_account", "account"])),
         "fill": draw(selectors),
     }
@@ -50,7 +53,8 @@ def axes(draw: st.DrawFn) -> Table:
 @st.composite
 def schedules(draw: st.DrawFn, axis: Table) -> Table:
     """What a card says by itself of a schedule: one to three tiers, their flats and discounts."""
-    bounds = draw(st.lists(st.sampled_from(["1", "2", "5", "8"]), max_size=2, unique=True).map(sorted))
+    known = ["0.001", "0.0333", "0.25", "1"] if axis["measure"] == "amount" else ["1", "2", "5", "8"]
+    bounds = draw(st.lists(st.sampled_from(known), max_size=2, unique=True).map(sorted))
     schedule: Table = {**axis, "up_to": bounds}
     one_per_tier = st.lists(
         st.sampled_from(["0", "5", "10", "12.5"]), min_size=len(bounds) + 1, max_size=len(bounds) + 1
@@ -80,7 +84,7 @@ def pools(draw: st.DrawFn, axis: Table) -> Table:
 @st.composite
 def prices(draw: st.DrawFn, schedules_: Mapping[str, Table], unit: str) -> Table:
     """One price, or one for each tier of a schedule that counts the row's unit."""
-    usable = [name for name, table in schedules_.items() if table["measure"] == "events" or unit == "minute"]
+    usable = [name for name, table in schedules_.items() if table["measure"] != "quantity" or unit == "minute"]
     name = draw(st.sampled_from(["", *sorted(usable)]))
     if not name or "discounts" in schedules_[name]:
         return {"price": draw(st.sampled_from(PRICES))} | ({"tiers": name} if name else {})
@@ -106,7 +110,7 @@ def voice_rates(draw: st.DrawFn, schedules_: Mapping[str, Table]) -> Table:
     row: Table = {
         "product": draw(st.sampled_from(["voice.outbound", "voice.outbound", "voice.inbound"])),
         "prefixes": draw(st.lists(st.sampled_from(PREFIXES), min_size=1, max_size=2, unique=True)),
-        "unit": draw(st.sampled_from(["minute", "minute", "second"])),
+        "unit": draw(st.sampled_from(["minute", "minute", "second", "event"])),
     }
     if draw(st.integers(0, 12)) == 0:
         return row | {"blocked": True}
@@ -224,9 +228,21 @@ def events(draw: st.DrawFn, number: int) -> Table:
 
 
 @st.composite
+def revised(draw: st.DrawFn, reported: list[Table]) -> list[Table]:
+    """Some of the events once more, as another says it, or taken back; all in any order."""
+    again: list[Table] = []
+    for event in draw(st.lists(st.sampled_from(reported), max_size=10)) if reported else []:
+        name = {key: event[key] for key in ("source", "id")} | {"revision": draw(st.integers(1, 4))}
+        said = {"void": True} if draw(st.integers(0, 3)) == 0 else draw(events(0))
+        again.append({**said, **name})
+    return draw(st.permutations([*reported, *again])) if again else reported
+
+
+@st.composite
 def traffic(draw: st.DrawFn) -> list[Table]:
-    """Up to thirty events in the order of their arrival."""
-    return [draw(events(number)) for number in range(draw(st.integers(0, 30)))]
+    """Up to thirty events in the order of their arrival, some of them in several revisions."""
+    reported = [draw(events(number)) for number in range(draw(st.integers(0, 30)))]
+    return draw(revised(reported)) if draw(st.booleans()) else reported
 
 
 @st.composite
@@ -241,6 +257,28 @@ def trees(draw: st.DrawFn) -> list[Table]:
     known = below[: draw(st.integers(0, 3))]
     found = [table | draw(st.sampled_from(paying)) for table in known]
     return [{"id": "a", "currency": "USD"}, *found, {"id": "b", "currency": "USD"}]
+
+
+def resold(draw: st.DrawFn, tree: list[Table], contracted: list[Table]) -> tuple[list[Table], list[Table]]:
+    """The same with some who do not pay and have contracts of their own: one on each way up to a payer who resells."""
+    names, cards = {table["id"]: table for table in tree}, contracted[0]["cards"]
+    found: list[Table] = []
+    for table in tree:
+        way, above = [table["id"]], table
+        while above.get("parent") and not above.get("pays"):
+            above = names[above["parent"]]
+            way.append(above["id"])
+        is_payer = above is table
+        if is_payer or above["id"] != "a" or {each["account"] for each in found}.intersection(way):
+            continue
+        if draw(st.booleans()):
+            since = draw(st.sampled_from([date(2026, 10, 1), date(2026, 10, 12)]))
+            found.append({"account": table["id"], "effective_from": since, "cards": cards[: draw(st.integers(1, 2))]})
+    below = {each["account"] for each in found}
+    tree = [table | ({"currency": "USD", "legal_entity": "A"} if table["id"] in below else {}) for table in tree]
+    own = [each | ({"resells": True} if each["account"] == "a" and found else {}) for each in contracted]
+    said = zip(found, agreed(len(found), draw), strict=True) if found else ()
+    return tree, [*own, *(each | draw(deal) for each, deal in said)]
 
 
 @st.composite
@@ -279,6 +317,7 @@ def test_the_engine_and_the_verifier_make_the_same_bills(data: st.DataObject) ->
     cards = data.draw(books())
     tree = data.draw(trees())
     contracted = data.draw(contracts(cards, tree))
+    tree, contracted = data.draw(st.composite(resold)(tree, contracted))
     usage = data.draw(traffic())
     read = cards_of(cards)
     assume(read is not None)

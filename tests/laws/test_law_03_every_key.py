@@ -39,19 +39,26 @@ AMOUNTS = ["0.01", "0.02", "0.05", "0.3", "2", "50"]
 INCREMENTS = ["1/1", "60/60", "30/6", "120/7"]
 SECONDS = [0, 1, 9, 10, 59, 60, 61, 119, 180, 600, 3599, 3600, 3601, 7200, 9000, 90_000]
 
-minutes = st.sampled_from(["1", "2", "5", "60"])
+COUNTED = {  # measure -> the unit of its bounds, and some of these, rising
+    "quantity": ("minute", ["1", "2", "5", "60"]),
+    "events": ("event", ["1", "2", "5", "60"]),
+    "amount": ("", ["0.01", "0.0333", "0.7", "2"]),
+}
 
 
 @st.composite
 def schedules(draw: st.DrawFn) -> Table:
-    """A schedule of one to three tiers: of minutes or of calls, some with percents."""
-    by_events = draw(st.booleans())
-    bounds = draw(st.lists(minutes, max_size=2, unique=True).map(lambda each: sorted(each, key=int)))
+    """A schedule of one to three tiers: of minutes, calls or money, some with percents."""
+    measure = draw(st.sampled_from(sorted(COUNTED)))
+    unit, known = COUNTED[measure]
+    bounds = draw(
+        st.lists(st.sampled_from(known), max_size=2, unique=True).map(lambda each: sorted(each, key=Fraction))
+    )
     schedule: Table = {
         "mode": draw(st.sampled_from(["graduated", "volume"])),
         "up_to": bounds,
-        "unit": "event" if by_events else "minute",
-        "measure": "events" if by_events else "quantity",
+        **({"unit": unit} if unit else {}),
+        "measure": measure,
         "scope": draw(st.sampled_from(["billing_account", "account"])),
         "fill": [{"product": draw(st.sampled_from([*PRODUCTS, "voice.*"]))}],
     }
@@ -112,7 +119,7 @@ def charges(draw: st.DrawFn, kind: Kind, product: str) -> Table:
         row["price"] = draw(st.sampled_from(PRICES))
         if way == "same":
             named = [name for name in named if "discounts" not in kind.schedules[name]]
-        usable = [name for name in named if row["unit"] == "minute" or kind.schedules[name]["measure"] == "events"]
+        usable = [name for name in named if row["unit"] == "minute" or kind.schedules[name]["measure"] != "quantity"]
         if way != "price" and usable:
             row["tiers"] = draw(st.sampled_from(usable))
             tiers = len(kind.schedules[row["tiers"]]["up_to"]) + 1

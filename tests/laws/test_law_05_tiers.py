@@ -5,13 +5,13 @@ share one price vector (with mixed prices it need not be). Volume changes only a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rates.cards import Rounding
@@ -176,6 +176,70 @@ def test_an_events_schedule_keeps_events_whole(events: list[Event], bounds: tupl
     for key, (_, quantity) in lines.items():
         found[key.tier] = found.get(key.tier, 0) + quantity
     assert {t: q for t, q in expected.items() if q} == {t: q for t, q in found.items() if q}
+
+
+def money_by_money(
+    events: Sequence[Event], schedule: Schedule, prices: Sequence[Price]
+) -> dict[tuple[int, str], tuple[int, Fraction]]:
+    """(price, tier) -> units that begin there, and what is charged there: a unit lies in each tier that it reaches."""
+    edges = [Fraction(0), *map(Fraction, schedule.up_to)]
+    position, found = Fraction(0), dict[tuple[int, str], tuple[int, Fraction]]()
+
+    def add(price: int, tier: int, units: int, amount: Fraction) -> None:
+        key = (price, str(tier + 1) if prices[price].schedule else "")
+        before = found.get(key, (0, Fraction(0)))
+        found[key] = (before[0] + units, before[1] + amount)
+
+    for event in sorted(events, key=lambda e: e.day):
+        price = prices[event.price]
+        cost = Fraction(price.prices[0])
+        for _ in range(event.quantity):
+            begun = sum(edge <= position for edge in edges) - 1
+            if not price.schedule or price.product != "voice.outbound":
+                add(event.price, begun, 1, price.unit_price(begun, schedule))
+            else:
+                add(event.price, begun, 1, Fraction(0))
+                for tier, (low, high) in enumerate(zip(edges, [*edges[1:], position + cost + 1], strict=True)):
+                    inside = min(high, position + cost) - max(low, position)
+                    if inside > 0:
+                        add(event.price, tier, 0, inside / cost * price.unit_price(tier, schedule))
+            position += cost if price.product == "voice.outbound" else 0
+    return found
+
+
+@settings(deadline=None)
+@given(events=EVENTS, bounds=BOUNDS, fine=st.sampled_from(["1", "0.01", "0.000000000007"]))
+def test_tiers_by_amount_equal_cutting_each_unit_at_the_exact_amount(
+    events: list[Event], bounds: tuple[int, int], fine: str
+) -> None:
+    """Quantities are whole and add up, and what each tier charges is exact, for prices of any size."""
+    prices = [
+        replace(each, prices=tuple(value * Decimal(fine) for value in each.prices), unit_size=1) for each in PRICES
+    ]
+    schedule = replace(
+        make_schedule(measure=Measure.AMOUNT), unit="", up_to=tuple(bound * 5 * Decimal(fine) for bound in bounds)
+    )
+    lines = priced(events, make_terms(schedule, *prices))
+    found = {
+        (key.product, key.unit_price, key.tier): (quantity, Fraction(minor, 100) + residual)
+        for key, quantity, minor, residual in zip(
+            (lines.keys[each] for each in lines.key.tolist()),
+            lines.base_quantity.tolist(),
+            lines.amount_minor.tolist(),
+            lines.residuals,
+            strict=True,
+        )
+    }
+    expected: dict[tuple[str, Fraction, str], tuple[int, Fraction]] = {}
+    for (number, tier), (units, amount) in money_by_money(events, schedule, prices).items():
+        unit_price = prices[number].unit_price(int(tier or 1) - 1, schedule)
+        expected[prices[number].product, unit_price, tier] = (units, amount)
+    # A line of which nothing is left but what bounds cut has no units, and one that is charged nothing has no event.
+    assert {key: each for key, each in expected.items() if any(each)} == {
+        key: each for key, each in found.items() if any(each)
+    }
+    charged = sum((amount for _, amount in found.values()), Fraction(0))
+    assert charged == sum((amount for _, amount in expected.values()), Fraction(0))
 
 
 @given(events=st.lists(st.builds(Event, price=st.just(0), day=st.integers(1, 3), quantity=st.integers(0, 9))))

@@ -58,7 +58,7 @@ def product(name: str, *, discountable: bool = True) -> Product:
 def test_the_first_discount_that_takes_something_holds(
     discounts: tuple[Discount, ...], about: Product, element: str, left: Fraction
 ) -> None:
-    assert left == left_of(discounts, about, element, "US")
+    assert left == left_of(discounts, about, element, "US", "")
 
 
 def test_nobody_without_a_deal_is_looked_up() -> None:

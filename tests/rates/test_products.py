@@ -141,6 +141,16 @@ def test_rules_are_in_force_from_their_instant_whatever_their_order_in_the_file(
             "2020-01-01T00:00:00Z\n[[rules]]\neffective_from = 2020-01-01",
             "p.toml: rules: has two rules from one instant",
         ),
+        ('"voice.outbound"', '"voice.*"', 'p.toml: id "voice.*": has a space or a sign in it that selectors read'),
+        ('"number_type"]', '"to"]', "p.toml: match: names a dimension twice"),
+        ('base = "second"', 'base = "minute"', 'measure "duration_seconds": is in seconds, and the base is minute'),
+        ('measure = "duration_seconds"', 'measure = "bytes"', 'measure "bytes": is in bytes, and the base is second'),
+        ("billable = {status", "billable = {statuss", "p.toml: rules[0].billable.statuss: is no field of its events"),
+        (
+            "2020-01-01T00:00:00Z",
+            '2020-01-01T00:00:00Z\npending = {status = ["ringing", "completed"]}',
+            "p.toml: rules[0].pending.status: has 'completed', which is billable too; keep it in one of them",
+        ),
     ],
 )
 def test_a_fault_is_named_with_its_place(old: str, new: str, fault: str) -> None:

@@ -91,7 +91,7 @@ def test_a_schedule_is_graduated_and_counts_the_quantity_of_the_billing_account_
         ('["0", "5", "10.50"]', "[0.5]", "card.toml: tiers.t.flats: is not a list of strings"),
         ('"10.50"', '"-10"', "card.toml: tiers.t.flats: has one below 0"),
         ('"5", "100"', '"5"', "card.toml: tiers.t.discounts: has 2 values for 3 tiers"),
-        ('"quantity"', '"amount"', 'card.toml: tiers.t.measure "amount": is not rated by this version'),
+        ('"quantity"', '"money"', 'card.toml: tiers.t.measure "money": is not known here; use one of quantity, events'),
         ('unit = "minute"', "", "card.toml: tiers.t.unit: is missing"),
         ('"month"', '"day"', 'card.toml: tiers.t.window "day": is not known here'),
         ("up_to", "upto", "card.toml: tiers.t.upto: is not a key of this table; did you mean up_to?"),

@@ -20,33 +20,6 @@ def credits_used(connection: Connection, period: Period, payers: Collection[int]
     return used
 
 
-def credits_drafted(connection: Connection, period: Period) -> dict[int, dict[str, int]]:
-    """What credits pay on the drafts of a period, in minor units, by payer and credit."""
-    drafted: dict[int, dict[str, int]] = {}
-    for payer, name, minor in connection.execute(_DRAFTED, {"start": period.start, "element": CREDIT}):
-        drafted.setdefault(payer, {})[name] = int(minor)
-    return drafted
-
-
-def credits_of_earlier_drafts(connection: Connection, period: Period) -> list[tuple[int, str]]:
-    """The payers with a draft of a period, and the credits that pay on drafts of theirs of earlier ones."""
-    values = {"start": period.start, "element": CREDIT}
-    return connection.execute(_EARLIER, values).fetchall()
-
-
-_EARLIER = """
-SELECT DISTINCT payer_id, line.destination
-FROM draft_invoices JOIN draft_lines AS line USING (payer_id, invoice_id)
-WHERE period_start < %(start)s AND line.element = %(element)s
-  AND payer_id IN (SELECT payer_id FROM draft_invoices WHERE period_start = %(start)s)
-"""
-
-_DRAFTED = """
-SELECT payer_id, destination, -sum(amount_minor)
-FROM draft_invoices JOIN draft_lines AS line USING (payer_id, invoice_id)
-WHERE period_start = %(start)s AND line.element = %(element)s GROUP BY payer_id, destination
-"""
-
 _USED = """
 WITH issued AS (
     SELECT payer_id, invoice_id, period_start, entry FROM invoices JOIN invoice_events USING (payer_id, invoice_id)

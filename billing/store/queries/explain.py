@@ -126,9 +126,9 @@ class Details(NamedTuple):
 def read_usage_in_order(connection: Connection, payer: int, period: Period, seen: int | None = None) -> Ordered:
     """The priced usage of a payer in a period, in order: occurred_at, source, id (as bytes), part.
 
-    `seen` names a run's snapshot: then only what it saw, which is what it billed.
+    `seen` names a run's snapshot: then what it saw, which is what it billed, also if it was amended since.
     """
-    return _ordered(connection, _USAGE, payer, period, seen)
+    return _ordered(connection, _USAGE if seen is None else _USAGE_THEN, payer, period, seen)
 
 
 def read_elements_in_order(connection: Connection, payer: int, period: Period, seen: int | None = None) -> Ordered:
@@ -136,7 +136,7 @@ def read_elements_in_order(connection: Connection, payer: int, period: Period, s
 
     Parts of usage are not among them.
     """
-    return _ordered(connection, _BESIDE, payer, period, seen)
+    return _ordered(connection, _BESIDE if seen is None else _BESIDE_THEN, payer, period, seen)
 
 
 def element_prices(connection: Connection, payer: int, period: Period, seen: int) -> list[int]:
@@ -160,10 +160,14 @@ def later_events(connection: Connection, payer: int, period: Period, snapshot_id
     return int(row[0]) if row else 0
 
 
-def read_details(connection: Connection, payer: int, identities: Sequence[tuple[str, str]]) -> list[Details]:
-    """The details of a payer's events of these (source, id), in their order."""
-    wanted = [[source for source, _ in identities], [identity for _, identity in identities]]
-    rows = connection.execute(_DETAILS, [*wanted, payer])
+def read_details(
+    connection: Connection, payer: int, identities: Sequence[tuple[str, str]], seen: int | None = None
+) -> list[Details]:
+    """The details of a payer's events of these (source, id), in their order, as a run's snapshot saw them, or now."""
+    columns = zip(*identities, strict=True) if identities else ((), ())
+    sources, ids = map(list, columns)
+    wanted = {"sources": sources, "ids": ids, "payer": payer, "seen": seen}
+    rows = connection.execute(_DETAILS if seen is None else _DETAILS_THEN, wanted)
     return [
         Details(at, _address(rated or to, to_address), _address(from_, from_address))
         for at, rated, to, to_address, from_, from_address in rows
@@ -218,7 +222,7 @@ def read_rates(connection: Connection, ids: Sequence[int]) -> dict[int, RateRow]
 
 
 def _ordered(connection: Connection, table: LiteralString, payer: int, period: Period, seen: int | None) -> Ordered:
-    billed = sql.SQL("") if seen is None else sql.SQL("AND batch <@ {}").format(_SEEN)
+    billed = sql.SQL("") if seen is None else sql.SQL("AND {}").format(_IS_SEEN)
     query = sql.SQL("""
         SELECT payer_id, account_id, price_id, country, (occurred_at AT TIME ZONE 'UTC')::date - DATE '1970-01-01',
                events, billed, sources.id, event.id
@@ -248,25 +252,37 @@ def _place(row: int, first_row: int) -> str:
     return f"row {row + 1}" if first_row == 0 else f"line {row}"
 
 
-_PARTS = """
-    SELECT payer_id, account_id, price_id, country, occurred_at, event_elements.events, billed, source_id, id, part,
-           batch
-    FROM event_elements JOIN prices USING (price_id)
-"""
-_USAGE = f"""
-    SELECT payer_id, account_id, price_id, country, occurred_at, 1 AS events, billed, source_id, id, 0 AS part, batch
+_EVENTS = """
+    SELECT payer_id, account_id, price_id, country, occurred_at, 1 AS events, billed, source_id, id, 0 AS part, batch,
+           NULL::bigint AS superseded_in
     FROM events WHERE price_id IS NOT NULL
-    UNION ALL {_PARTS} WHERE prices.element = 'usage'
-"""  # noqa: S608
+"""
+_PARTS = """
+    SELECT payer_id, account_id, price_id, country, occurred_at, element.events, billed, source_id, id, part, batch,
+           NULL::bigint AS superseded_in
+    FROM event_elements AS element JOIN prices USING (price_id)
+"""
+# What was in force before it was amended.
+_EVENTS_THEN = _EVENTS.replace("NULL::bigint AS ", "").replace("FROM events", "FROM event_revisions")
+_PARTS_THEN = _PARTS.replace("NULL::bigint AS ", "").replace("FROM event_elements", "FROM event_revision_elements")
+
+_USAGE = f"{_EVENTS} UNION ALL {_PARTS} WHERE prices.element = 'usage'"
 _BESIDE = f"{_PARTS} WHERE prices.element <> 'usage'"
+_USAGE_THEN = f"{_USAGE} UNION ALL {_EVENTS_THEN} UNION ALL {_PARTS_THEN} WHERE prices.element = 'usage'"
+_BESIDE_THEN = f"{_BESIDE} UNION ALL {_PARTS_THEN} WHERE prices.element <> 'usage'"
 
 # Put together once, not once a row: as it is stored it would be decompressed for each.
 _SEEN = sql.SQL("(SELECT batches + '{}'::int8multirange FROM billed_batches WHERE snapshot_id = %(seen)s)")
+# A run saw what was written by then, unless it saw as well that something else had taken its place.
+_IS_SEEN = sql.SQL("batch <@ {0} AND (superseded_in IS NULL OR NOT superseded_in <@ {0})").format(_SEEN)
 
 _ELEMENT_PRICES = sql.SQL("""
-    SELECT DISTINCT price_id FROM event_elements
-    WHERE payer_id = %(payer)s AND occurred_at >= %(opens)s AND occurred_at < %(closes)s AND batch <@ {}
-""").format(_SEEN)
+    SELECT DISTINCT price_id FROM (
+        SELECT price_id, payer_id, occurred_at, batch, NULL::bigint AS superseded_in FROM event_elements
+        UNION ALL SELECT price_id, payer_id, occurred_at, batch, superseded_in FROM event_revision_elements
+    ) AS element
+    WHERE payer_id = %(payer)s AND occurred_at >= %(opens)s AND occurred_at < %(closes)s AND {}
+""").format(_IS_SEEN)
 
 _LATER = sql.SQL("""
     SELECT count(*) FROM events AS event
@@ -277,15 +293,29 @@ _LATER = sql.SQL("""
                         AND element.source_id = event.source_id AND element.id = event.id))
 """).format(_SEEN)
 
-_DETAILS = """
+_DETAILS_OF = sql.SQL("""
     SELECT event.occurred_at, rated_to_e164, to_e164, to_address, from_e164, from_address
-    FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS wanted (source, id, place)
+    FROM unnest(%(sources)s::text[], %(ids)s::text[]) WITH ORDINALITY AS wanted (source, id, place)
     JOIN sources ON sources.id = wanted.source COLLATE "C"
-    JOIN event_identity AS known ON known.source_id = sources.source_id AND known.id = wanted.id COLLATE "C"
-    JOIN events AS event ON event.payer_id = %s AND event.occurred_at = known.occurred_at
-         AND event.source_id = known.source_id AND event.id = known.id
+    JOIN LATERAL ({}) AS event ON true
     ORDER BY place
-"""
+""")
+_NOW = sql.SQL("""
+    SELECT event.*, NULL::bigint AS superseded_in
+    FROM event_identity AS known JOIN events AS event ON event.payer_id = %(payer)s
+         AND event.occurred_at = known.occurred_at AND event.source_id = known.source_id AND event.id = known.id
+    WHERE known.source_id = sources.source_id AND known.id = wanted.id COLLATE "C"
+""")
+_REACHED = "occurred_at, rated_to_e164, to_e164, to_address, from_e164, from_address, batch, superseded_in"
+_THEN = sql.SQL("""
+    SELECT {reached} FROM (
+        SELECT {reached} FROM ({now}) AS event
+        UNION ALL SELECT {reached} FROM event_revisions AS old
+        WHERE old.source_id = sources.source_id AND old.id = wanted.id COLLATE "C" AND old.payer_id = %(payer)s
+    ) AS version WHERE {seen}
+""").format(reached=sql.SQL(_REACHED), now=_NOW, seen=_IS_SEEN)
+_DETAILS = _DETAILS_OF.format(_NOW)
+_DETAILS_THEN = _DETAILS_OF.format(_THEN)
 
 _IDENTITY = """
     SELECT occurred_at, source_id, payer_id AS payer FROM event_identity JOIN sources USING (source_id)

@@ -16,11 +16,11 @@ CREATE TABLE written_batches (
 -- One row for each event that was ever accepted, for ever; events themselves may be archived.
 CREATE TABLE event_identity (
     batch bigint NOT NULL,
-    occurred_at timestamptz NOT NULL,
+    occurred_at timestamptz, -- NULL: it was taken back, and is nowhere
     fingerprint uuid NOT NULL, -- 128-bit BLAKE2b of the normalised content
     source_id integer NOT NULL,
-    revision integer NOT NULL,
-    payer_id integer, -- NULL: quarantined with nobody to pay
+    revision integer NOT NULL, -- the highest that came: the one in force
+    payer_id integer, -- NULL: taken back, or quarantined with nobody to pay
     id text COLLATE "C" NOT NULL,
     PRIMARY KEY (source_id, id)
 );

@@ -1,5 +1,6 @@
 """What came late for a month that is issued is billed by the next run, as lines or as a credit note."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -24,6 +25,7 @@ from tests.shop import AT, OCTOBER, Shop, account, call, card, products
 
 NOVEMBER = Period.parse("2026-11")
 DECEMBER = Period.parse("2026-12")
+MONTHS = [NOVEMBER, DECEMBER]
 
 
 def closed(period: Period) -> datetime:
@@ -194,6 +196,21 @@ def test_what_has_been_adjusted_is_not_late_any_more(october: Shop) -> None:
     issue(october, NOVEMBER)
     assert () == run(october, OCTOBER).report.late
     assert () == finalize(october.engine, OCTOBER, closed(OCTOBER)).late
+
+
+def test_of_two_months_that_are_issued_at_once_one_bills_the_difference(october: Shop) -> None:
+    names = [f"acct-{number}" for number in range(20)]
+    october.admit(*names)
+    october.post(*(call(number, account=name) for number, name in enumerate(names, start=10)), at=LATE)
+    for period in (DECEMBER, NOVEMBER):
+        run(october, period)
+    with ThreadPoolExecutor() as threads:
+        found = [*threads.map(lambda period: finalize(october.engine, period, closed(period), batch=1), MONTHS * 2)]
+    assert len(names) == sum(each.issued for each in found)
+    billed = (
+        "SELECT count(*), count(DISTINCT payer_id), sum(total_minor) FROM invoices WHERE period_start > '2026-10-01'"
+    )
+    assert [(len(names), len(names), 4 * len(names))] == october.rows(billed)
 
 
 def test_what_an_earlier_draft_adjusts_is_left_to_it(october: Shop) -> None:

@@ -3,16 +3,19 @@
 Everything that reads events back rates them alike: statement, explanation, verification, release.
 """
 
+from dataclasses import replace
+
 from billing.flows.compose import compose_statement
 from billing.flows.correct import rerate_period
 from billing.flows.explain import explain_event, explain_line
+from billing.flows.ingest import Intake
 from billing.flows.publish import publish
 from billing.flows.release import release
 from billing.flows.verify import verify
 from cli.world import product_tables
 from rates.money import Currency, format_minor
 from tests.invoicing import CLOSED
-from tests.shop import AT, OCTOBER, SOURCE, Shop, outcomes, products, read
+from tests.shop import AT, OCTOBER, SOURCE, Shop, outcomes, payloads, products, read
 
 HEAD = 'id = "list"\ncurrency = "USD"\neffective_from = 2026-10-01T00:00:00Z\n'
 LOOKUP = '[[rate]]\nproduct = "lookup"\nunit = "request"\n'
@@ -88,6 +91,42 @@ def test_a_look_up_of_which_one_package_has_no_price_waits_as_a_whole_until_it_h
     assert [("Caller name", 1), ("SIM swap", 1)] == [(name, events) for name, _, events, _ in lines(shop)]
 
 
+LIMITED = f"""{LOOKUP}package = "a"
+price = "0.016"
+max_charge = "0.01"
+{LOOKUP}package = "b"
+price = "0.004"
+setup_fee = "0.002"
+{LOOKUP}package = "c"
+price = "0.016"
+"""
+
+
+def test_a_look_up_is_explained_package_by_package_where_limits_stand_for_some(shop: Shop) -> None:
+    open_shop(shop, HEAD + LIMITED)
+    shop.post(lookup(1, "a", "b", "c"), lookup(2, "b", "c"), at=CLOSED)
+    assert 4 == len(lines(shop))
+    found = explain_event(shop.engine, products(), SOURCE, "LU1")
+    assert [("usage", "0.004"), ("usage", "0.016"), ("maximum", "0.01"), ("setup", "0.002")] == [
+        (part.element, part.exact_amount) for part in found.parts
+    ]
+    assert "0.016 is more than the maximum: 0.01" == found.parts[2].note
+
+
+def test_each_package_that_is_rounded_by_itself_is_explained_by_itself(shop: Shop) -> None:
+    """0.004 with 0.002 is 0.01, and 0.016 is 0.02: together 0.03, and not 0.022 rounded."""
+    open_shop(shop, HEAD + '[rounding]\nper = "event"\ndecimals = 2\n' + LIMITED)
+    shop.post(lookup(1, "a", "b", "c"), lookup(2, "b", "c"), at=CLOSED)
+    assert 3 == len(lines(shop))
+    for event in ("LU1", "LU2"):
+        parts = explain_event(shop.engine, products(), SOURCE, event).parts[:2]
+        assert ["0.01", "0.02"] == [part.exact_amount for part in parts]
+        assert [
+            "with setup 0.002; 0.006 rounded to 2 decimals, half-up: 0.01",
+            "0.016 rounded to 2 decimals, half-up: 0.02",
+        ] == [part.note for part in parts]
+
+
 def test_packages_that_are_listed_the_other_way_round_are_the_same_look_up(shop: Shop) -> None:
     open_shop(shop, HEAD + CALLER + SWAP)
     shop.post(lookup(1, "caller_name", "sim_swap"), at=CLOSED)
@@ -125,6 +164,38 @@ def test_a_message_that_was_delivered_as_another_kind_is_billed_and_explained_as
     assert ["0.03"] == [part.exact_amount for part in found.parts]
     assert "3 segment" in found.parts[0].arithmetic
     assert {"delivered_as": "sms"} == found.said
+
+
+NOTE = """
+[[rate]]
+product = "sms.outbound"
+unit = "event"
+price = "0.05"
+
+[[rate]]
+product = "voice.outbound"
+unit = "minute"
+increments = "60/60"
+price = "0.60"
+max_charge = "1.00"
+"""
+
+
+def test_a_limit_on_what_was_delivered_as_another_product_is_explained_in_its_units(shop: Shop) -> None:
+    """Two minutes at 0.60: 1.20, and not 72 for 120 units of something."""
+    known = products()
+    note = replace(
+        known["mms.outbound"],
+        id="note",
+        rules=tuple(replace(rule, delivered_as={"call": "voice.outbound"}) for rule in known["mms.outbound"].rules),
+    )
+    known = {**known, "note": note}
+    open_shop(shop, HEAD + NOTE)
+    call = {"id": "N1", "account": "acme", "product": "note", "delivered_as": "call", "duration_seconds": "61"}
+    event = {**call, "to": "+447700900123", "occurred_at": "2026-10-02T10:00:00Z", "status": ""}
+    Intake(engine=shop.engine, products=known, source=SOURCE).ingest(payloads([event]), CLOSED)
+    (part,) = explain_event(shop.engine, known, SOURCE, "N1").parts
+    assert "1.2 is more than the maximum: 1" == part.note
 
 
 CONTENT = """

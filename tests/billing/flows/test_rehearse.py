@@ -62,7 +62,7 @@ def imported(shop: Shop, chunks: Sequence[Chunk], source: str | None = SOURCE) -
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_it_comes_to_what_the_import_comes_to_however_it_is_cut(shop: Shop, size: int) -> None:
-    """Known, twice in a chunk, in another chunk, in conflict with either; of several accounts, products and months."""
+    """Known, twice in a chunk, in another chunk, in conflict with either; amended; of several accounts and months."""
     dice = np.random.default_rng(20261002)
     changes: list[dict[str, object]] = [
         {},
@@ -72,10 +72,15 @@ def test_it_comes_to_what_the_import_comes_to_however_it_is_cut(shop: Shop, size
         {"occurred_at": "2026-02-03T00:00:00Z"},
         {"duration_seconds": "-1"},
         {"to": "+33123456789"},
+        {"revision": 2},
+        {"revision": 2, "account": "nobody"},
+        {"revision": 3, "duration_seconds": "5"},
+        {"revision": 3, "void": True},
+        {"revision": 4},
     ]
     events = [
         call(int(n), **changes[int(k)])
-        for n, k in zip(dice.integers(0, 60, 200), dice.integers(0, 7, 200), strict=True)
+        for n, k in zip(dice.integers(0, 60, 300), dice.integers(0, len(changes), 300), strict=True)
     ]
     shop.post(*(call(number) for number in range(0, 60, 3)))
     before = shop.rows(STORED)

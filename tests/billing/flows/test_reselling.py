@@ -89,6 +89,71 @@ def test_a_conflict_changes_neither_side_and_makes_no_other_side(shop: Shop) -> 
     agreed(shop)
 
 
+SIDES = (
+    "SELECT sources.id, event.id, event.revision, measured::int FROM events AS event JOIN sources USING (source_id)"
+    " ORDER BY 1, 2"
+)
+
+
+def test_what_is_amended_is_amended_on_both_sides(shop: Shop) -> None:
+    shop.post(call(1, account="sub"), call(2, account="sub"))
+    assert ["accepted", "duplicate"] == outcomes(
+        shop.post(call(1, account="deep", revision=2, duration_seconds="600"), call(2, account="sub"))
+    )
+    assert [("acme", 2, 720), ("sub", 2, 720)] == shop.rows(TOTALS)
+    assert [("resold:voice-eu-1", "call-1", 2, 600), ("resold:voice-eu-1", "call-2", 1, 61)] == shop.rows(SIDES)[:2]
+    agreed(shop)
+
+
+def test_what_is_taken_back_is_taken_back_on_both_sides_and_may_come_again(shop: Shop) -> None:
+    shop.post(call(1, account="sub"), call(2, account="sub"), call(3))
+    void = {"id": "call-1", "revision": 2, "void": True}
+    shop.post(void, {"id": "call-3", "revision": 2, "void": True})
+    assert [("acme", 1, 120), ("sub", 1, 120)] == [row for row in shop.rows(TOTALS) if row[1]]
+    assert ["duplicate"] == outcomes(shop.post(void))
+    agreed(shop)
+    shop.post(call(1, account="sub", revision=3))
+    assert [("acme", 2, 240), ("sub", 2, 240)] == shop.rows(TOTALS)
+    agreed(shop)
+
+
+def test_what_is_resold_no_more_is_taken_back_at_the_reseller(shop: Shop) -> None:
+    shop.post(call(1, account="sub"), call(2, account="own"))
+    shop.post(call(1, account="own", revision=2), call(2, account="sub", revision=2))
+    assert [("acme", 2, 240), ("sub", 1, 120)] == shop.rows(TOTALS)
+    assert [("resold:voice-eu-1", "call-2", 2, 61)] == shop.rows(SIDES)[:1]
+    shop.post(call(1, account="sub", revision=3), call(2, account="own", revision=3), call(3, account="sub"))
+    assert [("acme", 3, 360), ("sub", 2, 240)] == shop.rows(TOTALS)
+    agreed(shop)
+
+
+def test_a_report_under_a_higher_one_makes_no_other_side(shop: Shop) -> None:
+    shop.post(call(1, account="own", revision=2), {"id": "call-2", "revision": 2, "void": True})
+    assert ["superseded"] * 2 == outcomes(shop.post(call(1, account="sub"), call(2, account="sub")))
+    assert [("acme", 1, 120)] == shop.rows(TOTALS)
+    shop.post(call(3, account="sub"), call(3, account="sub", revision=2, duration_seconds="600"))
+    assert [("acme", 2, 720), ("sub", 1, 600)] == shop.rows(TOTALS)
+    agreed(shop)
+
+
+def test_usage_of_nobody_that_is_amended_has_the_revision_that_stands(shop: Shop) -> None:
+    shop.post(call(1, account="late"), call(1, account="late", revision=2, duration_seconds="600"))
+    admit(shop, account("late", pays=False, parent="sub"))
+    let_out(shop)
+    assert [("resold:voice-eu-1", "call-1", 2, 600)] == shop.rows(SIDES)[:1]
+    shop.post(call(1, account="late", revision=3))
+    assert [("acme", 1, 120), ("sub", 1, 120)] == shop.rows(TOTALS)
+    agreed(shop)
+
+
+def test_many_reports_at_once_are_mirrored_as_one_by_one(shop: Shop) -> None:
+    names = ["sub", "own", "deep"]
+    shop.post(*(call(number, account=names[number % 3]) for number in range(1500)))
+    shop.post(*(call(number, account=names[number % 2], revision=2) for number in range(1500)))
+    assert [("acme", 1500, 180000), ("sub", 750, 90000)] == shop.rows(TOTALS)
+    agreed(shop)
+
+
 def test_usage_before_the_contract_of_whoever_is_resold_to_has_one_side(shop: Shop) -> None:
     shop.post(call(1, account="sub", occurred_at="2026-09-30T23:59:59Z"), call(2, account="sub"))
     assert [("resold:voice-eu-1", "call-2", "sub")] == shop.rows(EVENTS)[:1]

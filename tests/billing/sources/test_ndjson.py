@@ -140,6 +140,7 @@ def taken_of(payloads: list[bytes]) -> Taken:
         zero_rated=np.zeros(len(codes), dtype=np.int8),
         row=np.array([3, 0, 2]),
         id=pa.array(["d", "a", "c"]),
+        revision=np.array([4, 1, 3], dtype=np.int32),
     )
     return Taken(Chunk(payloads, [1, 5, 6, 9]), receipt)
 
@@ -158,4 +159,6 @@ def test_the_file_of_what_was_refused_has_the_lines_as_they_were() -> None:
 def test_each_result_names_the_event_also_of_what_was_refused_if_it_has_an_id(payload: bytes, id_: str) -> None:
     written = [json.loads(line) for line in result_lines(taken_of([b"", payload, b"", b""])).splitlines()]
     assert ["a", id_, "c", "d"] == [each["id"] for each in written]
-    assert {"line": 5, "id": id_, "outcome": "rejected", "pointer": "/to", "reason": "wrong"} == written[1]
+    assert [1, None, 3, 4] == [each["revision"] for each in written]
+    said = {"line": 5, "id": id_, "revision": None, "outcome": "rejected", "pointer": "/to", "reason": "wrong"}
+    assert said == written[1]

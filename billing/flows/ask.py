@@ -1,0 +1,106 @@
+"""Ask what the next unit of some usage costs an account, by its cards and by where its counters stand now."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from billing.currentprices import Asked, CurrentPrice, current_price
+from billing.errors import InputFaultyError
+from billing.explanations import increments_of
+from billing.flows.price import Pricer
+from billing.payers import payers_of
+from billing.periods import Period
+from billing.rated import Rated, rate_usage
+from billing.store.accounts import read_accounts
+from billing.store.compiled import CompiledCards
+from billing.store.engine import Engine, snapshot
+from billing.store.queries.explain import RateRow, read_rates
+from billing.store.queries.pricing import read_prices
+from billing.store.ratebooks import load_books
+from billing.usage import parse
+from rates.errors import Fault
+from rates.numbering import COUNTRIES
+from rates.products import Product
+from rates.rating import REASONS
+
+SOURCE = "tollbook.prices"
+"""The source of usage that is asked about, and nobody reported."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What some usage of an account costs: by which row of which card, and its price now.
+
+    `reason` says why it has no price; then there is nothing but it.
+    """
+
+    account: str
+    product: str
+    at: datetime
+    reason: str = ""
+    payer: str = ""
+    currency: str = ""
+    country: str = ""
+    card: str = ""
+    row: str = ""
+    increments: str = ""
+    price: CurrentPrice | None = None
+
+
+def ask(
+    engine: Engine,
+    products: Mapping[str, Product],
+    at: datetime,
+    usage: Mapping[str, object],
+    *,
+    kept: CompiledCards | None = None,
+) -> Answer:
+    """What the next unit of some usage costs: `usage` are the fields of an event, with its account and product.
+
+    All of it is read in one snapshot, with what is not folded yet. Raises InputFaultyError for what no event has.
+    """
+    named = {"id": "asked", "quantity": "1", **usage, "occurred_at": at.isoformat()}
+    parsed = parse([json.dumps(named).encode()], source=SOURCE, products=products, at=at)
+    if parsed.rejects:
+        faults = [Fault(place=each.pointer, value="", problem=each.reason, remedy="") for each in parsed.rejects]
+        raise InputFaultyError(faults, place="usage")
+    said = Answer(account=str(usage["account"]), product=str(usage["product"]), at=at)
+    with snapshot(engine) as connection:
+        books = load_books(connection, products, kept=kept)
+        rated = rate_usage(parsed.usage, books.assignment, books.books, products)
+        if rated.ratings.price[0] < 0:
+            return _unpriced(said, rated)
+        accounts, period = read_accounts(connection), Period.at(at)
+        payers = payers_of(accounts.accounts, accounts.contracts, accounts.numbers, period)
+        pricer = Pricer.begin(connection, period, products, payers)
+        asked = Asked(
+            payer=int(rated.payer[0]),
+            account=int(rated.account[0]),
+            price=int(rated.ratings.price[0]),
+            country=int(rated.ratings.country[0]),
+            day=at.date(),
+        )
+        totals = pricer.read([asked.payer])
+        pricer.prices |= read_prices(connection, [asked.price], pricer.heads)
+        found = current_price(asked, totals, pricer.terms(asked.payer, totals), period, said.account)
+        number = int(rated.ratings.rate[0])
+        row: RateRow = read_rates(connection, [number])[number]
+        party = payers[asked.payer].party
+        return Answer(
+            account=said.account,
+            product=said.product,
+            at=at,
+            payer=party.account,
+            currency=party.currency,
+            country=COUNTRIES[asked.country],
+            card=row.card,
+            row=row.row,
+            increments=str(increments_of(row.cells, products[said.product], at) or ""),
+            price=found,
+        )
+
+
+def _unpriced(said: Answer, rated: Rated) -> Answer:
+    reason = REASONS[rated.ratings.reason[0]]
+    return Answer(account=said.account, product=said.product, at=said.at, reason=str(reason or "nothing billable"))
