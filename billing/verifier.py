@@ -57,6 +57,7 @@ from billing.verifier_events import (
     RatedEvent,
     UsageUnratedError,
     book_of,
+    is_resold,
     payers_of,
     rate_events,
     sides_of,
@@ -149,12 +150,12 @@ def price_month(events: Sequence[RatedEvent]) -> Month:
 
 
 def _owner(scope: str, event: RatedEvent) -> str:
-    return _counter_of(scope, event.usage.account, event.payer)
+    return _counter_of(scope, event.usage.account, event.payer, is_resold(event.usage))
 
 
-def _counter_of(scope: str, account: str, payer: Payer) -> str:
+def _counter_of(scope: str, account: str, payer: Payer, resold: bool) -> str:  # noqa: FBT001 (which side it is)
     """Whose counter it is. What is resold is counted on both sides, each by itself."""
-    return f"{payer[0]} {account}" if scope == "account" else payer[0]
+    return ("resold:" if resold else "") + (account if scope == "account" else payer[0])
 
 
 def _pool_of(event: RatedEvent, part: Element) -> Pool | None:
@@ -276,13 +277,13 @@ def _add_flats(month: Month, terms: Terms, start: datetime, end: datetime) -> No
                 payers = payers_of(terms, account, at)
             except UsageUnratedError:
                 continue
-            for payer in payers:
+            for place, payer in enumerate(payers):
                 try:
                     schedules = schedules_of(book_of(terms, payer[0], at))
                 except UsageUnratedError:
                     continue
                 for schedule, card in schedules:
-                    key = (_counter_of(schedule.scope, account, payer), schedule.name)
+                    key = (_counter_of(schedule.scope, account, payer, place > 0), schedule.name)
                     if schedule.flat_at_zero:
                         which = "reached" if schedule.mode == "volume" else "0"
                         month.flats.setdefault((key, which), (payer, schedule, card, 0, start.date()))

@@ -61,6 +61,11 @@ def payers_of(terms: Terms, account: str, at: datetime) -> list[Payer]:
     return [supplied, (account, text(terms.accounts[account][0].facts, "currency"))]
 
 
+def is_resold(usage: Usage) -> bool:
+    """Whether it is what a reseller charges for an event."""
+    return usage.source.startswith(_RESOLD)
+
+
 def sides_of(usage: Usage, terms: Terms) -> list[Usage]:
     """An event as each of its payers is charged for it."""
     try:
@@ -122,7 +127,7 @@ def rate_event(event: Raw | Usage, terms: Terms) -> RatedEvent | Reason:
 
 def _rate(usage: Usage, terms: Terms) -> RatedEvent:
     payers = payers_of(terms, usage.account, usage.occurred_at)
-    payer = payers[-1] if usage.source.startswith(_RESOLD) else payers[0]
+    payer = payers[-1] if is_resold(usage) else payers[0]
     product, rule = _product_of(terms, usage)
     silent = given.why_silent(rule, usage)
     quantity = 0 if silent else measured_quantity(product, usage)

@@ -114,6 +114,8 @@ def event(
     from billing.charges import SOURCE
     from billing.flows.explain import explain_event
     from billing.flows.recall import recall_event
+    from billing.payers import SubjectMissingError
+    from billing.reselling import mirror_of
     from cli.db import writing
     from cli.world import products
 
@@ -123,7 +125,17 @@ def event(
             show_taken_back(history, form)
             return
         found = explain_event(engine, products(), source, identity)
+        other = mirror_of(source)
+        try:
+            resold = recall_event(engine, products(), other, identity)
+            sold = None if resold.is_void else explain_event(engine, products(), other, identity)
+        except SubjectMissingError:
+            sold = None
     show_event(found, form, history)
+    if sold is not None and form is Format.TABLE:
+        show_event(sold, form, resold)
+    elif sold is not None:
+        say(f"It is resold to {sold.payer}: see `tollbook explain event {other} {identity}`.")
     if source == SOURCE:
         charge, _, number = identity.rpartition("/")
         say(f"Due {number} of the charge {charge}; what it is, and when it was due: tollbook charges show {charge}")

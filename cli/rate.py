@@ -1,7 +1,7 @@
 """`tollbook rate`: price a file of usage with files of cards. Nothing is stored, no database is needed."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,11 +42,12 @@ def rate(
     from cli.world import products
 
     month = Period.parse(period)
+    contracts = _contracts(contract) if contract else None
     deal = Arrangement(
         cards=[card_of(path) for path in (*card, *(more or ()))],
         products=products(),
-        accounts=_accounts(accounts) if accounts else None,
-        contracts=_contracts(contract) if contract else None,
+        accounts=_accounts(accounts, contracts or {}) if accounts else None,
+        contracts=contracts,
     )
     payloads = [*payloads_in(usage), *_dues(charges or [], deal.accounts or {}, month)]
     bills = bill(payloads, deal, month)
@@ -91,13 +92,14 @@ def document(bills: "Bills") -> dict[str, Any]:
     }
 
 
-def _accounts(paths: list[Path]) -> "dict[str, Account]":
+def _accounts(paths: list[Path], contracts: "Mapping[str, Sequence[Contract]]") -> "dict[str, Account]":
     from billing.accounts import check_tree
     from billing.errors import InputFaultyError
+    from billing.reselling import resellers
     from cli.parties import accounts_in
 
     accounts: dict[str, Account] = {account.id: account for account in accounts_in(paths)}
-    faults = check_tree(accounts)
+    faults = check_tree(accounts, resellers(contracts))
     if faults:
         raise InputFaultyError(faults, place="accounts")
     return accounts

@@ -1,11 +1,13 @@
 """A shop with a reseller: what is used below it is billed twice, to it and by it."""
 
 from datetime import date
+from decimal import Decimal
 
 import pytest
 
 from billing.contracts import Contract
 from billing.flows.publish import add_accounts, add_contracts
+from rates.deals import NO_DEAL, Commitment, Deal
 from tests.shop import AT, Shop, account, card, products
 
 WHOLESALE = "voice.outbound,44,minute,60/60,0.02"
@@ -19,9 +21,10 @@ def sub(id_: str = "sub", **facts: object) -> object:
     return account(id_, **({**SUB, "legal_entity": "Acme"} | facts))
 
 
-def contract(name: str, *cards: str, since: date = FIRST, resells: bool = False) -> Contract:
-    """A contract of some cards."""
-    return Contract(account=name, effective_from=since, cards=cards, resells=resells)
+def contract(name: str, *cards: str, since: date = FIRST, resells: bool = False, least: str = "") -> Contract:
+    """A contract of some cards, with a minimum."""
+    deal = Deal(commitment=Commitment(least=Decimal(least))) if least else NO_DEAL
+    return Contract(account=name, effective_from=since, cards=cards, resells=resells, deal=deal)
 
 
 def agree(shop: Shop, *contracts: Contract) -> None:

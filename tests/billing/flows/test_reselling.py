@@ -1,6 +1,8 @@
 """What is used below a reseller is charged twice, by two cards, on two invoices, from one report."""
 
 from datetime import date
+from fractions import Fraction
+from itertools import count
 
 import pytest
 
@@ -15,10 +17,12 @@ from billing.flows.explain import explain_event, explain_line
 from billing.flows.finalize import finalize
 from billing.flows.fold import fold
 from billing.flows.ingest import Intake, import_usage
+from billing.flows.margin import resold_margin
 from billing.flows.publish import add_accounts, publish
 from billing.flows.rehearse import rehearse_usage
 from billing.flows.release import release
 from billing.flows.verify import verify
+from billing.payers import SubjectMissingError
 from billing.periods import Period
 from billing.runs import GRACE
 from billing.store.engine import snapshot
@@ -303,3 +307,28 @@ def test_what_does_not_fit_is_refused(shop: Shop, accounts: list[object], contra
 def test_what_an_invoice_needs_is_not_taken_from_an_account_that_is_resold_to(shop: Shop) -> None:
     with pytest.raises(InputFaultyError, match="legal_entity"):
         add_accounts(shop.engine, [sub(legal_entity="")], at=AT, actor="finance")  # type: ignore[list-item]
+
+
+def test_the_margin_adds_up_to_the_invoices_of_both_sides(shop: Shop) -> None:
+    admit(shop, account("b"))
+    with pytest.raises(SubjectMissingError, match="resells to nobody"):
+        resold_margin(shop.engine, products(), OCTOBER, "b")
+    agree(shop, contract("sub", "retail", since=date(2026, 10, 20), least="10"))
+    calls = zip(count(1), ["sub", "deep", "own", "acme", "deep"], strict=False)
+    shop.post(*(call(number, account=name) for number, name in calls))
+    found = resold_margin(shop.engine, products(), OCTOBER, "acme")
+    rows = {(item.subaccount, item.what, item.account): (row.cost, row.revenue) for item, row in found.rows.items()}
+    true_up = rows.pop(("sub", "true_up", ""))
+    assert true_up[0] is None
+    assert {
+        ("sub", "usage", "sub"): (Fraction("0.04"), Fraction("0.10")),
+        ("sub", "usage", "deep"): (Fraction("0.08"), Fraction("0.20")),
+        ("", "usage", "own"): (Fraction("0.04"), None),
+        ("", "usage", "acme"): (Fraction("0.04"), None),
+    } == rows
+    fold(shop.engine)
+    draw_up(shop.engine, products(), OCTOBER, CLOSED, write=True)
+    assert totals_of(shop) == found.totals
+    sides = (("acme", [row.cost for row in found.rows.values()]), ("sub", [row.revenue for row in found.rows.values()]))
+    for name, amounts in sides:
+        assert found.totals[name] == 100 * sum(amount for amount in amounts if amount is not None)
