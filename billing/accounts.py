@@ -32,12 +32,14 @@ class Suspension(NamedTuple):
 class Account:
     """An account (FORMATS 3). `parent` is "" at the root of a tree; `currency` is "" where its payer's holds.
 
+    What a `prepaid` one has used is worth the same at any later moment: see `billing.prepaid`.
     `suspended` is in order, with time between each and the next.
     """
 
     id: AccountId
     parent: str = ""
     pays: bool = True
+    prepaid: bool = False
     currency: str = ""
     zone: str = "UTC"
     name: str = ""
@@ -57,6 +59,7 @@ def read_account(table: Mapping[str, object], place: str) -> tuple[Account | Non
         id=AccountId(read.text("id")),
         parent=parent,
         pays=read.flag("pays", default=not parent),
+        prepaid=read.flag("prepaid"),
         currency=read.text("currency", ""),
         zone=read.timezone("zone"),
         name=read.text("name", ""),
@@ -187,6 +190,8 @@ def _check(account: Account, read: Reader) -> None:
     _check_suspended(account, read)
     if account.parent and account.parent == account.id:
         read.fault("parent", "is the account itself", "leave it out at the root of a tree")
+    if account.prepaid and not account.pays:
+        read.fault("prepaid", "is of an account that somebody else pays for", "write it of whoever pays")
     if account.pays and not account.currency:
         read.fault("currency", "is missing", "whoever pays is billed in a currency")
     if account.currency:

@@ -6,7 +6,7 @@ totals lines. All that the store adds is that everything is remembered.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import chain
 
 import numpy as np
@@ -15,21 +15,34 @@ import pyarrow.compute as pc
 
 from billing.accounts import Account, AccountId
 from billing.assignment import Assignment, assignment
-from billing.contracts import Contract, Counting, counted_together, counter_faults, unsold, without_support
+from billing.contracts import (
+    Contract,
+    Counting,
+    counted_together,
+    counter_faults,
+    overlapping,
+    unsold,
+    without_support,
+)
 from billing.errors import InputFaultyError
 from billing.invoices import InvoiceLine, Kind, lines_by_payer, total_minor
+from billing.jurisdictions import with_jurisdictions
 from billing.payers import payers_of, versions_in, with_bases
 from billing.periods import Period
+from billing.prepaid import prepaid_faults
 from billing.rated import Rated, rate_usage
 from billing.reselling import mirrored, unpaid
 from billing.settled import settle
 from billing.support import support_base
 from billing.usage import Reject, Usage, parse
+from rates.averages import prices_of_month, products_of_month
 from rates.cards import Card
 from rates.compiled.cards import CardTable, compile_card, lineages
 from rates.compiled.patterns import microseconds
 from rates.deals import agreements_of
 from rates.errors import Fault
+from rates.filling import Filled, filled_of, unfilled
+from rates.jurisdiction import States
 from rates.matching import Book, Books
 from rates.money import Currency
 from rates.prices import USAGE, Price, price_list
@@ -51,13 +64,14 @@ class Arrangement:
     """Everything that decides a price: checked cards, products, accounts, and contracts by their account.
 
     Without `accounts` each account that is named pays for itself, in the currency of the first card; without
-    `contracts` everyone who pays has all cards, in their order.
+    `contracts` everyone who pays has all cards, in their order. `states`: by which jurisdictions are derived.
     """
 
     cards: Sequence[Card]
     products: Mapping[str, Product]
     accounts: Mapping[str, Account] | None = None
     contracts: Mapping[str, Sequence[Contract]] | None = None
+    states: States | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,12 +125,45 @@ def faults_of(deal: Arrangement) -> list[Fault]:
     for card in deal.cards:
         versions.setdefault(card.id, []).append((card.version, card.schedules))
     within = day_faults(map(card_terms, deal.cards))
+    accounts, contracts = deal.accounts or {}, _contracts(deal)
+    if deal.contracts is not None:
+        within = [
+            *overlapping(contracts),
+            *unpaid(deal.contracts, accounts),
+            *unsold(contracts, deal.products),
+            *within,
+        ]
+    return [
+        *within,
+        *counter_faults(_groups(deal), versions),
+        *prepaid_faults(contracts, accounts, versions),
+        *unfilled_faults(deal),
+    ]
+
+
+def unfilled_faults(deal: Arrangement) -> list[Fault]:
+    """Where cards that rate one account together count what none of them prices."""
+    filled: dict[str, list[Filled]] = {}
+    for card in deal.cards:
+        filled.setdefault(card.id, []).append(filled_of(card))
+    books = (chain.from_iterable(filled.get(name, ()) for name in group) for group in sorted(_groups(deal)))
+    return list(dict.fromkeys(chain.from_iterable(map(unfilled, books))))
+
+
+def _groups(deal: Arrangement) -> set[tuple[str, ...]]:
+    """The ids of cards that rate one account together."""
     if deal.contracts is None:
-        return [*within, *counter_faults([tuple(versions)], versions)]
-    groups = set().union(*map(counted_together, deal.contracts.values()))
-    strangers = unpaid(deal.contracts, deal.accounts or {})
-    nobodys = unsold(chain.from_iterable(deal.contracts.values()), deal.products)
-    return [*strangers, *nobodys, *within, *counter_faults(groups, versions)]
+        return {tuple(dict.fromkeys(card.id for card in deal.cards))}
+    return set().union(*map(counted_together, deal.contracts.values()))
+
+
+def _contracts(deal: Arrangement) -> list[Contract]:
+    """All contracts; of an arrangement without them, that everyone who pays has all cards."""
+    if deal.contracts is not None:
+        return list(chain.from_iterable(deal.contracts.values()))
+    cards = tuple(dict.fromkeys(card.id for card in deal.cards))
+    payers = [account.id for account in (deal.accounts or {}).values() if account.pays]
+    return [Contract(account=name, effective_from=date.min, cards=cards) for name in payers]
 
 
 def bill(payloads: Sequence[bytes], deal: Arrangement, period: Period, *, source: str | None = None) -> Bills:
@@ -128,6 +175,7 @@ def bill(payloads: Sequence[bytes], deal: Arrangement, period: Period, *, source
     if faults := faults_of(deal):
         raise InputFaultyError(faults, place="cards and contracts")
     parsed = parse(payloads, source=source, products=deal.products, at=period.closes + _LATER)
+    parsed = with_jurisdictions(parsed, deal.states, deal.products)
     settled = settle(parsed)
     usage = parsed.usage.take(settled.standing[_within(parsed.usage.occurred_at[settled.standing], period)])
     deal = _complete(deal, usage, period)
@@ -178,7 +226,7 @@ def _complete(deal: Arrangement, usage: Usage, period: Period) -> Arrangement:
         cards = tuple(dict.fromkeys(card.id for card in deal.cards))
         payers = [account.id for account in accounts.values() if account.pays]
         contracts = {name: (Contract(account=name, effective_from=period.start, cards=cards),) for name in payers}
-    return Arrangement(cards=deal.cards, products=deal.products, accounts=accounts, contracts=contracts)
+    return replace(deal, accounts=accounts, contracts=contracts)
 
 
 def _numbers(deal: Arrangement) -> dict[str, int]:
@@ -255,7 +303,9 @@ def _terms(
     own = [card for card in deal.cards if card.id in names and card.currency == money]
     versions = {card.version: card_terms(card) for card in versions_in(period, own)}
     own_prices = {number: each for version in versions for number, each in prices.get(version, {}).items()}
-    return Terms(currency=money, prices=own_prices, products=deal.products, cards=versions, priorities=priorities)
+    products = products_of_month(deal.products, period.days)
+    settled = prices_of_month(own_prices, products)
+    return Terms(currency=money, prices=settled, products=products, cards=versions, priorities=priorities)
 
 
 def _crossings(own: Totals, ordered: Totals, terms: Terms) -> Totals:

@@ -2,8 +2,9 @@
 
 A bill is held back where its total is far from what the account was billed before, where usage of the account waits
 for a price that a card or a contract could say, so that the bill would be too small, and where the source of its usage
-counted otherwise. A person who has looked releases it by name, from what held it back and from nothing else; that holds
-until the bill is far from what was released, more usage waits than then, or a count differs that did not differ so.
+counted otherwise, or did not report each day of what is billed by the average of a month. A person who has looked
+releases it by name, from what held it back and from nothing else; that holds until the bill is far from what was
+released, more usage waits than then, or a count differs that did not differ so.
 """
 
 from collections.abc import Collection, Iterable, Sequence

@@ -55,6 +55,25 @@ def without_support(contract: Contract) -> Contract:
     return replace(contract, deal=replace(contract.deal, support=None))
 
 
+def subject(contract: Contract) -> str:
+    """What faults call a contract."""
+    return f"contract {contract.account} from {contract.effective_from}"
+
+
+def overlapping(contracts: Iterable[Contract]) -> list[Fault]:
+    """The contracts that begin on a day on which another one of the account begins; each holds until the next."""
+    days: dict[str, list[Contract]] = {}
+    for contract in dict.fromkeys(contracts):
+        days.setdefault(subject(contract), []).append(contract)
+    problem = "overlaps another contract that begins on this day"
+    remedy = "a contract holds until the next one: begin each on a day of its own"
+    return [
+        Fault(place=f"{name}: effective_from", value=str(each.effective_from), problem=problem, remedy=remedy)
+        for name, same in days.items()
+        for each in same[1:]
+    ]
+
+
 def in_force(contracts: Iterable[Contract], day: date) -> Contract | None:
     """The one of an account's contracts that holds on a day: the last that began on it or before."""
     begun = [contract for contract in contracts if contract.effective_from <= day]
@@ -78,8 +97,17 @@ def resold_to(
     """Who pays a reseller for an account's usage: itself or the nearest above, below who pays the supplier, that has
     contracts. None where nobody resells it.
     """
+    payer = payer_of(account_id, accounts)
+    if payer is None or not any(each.resells for each in contracts.get(payer.id, ())):
+        return None
     below = takewhile(lambda account: not account.pays, upwards(account_id, accounts))
     return next((account for account in below if contracts.get(account.id)), None)
+
+
+def is_billed(account: Account, accounts: Mapping[str, Account], contracts: Mapping[str, Sequence[Contract]]) -> bool:
+    """Whether an account gets invoices: it pays, or it is resold to."""
+    resold = None if account.pays else resold_to(account.id, accounts, contracts)
+    return account.pays or (resold is not None and resold.id == account.id)
 
 
 def counter_faults(groups: Iterable[tuple[str, ...]], cards: Mapping[str, Sequence[Counting]]) -> list[Fault]:

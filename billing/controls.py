@@ -79,7 +79,7 @@ class Mismatches:
 def in_words(mismatches: Sequence[str]) -> str:
     """Mismatches of control totals in a sentence: of many the first, and how many more."""
     more = len(mismatches) - _NAMED
-    return "; ".join(mismatches[:_NAMED]) + (f"; and {more:,} more control totals" if more > 0 else "")
+    return "; ".join(mismatches[:_NAMED]) + (f"; and {more:,} more" if more > 0 else "")
 
 
 def require_matched(nobodys: Sequence[str], period: Period) -> None:

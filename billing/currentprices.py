@@ -119,6 +119,6 @@ def _free(totals: Totals, terms: Terms) -> int:
     """How many base units pools give free."""
     parts = Parts()
     drain(items_of(totals, no_totals(), terms), terms, parts)
-    free = np.array([False, *(key.tier == FREE for key in parts.ids)], dtype=bool)
+    free = np.array([False, *(key.tier == FREE for key in parts.keys)], dtype=bool)
     _, line, _, _, quantity, _ = parts.columns()
     return int(quantity[free[line + 1]].sum())

@@ -6,7 +6,7 @@ from itertools import pairwise
 from types import MappingProxyType
 
 from billing.accounts import Account, payer_of
-from billing.contracts import Contract, resold_to
+from billing.contracts import Contract, is_billed, resold_to
 from billing.invoices import Party
 from billing.periods import ALWAYS, Period
 from rates.cards import Card
@@ -53,7 +53,7 @@ def payers_of(
     """
     found = {}
     for name, account in accounts.items():
-        if account.pays or contracts.get(name):
+        if is_billed(account, accounts, contracts):
             held = covering(contracts.get(name, ()), period)
             priorities = (Priority(max(each.effective_from, period.start), each.cards) for each in held)
             agreed = _agreed(held, period, _supported(contracts.get(name, ()), period.before()))

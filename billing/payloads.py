@@ -18,7 +18,7 @@ from billing.particulars import ParticularInvalidError, package_of, packages_of,
 from billing.revisions import Void, is_void, revision_of
 from rates.money import DecimalInvalidError, exact, parse_decimal
 from rates.numbering import ASSIGNED
-from rates.products import DELIVERED_AS, DIMENSIONS, PARTICULARS, Product
+from rates.products import DELIVERED_AS, DIMENSIONS, PARTICULARS, STATES, Product
 from rates.quantities import MAX_SECONDS, QuantityInvalidError, segments, whole_seconds
 
 LONGEST_LINE = 65_536
@@ -382,7 +382,7 @@ def _attributes(given: Mapping[str, object], product: Product | None, particular
         raise _FaultError("attributes", "is not an object")
     for name, value in attributes.items():
         place = f"attributes/{_shown(name)}"
-        if name in (*DIMENSIONS, *PARTICULARS) or (product is not None and name not in product.dimensions):
+        if name in (*DIMENSIONS, *PARTICULARS, STATES) or (product is not None and name not in product.dimensions):
             raise _FaultError(place, "is not a dimension that the product declares beside the built-in ones")
         _text({place: value}, place)
     stated = {**attributes, **particulars}

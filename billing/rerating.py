@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from billing.accounts import Account
-from billing.contracts import Contract
+from billing.contracts import Contract, is_billed
 from billing.periods import ALWAYS
 from rates.cards import Card
 from rates.money import format_fraction, normal
@@ -121,7 +121,7 @@ def _spans(
 ) -> Iterator[tuple[str, datetime, datetime, Contract]]:
     """Each contract that rates something: whose it is, from when, and until when."""
     for name, all_of_it in contracts.items():
-        if name not in accounts:
+        if name not in accounts or not is_billed(accounts[name], accounts, contracts):
             continue
         ordered = sorted(all_of_it, key=lambda each: each.effective_from)
         begins = [_midnight(each.effective_from) for each in ordered]

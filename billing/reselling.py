@@ -13,7 +13,7 @@ import numpy as np
 
 from billing.accounts import Account, payer_of, upwards
 from billing.assignment import Assignment
-from billing.contracts import Contract, in_force
+from billing.contracts import Contract, in_force, subject
 from billing.usage import Usage
 from rates.errors import Fault
 from rates.usage import Flags, Int64s, Texts
@@ -75,21 +75,21 @@ def unpaid(contracts: Contracts, accounts: Mapping[str, Account]) -> list[Fault]
 
 def _of_account(name: str, contracts: Contracts, accounts: Mapping[str, Account]) -> Iterator[Fault]:
     account, payer = accounts.get(name), payer_of(name, accounts)
-    if account is None or payer is None or account.pays:
+    if account is None or payer is None or account.pays or not contracts[name]:
         return
-    place = f"contract {name}"
+    place = subject(min(contracts[name], key=lambda each: each.effective_from))
     own = [each for each in contracts[name] if not _is_resold_by(payer, each, contracts)]
     if own:
         problem = f"usage of {name} is paid by {payer.id}, which does not resell on {own[0].effective_from}"
         remedy = f"give {payer.id} the contract, or let its contract of that day say resells = true"
-        yield Fault(place=place, value="", problem=problem, remedy=remedy)
+        yield Fault(place=subject(own[0]), value="", problem=problem, remedy=remedy)
         return
     since = min((each.effective_from for each in contracts[name]), default=None)
     ended = (each for each in contracts[payer.id] if since and each.effective_from > since and not each.resells)
     for each in ended:
         problem = f"resells to {name} before, and this version does not end that"
         remedy = f"write resells = true in its contract from {each.effective_from}"
-        yield Fault(place=f"contract {payer.id}: resells", value="false", problem=problem, remedy=remedy)
+        yield Fault(place=f"{subject(each)}: resells", value="false", problem=problem, remedy=remedy)
     if any(each.resells for each in contracts[name]):
         problem = f"is resold to by {payer.id}, and a reseller of a reseller is not billed by this version"
         yield Fault(place=f"{place}: resells", value="true", problem=problem, remedy="leave it out")

@@ -22,6 +22,7 @@ from billing.timeline import bill_over_time
 from rates.cardfile import card_from_table
 from rates.cards import Card, instant
 from rates.errors import Fault
+from rates.jurisdiction import States, states_of
 from rates.products import Product, by_id, read_product
 from rates.reading import Reader
 
@@ -75,7 +76,13 @@ def read_scenario(
     scenario = Scenario(
         name=read.text("name"),
         period=period,
-        deal=Arrangement(cards=cards, products=known, accounts=accounts, contracts=contracts),
+        deal=Arrangement(
+            cards=cards,
+            products=known,
+            accounts=accounts,
+            contracts=contracts,
+            states=_states(read.below("states")),
+        ),
         payloads=(*reported, *charges),
         expectation=read_expectation(read.below("expect"), closed or [period]),
         steps=tuple(replace(each.step, payloads=some) for each, some in zip(tables, later, strict=True)),
@@ -121,6 +128,13 @@ def _products(read: Reader) -> dict[str, Product]:
         read.faults.extend(faults)
         found += [product] if product is not None else []
     return by_id(found)
+
+
+def _states(read: Reader) -> States | None:
+    """The states of area codes and exchanges, as a table of six digits each."""
+    found, faults = states_of((read.at(office), office, read.text(office)) for office in read.table)
+    read.faults.extend(faults)
+    return found if read.table else None
 
 
 def _cards(read: Reader, products: Mapping[str, Product], card_of: CardSource, period: Period) -> tuple[Card, ...]:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from billing.verifier_usage import Raw, compare
+from billing.verifier_lines import compare
+from billing.verifier_usage import Raw
 
 
 class Disagreement(NamedTuple):

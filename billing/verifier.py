@@ -31,10 +31,10 @@ at a default; in `zero_rated`, with the reason; malformed ones in `rejected`. A 
 CardFaultError instead of giving a figure. Refused, since not rated here yet: reselling.
 
 The modules, from the ground up: `verifier_usage` reads, `verifier_parts` takes events of several packages apart,
-`verifier_traits` says what may be asked of an event, `verifier_counters` and `verifier_windows` are parts of a card,
-`verifier_cards` finds the row, `verifier_charges` settles one charge, `verifier_events` says which events have one,
-`verifier_money` what contracts take off and add, `verifier_support` what their support comes to, and
-this module adds up the month.
+`verifier_states` derives jurisdictions, `verifier_traits` says what may be asked of an event, `verifier_counters` and
+`verifier_windows` are parts of a card, `verifier_cards` finds the row, `verifier_charges` settles one charge,
+`verifier_events` says which events have one, `verifier_money` what contracts take off and add, `verifier_support` what
+their support comes to, and this module adds up the month.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -56,12 +56,13 @@ from billing.verifier_events import (
     Payer,
     RatedEvent,
     UsageUnratedError,
-    book_of,
+    books_of,
     is_resold,
     payers_of,
     rate_events,
     sides_of,
 )
+from billing.verifier_states import placed
 from billing.verifier_traits import selects
 from billing.verifier_usage import CardFaultError, DatedFacts, InputFaultError, Raw, text
 
@@ -273,16 +274,8 @@ def _add_flats(month: Month, terms: Terms, start: datetime, end: datetime) -> No
     changes = {at for dated in versions for one in dated for at in (one.effective_from, one.effective_to) if at}
     for at in sorted({start, *(change for change in changes if start < change < end)}):
         for account in sorted(terms.accounts):
-            try:
-                payers = payers_of(terms, account, at)
-            except UsageUnratedError:
-                continue
-            for place, payer in enumerate(payers):
-                try:
-                    schedules = schedules_of(book_of(terms, payer[0], at))
-                except UsageUnratedError:
-                    continue
-                for schedule, card in schedules:
+            for place, (payer, book) in enumerate(books_of(terms, account, at)):
+                for schedule, card in schedules_of(book):
                     key = (_counter_of(schedule.scope, account, payer, place > 0), schedule.name)
                     if schedule.flat_at_zero:
                         which = "reached" if schedule.mode == "volume" else "0"
@@ -338,24 +331,29 @@ def _second_pass(
 def rate(  # noqa: PLR0913 (each is a file of its own)
     *, period: str, events: Raws, cards: Raws, products: Raws, accounts: Raws, contracts: Raws, plan: Mapping[str, str],
     used: Mapping[tuple[str, str], str] | None = None, before: Mapping[str, str] | None = None,
+    states: Mapping[str, str] | None = None,
 ) -> dict[str, object]:  # fmt: skip
     """The lines of the UTC month `period` per billing account, and every event that is on none, with the reason.
 
-    `used` is what credits paid in earlier months, by account and credit. `before` is what support plans of the month
-    before are a percent of, by account; without it, what the same events come to in that month.
+    `used` is what credits paid in earlier months, by account and credit, `states` those of area codes and exchanges.
+    `before` is what support plans of the month before are a percent of, by account; without it, what the same events
+    come to in that month.
 
     The result is that of `tollbook rate` (FORMATS 6), with `zero_rated` and `rejected` beside `quarantined`.
     """
     cards, products, accounts, contracts = ([*some] for some in (cards, products, accounts, contracts))
-    terms, (start, end) = read_terms(cards, products, accounts, contracts, plan), given.month(period)
+    start, end = given.month(period)
+    sold = [counted.averaged(raw, (end - start).days) for raw in products]
+    terms = read_terms(cards, sold, accounts, contracts, plan)
     if before is None and any(each.get("support") for each in contracts):
         events = [*events]
         earlier = rate(
             period=f"{supported.month_before(start):%Y-%m}", events=events, cards=cards, products=products,
-            accounts=accounts, contracts=[supported.without_plan(each) for each in contracts], plan=plan,
+            accounts=accounts, contracts=[supported.without_plan(each) for each in contracts], plan=plan, states=states,
         )  # fmt: skip
         before = supported.bases_of(earlier, terms.products)
     usages, rejected = given.settle_revisions(events)
+    usages = [placed(one, terms.products.get(one.product), states or {}) for one in usages]
     rated, quarantined, zero_rated = list[RatedEvent](), list[dict[str, str]](), list[dict[str, str]]()
     sides = [side for one in usages if start <= one.occurred_at < end for side in sides_of(one, terms)]
     for usage in sorted(sides, key=lambda side: (side.occurred_at, side.source, side.id)):

@@ -53,6 +53,12 @@ class Schedule:
     discounts: tuple[Fraction, ...]
 
 
+def averaged(raw: Raw, days: int) -> Raw:
+    """A product in a month of so many days, which are one unit of what is billed by the month's average."""
+    unit = text(raw, "average")
+    return {**raw, "units": {**given.table(raw, "units"), unit: days}} if unit else raw
+
+
 @lru_cache(maxsize=4096)
 def bounds_of(schedule: Schedule) -> tuple[Fraction | int, ...]:
     """The bounds on the counter: money for amounts, whole base units or events otherwise."""

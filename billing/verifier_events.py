@@ -90,6 +90,16 @@ def book_of(terms: Terms, payer: str, at: datetime) -> Book:
     return tuple(version for version in found if version is not None)
 
 
+def books_of(terms: Terms, account: str, at: datetime) -> list[tuple[Payer, Book]]:
+    """Who pays for an account, each with its book; an empty one where it has no contract."""
+    try:
+        payers = payers_of(terms, account, at)
+    except UsageUnratedError:
+        return []
+    agreed = [given.in_force(terms.contracts.get(payer[0], ()), at) for payer in payers]
+    return [(payer, book_of(terms, payer[0], at) if one else ()) for payer, one in zip(payers, agreed, strict=True)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatedEvent:
     """An event, who pays it, and what it is charged: the `parts` of its usage, and the `elements` beside them.

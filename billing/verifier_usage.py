@@ -1,4 +1,4 @@
-"""What the verifier reads and prints: exact numbers, instants, products and usage events.
+"""What the verifier reads: exact numbers, instants, products and usage events.
 
 Everything arrives as plain Python objects, the way a TOML or JSON reader leaves them. Money and quantities are
 plain decimal strings and become `Fraction`; a float is refused, because its digits are already lost. Nothing here
@@ -28,8 +28,6 @@ _BASIC_PLANE = 0xFFFF
 _NO_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 _THREE_DECIMALS = "BHD IQD JOD KWD LYD OMR TND"
 _FOUR_DECIMALS = "CLF UYW"
-LINE_KEY = ("origin_period", "product", "element", "country", "destination", "tier", "unit", "unit_price")
-LINE_FACTS = ("events", "quantity", "amount", "residual", "base_quantity", "base_unit", "cards")
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 
@@ -365,36 +363,3 @@ def count_segments(message: str) -> int:
         segments, room = (segments, room) if cost <= room else (segments + 1, part)
         room -= cost
     return segments
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """Where two lists of lines disagree: the line key, the field (`line`: a whole line), and what each says."""
-
-    key: tuple[str, ...]
-    field: str
-    expected: str
-    actual: str
-
-
-def compare(expected: Iterable[Raw], actual: Iterable[Raw]) -> list[Difference]:
-    """Every difference between two lists of lines in the form of FORMATS 6; numbers are equal as numbers."""
-    left, right = _by_key(expected), _by_key(actual)
-    differences = []
-    for key in sorted(left.keys() | right.keys()):
-        ours, theirs = left.get(key, {"line": "absent"}), right.get(key, {"line": "absent"})
-        for name in ("line",) if "line" in ours | theirs else LINE_FACTS:
-            said = ours.get(name, "present"), theirs.get(name, "present")
-            if said[0] != said[1]:
-                differences.append(Difference(key=key, field=name, expected=said[0], actual=said[1]))
-    return differences
-
-
-def _by_key(lines: Iterable[Raw]) -> dict[tuple[str, ...], dict[str, str]]:
-    keyed: dict[tuple[str, ...], dict[str, str]] = {}
-    for line in lines:
-        said = {name: " ".join(words(line[name])) if name == "cards" else text(line, name) for name in LINE_FACTS}
-        said |= {name: str(Fraction(said[name])) for name in LINE_FACTS[:5]}
-        key = (*(text(line, name) for name in LINE_KEY[:-1]), str(Fraction(text(line, "unit_price"))))
-        keyed[(*key, "again") if key in keyed else key] = said
-    return keyed

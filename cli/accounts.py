@@ -42,12 +42,12 @@ def add_accounts(files: _Files, dry_run: DryRunOption = False, form: FormatOptio
     """
     from billing.flows import publish
     from cli.db import writing
-    from cli.parties import accounts_in
+    from cli.parties import accounts_in, told_where
     from cli.released import let_out
     from cli.world import actor, now, products
 
     found = accounts_in(files)
-    with writing() as engine:
+    with told_where(found.places), writing() as engine:
         rehearse_with = products() if dry_run else None
         changed = publish.add_accounts(engine, found, at=now(), actor=actor(), rehearse_with=rehearse_with)
         released = let_out(engine, changed)
@@ -84,12 +84,12 @@ def add_contracts(
     why, who = forced_by(reason, name, force=force)
     from billing.flows import publish
     from cli.db import compiled_cards, writing
-    from cli.parties import contracts_in
+    from cli.parties import contracts_in, told_where
     from cli.released import let_out
     from cli.world import now, products
 
     found = contracts_in(files)
-    with writing() as engine:
+    with told_where(found.places), writing() as engine:
         kept = compiled_cards()
         changed = publish.add_contracts(
             engine, found, products(), at=now(), actor=who, kept=kept, dry_run=dry_run, reason=why

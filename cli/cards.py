@@ -1,7 +1,7 @@
 """`tollbook cards`: check, publish, list and question rate cards."""
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -325,8 +325,15 @@ def _unpriced(quotes: "list[Quote]") -> int:
 def _warnings(read: "CardRead") -> "list[Fault]":
     from cli.world import products
     from rates.cardchanges import countries_denied
+    from rates.filling import filled_of, unfilled
 
-    return countries_denied(read.card, products(), written=read.written) if read.card is not None else []
+    if read.card is None:
+        return []
+    empty = [
+        replace(fault, place=fault.place.replace(f"card {read.card.version}", read.place))
+        for fault in unfilled([filled_of(read.card)])
+    ]
+    return [*empty, *countries_denied(read.card, products(), written=read.written)]
 
 
 def _tell(read: "CardRead") -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from billing.bills import Bills
     from billing.contracts import Contract
     from billing.periods import Period
+    from rates.cards import Card
 
 
 def rate(
@@ -37,20 +38,23 @@ def rate(
     """Rate usage from a file with cards from files: the bills of a period, and what could not be priced."""
     from billing.bills import Arrangement, bill
     from billing.periods import Period
-    from cli.cardfiles import card_of
+    from cli.parties import told_where
     from cli.payloads import payloads_in
-    from cli.world import products
+    from cli.world import products, states
 
     month = Period.parse(period)
-    contracts = _contracts(contract) if contract else None
+    places: dict[str, str] = {}
+    contracts = _contracts(contract, places) if contract else None
     deal = Arrangement(
-        cards=[card_of(path) for path in (*card, *(more or ()))],
+        cards=[_card(path, places) for path in (*card, *(more or ()))],
         products=products(),
-        accounts=_accounts(accounts, contracts or {}) if accounts else None,
+        accounts=_accounts(accounts, places, contracts or {}) if accounts else None,
         contracts=contracts,
+        states=states(),
     )
     payloads = [*payloads_in(usage), *_dues(charges or [], deal.accounts or {}, month)]
-    bills = bill(payloads, deal, month)
+    with told_where(places):
+        bills = bill(payloads, deal, month)
     if form is Format.TABLE:
         _show(bills)
     elif form is Format.CSV:
@@ -92,24 +96,38 @@ def document(bills: "Bills") -> dict[str, Any]:
     }
 
 
-def _accounts(paths: list[Path], contracts: "Mapping[str, Sequence[Contract]]") -> "dict[str, Account]":
+def _card(path: Path, places: dict[str, str]) -> "Card":
+    from cli.cardfiles import card_of
+
+    card = card_of(path)
+    places[f"card {card.version}"] = str(path)
+    return card
+
+
+def _accounts(
+    paths: list[Path], places: dict[str, str], contracts: "Mapping[str, Sequence[Contract]]"
+) -> "dict[str, Account]":
     from billing.accounts import check_tree
     from billing.errors import InputFaultyError
     from billing.reselling import resellers
-    from cli.parties import accounts_in
+    from cli.parties import accounts_in, told_where
 
-    accounts: dict[str, Account] = {account.id: account for account in accounts_in(paths)}
-    faults = check_tree(accounts, resellers(contracts))
-    if faults:
-        raise InputFaultyError(faults, place="accounts")
+    found = accounts_in(paths)
+    places |= found.places
+    accounts: dict[str, Account] = {account.id: account for account in found}
+    if faults := check_tree(accounts, resellers(contracts)):
+        with told_where(places):
+            raise InputFaultyError(faults, place="accounts")
     return accounts
 
 
-def _contracts(paths: list[Path]) -> "dict[str, list[Contract]]":
+def _contracts(paths: list[Path], places: dict[str, str]) -> "dict[str, list[Contract]]":
     from cli.parties import contracts_in
 
+    found = contracts_in(paths)
+    places |= found.places
     contracts: dict[str, list[Contract]] = {}
-    for contract in contracts_in(paths):
+    for contract in found:
         contracts.setdefault(contract.account, []).append(contract)
     return contracts
 

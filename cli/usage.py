@@ -174,7 +174,7 @@ def import_file(  # noqa: PLR0913 (what a caller may want of it)
     from billing.flows.rehearse import rehearse_usage
     from billing.sources.ndjson import read_chunks
     from cli.db import compiled_cards
-    from cli.world import products
+    from cli.world import products, states
 
     take_in = rehearse_usage if dry_run else import_usage
     with _read(file) as (stream, count):
@@ -188,7 +188,8 @@ def import_file(  # noqa: PLR0913 (what a caller may want of it)
             count()
 
         chunks = read_chunks(stream) if records is None else records.chunks(stream)
-        take_in(engine, source, chunks, products=products(), at=at, on_chunk=on_chunk, kept=compiled_cards())
+        kept, known = compiled_cards(), states()
+        take_in(engine, source, chunks, products=products(), at=at, on_chunk=on_chunk, kept=kept, states=known)
 
 
 def _import(

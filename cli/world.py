@@ -9,13 +9,21 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rates.errors import Fault, TollbookError
 from rates.products import Product, by_id, read_product, undeclared
 from rates.reading import parse_toml
 
+if TYPE_CHECKING:
+    from rates.jurisdiction import States
+
 OWN_PRODUCTS = "TOLLBOOK_PRODUCTS"
 """The variable that names a folder of product files beside those that come along."""
+
+
+STATES = "TOLLBOOK_JURISDICTIONS"
+"""The variable that names the table of area codes and exchanges by which jurisdictions are derived."""
 
 
 class FileUnreadableError(TollbookError):
@@ -38,6 +46,25 @@ def actor() -> str:
 def products() -> Mapping[str, Product]:
     """The products of `rates/catalogue` and those of one's own, by id. Raises InputFaultyError, FileUnreadableError."""
     return _products(os.environ.get(OWN_PRODUCTS, ""))
+
+
+def states() -> "States | None":
+    """The table by which jurisdictions are derived; None without one. Raises InputFaultyError, FileUnreadableError."""
+    return _states(os.environ.get(STATES, ""))
+
+
+@cache
+def _states(path: str) -> "States | None":
+    if not path:
+        return None
+    from rates.jurisdiction import read_states
+
+    found, faults = read_states(read_text(Path(path)), path)
+    if faults:
+        from billing.errors import InputFaultyError
+
+        raise InputFaultyError(faults, place=STATES)
+    return found
 
 
 def product_tables() -> list[dict[str, object]]:

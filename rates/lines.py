@@ -119,7 +119,8 @@ class Parts:
     units that lie in several tiers.
     """
 
-    ids: dict[LineKey, int] = field(default_factory=dict)
+    keys: list[LineKey] = field(default_factory=list)
+    names: dict[tuple[object, ...], dict[str, int]] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
     pieces: list[tuple[Int64s, ...]] = field(default_factory=list)
     rounded: list[tuple[Int64s, Int64s, Int64s]] = field(default_factory=list)
@@ -132,19 +133,51 @@ class Parts:
         row = (found.payer, found.line, version, 0, 0, found.place)
         self.pieces.append(tuple(np.array([each], dtype=np.int64) for each in row))
 
-    def add(self, payer: Int64s, line: Int64s, version: Int64s, events: Int64s, quantity: Int64s) -> None:
-        """Put quantities (and how many events they stand for) on lines; all int64[n]."""
-        some = np.flatnonzero((quantity != 0) | (events != 0))
-        self.pieces.append((payer[some], line[some], version[some], events[some], quantity[some], some))
+    def add(
+        self,
+        payer: Int64s,
+        line: Int64s,
+        version: Int64s,
+        events: Int64s,
+        quantity: Int64s,
+        rows: Int64s | None = None,
+    ) -> None:
+        """Put quantities (and how many events they stand for) on lines; all int64[n].
+
+        `rows` are their places in what they came in, where they are not all of it.
+        """
+        is_due = (quantity != 0) | (events != 0)
+        if rows is not None and is_due.all():  # as most often: nothing has to be copied
+            self.pieces.append((payer, line, version, events, quantity, rows))
+            return
+        some = np.flatnonzero(is_due)
+        places = some if rows is None else rows[some]
+        self.pieces.append((payer[some], line[some], version[some], events[some], quantity[some], places))
 
     def columns(self) -> list[Int64s]:
         """The payer, line, version, events and quantity of all that was added, and its place in what it came in."""
+        if len(self.pieces) == 1:
+            return list(self.pieces[0])
         nothing = np.zeros(0, dtype=np.int64)
         return [np.concatenate(column) for column in zip((nothing,) * 6, *self.pieces, strict=True)]
 
     def line(self, key: LineKey) -> int:
         """The number of a line key."""
-        return self.ids.setdefault(key, len(self.ids))
+        return self.line_in(key.country, key, self.alike(key))
+
+    def alike(self, key: LineKey) -> dict[str, int]:
+        """The numbers of the lines that a key is of in each country, which `line_in` adds to."""
+        # A fraction is slow to hash and to compare; its two whole numbers say the same.
+        price = (key.unit_price.numerator, key.unit_price.denominator)
+        return self.names.setdefault((key.product, key.element, *key[3:5], *price, *key[6:]), {})
+
+    def line_in(self, country: str, key: LineKey, alike: dict[str, int]) -> int:
+        """The number of the line of a key in a country; `alike` are those of the key in all countries."""
+        number = alike.get(country)
+        if number is None:
+            number = alike[country] = len(self.keys)
+            self.keys.append(LineKey(key[0], key[1], country, *key[3:]))
+        return number
 
     def version(self, version: str) -> int:
         """The number of a card version."""
@@ -156,12 +189,12 @@ def lines_of(parts: Parts, currency_code: str) -> PricedLines:
 
     Raises `QuantityOverflowError` for a quantity or an amount of more than 64 bits.
     """
-    keys = list(parts.ids)
+    keys = parts.keys
     ranked = sorted(range(len(keys)), key=lambda i: keys[i])
     rank = np.empty(len(keys), dtype=np.int64)
     rank[ranked] = np.arange(len(keys))
     payer, line, version, events, quantity, _ = parts.columns()
-    order = np.lexsort((version, rank[line], payer))
+    order = _order(payer, rank[line], version)
     payer, line, version = payer[order], line[order], version[order]
     new = np.ones(len(order), dtype=bool)
     new[1:] = (payer[1:] != payer[:-1]) | (line[1:] != line[:-1])
@@ -186,6 +219,17 @@ def lines_of(parts: Parts, currency_code: str) -> PricedLines:
         residuals=residuals,
         cards=_cards(list(parts.versions), version, first),
     )
+
+
+def _order(payer: Int64s, rank: Int64s, version: Int64s) -> Int64s:
+    """The order by payer, then by key, then by card version; one number for all three where 64 bits hold it."""
+    if not len(payer):
+        return np.zeros(0, dtype=np.int64)
+    ranks, versions = int(rank.max()) + 1, int(version.max()) + 1
+    if int(payer.min()) < 0 or (int(payer.max()) + 1) * ranks * versions > INT64_MAX:
+        return np.lexsort((version, rank, payer))
+    order: Int64s = np.argsort((payer * ranks + rank) * versions + version)
+    return order
 
 
 def _sums(column: Int64s, first: Int64s) -> Int64s:

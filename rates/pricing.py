@@ -23,8 +23,8 @@ from rates.prices import Price
 from rates.tally.counters import Bools, Int64s, run
 from rates.tally.flats import Counter, add_flats
 from rates.tally.items import CrossingsIncompleteError, Items, items_of
-from rates.tally.pools import Rest, drain
-from rates.tally.spend import Beyond, cut_by_money, spend_of
+from rates.tally.pools import Rest, drain, has_pools
+from rates.tally.spend import cut_by_money, spend_of
 from rates.tally.versions import said_by
 from rates.terms import CardTerms, Terms
 from rates.tiers import Measure, Mode, Schedule, split, tier_of
@@ -95,7 +95,17 @@ def crossing_days(totals: Totals, crossings: Totals, terms: Terms) -> Wanted:
 
     Free units decide what is left to fill the counters, so that a second call may want more days than the first.
     """
-    return _distribute(totals, crossings, terms, ())[1]
+    if len(crossings) and not has_pools(totals, terms):
+        # Which days they are does not depend on the order within any: the first call named them all.
+        return Wanted(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32))
+    items = items_of(totals, crossings, terms)
+    rest = drain(items, terms, Parts())
+    missing = rest.missing
+    for counter in _counters(items, terms, rest):
+        for version, priced in _priced_by(items, counter):
+            missing = missing | _unplaced(terms.cards[version].schedules[counter.schedule.name], items, counter, priced)
+        missing = missing | add_flats(Parts(), items, counter, ())
+    return _wanted(items, missing)
 
 
 def standings(totals: Totals, terms: Terms) -> list[Standing]:
@@ -129,7 +139,7 @@ def place(events: Totals, terms: Terms) -> Placements:
     for each in parts.cuts:
         cut[each.place, each.line] = cut.get((each.place, each.line), Fraction(0)) + each.amount
     return Placements(
-        keys=list(parts.ids),
+        keys=parts.keys,
         event=event,
         key=line,
         events=counted,
@@ -148,8 +158,13 @@ def _distribute(totals: Totals, crossings: Totals, terms: Terms, payers: Sequenc
     for counter in _counters(items, terms, rest):
         missing = missing | _emit_tiers(items, terms, parts, rest, counter)
         missing = missing | add_flats(parts, items, counter, payers)
+    return parts, _wanted(items, missing)
+
+
+def _wanted(items: Items, missing: Bools) -> Wanted:
+    """The days of some items."""
     wanted = np.unique(np.stack([items.rows.payer[missing], items.rows.day[missing]], axis=1), axis=0)
-    return parts, Wanted(wanted[:, 0], wanted[:, 1].astype(np.int32))
+    return Wanted(wanted[:, 0], wanted[:, 1].astype(np.int32))
 
 
 def _counters(items: Items, terms: Terms, rest: Rest) -> Iterator[Counter]:
@@ -188,7 +203,7 @@ def _has_schedule(name: str, card: CardTerms) -> bool:
 
 def _emit_untiered(items: Items, parts: Parts, rest: Rest) -> None:
     untiered = items.where([not price.schedule for price in items.prices])
-    lines = items.lines(parts, "", lambda price: exact(price.prices[0]))
+    lines = items.lines(parts, "", lambda price: None if price.schedule else exact(price.prices[0]))
     untiered = untiered & ~items.is_charge
     items.emit(parts, lines, np.where(untiered, rest.events, 0), np.where(untiered, rest.charged, 0))
     items.emit_rounded(parts, lines, np.where(untiered, rest.charged, 0))
@@ -197,20 +212,56 @@ def _emit_untiered(items: Items, parts: Parts, rest: Rest) -> None:
 def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: Counter) -> Bools:
     """Put what a counter prices on its tiers; returns the items whose order within the day that needs."""
     missing = np.zeros(len(rest.quantity), dtype=bool)
+    for version, priced in _priced_by(items, counter):
+        schedule = terms.cards[version].schedules[counter.schedule.name]
+        missing |= _unplaced(schedule, items, counter, priced)
+        of_tier = [partial(_in_tier, version, schedule, tier) for tier in range(schedule.tiers)]
+        lines = [items.lines(parts, str(tier), price_of) for tier, price_of in enumerate(of_tier, start=1)]
+        if counter.spend is not None and schedule.mode is Mode.GRADUATED:
+            _emit_by_money(schedule, items, parts, rest, counter, lines, priced)
+            continue
+        first, is_cut = _tiers_of(schedule, counter, rest, items)
+        whole, cut = np.flatnonzero(priced & ~is_cut), np.flatnonzero(priced & is_cut)
+        items.emit_rows(parts, lines, whole, first[whole], rest.events[whole], rest.charged[whole])
+        spread = split(counter.course.start[cut], rest.quantity[cut], schedule.bounds(counter.unit_size))
+        for tier in range(schedule.tiers if len(cut) else 0):
+            events = np.where(first[cut] == tier, rest.events[cut], 0)
+            items.emit_rows(parts, lines, cut, np.full(len(cut), tier), events, spread[:, tier])
+    return missing
+
+
+def _emit_by_money(
+    schedule: Schedule,
+    items: Items,
+    parts: Parts,
+    rest: Rest,
+    counter: Counter,
+    lines: Sequence[Sequence[int]],
+    priced: Bools,
+) -> None:
+    """Put what a counter of money prices on its tiers, where a unit may lie in several."""
+    if counter.spend is None:
+        return
+    bounds = schedule.bounds(counter.unit_size)
+    spread, first, beyond = cut_by_money(counter.spend, counter.course.start, rest.charged, bounds)
+    for tier, of_tier in enumerate(lines):
+        events = np.where(priced & (first == tier), rest.events, 0)
+        items.emit(parts, of_tier, events, np.where(priced, spread[:, tier], 0))
+        items.emit_cuts(parts, of_tier, [(at, units) for at, of, units in beyond if of == tier and priced[at]])
+
+
+def _priced_by(items: Items, counter: Counter) -> Iterator[tuple[str, Bools]]:
+    """The card versions whose prices go by a counter, and which items each of them priced."""
     name = counter.schedule.name
     for version in sorted({price.card for price in items.prices if price.schedule == name}):
-        priced = items.where([(price.card, price.schedule) == (version, name) for price in items.prices])
-        schedule = terms.cards[version].schedules[name]
-        bounds = schedule.bounds(counter.unit_size)
-        if schedule.mode is Mode.GRADUATED:
-            missing |= priced & ~items.ordered & counter.course.crossed(bounds)
-        spread, first, beyond = _spread(schedule, counter, bounds, rest, items)
-        for tier in range(schedule.tiers):
-            lines = items.lines(parts, str(tier + 1), partial(_in_tier, version, schedule, tier))
-            events = np.where(priced & (first == tier), rest.events, 0)
-            items.emit(parts, lines, events, np.where(priced, spread[:, tier], 0))
-            items.emit_cuts(parts, lines, [(at, units) for at, of, units in beyond if of == tier and priced[at]])
-    return missing
+        yield version, items.where([(price.card, price.schedule) == (version, name) for price in items.prices])
+
+
+def _unplaced(schedule: Schedule, items: Items, counter: Counter, priced: Bools) -> Bools:
+    """Items on whose order within the day it depends in which tiers they are."""
+    if schedule.mode is not Mode.GRADUATED:
+        return np.zeros(len(priced), dtype=bool)
+    return priced & ~items.ordered & counter.course.crossed(schedule.bounds(counter.unit_size))
 
 
 def _in_tier(version: str, schedule: Schedule, tier: int, price: Price) -> Fraction | None:
@@ -219,19 +270,15 @@ def _in_tier(version: str, schedule: Schedule, tier: int, price: Price) -> Fract
     return price.unit_price(tier, schedule) if priced else None
 
 
-def _spread(
-    schedule: Schedule, counter: Counter, bounds: NDArray[Any], rest: Rest, items: Items
-) -> tuple[Int64s, Int64s, Sequence[Beyond]]:
-    """What each item is charged for by tier, int64[n, tiers], the tier in which it starts, and what of units is cut."""
-    volume, by_events = schedule.mode is Mode.VOLUME, schedule.measure is Measure.EVENTS
-    if counter.spend is not None and not volume:
-        return cut_by_money(counter.spend, counter.course.start, rest.charged, bounds)
-    reached = np.searchsorted(bounds, counter.course.total, side="left")
+def _tiers_of(schedule: Schedule, counter: Counter, rest: Rest, items: Items) -> tuple[Int64s, Bools]:
+    """The tier in which each item starts, int64[n], and whether its units are cut at a bound and go on in others."""
+    bounds, by_events = schedule.bounds(counter.unit_size), schedule.measure is Measure.EVENTS
+    nowhere = np.zeros(len(rest.quantity), dtype=bool)
+    if schedule.mode is Mode.VOLUME:
+        return np.searchsorted(bounds, counter.course.total, side="left").astype(np.int64, copy=False), nowhere
     # Counted by events, one is whole: its further parts are in the tier of its first.
-    start = counter.course.start[items.head] if by_events else counter.course.start
-    first = reached if volume else tier_of(start, bounds)
-    whole_items = (first[:, None] == np.arange(schedule.tiers)) * rest.charged[:, None]
-    if volume or by_events:
-        return whole_items, first, ()
-    at_bounds = split(counter.course.start, rest.quantity, bounds)
-    return np.where((counter.filling & ~items.per_event)[:, None], at_bounds, whole_items), first, ()
+    first = tier_of(counter.course.start[items.head] if by_events else counter.course.start, bounds)
+    if by_events:
+        return first, nowhere
+    beyond = counter.course.start + rest.quantity > np.append(bounds, np.iinfo(np.int64).max)[first]
+    return first, beyond & counter.filling & ~items.per_event

@@ -6,6 +6,7 @@ A product is read from a table in the form of FORMATS section 1. Its rules are d
 Beside the keys of FORMATS 1 a product may have
 
     most = 172800       # base units that one event may say in the product's own field; more is bad input. None without
+    average = "minute"  # a unit that is as many base units as the month has days: what is billed is the month's average
     discountable = true # false: contracts' percents, maximum and minimum leave it out, as one-off charges and support
 
 which the product's file gives the reason for.
@@ -47,6 +48,9 @@ CHARGES = "charges"
 DELIVERED_AS = "delivered_as"
 PARTICULARS = (PACKAGES, CHARGES, DELIVERED_AS)
 """What an event may say beside its dimensions, under these names: no dimension has one of them."""
+
+STATES = "states"
+"""Under this name is kept how the jurisdiction of an event was derived: no dimension has it either."""
 
 ELEMENTS = ("usage", "setup", "surcharge", "carrier_fee")
 """What every product may have a price for; its rules name fees beside them."""
@@ -92,7 +96,8 @@ class Product:
     `most` is how many base units the product's own field (`duration_seconds`, `segments`, ...) may say of one event:
     what is above is a fault of the source, and refused. None: no bound of the product's own. `quantity`, in which sums
     are stated too, is bounded by it only where the product has no other field. What is not `discountable` is outside of
-    what contracts take off and demand of usage.
+    what contracts take off and demand of usage. `average` is the unit that is as many base units as a month has days,
+    "" without one; outside of a month it is one (see `rates.averages`).
     """
 
     id: str
@@ -106,6 +111,7 @@ class Product:
     rules: tuple[Rule, ...]
     most: int | None = None
     discountable: bool = True
+    average: str = ""
 
     @property
     def timed(self) -> bool:
@@ -157,11 +163,12 @@ def read_product(table: Mapping[str, object], place: str) -> tuple[Product | Non
     """A product from its table, or every fault of it."""
     faults: list[Fault] = []
     read = Reader(place=f"{place}: ", table=table, faults=faults)
+    average = read.text("average", "")
     product = Product(
         id=read.text("id"),
         name=read.text("name"),
         base=read.text("base"),
-        units=_units(read.below("units")),
+        units=_units(read.below("units")) | ({average: 1} if average else {}),
         country_of=read.choice("country_of", ("", "to", "from"), ""),
         match=read.texts("match"),
         required=frozenset(read.texts("required")),
@@ -169,6 +176,7 @@ def read_product(table: Mapping[str, object], place: str) -> tuple[Product | Non
         rules=tuple(sorted(map(_rule, read.each("rules")), key=lambda rule: rule.effective_from)),
         most=_most(read),
         discountable=read.flag("discountable", default=True),
+        average=average,
     )
     read.finish()
     _check(product, read)
@@ -249,8 +257,9 @@ def _check(product: Product, read: Reader) -> None:
     for name in ("event", MONEY):
         if name in product.units:
             read.fault("units", f"has {name}, which every product has", "remove it, or name it otherwise")
-    if named := sorted(set(PARTICULARS) & set(product.match)):
+    if named := sorted({*PARTICULARS, STATES} & set(product.match)):
         read.fault("match", f"has {named[0]}, which is no dimension", "remove it")
+    _check_average(product, read)
     if named := sorted(product.fee_elements & NO_FEES):
         read.fault("rules", f"has a fee {named[0]}, which lines have of themselves", "name the fee otherwise")
     if named := sorted(product.required - {*ELEMENTS}):
@@ -262,6 +271,15 @@ def _check(product: Product, read: Reader) -> None:
         read.fault("rules", "has two rules from one instant", "give each its own effective_from")
     if "mnc" in product.match and "mcc" not in product.match:
         read.fault("match", "has mnc without mcc", "a network code means nothing without its country code")
+
+
+def _check_average(product: Product, read: Reader) -> None:
+    """What is billed by the average of a month."""
+    if product.average and (product.average in read.below("units").table or product.timed):
+        problem = (
+            "is a unit whose size is stated" if not product.timed else "stands beside seconds, which have increments"
+        )
+        read.fault("average", problem, "give the month's average a name of its own, and count whole days of something")
 
 
 def _check_measuring(product: Product, read: Reader) -> None:

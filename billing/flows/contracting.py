@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, time
 
 from billing.accounts import payer_of
-from billing.contracts import Contract, in_force, resold_to
+from billing.contracts import Contract, in_force, resold_to, subject
 from billing.errors import PublicationBackdatedError
 from billing.periods import ALWAYS
 from billing.reselling import unpaid
@@ -24,7 +24,7 @@ def contract_faults(contracts: Sequence[Contract], stored: Accounts, cards: Sequ
         together.setdefault(contract.account, []).append(contract)
     faults = unpaid(together, stored.accounts)
     for contract in contracts:
-        place = f"contract {contract.account}"
+        place = subject(contract)
         payer = resold_to(contract.account, stored.accounts, together) or payer_of(contract.account, stored.accounts)
         if payer is None:
             faults.append(Fault(place=place, value="", problem="is of no account", remedy="add the account first"))
@@ -59,8 +59,8 @@ def require_unused(connection: Connection, contracts: Sequence[Contract], stored
             raise PublicationBackdatedError(
                 f"usage that is stored would be resold: {used.source}/{used.id} of {instant(used.at)} is the first, and"
                 f" {used.account} was resold to by nobody then",
-                place=f"contract {contract.account}",
-                value=str(contract.effective_from),
+                place=subject(contract),
+                value="",
                 remedy=f"let the contract begin after the last of it, such as {used.after}",
             )
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from billing.adjustments import LATE_LIMIT
 from billing.approvals import person
 from billing.bounds import Bounds
 from billing.drafts import NO_TOTALS_SHA256, Drafts, billed_totals, summed_sha256, together, totals_sha256
+from billing.flows.absent import absences_of
 from billing.flows.adjust import NONE_FOUND, Adjusting, Found
 from billing.flows.carry import carried
 from billing.flows.hold import Holds
@@ -89,7 +90,7 @@ def draw_up(  # noqa: PLR0913 (each is asked of a run by its own name)
         reading = stack.enter_context(snapshot(engine))
         if write:
             require_posted(reading, period, at)
-        drawing = _Drawing.begin(reading, writing, products, period, bounds, late_limit)
+        drawing = _Drawing.begin(reading, writing, products, period, bounds, at.date(), late_limit)
         drawing.draw_all()
         return drawing.end(at, grace, actor, person(drawn_by or actor))
 
@@ -117,6 +118,7 @@ class _Drawing:
     active: list[int]
     pricer: Pricer
     snapshot_id: int
+    today: date
     holds: Holds
     adjusting: Adjusting
     newest: Mapping[int, str]
@@ -133,6 +135,7 @@ class _Drawing:
         products: Mapping[str, Product],
         period: Period,
         bounds: Bounds | None,
+        today: date,
         late_limit: int,
     ) -> "_Drawing":
         """Read who is billed, and by which terms."""
@@ -153,6 +156,7 @@ class _Drawing:
             adjusting=adjusting,
             newest=newest_digests(reading, period),
             pricer=Pricer.begin(reading, period, products, payers),
+            today=today,
             holds=Holds.begin(reading, period, bounds, accounts),
             snapshot_id=0 if writing is None else record_snapshot(writing, written_batches(reading)),
         )
@@ -188,7 +192,8 @@ class _Drawing:
         billed = billed_totals(totals_of(totals, [*payers]))
         of = (parties, digests, summed_sha256(billed))
         drafts = papers(lines, found.adjustments, *of, period=str(self.period))
-        drawn = self._within_bounds(unpriced, together(drafts) if drafts else None)
+        absent = absences_of(self.pricer, totals, self.today)
+        drawn = self._within_bounds(unpriced, together(drafts) if drafts else None, absent)
         self._note(unpriced, drawn, found)
         return None if drawn is None else _Chunk(drawn, billed, digests, found.totals)
 
@@ -198,7 +203,9 @@ class _Drawing:
         self.held += found.held
         return found
 
-    def _within_bounds(self, numbers: Sequence[int], drawn: Drafts | None) -> Drafts | None:
+    def _within_bounds(
+        self, numbers: Sequence[int], drawn: Drafts | None, absent: Mapping[int, Sequence[str]]
+    ) -> Drafts | None:
         """The drafts but those that a safety bound holds back; their outcome is noted. None if that leaves nothing."""
         bills: Counter[int] = Counter()
         for number, total in (
@@ -207,7 +214,7 @@ class _Drawing:
             bills[number] += total
         for number in numbers:
             party = self.payers[number].party
-            held = self.holds.of(number, party, bills.get(number))
+            held = self.holds.of(number, party, bills.get(number), absent.get(number, ()))
             if held is not None:
                 self.outcomes[number] = held
         if drawn is None:

@@ -61,13 +61,7 @@ from rates.prices import CHARGE, MAXIMUM, MINIMUM, USAGE
 from rates.pricing import Placements, place
 from rates.products import Product, is_called
 from rates.terms import Terms
-from rates.worded import (
-    amount_of,
-    percent_in_words,
-    rounding_in_words,
-    step_in_words,
-    window_in_words,
-)
+from rates.worded import amount_of, percent_in_words, rounding_in_words, step_in_words, window_in_words
 
 PAGE = 20
 
@@ -129,8 +123,8 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
         invoice = "" if month is None else month.invoice
         late = month is not None and month.is_late(event)
         has_number = event.to.startswith("+") or not is_called(products, event.product)
-        product, cells = products.get(event.product), None if event.rate is None else event.rate.cells
-        increments = increments_of(cells, product, event.occurred_at)
+        product = products.get(event.product)
+        increments = increments_of(event.cells, product, event.occurred_at)
         return EventExplanation(
             source=source,
             id=identity,

@@ -1,6 +1,6 @@
 """Hold bills back that are beyond the safety bounds or whose control totals do not match, as a run prices them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -40,15 +40,20 @@ class Holds:
             released=releases(connection, period),
         )
 
-    def of(self, number: int, party: Party, total_minor: int | None) -> AccountOutcome | None:
-        """What becomes of a bill that is held back; None if it is not. Without a total it would have no lines."""
+    def of(
+        self, number: int, party: Party, total_minor: int | None, absent: Sequence[str] = ()
+    ) -> AccountOutcome | None:
+        """What becomes of a bill that is held back; None if it is not. Without a total it would have no lines.
+
+        `absent`: what was not reported of what is billed by the month's average.
+        """
         bill = Bill(
             period=self.period,
             currency=party.currency,
             total_minor=total_minor or 0,
             billed=total_minor is not None,
             waiting=self.waiting.get(party.account, 0),
-            mismatches=self.mismatches.payers.get(number, ()),
+            mismatches=(*self.mismatches.payers.get(number, ()), *absent),
         )
         past = self.past.get((number, party.currency))
         found = causes(bill, past, self.released.get(number), self.bounds)

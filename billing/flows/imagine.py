@@ -26,6 +26,7 @@ from billing.store.queries.pricing import head_of
 from billing.store.rateable import Rateable, Selection, rated_usage, usage_of_days, waiting_usage
 from billing.store.ratebooks import CardVersion, Imagined, Ratebooks, load_books, read_card_versions
 from billing.usage import micros
+from rates.averages import prices_of_month
 from rates.cards import Card
 from rates.compiled.cards import CardTable, compile_card
 from rates.gathering import Gathered
@@ -212,7 +213,12 @@ class ImaginedPricer(Pricer):
         payers = payers_of(accounts.accounts, accounts.contracts, accounts.numbers, period)
         plain = Pricer.with_heads(reading, period, products, payers, books.heads)
         known = {name: getattr(plain, name) for name in Pricer.__dataclass_fields__}
-        return cls(**{**known, "prices": dict(books.prices)}, books=books, retold=retold, paid=_payers(accounts))
+        return cls(
+            **{**known, "prices": prices_of_month(books.prices, plain.products)},
+            books=books,
+            retold=retold,
+            paid=_payers(accounts),
+        )
 
     def totals(self, numbers: Sequence[int]) -> Totals:
         """The totals of some accounts, as they are retold."""

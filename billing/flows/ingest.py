@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from billing.charges import SOURCE, SourceReservedError
 from billing.chunks import Chunk
 from billing.flows.mirror import amended_away, take_back, write_mirrors
+from billing.jurisdictions import with_jurisdictions
 from billing.periods import Period
 from billing.rated import rate_usage
 from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken, taken
@@ -28,6 +29,7 @@ from billing.store.partitions import make_partitions
 from billing.store.ratebooks import Ratebooks, load_books, lock_books, product_ids
 from billing.store.usage import Batch, make_batch, write_batch
 from billing.usage import Parsed, Reject, Usage, micros, months_of, parse
+from rates.jurisdiction import States
 from rates.products import Product, is_called
 from rates.rating import CODES, REASONS, Reason
 
@@ -72,13 +74,14 @@ class Hope:
 class Intake:
     """Where usage from one source (None: the payloads name theirs) enters; keeps the books between chunks.
 
-    `kept`: where compiled cards are kept between processes.
+    `kept`: where compiled cards are kept between processes. `states`: by which jurisdictions are derived.
     """
 
     engine: Engine
     products: Mapping[str, Product]
     source: str | None
     kept: CompiledCards | None = None
+    states: States | None = None
     _books: Ratebooks | None = None
     _product_ids: dict[str, int] = field(default_factory=dict)
     _sources: dict[str, int] = field(default_factory=dict)
@@ -92,6 +95,7 @@ class Intake:
     def prepare(self, payloads: Sequence[bytes], at: datetime) -> "Prepared":
         """Parse and rate payloads with the books as last seen."""
         parsed = parse(payloads, source=self.source, products=self.products, at=at)
+        parsed = with_jurisdictions(parsed, self.states, self.products)
         if self.source is None:
             parsed = without_reserved(parsed)
         books = self._books
@@ -193,6 +197,7 @@ def import_usage(
     at: datetime,
     on_chunk: Callable[[Taken], None] = lambda _: None,
     kept: CompiledCards | None = None,
+    states: States | None = None,
 ) -> dict[Outcome, int]:
     """Store a stream of usage, one transaction a chunk; `on_chunk` hears of each when it is committed.
 
@@ -200,7 +205,9 @@ def import_usage(
     committed, and the whole import may be repeated. Memory is a few chunks'. Raises SourceReservedError.
     """
     require_free(source)
-    return take_in(Intake(engine=engine, products=products, source=source, kept=kept), chunks, at, on_chunk)
+    return take_in(
+        Intake(engine=engine, products=products, source=source, kept=kept, states=states), chunks, at, on_chunk
+    )
 
 
 def take_in(

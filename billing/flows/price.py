@@ -20,6 +20,7 @@ from billing.store.queries.credits import credits_used
 from billing.store.queries.pricing import read_crossings, read_heads, read_prices
 from billing.store.queries.support import support_bases
 from billing.store.totals import read_totals
+from rates.averages import prices_of_month, products_of_month
 from rates.cards import Card
 from rates.deals import Agreements, agreements_of
 from rates.errors import TollbookError
@@ -105,7 +106,7 @@ class Pricer:
         return cls(
             reading=reading,
             period=period,
-            products=products,
+            products=products_of_month(products, period.days),
             payers=payers,
             heads=heads,
             counting=counting,
@@ -134,7 +135,7 @@ class Pricer:
             found = read_prices(self.reading, unread, self.heads)
             for each in found.values():
                 declared(self.products, each.product, f"card {each.card}")
-            self.prices |= found
+            self.prices |= prices_of_month(found, self.products)
 
     def totals(self, numbers: Sequence[int]) -> Totals:
         """The totals of some accounts, merged."""

@@ -14,12 +14,13 @@ from functools import cache, partial
 from itertools import chain
 
 from billing.accounts import Account, change_faults, check_tree
-from billing.contracts import Contract, Counting, counted_together, counter_faults, unsold
+from billing.contracts import Contract, subject, unsold
 from billing.corrections import Correction
 from billing.errors import InputFaultyError, PublicationConflictError
 from billing.flows.backdate import Moved, move, reach_of_card, reach_of_contracts
 from billing.flows.contracting import contract_faults, require_unused
 from billing.flows.correct import Force, details_of
+from billing.flows.counters import agreement_faults, check_card, prepaying_faults
 from billing.flows.release import Released, foresee
 from billing.flows.rerate import EVENTS_AT_ONCE
 from billing.rated import rate_usage
@@ -37,7 +38,6 @@ from billing.store.charges import lock_charges
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, rehearsal, transaction
 from billing.store.quarantine import earliest_waiting
-from billing.store.queries.pricing import head_of
 from billing.store.ratebooks import (
     CardVersion,
     insert_card,
@@ -47,14 +47,12 @@ from billing.store.ratebooks import (
     read_card_versions,
 )
 from billing.usage import at_micros
-from rates.cardfile import schedules_of
 from rates.cards import Card, identity, instant
 from rates.compiled.cards import CardTable, compile_card
 from rates.errors import Fault
 from rates.prices import PriceList, price_list
 from rates.products import Product
 from rates.rating import CODES, Reason
-from rates.terms import card_terms, day_faults
 
 
 class Status(StrEnum):
@@ -126,7 +124,7 @@ def publish(  # noqa: PLR0913 (what is published, by whom, and how)
         if same is not None:
             return Published(status=Status.UNCHANGED, version=same)
         replaced = _replaced(card, versions, partial(_waits_for, connection, compiled, products, kept), reason)
-        _check_counters(connection, card, [each for each in versions if each is not replaced], products)
+        check_card(connection, card, [each for each in versions if each is not replaced], products)
         version = insert_card(connection, card, content, prices, at=at, actor=actor, instead=replaced)
         raise_book_version(connection)
         compiled = compiled.numbered(version.rate_base, version.price_base)
@@ -175,15 +173,15 @@ def add_accounts(
         if any(account.suspended for account in accounts):
             lock_charges(connection, exclusive=True)
         lock_books(connection, exclusive=True)
-        known = read_accounts(connection)
-        stored = known.accounts
+        before = read_accounts(connection)
+        stored = before.accounts
         changed = [account for account in dict.fromkeys(accounts) if stored.get(account.id) != account]
         if not changed:
             return UNCHANGED
         together: dict[str, Account] = {**stored, **{account.id: account for account in changed}}
-        faults = [*_twice(changed), *change_faults(changed, stored)]
-        faults += [*check_tree(together, resellers(known.contracts)), *unpaid(known.contracts, together)]
-        if faults:
+        wrong = [*_twice(changed), *change_faults(changed, stored)]
+        wrong += [*check_tree(together, resellers(before.contracts)), *unpaid(before.contracts, together)]
+        if faults := wrong or prepaying_faults(connection, together, before):
             raise InputFaultyError(faults, place="accounts")
         added = [account for account in changed if account.id not in stored]
         insert_accounts(connection, sorted(added, key=lambda a: _depth(a, together)), at)
@@ -227,7 +225,7 @@ def add_contracts(  # noqa: PLR0913 (what is added, by whom, and how)
         if not changed:
             return UNCHANGED
         cards = read_card_versions(connection)
-        faults = [*contract_faults(changed, stored, cards), *_agreement_faults(changed, stored, cards)]
+        faults = [*contract_faults(changed, stored, cards), *agreement_faults(connection, changed, stored, cards)]
         if faults := [*faults, *unsold(changed, products)]:
             raise InputFaultyError(faults, place="contracts")
         _check_days(changed, stored)
@@ -315,47 +313,13 @@ def _replaced(
     return same
 
 
-def _check_counters(
-    connection: Connection, card: Card, versions: Sequence[CardVersion], products: Mapping[str, Product]
-) -> None:
-    before = [card_terms(head_of(version, products)) for version in versions]
-    known = day_faults(before)
-    if faults := [fault for fault in day_faults([*before, card_terms(card)]) if fault not in known]:
-        raise InputFaultyError(faults, place=f"card {card.version}")
-    if not card.schedules:
-        return
-    contracts = read_accounts(connection).contracts.values()
-    groups = {group for each in contracts for group in counted_together(each) if card.id in group}
-    every = read_card_versions(connection)
-    counting = _counting([each for each in every if each.card_id != card.id or each in versions])
-    counting.setdefault(card.id, []).append((card.version, card.schedules))
-    if faults := counter_faults([(card.id,), *groups], counting):
-        raise InputFaultyError(faults, place=f"card {card.version}")
-
-
-def _agreement_faults(contracts: Sequence[Contract], stored: Accounts, cards: Sequence[CardVersion]) -> list[Fault]:
-    after: dict[str, list[Contract]] = {}
-    for contract in contracts:
-        after.setdefault(contract.account, [*stored.contracts.get(contract.account, ())]).append(contract)
-    groups = set().union(*map(counted_together, after.values()))
-    return counter_faults(groups, _counting(cards))
-
-
-def _counting(cards: Sequence[CardVersion]) -> dict[str, list[Counting]]:
-    versions: dict[str, list[Counting]] = {}
-    for card in cards:
-        name = f"{card.card_id}@{instant(card.effective_from)}"
-        versions.setdefault(card.card_id, []).append((name, schedules_of(card.head)))
-    return versions
-
-
 def _check_days(contracts: Sequence[Contract], stored: Accounts) -> None:
     starts = Counter(_start(each) for each in (*contracts, *chain.from_iterable(stored.contracts.values())))
     for contract in contracts:
         if starts[_start(contract)] > 1:
             raise PublicationConflictError(
                 "another contract begins on this day",
-                place=f"contract {contract.account}",
+                place=subject(contract),
                 value=str(contract.effective_from),
                 remedy="contracts are not edited: begin the new one on another day",
             )

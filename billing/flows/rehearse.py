@@ -17,6 +17,7 @@ from billing.store.engine import Connection, Engine, rehearsal, snapshot
 from billing.store.identity import foresee, known_source_ids
 from billing.store.ratebooks import book_version, load_books
 from billing.usage import Parsed
+from rates.jurisdiction import States
 from rates.products import Product
 
 
@@ -62,9 +63,12 @@ def rehearse_usage(
     at: datetime,
     on_chunk: Callable[[Taken], None] = lambda _: None,
     kept: CompiledCards | None = None,
+    states: States | None = None,
 ) -> dict[Outcome, int]:
     """What `import_usage` would come to now, and tell `on_chunk`. Memory is a few chunks'."""
     require_free(source)
     with rehearsal(engine) as connection:
-        foreseeing = Rehearsal(engine=engine, products=products, source=source, kept=kept, connection=connection)
+        foreseeing = Rehearsal(
+            engine=engine, products=products, source=source, kept=kept, states=states, connection=connection
+        )
         return take_in(foreseeing, chunks, at, on_chunk)

@@ -18,6 +18,7 @@ from billing import verifier
 from billing.accounts import payer_of
 from billing.adjustments import line_of
 from billing.assignment import NOBODY
+from billing.contracts import is_billed
 from billing.drafts import NO_TOTALS_SHA256, totals_sha256
 from billing.flows.price import Pricer, totals_of
 from billing.invoices import Invoice, InvoiceLine, Party, lines_by_payer, record, total_minor
@@ -298,7 +299,11 @@ def _shares(
 def _resellers(accounts: Accounts) -> dict[int, int]:
     """Who is resold to, with the payer above it, by their numbers."""
     payers = _payers(accounts)
-    names = (name for name, account in accounts.accounts.items() if accounts.contracts.get(name) and not account.pays)
+    names = (
+        name
+        for name, account in accounts.accounts.items()
+        if not account.pays and is_billed(account, accounts.accounts, accounts.contracts)
+    )
     return {accounts.numbers[name]: payers[name] for name in names}
 
 

@@ -16,7 +16,9 @@ from billing.store.engine import Connection
 from rates.deals import NO_DEAL, read_deal, table_of
 from rates.reading import Reader
 
-_FACTS = ("pays", "currency", "zone", "name", "address", "tax_id", "language", "legal_entity", "suspended")
+_FACTS = (
+    "pays", "prepaid", "currency", "zone", "name", "address", "tax_id", "language", "legal_entity", "suspended",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,7 @@ def read_accounts(connection: Connection) -> Accounts:
         "SELECT a.id, c.effective_from, c.cards, c.terms FROM contracts c JOIN accounts a USING (account_id)"
         " ORDER BY a.account_id, c.effective_from"
     ):
-        contract = _contract(name, effective_from, cards, terms)
+        contract = contract_from(name, effective_from, cards, terms)
         contracts.setdefault(name, []).append(contract)
     return Accounts(accounts=accounts, contracts=contracts, numbers={name: number for number, name, *_ in rows})
 
@@ -80,7 +82,8 @@ def terms_of(contract: Contract) -> dict[str, object]:
     return table_of(contract.deal) | ({"resells": True} if contract.resells else {})
 
 
-def _contract(account: str, effective_from: date, cards: Sequence[str], terms: Mapping[str, object]) -> Contract:
+def contract_from(account: str, effective_from: date, cards: Sequence[str], terms: Mapping[str, object]) -> Contract:
+    """A contract as it is stored."""
     deal = (
         read_deal(Reader(place=f"contract {account}", table=terms, faults=[]))
         if terms.keys() - {"resells"}

@@ -11,11 +11,10 @@ from billing.adjustments import NOT_AGAIN, Part, plus
 from billing.contracts import Contract
 from billing.invoices import Kind, number_text
 from billing.periods import Period
+from billing.store.accounts import contract_from
 from billing.store.engine import Connection
-from rates.deals import NO_DEAL, read_deal
 from rates.lines import LineKey
 from rates.money import Currency, exact, parse_fraction
-from rates.reading import Reader
 
 
 class Billed(NamedTuple):
@@ -85,13 +84,7 @@ def newest_digests(connection: Connection, origin: Period) -> dict[int, str]:
 
 
 def _contract(account: str, stored: Mapping[str, Any]) -> Contract:
-    terms = stored["terms"]
-    return Contract(
-        account=account,
-        effective_from=date.fromisoformat(stored["effective_from"]),
-        cards=tuple(stored["cards"]),
-        deal=read_deal(Reader(place=f"contract {account}", table=terms, faults=[])) if terms else NO_DEAL,
-    )
+    return contract_from(account, date.fromisoformat(stored["effective_from"]), stored["cards"], stored["terms"])
 
 
 def still_to_be_billed(connection: Connection, origin: Period) -> set[int]:

@@ -83,6 +83,11 @@ def _selected(
                 where = f"{place}.fill[{i}].country"
                 remedy = "write its two capital letters, as in GB"
                 faults.append(Fault(place=where, value=pattern, problem="selects no country", remedy=remedy))
+        taken = [product for product in products.values() if selector.takes_product(product.id)]
+        if selector.number_type and taken and not any("number_type" in product.match for product in taken):
+            problem = f"selects nothing: {', '.join(product.id for product in taken)} is not matched on it"
+            where, value = f"{place}.fill[{i}].number_type", " ".join(selector.number_type)
+            faults.append(Fault(place=where, value=value, problem=problem, remedy="remove it"))
     return faults, list(filling.values())
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rates.cards import Card, combined
+from rates.checking.averages import check_averages
 from rates.checking.charges import check_charges
 from rates.checking.checked import Checked
 from rates.checking.counters import is_whole
@@ -34,6 +35,7 @@ def check(card: Card, sheet: Sheet, products: Mapping[str, Product]) -> list[Fau
     _instants(checked)
     _pooled(checked)
     check_charges(checked)
+    check_averages(checked)
     return checked.faults
 
 

@@ -43,21 +43,20 @@ def run(fill: NDArray[Any], scope: Int64s, day: NDArray[np.int32]) -> Run:
     """The course of the counters, one for each value of `scope`, that items move by `fill` ([n], whole numbers)."""
     if len(fill) and fill.dtype != object and int(fill.max()) * len(fill) >= 1 << 63 and sum(fill.tolist()) >= 1 << 63:
         raise QuantityOverflowError("the quantities of a counter add up to more than 64 bits", place="counters")
-    order = np.argsort(scope, kind="stable")
-    moved, scope, day = fill[order], scope[order], day[order]
+    order = None if (scope[1:] >= scope[:-1]).all() else np.argsort(scope, kind="stable")
+    moved, scope, day = (fill, scope, day) if order is None else (fill[order], scope[order], day[order])
     after = np.cumsum(moved)
     before = after - moved
     first, last = _edges(scope[1:] != scope[:-1], len(scope))
     day_first, day_last = _edges((scope[1:] != scope[:-1]) | (day[1:] != day[:-1]), len(scope))
     base = before[first]
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
-    return Run(
-        start=(before - base)[back],
-        day_start=(before[day_first] - base)[back],
-        day_end=(after[day_last] - base)[back],
-        total=(after[last] - base)[back],
-    )
+    found = (before - base, before[day_first] - base, after[day_last] - base, after[last] - base)
+    if order is not None:
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        start, day_start, day_end, total = (column[back] for column in found)
+        return Run(start=start, day_start=day_start, day_end=day_end, total=total)
+    return Run(start=found[0], day_start=found[1], day_end=found[2], total=found[3])
 
 
 def _edges(changes: Bools, n: int) -> tuple[Int64s, Int64s]:

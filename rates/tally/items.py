@@ -9,11 +9,12 @@ import numpy as np
 
 from rates.deals import WHOLE, Discount, left_of, under
 from rates.errors import TollbookError
-from rates.lines import Cut, Parts, key_of
+from rates.lines import Cut, LineKey, Parts, key_of
 from rates.numbering import COUNTRIES
 from rates.prices import CHARGE, EVENT, USAGE, Price
 from rates.products import MONEY
 from rates.tally.counters import Bools, Int64s
+from rates.tally.orders import by_payer_and_day, days_among, numbered
 from rates.terms import BookTerms, Terms
 from rates.tiers import Scope, Selector, selected
 from rates.usage import Totals
@@ -46,13 +47,23 @@ class Items:
 
     def lines(self, parts: Parts, tier: str, price_of: Callable[[Price], Fraction | None]) -> list[int]:
         """The number of each kind's line in a tier, by its price before contracts; 0 for a kind that has none."""
-        found = []
+        found, known = [], dict[tuple[int, int], tuple[LineKey, dict[str, int]] | None]()
         for price, country, left in zip(self.prices, self.countries, self.left, strict=True):
-            unit_price = price_of(price)
-            if unit_price is not None and left is not WHOLE:
-                unit_price *= left
-            found.append(0 if unit_price is None else parts.line(key_of(price, country, tier, unit_price)))
+            # A price has kinds of many countries: it is worked out once for all of them.
+            name = (id(price), id(left))
+            if name not in known:
+                listed = price_of(price)
+                unit_price = listed if listed is None or left is WHOLE else listed * left
+                key = None if unit_price is None else key_of(price, "", tier, unit_price)
+                known[name] = None if key is None else (key, parts.alike(key))
+            lines = known[name]
+            found.append(0 if lines is None else parts.line_in(country, *lines))
         return found
+
+    def versions(self, parts: Parts) -> Int64s:
+        """The number of the card version of each kind."""
+        numbers = {card: parts.version(card) for card in dict.fromkeys(price.card for price in self.prices)}
+        return np.array([numbers[price.card] for price in self.prices], dtype=np.int64)
 
     def where(self, wanted: Sequence[bool]) -> Bools:
         """Items whose kind is wanted."""
@@ -65,18 +76,31 @@ class Items:
     def emit(self, parts: Parts, lines: Sequence[int], events: Int64s, quantity: Int64s) -> None:
         """Put events and quantities (int64[n]) on lines; `lines` has the number of each kind's line key."""
         if len(self.kind):
-            versions = [parts.version(price.card) for price in self.prices]
-            line, version = np.array(lines, dtype=np.int64), np.array(versions, dtype=np.int64)
+            line, version = np.array(lines, dtype=np.int64), self.versions(parts)
             parts.add(self.billed, line[self.kind], version[self.kind], events, quantity)
 
     def emit_cuts(self, parts: Parts, lines: Sequence[int], beyond: Sequence[tuple[int, Fraction]]) -> None:
         """Put what bounds of money cut of items, as (item, units), on lines by the number of each kind's key."""
-        keys = list(parts.ids) if beyond else []
         for item, units in beyond:
             kind = int(self.kind[item])
-            key, version = keys[lines[kind]], parts.version(self.prices[kind].card)
+            key, version = parts.keys[lines[kind]], parts.version(self.prices[kind].card)
             amount = units * key.unit_price * Fraction(1, key.unit_size)
             parts.cut(Cut(int(self.billed[item]), lines[kind], item, amount), version)
+
+    def emit_rows(
+        self,
+        parts: Parts,
+        lines: Sequence[Sequence[int]],
+        rows: Int64s,
+        which: Int64s,
+        events: Int64s,
+        quantity: Int64s,
+    ) -> None:
+        """Put events and quantities of some rows (int64[m]) on lines: of each row those of `lines[which]`."""
+        if len(rows):
+            kind, versions = self.kind[rows], self.versions(parts)
+            line = np.array(lines, dtype=np.int64)[which, kind]
+            parts.add(self.billed[rows], line, versions[kind], events, quantity, rows)
 
     def emit_rounded(self, parts: Parts, lines: Sequence[int], quantity: Int64s) -> None:
         """Say of which of these quantities (int64[n]) no price is multiplied, and what is charged for them instead."""
@@ -118,19 +142,21 @@ class Items:
 
     def taken_by(self, selectors: tuple[Selector, ...]) -> list[bool]:
         """For each kind, whether it is usage that the selectors take; none is of which money is counted."""
-        return [
-            price.element == USAGE
-            and price.unit != MONEY
-            and selected(selectors, price.product, country, price.number_type)
-            for price, country in zip(self.prices, self.countries, strict=True)
-        ]
+        known: dict[tuple[str, str, str], bool] = {}
+        taken = []
+        for price, country in zip(self.prices, self.countries, strict=True):
+            said = (price.product, country, price.number_type)
+            if said not in known:
+                known[said] = selected(selectors, *said)
+            taken.append(price.element == USAGE and price.unit != MONEY and known[said])
+        return taken
 
 
 def items_of(totals: Totals, crossings: Totals, terms: Terms) -> Items:
     """The totals with the usage of ordered days replaced by its events, in order."""
     rows = _replace_ordered(totals, crossings, terms)
     ordered = np.concatenate([np.zeros(len(rows) - len(crossings), dtype=bool), np.ones(len(crossings), dtype=bool)])
-    order = np.lexsort((rows.day, rows.payer))
+    order = by_payer_and_day(rows.payer, rows.day)
     rows, ordered = rows.take(order), ordered[order]
     pairs = rows.price.astype(np.int64) * len(COUNTRIES) + rows.country
     offers: tuple[tuple[Discount, ...], ...] = ((),)
@@ -139,7 +165,7 @@ def items_of(totals: Totals, crossings: Totals, terms: Terms) -> Items:
         placed = terms.agreements.place(rows.payer, rows.day)
         pairs += placed.offer << _PAIR_BITS
         billed, offers = under(rows.payer, placed.terms), terms.agreements.offers
-    distinct, kind = np.unique(pairs, return_inverse=True)
+    distinct, kind = numbered(pairs)
     offer, distinct = distinct >> _PAIR_BITS, distinct & ((1 << _PAIR_BITS) - 1)
     price_ids, countries = np.divmod(distinct, len(COUNTRIES))
     prices = [terms.prices[p] for p in price_ids.tolist()]
@@ -165,9 +191,9 @@ def items_of(totals: Totals, crossings: Totals, terms: Terms) -> Items:
 def _replace_ordered(totals: Totals, crossings: Totals, terms: Terms) -> Totals:
     if not len(crossings):
         return totals
-    usage = [p for p in np.unique(totals.price).tolist() if terms.prices[p].element == USAGE]
-    days = np.unique(_payer_days(crossings))
-    replaced = np.isin(_payer_days(totals), days) & np.isin(totals.price, usage)
+    distinct, place = numbered(totals.price.astype(np.int64))
+    usage = np.array([terms.prices[number].element == USAGE for number in distinct.tolist()], dtype=np.bool_)
+    replaced = days_among(totals.payer, totals.day, crossings.payer, crossings.day) & usage[place]
     if (totals.quantity[replaced].sum(), totals.events[replaced].sum()) != (
         crossings.quantity.sum(),
         crossings.events.sum(),
@@ -179,7 +205,3 @@ def _replace_ordered(totals: Totals, crossings: Totals, terms: Terms) -> Totals:
 def _value(price: Price, left: Fraction) -> Fraction | None:
     """The money that one unit of a charge is; None for what is no charge of an event rounded by itself."""
     return Fraction(1, 10**price.rounding.decimals) * left if price.element == CHARGE else None
-
-
-def _payer_days(totals: Totals) -> Int64s:
-    return totals.payer * (1 << 20) + totals.day

@@ -19,6 +19,7 @@ from rates.tally.items import Items
 from rates.tally.versions import raters_of, speakers
 from rates.terms import Terms
 from rates.tiers import Pool, Scope, whole
+from rates.usage import Totals
 
 
 class Rest(NamedTuple):
@@ -44,7 +45,7 @@ class _Instance(NamedTuple):
 
 def drain(items: Items, terms: Terms, parts: Parts) -> Rest:
     """Put free units on their lines; what is left goes on to the tiers."""
-    left, events = items.rows.quantity.copy(), items.rows.events.copy()
+    left, events = items.rows.quantity, items.rows.events
     missing = np.zeros(len(left), dtype=bool)
     whole_events = items.per_event
     for pool in _instances(items, terms):
@@ -65,10 +66,17 @@ def drain(items: Items, terms: Terms, parts: Parts) -> Rest:
     return Rest(left, np.where(whole_events, events, left), events, missing)
 
 
+def has_pools(totals: Totals, terms: Terms) -> bool:
+    """Whether anything of these totals may be in a pool, a card's or its row's own."""
+    if any(card.pools for card in terms.cards.values()):
+        return True
+    return any(_own_pool(terms.prices[number])[0] for number in np.unique(totals.price).tolist())
+
+
 def _instances(items: Items, terms: Terms) -> Iterator[_Instance]:
     own = [_own_pool(price) for price in items.prices]
-    numbers = np.array([(free, block) for _, free, block in own], dtype=np.int64).reshape(-1, 2)[items.kind]
     for shared in sorted({name for name, _, _ in own if name}):
+        numbers = np.array([(free, block) for _, free, block in own], dtype=np.int64)[items.kind]
         yield _Instance(items.where([name == shared for name, _, _ in own]), items.rows.payer, *numbers.T)
     pools = list(dict.fromkeys(pool for _, card in sorted(terms.cards.items()) for pool in card.pools.values()))
     if pools:

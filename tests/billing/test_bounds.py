@@ -118,7 +118,7 @@ def test_a_release_covers_the_mismatches_that_were_seen() -> None:
 
 def test_of_many_mismatches_the_first_are_named() -> None:
     assert "a; b; c" == in_words("abc")
-    assert "a; b; c; and 2 more control totals" == in_words("abcde")
+    assert "a; b; c; and 2 more" == in_words("abcde")
 
 
 def test_a_release_is_of_what_held_the_bill_back_and_of_nothing_else() -> None:

@@ -18,13 +18,12 @@ from billing import verifier
 from billing.verifier_cards import match_indexed, match_linear
 from billing.verifier_counters import bounds_of, cut, next_tier, tier_reached
 from billing.verifier_events import RatedEvent, Reason, rate_event
+from billing.verifier_lines import Difference, compare
 from billing.verifier_traits import traits_of
 from billing.verifier_usage import (
     CardFaultError,
-    Difference,
     InputFaultError,
     apply_increments,
-    compare,
     count_segments,
     plain,
     read_usage,
@@ -89,7 +88,9 @@ def call(number: int = 0, **keys: object) -> dict[str, object]:
 def rate(events: Sequence[Raw], *cards: Raw, **terms: Sequence[Raw]) -> dict[str, Any]:
     """What the verifier makes of October."""
     said = TERMS | terms
-    return verifier.rate(period="2026-10", events=events, cards=cards, plan=PLAN, used=None, before=None, **said)
+    return verifier.rate(
+        period="2026-10", events=events, cards=cards, plan=PLAN, used=None, before=None, states=None, **said
+    )
 
 
 def lines(events: Sequence[Raw], *cards: Raw, **terms: Sequence[Raw]) -> list[dict[str, Any]]:

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Tollbook
 
 CARD = """
@@ -64,8 +66,8 @@ def test_files_are_billed_for_both_payers_without_a_database(tollbook: Tollbook,
     assert {"acme": ("USD", "0.04"), "shop": ("EUR", "0.10")} == found
 
 
-def test_a_month_of_a_reseller_from_files_to_its_margin(books: Path, tollbook: Tollbook, tmp_path: Path) -> None:
-    assert books
+@pytest.mark.usefixtures("books")
+def test_a_month_of_a_reseller_from_files_to_its_margin(tollbook: Tollbook, tmp_path: Path) -> None:
     of = files(tmp_path)
     for name in ("wholesale", "retail"):
         assert 0 == tollbook("cards", "import", of[name]).code

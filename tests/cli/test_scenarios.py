@@ -17,7 +17,7 @@ from billing.invoices import record
 from billing.scenarios import Scenario, read_scenario, run
 from billing.timeline import bill_over_time
 from billing.verifier_adjustments import adjust
-from billing.verifier_usage import compare
+from billing.verifier_lines import compare
 from cli.cardfiles import check_card
 from cli.scenarios import run_file
 from cli.world import product_tables, products
@@ -67,6 +67,7 @@ def verified(path: Path, scenario: Scenario, bills: Bills) -> dict[str, Any]:
         accounts=accounts,
         contracts=[{"account": "a", "effective_from": start, "cards": ids, **contract} for contract in contracts],
         plan=PLAN,
+        states=table.get("states", {}),
     )
 
 
@@ -240,7 +241,7 @@ def test_a_folder_without_scenarios_is_nothing_to_do(tollbook: Tollbook, tmp_pat
         ('[[account]]\nid = "x"', "account[0]: currency: is missing"),
         (
             '[[account]]\nid = "x"\ncurrency = "USD"\n[[account]]\nid = "a"\nparent = "x"\n[contract]',
-            "contract a: usage of a is paid by x, which does not resell on 2026-01-01",
+            "contract a from 2026-10-01: usage of a is paid by x, which does not resell on 2026-10-01",
         ),
     ],
 )

@@ -48,15 +48,17 @@ def _key(line: object) -> tuple[object, ...]:
     return tuple(getattr(line, name) for name in ("product", "element", "destination", "tier", "unit_price"))
 
 
-def amount(given: Given, params: Given, charge: Charge, otherwise: str = "") -> list[Compared]:
+def amount(
+    given: Given, params: Given, charge: Charge, otherwise: str = "", *, with_billed: bool = False
+) -> list[Compared]:
     """The amount as the case rounds it, with what was billed before. The sum of our lines is the total, always.
 
-    `otherwise` is the reason for which the whole may be another.
+    `otherwise` is the reason for which the whole may be another. `with_billed`: what was billed before is in it.
     """
     scope = params.get("round_scope") or "line"
     before = Fraction(params.get("billed") or 0)
-    if before and not params.get("subtract_billed"):
-        raise CannotSayError(reasons.MINIMUM_SPEND)
+    if before and not (with_billed or params.get("subtract_billed")):
+        raise CannotSayError(reasons.BILLED_BEFORE)
     params.get("subtract_billed")
     expected = given["expected_amount"]
     if scope == "none":

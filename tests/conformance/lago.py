@@ -12,6 +12,7 @@ from math import lcm
 
 from rates.money import round_ratio
 from tests.conformance import reasons
+from tests.conformance.deals import lago_true_up
 from tests.conformance.tariffs import PAYER, Billed, Sale, Table, Tariff, Tier, billed, sold
 from tests.conformance.verdicts import CannotSayError, Compared, Given, whole
 
@@ -322,13 +323,13 @@ _MODELS: Mapping[str, Callable[[Given], list[Compared]]] = {
     "metric_rounding": _rounded_metric,
     "weighted_sum": _weighted,
     "prorated_seat": _seat,
+    "true_up": lago_true_up,
 }
 
 _NOT_SAID = {
     "prorated_graduated": reasons.PRORATED_TIERS,
     "prorated_graduated_fixed": reasons.PRORATED_TIERS,
     "pricing_unit": reasons.OTHER_UNITS,
-    "true_up": reasons.MINIMUM_SPEND,
     "usage_threshold": reasons.ALERTS,
     "invoice_tax": reasons.TAXES,
     "invoice_coupons": reasons.CREDITS,

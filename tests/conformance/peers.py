@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from tests.conformance import reasons
+from tests.conformance import deals, reasons
 from tests.conformance.charges import (
     CURRENCIES,
     Charge,
@@ -30,14 +30,7 @@ _BOOKKEEPING = ("name", "source_path", "model", "checked", "system", "derived")
 _CENT = Fraction(1, 100)
 
 # Keys of `params` that stand for steps after the price.
-_LATER = {
-    "min": reasons.MINIMUM_SPEND,
-    "max": reasons.MINIMUM_SPEND,
-    "last_line": reasons.MINIMUM_SPEND,
-    "final": reasons.MINIMUM_SPEND,
-    "credit": reasons.CREDITS,
-    "discount_pct": reasons.DISCOUNTS,
-}
+_LATER = {"last_line": reasons.LAST_LINE}
 
 
 def compared(facts: Mapping[str, object]) -> list[Compared]:
@@ -80,14 +73,19 @@ def _metered(given: Given, params: Given, sale: Sale) -> list[Compared]:
     sale = replace(sale, free=Fraction(params.get("free_units") or sale.free))
     quantity, currency, fees = Fraction(given["quantity"]), currency_of(params), fees_of(params)
     params.get("first_line")  # it says what the difference of two bills shows by itself
+    deal = deals.deal_of(params)
+    if is_limited := bool(deal and "billed" in params):
+        # What a limit holds for was billed in part before: it stands on the same bill, and its amount is taken off.
+        fees = [*fees, Sale(product="before", price=Fraction(params["billed"]), used={PAYER: [Fraction(1)]})]
 
     def bill_of(*used: Fraction, beside: Sequence[Sale] = fees) -> Billed:
         own = _converted(sale, params, used)
         sales = picked(own, Fraction(params["pick"])) if "pick" in params else [own]
-        return billed(sold(*sales, *beside, currency=currency))
+        return billed(sold(*sales, *beside, currency=currency, deal=deal))
 
     if "pre" not in params:
-        return amount(given, params, charge_of(bill_of(quantity)), past_last_tier(sale, quantity))
+        beyond = past_last_tier(sale, quantity)
+        return amount(given, params, charge_of(bill_of(quantity)), beyond, with_billed=is_limited)
     first = Fraction(params["pre"])
     charge = added(bill_of(first, quantity), bill_of(first, beside=()))
     return amount(given, params, charge, past_last_tier(sale, first + quantity))
@@ -143,7 +141,12 @@ def _inner(params: Given) -> Sale:
 def _delta(given: Given, params: Given) -> list[Compared]:
     """The difference of two bills, each of all the usage until then."""
     sale, ends = _inner(params), given.below("quantity")
-    bills = [billed(sold(_converted(sale, params, [Fraction(ends[key])]))) for key in ("from", "to") if key in ends]
+    deal = deals.deal_of(params)
+    # A minimum is due at the end of the period, and not before.
+    agreed = {"from": deals.without_minimum(deal), "to": deal if params.get("final") else deals.without_minimum(deal)}
+    bills = [
+        billed(sold(_converted(sale, params, [Fraction(ends[key])]), deal=agreed[key])) for key in agreed if key in ends
+    ]
     charges = [charge_of(each) for each in bills]
     before = charges[0] if "from" in ends else Charge(lines=Fraction(0), once=Fraction(0), exact=Fraction(0))
     after = charges[-1]
@@ -261,14 +264,14 @@ _MODELS: Mapping[str, Callable[[Given, Given], list[Compared]]] = {
     "sum_rounded": _sum_rounded,
     "convert": _convert,
     "proration": _proration,
+    "allocate": deals.allocate,
+    "true_up": deals.true_up,
+    "commitment": deals.commitment,
+    "windowed_commitment": deals.windowed_commitment,
+    "overage_discount": deals.overage_discount,
+    "discount_stack": deals.discount_stack,
 }
 
 _NOT_SAID = {
-    "allocate": reasons.ALLOCATION,
-    "true_up": reasons.MINIMUM_SPEND,
-    "commitment": reasons.MINIMUM_SPEND,
-    "windowed_commitment": reasons.MINIMUM_SPEND,
-    "overage_discount": reasons.MINIMUM_SPEND,
-    "discount_stack": reasons.DISCOUNTS,
     "percent_sum": reasons.TAXES,
 }

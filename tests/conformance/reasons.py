@@ -12,12 +12,13 @@ SOURCE_CONTRADICTS = "the published figure does not follow from its own facts (m
 
 # --- no card, product or event says it --------------------------------------------------------------------------------
 
-MINIMUM_SPEND = "minimum and maximum spend of a period, commitments and true-ups: a later issue"
-CREDITS = "promotional credits: a later issue"
-DISCOUNTS = "discounts of a contract: a later issue"
+BILLED_BEFORE = "what was billed before, and is not taken off"
+LAST_LINE = "a minimum that is due with the last line of a period only"
+NO_MONTH = "a commitment for some days of a period that is no month"
+PERCENT_AFTER_CREDIT = "percents off after money off: percents are in the unit prices, credits pay what is left"
+CREDITS = "coupons divided over fees in fractions of a cent: a credit pays whole cents"
 TAXES = "taxes: a later issue"
 CREDIT_NOTES = "credit notes and unused days of a subscription: a later issue"
-ALLOCATION = "amounts split over several lines by largest remainder: comes with credits, a later issue"
 ALERTS = "alerts when spend crosses a threshold: a later issue"
 OTHER_UNITS = "prices in credits that are converted to money on the invoice"
 TWO_ALLOWANCES = "free money and free events of which the first exhausted ends both"

@@ -14,6 +14,7 @@ from typing import Any
 from billing import verifier
 from billing.accounts import Account, read_account
 from billing.bills import Arrangement, Bills, bill
+from billing.contracts import read_contract
 from billing.invoices import InvoiceLine, record
 from billing.periods import Period
 from billing.verification import Bill, bill_disagreements, unrated_disagreements
@@ -96,6 +97,13 @@ class Tariff:
     events: Sequence[Table]
     accounts: Sequence[Table]
     period: Period
+    deal: Table = field(default_factory=dict)
+
+    @property
+    def contract(self) -> Table:
+        """What the payer agreed: all cards, for the whole period unless its `deal` says otherwise, and the deal."""
+        names = list(dict.fromkeys(table["id"] for table in self.cards))
+        return {"account": PAYER, "effective_from": self.period.start, "cards": names, **self.deal}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +166,11 @@ def bills_of(tariff: Tariff) -> Bills:
     products = {table["id"]: _product(table) for table in tariff.products}
     cards = [_card(table, products) for table in tariff.cards]
     accounts = [_account(table) for table in tariff.accounts]
-    deal = Arrangement(cards=cards, products=products, accounts={each.id: each for each in accounts})
+    contract, faults = read_contract(tariff.contract, "contract")
+    if contract is None:
+        raise CannotSayError(f"a contract's check refuses it: {faults[0].place} {faults[0].problem}")
+    known: dict[str, Account] = {each.id: each for each in accounts}
+    deal = Arrangement(cards=cards, products=products, accounts=known, contracts={PAYER: [contract]})
     bills = bill([json.dumps(event).encode() for event in tariff.events], deal, tariff.period)
     if bills.rejects:
         raise CannotSayError(f"an event is refused: {bills.rejects[0].pointer} {bills.rejects[0].reason}")
@@ -187,14 +199,13 @@ def _account(table: Table) -> Account:
 
 def verify(bills: Bills, tariff: Tariff) -> None:
     """Raises BillsDifferError unless the verifier makes the same bill of the same tables."""
-    names = list(dict.fromkeys(table["id"] for table in tariff.cards))
     theirs: Table = verifier.rate(
         period=str(tariff.period),
         events=tariff.events,
         cards=tariff.cards,
         products=tariff.products,
         accounts=tariff.accounts,
-        contracts=[{"account": PAYER, "effective_from": tariff.period.start, "cards": names}],
+        contracts=[tariff.contract],
         plan=PLAN,
     )
     expected = {
@@ -224,8 +235,8 @@ def _shown(line: Mapping[str, object]) -> Mapping[str, object]:
 # --- from sales to tables ---------------------------------------------------------------------------------------------
 
 
-def sold(*sales: Sale, currency: str = "USD", rounding: Table | None = None) -> Tariff:
-    """The tariff of some sales: a product, a row and, as needed, a schedule and a pool for each."""
+def sold(*sales: Sale, currency: str = "USD", rounding: Table | None = None, deal: Table | None = None) -> Tariff:
+    """The tariff of some sales: a product, a row and, as needed, a schedule and a pool for each; under a deal."""
     card: Table = {"id": "card", "currency": currency, "effective_from": _EARLY, "rate": list(map(_row, sales))}
     if tiered := [sale for sale in sales if sale.tiers]:
         card["tiers"] = {sale.product: _schedule(sale) for sale in tiered}
@@ -241,6 +252,7 @@ def sold(*sales: Sale, currency: str = "USD", rounding: Table | None = None) -> 
         events=events,
         accounts=[{"id": PAYER, "currency": currency}, *({"id": each, "parent": PAYER} for each in below)],
         period=Period.parse("2026-10"),
+        deal=deal or {},
     )
 
 

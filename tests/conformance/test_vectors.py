@@ -10,7 +10,7 @@ from tests.conformance.judging import judge
 from tests.conformance.report import judged
 from tests.conformance.verdicts import Verdict
 
-LEAST_PERCENT = 60
+LEAST_PERCENT = 75
 
 
 def test_the_figure_is_ours(case: Case, record_property: Callable[[str, object], None]) -> None:

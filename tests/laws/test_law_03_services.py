@@ -91,7 +91,8 @@ def cards(draw: st.DrawFn, id_: str, products: list[str]) -> Table:
     """A card that prices some products."""
     card: Table = {"id": id_, "currency": "USD", "effective_from": "2020-01-01T00:00:00Z"}
     card["rate"] = [row for name in products for row in draw(rows(name))]
-    card["tiers"] = {"t": {"up_to": ["3"], "unit": "request", "fill": [{"product": "lookup"}]}}
+    if "lookup" in products:
+        card["tiers"] = {"t": {"up_to": ["3"], "unit": "request", "fill": [{"product": "lookup"}]}}
     more = draw(st.sampled_from(["", "rounding", "pool", "pool"]))
     if more == "rounding":
         card["rounding"] = {"per": "event", "decimals": 2, "mode": draw(st.sampled_from(["half-up", "up"]))}

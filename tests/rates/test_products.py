@@ -157,3 +157,25 @@ def test_a_fault_is_named_with_its_place(old: str, new: str, fault: str) -> None
     product, faults = read(VOICE.replace(old, new, 1))
     assert None is product
     assert fault in "\n".join(faults)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"units": {"byte-day": 1, "byte": 7}}, 'average "byte": is a unit whose size is stated; give the month\'s'),
+        ({"base": "second", "units": {"second": 1}}, 'average "byte": stands beside seconds, which have increments'),
+    ],
+)
+def test_a_faulty_average_is_refused(change: dict[str, object], fault: str) -> None:
+    rules = [{"effective_from": "1970-01-01T00:00:00Z"}]
+    table = {
+        "id": "kept",
+        "name": "Kept",
+        "base": "byte-day",
+        "units": {"byte-day": 1},
+        "average": "byte",
+        "rules": rules,
+    }
+    assert read_product(table, "kept.toml")[0] is not None
+    found, faults = read_product({**table, **change}, "kept.toml")
+    assert (None, True) == (found, any(fault in str(each) for each in faults)), faults

@@ -1,12 +1,13 @@
 """Published cards, for people: which there are, and one of them whole."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from billing.store.engine import Connection
 from billing.store.ratebooks import CardVersion, read_card, read_card_versions
 from rates.cards import Card, identity
+from rates.filling import Kind
 from rates.products import Product
 
 
@@ -59,6 +60,20 @@ def card_before(connection: Connection, card: Card, products: Mapping[str, Produ
     if not earlier or identity(card) in {version.hash for version in versions}:
         return None
     return read_card(connection, max(earlier, key=_beginning), products)
+
+
+def priced_kinds(connection: Connection, versions: Sequence[int]) -> dict[int, frozenset[Kind]]:
+    """The kinds of usage that card versions have rates for, by their numbers; see `rates.filling`."""
+    rows = connection.execute(
+        "SELECT DISTINCT card_version_id, product, coalesce(country, ''), coalesce(number_type, '') FROM rates"
+        " WHERE card_version_id = ANY(%s) AND coalesce(element, 'usage') = 'usage' AND blocked IS NULL"
+        " AND unit <> 'money'",
+        [list(versions)],
+    ).fetchall()
+    found: dict[int, set[Kind]] = {}
+    for version, *kind in rows:
+        found.setdefault(version, set()).add(Kind(*kind))
+    return {version: frozenset(kinds) for version, kinds in found.items()}
 
 
 def _beginning(version: CardVersion) -> datetime:

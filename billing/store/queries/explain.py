@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from billing.jurisdictions import in_words
 from billing.periods import Period
 from billing.store.bulk import Table, copy_out
 from billing.store.engine import Connection
@@ -114,6 +115,11 @@ class StoredEvent:
     elements: tuple[StoredElement, ...]
     said: Mapping[str, str]
 
+    @property
+    def cells(self) -> dict[str, str] | None:
+        """The cells of the row that rated its usage; None where none did."""
+        return None if self.rate is None else self.rate.cells
+
 
 class Details(NamedTuple):
     """What a person knows an event by: when it was, the called and the calling number or address."""
@@ -206,7 +212,9 @@ def read_event(connection: Connection, source: str, identity: str) -> StoredEven
         price_id=row["price_id"] or 0,
         rate=rates.get(row["rate_id"]),
         elements=tuple(StoredElement(rate=rates[each.pop("rate_id")], **each) for each in elements),
-        said={name: row[name] or "" for name in _SAID} | json.loads(row["attributes"] or "{}"),
+        said={name: row[name] or "" for name in _SAID}
+        | json.loads(row["attributes"] or "{}")
+        | {"jurisdiction": in_words(row["jurisdiction"] or "", row["attributes"] or "")},
     )
 
 

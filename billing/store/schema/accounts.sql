@@ -5,6 +5,7 @@ CREATE TABLE accounts (
     id text COLLATE "C" NOT NULL UNIQUE CHECK (id <> ''),
     parent_id integer REFERENCES accounts,
     pays boolean NOT NULL,
+    prepaid boolean NOT NULL CHECK (pays OR NOT prepaid),
     currency text NOT NULL,
     zone text NOT NULL,
     name text NOT NULL,

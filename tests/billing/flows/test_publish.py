@@ -224,7 +224,10 @@ def test_a_contract_names_cards_and_accounts_that_are_there_in_one_currency(shop
     ]
     with pytest.raises(InputFaultyError) as raised:
         add_contracts(shop.engine, wrong, products(), at=AT, actor="finance")
-    assert ["contract nobody", "contract acme: cards", "contract euro: cards"] == [f.place for f in raised.value.faults]
+    day = "from 2026-10-01"
+    assert [f"contract nobody {day}", f"contract acme {day}: cards", f"contract euro {day}: cards"] == [
+        f.place for f in raised.value.faults
+    ]
 
 
 def test_a_contract_does_not_begin_under_usage_that_it_would_rate_otherwise(shop: Shop) -> None:

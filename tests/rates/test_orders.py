@@ -1,0 +1,40 @@
+"""Orders and numbers that are found by counting are those that sorting finds."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rates.tally.orders import by_payer_and_day, days_among, numbered
+
+values = st.lists(st.one_of(st.integers(0, 9), st.integers(-(2**62), 2**62)), max_size=30)
+payers = st.one_of(st.integers(0, 5), st.integers(0, 1 << 33))
+days = st.one_of(st.integers(20_728, 20_740), st.integers(0, 1_000_000))
+pairs = st.lists(st.tuples(payers, days), min_size=1, max_size=30)
+
+
+def columns(rows: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([payer for payer, _ in rows], dtype=np.int64), np.array([day for _, day in rows], dtype=np.int32)
+
+
+@given(values)
+def test_values_are_numbered_in_their_order(given_values: list[int]) -> None:
+    distinct, place = numbered(np.array(given_values, dtype=np.int64))
+    assert sorted(set(given_values)) == distinct.tolist()
+    assert given_values == distinct[place].tolist()
+
+
+@given(pairs)
+def test_rows_come_by_payer_and_day_and_else_as_they_stood(rows: list[tuple[int, int]]) -> None:
+    for some in (rows, sorted(rows)):
+        assert sorted(range(len(some)), key=lambda row: some[row]) == by_payer_and_day(*columns(some)).tolist()
+
+
+@given(pairs, pairs)
+def test_days_are_among_others(rows: list[tuple[int, int]], others: list[tuple[int, int]]) -> None:
+    assert [row in others for row in rows] == days_among(*columns(rows), *columns(others)).tolist()
+
+
+def test_more_payers_than_sixteen_bits_hold_are_in_order() -> None:
+    payer = np.random.default_rng(7).permutation(200_000).astype(np.int64)
+    day = np.full(len(payer), 20_728, dtype=np.int32)
+    assert (np.arange(200_000) == payer[by_payer_and_day(payer, day)]).all()
