@@ -27,6 +27,7 @@ from billing.periods import Period
 from billing.runs import GRACE
 from billing.store.engine import snapshot
 from billing.store.queries.usage import sources
+from billing.store.queries.waiting import waiting_usage
 from cli.world import product_tables
 from rates.rating import Reason
 from tests.reselling import admit, agree, contract, open_reseller, sub
@@ -332,3 +333,10 @@ def test_the_margin_adds_up_to_the_invoices_of_both_sides(shop: Shop) -> None:
     sides = (("acme", [row.cost for row in found.rows.values()]), ("sub", [row.revenue for row in found.rows.values()]))
     for name, amounts in sides:
         assert found.totals[name] == 100 * sum(amount for amount in amounts if amount is not None)
+
+
+def test_what_both_sides_lack_is_told_apart(shop: Shop) -> None:
+    shop.post(call(1, account="sub", **PARIS), call(2, account="own", **PARIS))
+    with snapshot(shop.engine) as connection:
+        found = [(each.source, each.events) for each in waiting_usage(connection, products())]
+    assert [(SOURCE, 2), (f"resold:{SOURCE}", 1)] == found
