@@ -271,7 +271,7 @@ def by_currency(adjustments: Iterable[Adjustment]) -> list[tuple[Currency, list[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateEvent:
-    """An event that came after a month was billed: what it is charged for is in base units."""
+    """An event that came after a month was billed: what it is charged for is in base units, below zero if it went."""
 
     source: str
     id: str

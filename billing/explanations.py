@@ -13,7 +13,7 @@ from billing.particulars import in_words as particular_in_words
 from rates.cards import Card
 from rates.lines import FLAT, FREE, LineKey
 from rates.money import EXPONENTS, Currency, exact, format_fraction, format_minor, normal
-from rates.prices import Price
+from rates.prices import NANO, Price
 from rates.pricing import Placements
 from rates.products import PARTICULARS, Product
 from rates.quantities import Increments
@@ -200,7 +200,9 @@ def exact_amounts(key: LineKey, shares: Sequence[tuple[int, int, int]], cut: Map
 
 
 def units(base_quantity: int, unit_size: int, base_unit: str, unit: str) -> str:
-    """Base units as units: `90 second ÷ 60 = 1.5 minute`; the same unit is said once."""
+    """Base units as units: `90 second ÷ 60 = 1.5 minute`; the same unit, and how money is counted, is not said."""
+    if base_unit == NANO:
+        return f"{peoples_quantity(base_quantity, unit_size)} {unit}"
     if unit_size == 1:
         return f"{base_quantity} {unit}"
     return f"{base_quantity} {base_unit} ÷ {unit_size} = {peoples_quantity(base_quantity, unit_size)} {unit}"

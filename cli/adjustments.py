@@ -65,11 +65,11 @@ def show_adjustment(found: "AdjustmentExplanation", wanted: int, form: Format, *
         {
             "line": " ".join(filter(None, (line.product, line.element, line.destination))),
             "tier": line.tier or None,
-            "billed before": _words(said["before"], found.currency),
+            "billed before": _words(said["before"], found),
             "by": ", ".join(f"{name}: {money(amount, found.currency)}" for name, amount in found.issued) or "nothing",
-            "now": _words(said["now"], found.currency),
-            "difference": _words(difference, found.currency),
-            "came since": counted(found.came, "event") + f" of {line.product}"
+            "now": _words(said["now"], found),
+            "difference": _words(difference, found),
+            "came since": counted(found.came, "report") + f" of {line.product}"
             if line.product
             else "nothing of its own",
         },
@@ -77,7 +77,8 @@ def show_adjustment(found: "AdjustmentExplanation", wanted: int, form: Format, *
         title=f"Line {wanted} of {found.account}, {found.period}: adjusts {line.origin_period}",
     )
     if rows:
-        which = f"Events {first + 1:,} to {first + len(rows):,} of {found.came:,} that came since, in order"
+        which = f"Reports {first + 1:,} to {first + len(rows):,} of {found.came:,} since, in order"
+        which += "; what went is below zero"
         emit(rows, _EVENTS, form, title=which)
 
 
@@ -91,6 +92,8 @@ def _facts(events: int, base_quantity: int, amount_minor: int, currency: "Curren
     return {"events": events, "base_quantity": base_quantity, "amount": format_minor(amount_minor, currency)}
 
 
-def _words(said: dict[str, Any], currency: "Currency") -> str:
-    events = counted(said["events"], "event")
-    return f"{money(said['amount'], currency)}: {events}, {said['base_quantity']:,} base units"
+def _words(said: dict[str, Any], found: "AdjustmentExplanation") -> str:
+    amount = money(said["amount"], found.currency)
+    if not found.line.cards and not said["events"]:  # of what is agreed, there is nothing but the money
+        return amount
+    return f"{amount}: {counted(said['events'], 'event')}, {said['base_quantity']:,} {found.line.base_unit}"

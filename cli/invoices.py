@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator
 from enum import StrEnum
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -194,7 +194,12 @@ def show_invoice(invoice: "Invoice") -> None:
     who = f"{document['name']} ({document['account']})" if document["name"] else document["account"]
     dates = f", issued {document['issued_on']}, due {document['due_on']}" if invoice.issued_on else ""
     total = {"destination": "total", "amount": document["total"], "unit_price": document["currency"]}
-    show(table(document["lines"], LINES, title=f"{head}: {who}, {invoice.period}{dates}", total=total))
+    months = [(of, list(lines)) for of, lines in groupby(document["lines"], key=lambda line: line["origin_period"])]
+    title = f"{head}: {who}, {invoice.period}{dates}"
+    for place, (origin, lines) in enumerate(months or [("", [])], start=1):
+        is_adjusting = origin not in {"", str(invoice.period)} and not invoice.corrects  # a credit note's title says it
+        said = [title] * (place == 1) + [f"Adjustments of {origin}"] * is_adjusting
+        show(table(lines, LINES, title="\n".join(said), total=total if place >= len(months) else None))
 
 
 def _draw_up(period: str, form: Format, *, write: bool, early: bool, drawn_by: str = "") -> None:

@@ -169,6 +169,7 @@ def _of_usage(
     from billing.store.queries.margins import published_versions, rated_calls
     from cli.db import reading
     from cli.world import products
+    from rates.averages import products_of_month
     from rates.comparing.margins import Sides, Tally
 
     month, (by, everything, form) = period_of(period), how
@@ -182,7 +183,7 @@ def _of_usage(
         if not bought:
             raise typer.BadParameter(f"{buy} is neither a file nor a published card")
         _check((sold[-1], bought[-1]))
-        sides = Sides.of(sold, bought, products())
+        sides = Sides.of(sold, bought, products_of_month(products(), month.days))
         for part in rated_calls(connection, sell, month, account):
             found = sides.margins(part.usage, _bought_as(part.product, bought[-1], told))
             tally.add(found, part.usage.measured)

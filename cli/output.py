@@ -44,8 +44,8 @@ FormatOption = Annotated[
 
 LINE = (
     text("product"),
-    text("element", spare=2),
-    text("country", spare=4),
+    text("element"),
+    text("country", spare=2),
     text("destination"),
     text("tier", spare=1),
     number("events", spare=3),
@@ -62,7 +62,10 @@ LINE = (
 """All that a line of a bill says, in the order in which it says it everywhere (FORMATS 6)."""
 
 LINES = (number("line"), *LINE[:10])
-"""The columns of a bill's lines as a person reads them. Where room is short, country goes first, the tier last."""
+"""The columns of a bill's lines as a person reads them. Where room is short, how many events goes first, the tier last.
+
+The element stays: without it, usage and the fees beside it look alike.
+"""
 
 
 def emit_lines(rows: Iterable[Row], *about: Column) -> None:

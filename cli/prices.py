@@ -38,13 +38,13 @@ def show(
     """
     from billing.flows.ask import ask
     from cli.db import compiled_cards, writing
-    from cli.world import products
+    from cli.world import products, states
 
     fields = {"to": to, "from": caller, "country": country, **pairs_of(where or [])}
     said = {key: value for key, value in fields.items() if value}
     usage = {"account": account, "product": product_of(product), **_placed(said)}
     with writing() as engine:
-        found = ask(engine, products(), instant_of(at), usage, kept=compiled_cards())
+        found = ask(engine, products(), instant_of(at), usage, kept=compiled_cards(), states=states())
     emit_record(document(found), form)
     if found.reason:
         say(f"Nothing prices it: {_why(found.reason)}.")

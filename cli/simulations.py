@@ -152,6 +152,7 @@ def _costs(buy: str, bought_as: str, month: "Period", currency: str, deck: Deck)
     from billing.store.queries.margins import published_versions
     from cli.db import reading
     from cli.world import products
+    from rates.averages import products_of_month
 
     if all(Path(part).is_file() for part in buy.split(",")):
         cards = [throughout(card_named(buy, month.opens, deck), month)]
@@ -162,7 +163,7 @@ def _costs(buy: str, bought_as: str, month: "Period", currency: str, deck: Deck)
         raise typer.BadParameter(f"--buy {buy} is neither a file nor a published card")
     if cards[-1].currency != currency:
         raise typer.BadParameter(f"--buy {cards[-1].version} is in {cards[-1].currency}, the candidate in {currency}")
-    return Costs.of(cards, products(), bought_as)
+    return Costs.of(cards, products_of_month(products(), month.days), bought_as)
 
 
 def _say(found: "Simulation", whose: str, *, listed: bool) -> None:

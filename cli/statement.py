@@ -149,9 +149,7 @@ def show_statement(found: "Statement", *, every_line: bool = False) -> None:
     emit(rows, LINES, Format.TABLE, title=title)
     if found.adjustments:
         title = "Adjustments of earlier months, beside the lines"
-        emit(
-            [{**each, "line": each["origin_period"]} for each in said["adjustments"]], LINES, Format.TABLE, title=title
-        )
+        emit(said["adjustments"], (text("origin_period", "of month"), *LINES[1:]), Format.TABLE, title=title)
 
 
 def _issued(invoice: Mapping[str, str]) -> str:

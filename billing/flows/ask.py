@@ -9,6 +9,7 @@ from billing.currentprices import Asked, CurrentPrice, current_price
 from billing.errors import InputFaultyError
 from billing.explanations import increments_of
 from billing.flows.price import Pricer
+from billing.jurisdictions import with_jurisdictions
 from billing.payers import payers_of
 from billing.periods import Period
 from billing.rated import Rated, rate_usage
@@ -20,6 +21,7 @@ from billing.store.queries.pricing import read_prices
 from billing.store.ratebooks import load_books
 from billing.usage import parse
 from rates.errors import Fault
+from rates.jurisdiction import States
 from rates.numbering import COUNTRIES
 from rates.products import Product
 from rates.rating import REASONS
@@ -55,16 +57,19 @@ def ask(
     usage: Mapping[str, object],
     *,
     kept: CompiledCards | None = None,
+    states: States | None = None,
 ) -> Answer:
     """What the next unit of some usage costs: `usage` are the fields of an event, with its account and product.
 
-    All of it is read in one snapshot, with what is not folded yet. Raises InputFaultyError for what no event has.
+    All of it is read in one snapshot, with what is not folded yet. `states`: by which jurisdictions are derived.
+    Raises InputFaultyError for what no event has.
     """
     named = {"id": "asked", "quantity": "1", **usage, "occurred_at": at.isoformat()}
     parsed = parse([json.dumps(named).encode()], source=SOURCE, products=products, at=at)
     if parsed.rejects:
         faults = [Fault(place=each.pointer, value="", problem=each.reason, remedy="") for each in parsed.rejects]
         raise InputFaultyError(faults, place="usage")
+    parsed = with_jurisdictions(parsed, states, products)
     said = Answer(account=str(usage["account"]), product=str(usage["product"]), at=at)
     with snapshot(engine) as connection:
         books = load_books(connection, products, kept=kept)

@@ -104,3 +104,33 @@ def test_what_is_beyond_the_late_limit_is_released_by_name(tollbook: Tollbook, m
     assert 0 == tollbook(*released).code
     assert 0 == tollbook(*RUN).code
     assert 3 == tollbook(*released).code
+
+
+@pytest.mark.usefixtures("late")
+def test_a_table_says_of_which_month_the_lines_are_that_adjust_one(books: Path, tollbook: Tollbook) -> None:
+    take_in(books, tollbook, with_changes(id="november", occurred_at="2026-11-02T10:00:00Z"))
+    tollbook(*RUN)
+    tollbook(*FINALIZE)
+    out = tollbook("invoices", "show", "INV-000002").out
+    own, adjusting = out.split("Adjustments of 2026-10")
+    assert ("total" in own, "total" in adjusting) == (False, True)
+    assert all(f" {line} " in part and "voice.outbound" in part for line, part in (("1", own), ("2", adjusting)))
+    statement = tollbook("statement", "acme", "--period", "2026-11").out
+    assert "of month" in statement.split("Adjustments of earlier months")[1]
+
+
+def test_an_adjustment_names_what_was_taken_back_and_what_was_amended(month: Path, tollbook: Tollbook) -> None:
+    take_in(month, tollbook, with_changes(id="back"), with_changes(id="long"))
+    for command in ("run", "finalize"):
+        assert 0 == tollbook("invoices", command, "2026-10", "--early").code
+    void = json.dumps({"id": "back", "revision": 2, "void": True})
+    take_in(month, tollbook, void, with_changes(id="long", revision="2", duration_seconds="600"))
+    tollbook(*RUN)
+    tollbook(*FINALIZE)
+    found = json.loads(tollbook("explain", "line", "INV-000002", "1", "--format", "json").out)
+    changed = [(each["id"], int(each["base_quantity"])) for each in found["page"]]
+    assert [("back", -120), ("long", -120), ("long", 600)] == changed
+    assert (3, 360) == (found["came"], int(found["difference"]["base_quantity"]))
+    shown = tollbook("explain", "line", "INV-000002", "1").out
+    assert "360 second" in shown
+    assert "what went is below zero" in shown

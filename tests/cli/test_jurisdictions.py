@@ -65,3 +65,12 @@ def test_what_was_derived_stays_with_the_event_whatever_the_table_says_later(
     assert 0 == tollbook(*take_in).code
     stated = json.loads(tollbook("explain", "event", "switch-1", "t2", "--format", "json").out)
     assert "indeterminate" == stated["said"]["jurisdiction"]
+
+
+@pytest.mark.usefixtures("empty_books")
+def test_the_price_now_is_that_of_the_jurisdiction_of_the_numbers(tollbook: Tollbook, folder: Path) -> None:
+    for command, name in (("cards import", "card"), ("accounts add", "accounts"), ("contracts add", "contract")):
+        assert 0 == tollbook(*command.split(), folder / f"{name}.toml").code
+    asked = ("--account", "acme", "--product", "trunk.termination", "--from", "+14155550123", "--to", "+12125550123")
+    ran = tollbook("prices", "show", *asked, "--at", "2026-10-02T00:00:00Z", "--format", "json")
+    assert (0, "interstate") == (ran.code, json.loads(ran.out)["destination"])

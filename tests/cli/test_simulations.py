@@ -134,3 +134,26 @@ def test_what_a_file_changes_of_what_is_in_force(tollbook: Tollbook, month: Path
     assert (3, "") == (ran.code, ran.out)
     ran = tollbook("contracts", "diff", month / "same.toml", "--all", "--format", "csv")
     assert "card list,place 1,place 1,unchanged" in ran.out
+
+
+STORAGE = """
+[[rate]]
+product = "recording.storage"
+unit = "minute"
+price = "0.0005"
+"""
+
+
+def test_the_cost_of_an_average_is_that_of_the_month(tollbook: Tollbook, books: Path) -> None:
+    """A minute that is stored on one of 31 days is a 31st of a minute of the month, where it is bought as well."""
+    (books / "later.toml").write_text(CARD.replace("2026-10-01T00:00:00Z", "2026-10-01T12:00:00Z") + STORAGE)
+    assert 0 == tollbook("cards", "import", books / "later.toml").code
+    stored = '{"id": "s", "account": "acme", "product": "recording.storage", "occurred_at": "2026-10-02T00:00:00Z"'
+    (books / "usage.ndjson").write_text(stored + ', "quantity": "31000000"}\n')
+    assert 0 == tollbook("usage", "import", books / "usage.ndjson", "--source", "switch").code
+    (books / "dear.toml").write_text(DEAR + STORAGE)
+    (books / "buy.toml").write_text(BUY + STORAGE.replace("0.0005", "0.0003"))
+    asked = ("--period", "2026-10", "--format", "json")
+    ran = tollbook("cards", "simulate", "--card", books / "dear.toml", "--buy", books / "buy.toml", *asked)
+    (row,) = json.loads(ran.out)["totals"]
+    assert ("500.00", "300", "200") == tuple(row[key] for key in ("amount_now", "cost_now", "margin_now"))

@@ -95,7 +95,10 @@ def events_between(
     first: int,
     size: int,
 ) -> tuple[int, tuple[LateEvent, ...]]:
-    """The priced events of a month that one snapshot saw and an earlier one did not: how many, and some of them."""
+    """What one snapshot saw of a month that an earlier one did not, and, below zero, what it saw no more.
+
+    Reports that have a price: how many, and some of them. What was amended since is there as it was and as it is.
+    """
     values = {
         "payer": payer,
         "opens": origin.opens,
@@ -108,8 +111,8 @@ def events_between(
     }
     count = connection.execute(f"SELECT count(*) {_BETWEEN}", values).fetchone()
     rows = connection.execute(
-        f"SELECT sources.id, event.id, occurred_at, received_at, billed {_BETWEEN}"
-        " ORDER BY occurred_at, sources.id, event.id OFFSET %(first)s LIMIT %(size)s",
+        f"SELECT source, id, occurred_at, received_at, CASE WHEN counts THEN billed ELSE -billed END {_BETWEEN}"
+        " ORDER BY occurred_at, source, id, counts OFFSET %(first)s LIMIT %(size)s",
         values,
     ).fetchall()
     page = tuple(
@@ -120,10 +123,24 @@ def events_between(
 
 
 _BETWEEN = """
-    FROM events AS event JOIN sources USING (source_id) JOIN products USING (product_id)
-    WHERE payer_id = %(payer)s AND occurred_at >= %(opens)s AND occurred_at < %(closes)s AND products.id = %(product)s
-      AND price_id IS NOT NULL
-      AND batch <@ (SELECT batches + '{}'::int8multirange FROM billed_batches WHERE snapshot_id = %(until)s)
-      AND NOT batch <@ coalesce((SELECT batches + '{}'::int8multirange FROM billed_batches
-                                 WHERE snapshot_id = %(since)s::bigint), '{}')
+    FROM (
+        SELECT sources.id AS source, report.*,
+               batch <@ upto.seen AND (superseded_in IS NULL OR NOT superseded_in <@ upto.seen) AS counts,
+               batch <@ before.seen AND (superseded_in IS NULL OR NOT superseded_in <@ before.seen) AS counted
+        FROM (
+            SELECT source_id, event.id, occurred_at, received_at, batch, NULL::bigint AS superseded_in, billed
+            FROM events AS event JOIN products USING (product_id)
+            WHERE payer_id = %(payer)s AND occurred_at >= %(opens)s AND occurred_at < %(closes)s
+              AND products.id = %(product)s AND price_id IS NOT NULL
+            UNION ALL
+            SELECT source_id, id, occurred_at, received_at, batch, superseded_in, billed
+            FROM event_revisions
+            WHERE payer_id = %(payer)s AND occurred_at >= %(opens)s AND occurred_at < %(closes)s
+              AND product = %(product)s AND price_id IS NOT NULL
+        ) AS report JOIN sources USING (source_id),
+        (SELECT batches + '{}'::int8multirange AS seen FROM billed_batches WHERE snapshot_id = %(until)s) AS upto,
+        (SELECT coalesce((SELECT batches + '{}'::int8multirange FROM billed_batches
+                          WHERE snapshot_id = %(since)s::bigint), '{}') AS seen) AS before
+    ) AS changed
+    WHERE counts <> counted
 """

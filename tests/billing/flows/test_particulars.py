@@ -229,7 +229,7 @@ def test_a_charge_that_an_event_brings_is_on_its_line_and_explained(shop: Shop) 
     assert ["duplicate"] == outcomes(again), "it is the same charge"
     found = explain_event(shop.engine, products(), SOURCE, "SM1")
     assert ["0.01", "0.025"] == [part.exact_amount for part in found.parts]
-    assert "25000000 nano ÷ 1000000000 = 0.025 money × 1 = 0.025" in found.parts[1].arithmetic
+    assert "0.025 money × 1 = 0.025" == found.parts[1].arithmetic
     assert {"charges": "carrier_fee 0.025"} == found.said
 
 
