@@ -115,9 +115,9 @@ def test_a_schedule_that_only_another_card_can_fill_is_a_warning(tollbook: Tollb
 def test_percents_that_no_rate_names_are_a_warning(
     percents: str,
     row: str,
-    warned: bool,
+    warned: bool,  # noqa: FBT001
     tollbook: Tollbook,
-    folder: Path,  # noqa: FBT001
+    folder: Path,
 ) -> None:
     """A schedule takes its percents off the rates that name it, and not off what fills it."""
     schedule = (
