@@ -91,7 +91,7 @@ class Adjusting:
         """Compare what may have changed of earlier months with what was billed. Nothing else of them is read."""
         found = cls(reading=reading, period=period)
         settled = payers_with_documents(reading, period)
-        paying = {accounts.numbers[name] for name, account in accounts.accounts.items() if account.pays} - settled
+        paying = set(payers_of(accounts.accounts, accounts.contracts, accounts.numbers, period)) - settled
         for origin, touched in touched_since_billed(reading, period).items():
             changed = found.changed_in(origin, touched, paying)
             if changed:

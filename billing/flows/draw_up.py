@@ -161,7 +161,7 @@ class _Drawing:
             folds=folds_in(reading, period),
             pricer=Pricer.begin(reading, period, products, payers),
             today=today,
-            holds=Holds.begin(reading, period, bounds, accounts.accounts),
+            holds=Holds.begin(reading, period, bounds, accounts),
             snapshot_id=0 if writing is None else record_snapshot(writing, written_batches(reading)),
         )
 

@@ -5,6 +5,7 @@ engine made of them. Accounts are divided among processes that all see one snaps
 """
 
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -17,11 +18,13 @@ from billing import verifier
 from billing.accounts import payer_of
 from billing.adjustments import line_of
 from billing.assignment import NOBODY
+from billing.contracts import is_billed
 from billing.drafts import NO_TOTALS_SHA256, totals_sha256
 from billing.flows.price import Pricer, totals_of
 from billing.invoices import Invoice, InvoiceLine, Party, lines_by_payer, record, total_minor
 from billing.payers import payers_of
 from billing.periods import Period
+from billing.reselling import PREFIX
 from billing.store.accounts import Accounts, read_accounts
 from billing.store.adjustments import issued_lines, newest_digests
 from billing.store.engine import Connection, Engine, open_engine, snapshot, transaction
@@ -117,11 +120,11 @@ def verify(
             differing += _compare_adjustments(connection, origin, found, again, stored)
         events, too_late = event_counts(connection, period)
         unrated = frozenset(each for each in unrated_events(connection, period) if each[3] != Reason.TOO_OLD)
-        kinds = [kind for kind, *_ in unrated]
+        kinds = [kind for kind, source, *_ in unrated if not source.startswith(PREFIX)]
         return Verification(
             period=str(period),
             events=events,
-            billed=events - too_late - len(unrated),
+            billed=events - too_late - len(kinds),
             zero_rated=kinds.count("zero_rated"),
             quarantined=kinds.count("quarantined"),
             too_late=too_late,
@@ -258,8 +261,16 @@ def _shares(
     *,
     only: bool = False,
 ) -> list[_Share]:
-    """The payers divided by their events: the largest first, to whoever has the least; `only`: those `adjusted`."""
-    counts = [each for each in events_by_payer(connection, period) if not only or each[0] in adjusted]
+    """The payers divided by their events: the largest first, to whoever has the least; `only`: those `adjusted`.
+
+    Whoever is resold to is where its reseller is: both are charged for the same events.
+    """
+    above = _resellers(accounts)
+    concerned = {above.get(payer, payer) for payer in adjusted}
+    reported = Counter({above.get(payer, payer): 0 for payer, _ in events_by_payer(connection, period)})
+    for payer, count in events_by_payer(connection, period):
+        reported[above.get(payer, payer)] += count
+    counts = [each for each in reported.most_common() if not only or each[0] in concerned]
     n = max(processes, -(-sum(count for _, count in counts) // EVENTS_AT_ONCE))
     loads, members = [0] * n, [set[int]() for _ in range(n)]
     for payer, count in counts:
@@ -267,7 +278,7 @@ def _shares(
         loads[least] += count
         members[least].add(payer)
     # Whoever used nothing may still owe a flat.
-    idle = adjusted if only else set(_payers(accounts).values())
+    idle = concerned if only else set(_payers(accounts).values())
     members[0] |= idle - dict(counts).keys() - {NOBODY}
     name = share_snapshot(connection)
     url = engine.url.render_as_string(hide_password=False)
@@ -276,13 +287,24 @@ def _shares(
             url=url,
             snapshot=name,
             period=period,
-            payers=frozenset(some),
+            payers=frozenset({*some, *(payer for payer, reseller in above.items() if reseller in some)}),
             others=place == 0 and not only,
             products=tables,
-            adjusted=adjusted.intersection(some),
+            adjusted=frozenset(payer for payer in adjusted if above.get(payer, payer) in some),
         )
         for place, some in enumerate(members)
     ]
+
+
+def _resellers(accounts: Accounts) -> dict[int, int]:
+    """Who is resold to, with the payer above it, by their numbers."""
+    payers = _payers(accounts)
+    names = (
+        name
+        for name, account in accounts.accounts.items()
+        if not account.pays and is_billed(account, accounts.accounts, accounts.contracts)
+    )
+    return {accounts.numbers[name]: payers[name] for name in names}
 
 
 def _payers(accounts: Accounts) -> dict[str, int]:
@@ -355,7 +377,8 @@ def _rate_share(share: _Share) -> dict[str, Any]:
                 frozen = frozen_contracts(connection, share.period, share.adjusted)
                 contracts = [each for each in contracts if each["account"] not in frozen]
                 contracts += [each for some in frozen.values() for each in some]
-                of = {name for name, payer in _payers(read_accounts(connection)).items() if payer in share.adjusted}
+                known = read_accounts(connection)
+                of = {name for name, number in known.numbers.items() if number in share.adjusted}
                 used |= _used_up(each for each in contracts if each["account"] in of)
                 contracts = [{**each, "support": None} if each["account"] in of else each for each in contracts]
             return verifier.rate(

@@ -12,11 +12,10 @@ from billing.contracts import Contract
 from billing.drafts import NO_TOTALS_SHA256
 from billing.invoices import Kind, number_text
 from billing.periods import Period
+from billing.store.accounts import contract_from
 from billing.store.engine import Connection
-from rates.deals import NO_DEAL, read_deal
 from rates.lines import LineKey
 from rates.money import Currency, exact, parse_fraction
-from rates.reading import Reader
 
 
 class Billed(NamedTuple):
@@ -97,13 +96,7 @@ def newest_digests(connection: Connection, origin: Period) -> dict[int, str]:
 
 
 def _contract(account: str, stored: Mapping[str, Any]) -> Contract:
-    terms = stored["terms"]
-    return Contract(
-        account=account,
-        effective_from=date.fromisoformat(stored["effective_from"]),
-        cards=tuple(stored["cards"]),
-        deal=read_deal(Reader(place=f"contract {account}", table=terms, faults=[])) if terms else NO_DEAL,
-    )
+    return contract_from(account, date.fromisoformat(stored["effective_from"]), stored["cards"], stored["terms"])
 
 
 def still_to_be_billed(connection: Connection, origin: Period) -> set[int]:
