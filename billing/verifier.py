@@ -261,7 +261,7 @@ def _fill(month: Month, event: RatedEvent, parts: Sequence[Element]) -> None:
         counted.require_unit(schedule, event.traits.product)
         bounds, position = _standing(month, event, schedule)
         month.counters[key] = position + growth
-        if schedule.mode == "volume":
+        if schedule.mode == "volume" and growth:  # what costs nothing moves no counter of money
             tier = counted.tier_reached(bounds, position + growth)
             month.flats[key, "reached"] = (event.payer, schedule, card, tier, day)
         for tier, _ in counted.cut(bounds, position, growth) if schedule.mode == "graduated" else ():

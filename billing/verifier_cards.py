@@ -313,6 +313,7 @@ def schedules_of(book: Book) -> tuple[tuple[Schedule, CardVersion], ...]:
     for card in book:
         for name, one in card.schedules.items():
             first, _ = named.setdefault(name, (one, card))
-            if (first.unit, first.measure, first.scope, first.fill) != (one.unit, one.measure, one.scope, one.fill):
+            counting = [(each.unit, each.measure, each.scope, each.fill, each.mode) for each in (first, one)]
+            if counting[0] != counting[1]:
                 raise CardFaultError(f"card {card.name} tiers.{name}", "another card of this book counts otherwise")
     return tuple(named.values())

@@ -325,15 +325,15 @@ def _unpriced(quotes: "list[Quote]") -> int:
 def _warnings(read: "CardRead") -> "list[Fault]":
     from cli.world import products
     from rates.cardchanges import countries_denied
-    from rates.filling import filled_of, unfilled
+    from rates.filling import filled_of, unfilled, ungiven
 
     if read.card is None:
         return []
-    empty = [
+    idle = [
         replace(fault, place=fault.place.replace(f"card {read.card.version}", read.place))
-        for fault in unfilled([filled_of(read.card)])
+        for fault in (*unfilled([filled_of(read.card)]), *ungiven(read.card))
     ]
-    return [*empty, *countries_denied(read.card, products(), written=read.written)]
+    return [*idle, *countries_denied(read.card, products(), written=read.written)]
 
 
 def _tell(read: "CardRead") -> None:

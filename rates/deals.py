@@ -312,6 +312,8 @@ def _credit(read: Reader) -> Credit:
         id=read.text("id"), amount=read.decimal("amount"), until=None if until is None else until.date(), on=_on(read)
     )
     read.finish()
+    if not found.id.isprintable():
+        read.fault("id", "has a control character", "write a short name, as in welcome")
     if until is not None and (until.hour, until.minute, until.second, until.microsecond) != (0, 0, 0, 0):
         read.fault("until", "is not the beginning of a UTC day", f"credits end at 00:00 UTC: write {until.date()}")
     if found.amount <= 0 and not read.is_faulty("amount"):

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from rates.cards import Card, column, combined
 from rates.errors import Fault
+from rates.money import normal
 from rates.prices import USAGE
 from rates.products import MONEY
 from rates.tiers import Schedule, Selector
@@ -64,6 +65,21 @@ def unfilled(book: Iterable[Filled]) -> list[Fault]:
         for card in cards
         for name, schedule in card.schedules.items()
         if not schedule.flat_at_zero and not any(_may_take(schedule.fill, kind) for kind in kinds)
+    ]
+
+
+def ungiven(card: Card) -> list[Fault]:
+    """The schedules of a checked card whose percents are off no price, since none of its rates names them."""
+    named = set(column(card.rows, "tiers").unique().to_pylist())
+    return [
+        Fault(
+            place=f"card {card.version}: tiers.{name}.discounts",
+            value=" ".join(map(normal, schedule.discounts)),
+            problem="are off no price: no rate of the card names the schedule",
+            remedy=f'write tiers = "{name}" in the rates that they are off, or remove them',
+        )
+        for name, schedule in card.schedules.items()
+        if any(schedule.discounts) and name not in named
     ]
 
 

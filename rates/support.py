@@ -71,6 +71,8 @@ def read_support(read: Reader) -> Support:
         partner_discount=read.decimal("partner_discount", "0"),
     )
     read.finish()
+    if not found.plan.isprintable():
+        read.fault("plan", "has a control character", "write a short name, as in business")
     for key, percent in (("percent", found.percent), ("partner_discount", found.partner_discount)):
         if not 0 <= percent <= _HUNDRED:
             read.fault(key, "is outside 0 to 100", "it is a percent")

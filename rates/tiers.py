@@ -21,8 +21,8 @@ from rates.reading import Reader
 
 Int64s = NDArray[np.int64]
 
-AXIS = ("unit", "measure", "scope", "fill")
-"""What decides which counter a schedule has, and where it stands."""
+AXIS = ("unit", "measure", "scope", "fill", "mode")
+"""What decides which counter a schedule has, where it stands, and whose tier counts: each unit's, or the month's."""
 
 _WHOLE_PERCENT = 100
 _HALF_OF_INT64 = 1 << 62
@@ -98,7 +98,7 @@ class Schedule:
     @property
     def axis(self) -> tuple[object, ...]:
         """What all cards of a book that define this name must agree on, in the order of `AXIS`."""
-        return (self.unit, self.measure, self.scope, frozenset(self.fill))
+        return (self.unit, self.measure, self.scope, frozenset(self.fill), self.mode)
 
     def bounds(self, unit_size: int) -> NDArray[Any]:
         """The bounds as integers of the counter, [tiers - 1]; `unit_size` base units are one `unit`.

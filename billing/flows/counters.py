@@ -69,6 +69,38 @@ def prepaying_faults(connection: Connection, accounts: Mapping[str, Account], be
     return prepaid_faults(contracts, accounts, _counting(read_card_versions(connection))) if contracts else []
 
 
+def imagined_faults(
+    connection: Connection,
+    contracts: Iterable[Sequence[Contract]],
+    accounts: Mapping[str, Account],
+    heads: Mapping[int, Card],
+) -> list[Fault]:
+    """Why the contracts of some accounts could not be, with the cards of `heads` by their numbers.
+
+    Of cards, those with rows are not published. What a published one counts may be left without a rate by such a
+    candidate, which is no fault of either.
+    """
+    every = list(contracts)
+    groups = set(chain.from_iterable(map(counted_together, every)))
+    named = {name for group in groups for name in group}
+    beside = {number: head for number, head in heads.items() if head.id in named}
+    kinds = priced_kinds(connection, [*beside])
+    counting: dict[str, list[Counting]] = {}
+    filled: dict[str, list[Filled]] = {}
+    for number, head in beside.items():
+        counting.setdefault(head.id, []).append((head.version, head.schedules))
+        published = Filled(head.version, head.schedules, kinds.get(number, frozenset()))
+        filled.setdefault(head.id, []).append(filled_of(head) if head.rows.num_rows else published)
+    tried = tuple(f"card {head.version}: " for head in beside.values() if head.rows.num_rows)
+    books = (unfilled(chain.from_iterable(filled.get(name, ()) for name in group)) for group in sorted(groups))
+    return [
+        *day_faults(map(card_terms, beside.values())),
+        *counter_faults(groups, counting),
+        *prepaid_faults(chain.from_iterable(every), accounts, counting),
+        *(fault for fault in dict.fromkeys(chain.from_iterable(books)) if not tried or fault.place.startswith(tried)),
+    ]
+
+
 def _counting(cards: Sequence[CardVersion]) -> dict[str, list[Counting]]:
     versions: dict[str, list[Counting]] = {}
     for card in cards:

@@ -5,16 +5,16 @@ percents, commitments and credits of contracts. The simulation with what is publ
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import chain
 
 from billing.candidates import Placed, rates_otherwise, throughout, with_card, with_contracts
-from billing.contracts import Contract, Counting, counted_together, counter_faults, unsold
+from billing.contracts import Contract, unsold
 from billing.errors import InputFaultyError
 from billing.flows.contracting import contract_faults
 from billing.flows.costs import Costs
+from billing.flows.counters import imagined_faults
 from billing.flows.imagine import Books, ImaginedPricer, Retold, imagine, retell
 from billing.flows.price import Pricer, totals_of
 from billing.invoices import InvoiceLine, lines_by_payer
@@ -29,7 +29,6 @@ from billing.store.ratebooks import read_card_versions
 from rates.cards import Card
 from rates.money import Currency
 from rates.products import Product
-from rates.terms import card_terms, day_faults
 
 CHUNK = 2500
 """Accounts that are priced at a time."""
@@ -65,7 +64,7 @@ def simulate_card(
     """What the month would have come to with a candidate card, for the accounts whose contracts have it then.
 
     Raises CandidateMisplacedError where it has no place, SubjectMissingError for an account that does not pay, and
-    InputFaultyError for schedules that count otherwise than in a card beside it.
+    InputFaultyError for a candidate that could not be published beside the other cards.
     """
     with snapshot(engine) as reading:
         stored = read_accounts(reading)
@@ -94,8 +93,8 @@ def simulate_contracts(
     """What the month would have come to under other contracts of their accounts. Usage is rated again only if their
     cards differ.
 
-    Raises SubjectMissingError for an account that does not pay, and InputFaultyError for schedules that count otherwise
-    than in a card beside them.
+    Raises SubjectMissingError for an account that does not pay, and InputFaultyError for contracts that could not be
+    added.
     """
     with snapshot(engine) as reading:
         stored = read_accounts(reading)
@@ -126,7 +125,9 @@ class _Moment:
 def _simulate(moment: _Moment, placed: Placed, books: Books, asked: Asked, *, rerated: bool) -> Simulation:
     stored = moment.stored
     wanted = dict.fromkeys(paying(name, stored.accounts).id for name in asked.accounts or sorted(placed.accounts))
-    _check_counters(books, [placed.contracts.get(name, ()) for name in wanted])
+    after = [placed.contracts.get(name, ()) for name in wanted]
+    if faults := imagined_faults(moment.reading, after, stored.accounts, books.heads):
+        raise InputFaultyError(faults, place="cards and contracts")
     names = {stored.numbers[name]: name for name in sorted(wanted, key=lambda name: stored.numbers[name])}
     now, then, told = _both_sides(moment, books, asked, names, rerated=rerated)
     failed: dict[str, str] = {names[number]: why for number, why in sorted({**now.failed, **then.failed}.items())}
@@ -204,18 +205,6 @@ def _priced(pricer: Pricer, numbers: Sequence[int], names: Mapping[int, str], as
                 if asked.with_lines:
                     found |= lines_by_payer(lines, str(pricer.period))
     return _Priced(side=side, failed=pricer.failed, lines=found)
-
-
-def _check_counters(books: Books, contracts: Iterable[Sequence[Contract]]) -> None:
-    """What could not be published cannot be priced either. Raises InputFaultyError."""
-    versions: dict[str, list[Counting]] = {}
-    for head in books.heads.values():
-        versions.setdefault(head.id, []).append((head.version, head.schedules))
-    groups = set(chain.from_iterable(map(counted_together, contracts)))
-    named = {name for group in groups for name in group}
-    within = day_faults([card_terms(head) for head in books.heads.values() if head.id in named])
-    if faults := [*within, *counter_faults(groups, versions)]:
-        raise InputFaultyError(faults, place="cards and contracts")
 
 
 def _by_name(counts: Counter[int], names: Mapping[int, str]) -> dict[str, int]:

@@ -801,6 +801,9 @@ def test_cards_of_a_book_that_count_differently_under_one_name_are_a_fault() -> 
     special = tiered(["6"], ["9", "8"], {"scope": "account"}) | {"id": "special"}
     with pytest.raises(CardFaultError, match="counts otherwise"):
         rate([call()], special, tiered(["5"], ["3", "1"]), contracts=contracts)
+    special = tiered(["6"], ["9", "8"], {"mode": "volume"}) | {"id": "special"}
+    with pytest.raises(CardFaultError, match="counts otherwise"):
+        rate([call()], special, tiered(["5"], ["3", "1"]), contracts=contracts)
     fill = [{"product": ["voice.outbound"]}, {"product": ["sms.outbound"]}]
     cards = [
         tiered(["5"], ["3", "1"], {"fill": each}) | {"id": id_}

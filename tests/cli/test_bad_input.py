@@ -105,6 +105,35 @@ def test_a_schedule_that_only_another_card_can_fill_is_a_warning(tollbook: Tollb
 
 
 @pytest.mark.parametrize(
+    ("percents", "row", "warned"),
+    [
+        ('"0", "10"', 'price = "0.01"', True),
+        ('"0", "0"', 'price = "0.01"', False),
+        ('"0", "10"', 'price = "0.01"\ntiers = "t"', False),
+    ],
+)
+def test_percents_that_no_rate_names_are_a_warning(
+    percents: str,
+    row: str,
+    warned: bool,  # noqa: FBT001
+    tollbook: Tollbook,
+    folder: Path,
+) -> None:
+    """A schedule takes its percents off the rates that name it, and not off what fills it."""
+    schedule = (
+        f'[tiers.t]\nup_to = ["10"]\nunit = "minute"\nfill = [{{product = "voice.*"}}]\ndiscounts = [{percents}]\n'
+    )
+    rate = '[[rate]]\nproduct = "voice.outbound"\nunit = "minute"\nincrements = "60/60"\n'
+    write(folder, card=f"{HEAD}{schedule}{rate}{row}\n")
+    ran = tollbook("cards", "check", folder / "card.toml")
+    warning = (
+        f'warning: {folder}/card.toml: tiers.t.discounts "0 10": are off no price: no rate of the card names the '
+        'schedule; write tiers = "t" in the rates that they are off, or remove them'
+    )
+    assert (0, warned) == (ran.code, warning in ran.err), ran.err
+
+
+@pytest.mark.parametrize(
     ("files", "options", "fault"),
     [
         (
@@ -126,6 +155,11 @@ def test_a_schedule_that_only_another_card_can_fill_is_a_warning(tollbook: Tollb
             {"card": tiers(), "other": tiers(fill='{product = "voice.*"}', card=HEAD.replace('"list"', '"other"'))},
             (),
             "other.toml: tiers.t: counts otherwise than in card list@2026-10-01T00:00:00Z, in fill; cards that share",
+        ),
+        (
+            {"card": tiers(), "other": tiers(mode="volume", card=HEAD.replace('"list"', '"other"'))},
+            (),
+            "other.toml: tiers.t: counts otherwise than in card list@2026-10-01T00:00:00Z, in mode; cards that share",
         ),
         (
             {"card": AMERICAN},

@@ -157,10 +157,11 @@ def test_usage_is_selected_by_all_conditions_of_any_selector(usage: tuple[str, s
 
 def test_cards_agree_on_a_counter_by_its_axis_not_by_its_bounds() -> None:
     one, _ = schedule(TIERS)
-    other, _ = schedule(TIERS.replace("500000", "600000").replace('"volume"', '"graduated"'))
+    other, _ = schedule(TIERS.replace("500000", "600000"))
     assert one.axis == other.axis
     assert one.axis != schedule(TIERS.replace('"account"', '"billing_account"'))[0].axis
     assert one.axis != schedule(TIERS.replace('"US"', '"CA"'))[0].axis
+    assert one.axis != schedule(TIERS.replace('"volume"', '"graduated"'))[0].axis
 
 
 OTHERWISE: list[tuple[dict[str, object], str]] = [
@@ -168,6 +169,7 @@ OTHERWISE: list[tuple[dict[str, object], str]] = [
     ({"measure": "events", "unit": "event"}, "unit, measure"),
     ({"scope": "account"}, "scope"),
     ({"fill": [{"product": "voice.*"}]}, "fill"),
+    ({"mode": "volume"}, "mode"),
 ]
 
 
@@ -181,10 +183,10 @@ def test_cards_that_count_otherwise_under_one_name_are_told_with_both_and_what_d
     assert f"counts otherwise than in card a, in {differs}" == fault.problem
 
 
-def test_bounds_mode_prices_and_the_order_of_what_fills_may_differ_between_cards() -> None:
+def test_bounds_flats_and_the_order_of_what_fills_may_differ_between_cards() -> None:
     fill = [{"product": "voice.outbound"}, {"product": "sms.outbound", "country": "US"}]
     one = stated({"fill": fill})
-    other = stated({"fill": fill[::-1], "up_to": ["9"], "mode": "volume", "flats": ["1", "2"]})
+    other = stated({"fill": fill[::-1], "up_to": ["9"], "flats": ["1", "2"]})
     assert [] == axis_faults([("a", {"voice": one}), ("b", {"voice": other}), ("c", {})])
 
 

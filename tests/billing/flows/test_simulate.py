@@ -10,12 +10,13 @@ from billing.candidates import CandidateMisplacedError
 from billing.contracts import Contract
 from billing.errors import InputFaultyError
 from billing.flows.costs import Costs
+from billing.flows.publish import add_accounts
 from billing.flows.simulate import Asked, Candidate, simulate_card, simulate_contracts
 from billing.payers import SubjectMissingError
 from billing.simulations import By, Change, Simulation
 from rates.cards import Card
 from tests.invoicing import CARD, CLOSED, traffic
-from tests.shop import OCTOBER, Shop, call, card, products, read, tiered
+from tests.shop import AT, OCTOBER, Shop, account, call, card, products, read, tiered
 
 GB = "voice.outbound,44,minute,60/60,0.02"
 FR = "voice.outbound,33,minute,60/60,0.03"
@@ -144,6 +145,39 @@ def test_schedules_that_count_otherwise_beside_each_other_are_refused(shop: Shop
     text = CARD.replace('"list"', '"other"').replace("[tiers.voice]", "[tiers.all]").replace('"voice"', '"all"')
     with pytest.raises(InputFaultyError):
         simulated(shop, read(text))
+
+
+VOLUME = """
+id = "other"
+currency = "USD"
+effective_from = 2026-10-01T00:00:00Z
+[tiers.t]
+mode = "volume"
+up_to = ["10"]
+unit = "minute"
+fill = [{product = "voice.outbound"}]
+[[rate]]
+product = "voice.outbound"
+unit = "minute"
+increments = "60/60"
+tiers = "t"
+prices = ["0.02", "0.01"]
+"""
+
+
+def test_what_no_contract_could_be_is_not_simulated_either(month: Shop) -> None:
+    """A volume schedule for a prepaid account, and one that nothing fills: of a card, and of a contract."""
+    add_accounts(month.engine, [account("acme", prepaid=True)], at=AT, actor="finance")
+    contract = Contract(account="acme", effective_from=OCTOBER.start, cards=("other",))
+    for faulty, problem in (
+        (VOLUME, "acme, which has this card, is prepaid"),
+        (VOLUME.replace("volume", "graduated").replace('outbound"}]', 'inbound"}]'), "selects nothing that the card"),
+    ):
+        with pytest.raises(InputFaultyError, match=problem):
+            simulated(month, read(faulty), replaces="list")
+    month.publish(read(VOLUME))
+    with pytest.raises(InputFaultyError, match="acme, which has this card, is prepaid"):
+        simulate_contracts(month.engine, products(), OCTOBER, [contract], Asked())
 
 
 def test_what_is_published_changes_nothing(shop: Shop) -> None:
