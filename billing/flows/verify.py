@@ -8,6 +8,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import chain
 from multiprocessing import get_context, parent_process
 from threading import Thread
@@ -51,6 +52,7 @@ from rates.products import Product
 from rates.rating import Reason
 
 Tables = Sequence[Mapping[str, object]]
+_Contract = dict[str, Any]
 
 CHUNK = 2500
 """Accounts whose bills are read at a time."""
@@ -338,6 +340,25 @@ def _used_up(contracts: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], st
     return {(of["account"], each["id"]): each["amount"] for of in contracts for each in of.get("credits", ())}
 
 
+def _as_billed(contracts: Iterable[_Contract], frozen: Mapping[str, Sequence[_Contract]]) -> list[_Contract]:
+    """Contracts with the terms by which accounts were billed for a month. Cards that were added behind theirs since
+    rate what nothing had: what was billed keeps its own, or the contract was refused.
+    """
+    found = [each for each in contracts if each["account"] not in frozen]
+    for account, billed in frozen.items():
+        now = [each for each in contracts if each["account"] == account]
+        for day in sorted({each["effective_from"] for each in (*now, *billed)}):
+            cards, terms = _held_on(day, now) or _held_on(day, billed), _held_on(day, billed)
+            found.append({**terms, "account": account, "effective_from": day, "cards": cards["cards"]})
+    return found
+
+
+def _held_on(day: date, contracts: Iterable[_Contract]) -> _Contract:
+    """The contract in force on a day; nothing if none is."""
+    begun = (each for each in contracts if each["effective_from"] <= day)
+    return max(begun, key=lambda each: each["effective_from"], default={})
+
+
 def _rate_share(share: _Share) -> dict[str, Any]:
     engine = open_engine(share.url, connections=1)
     try:
@@ -353,8 +374,7 @@ def _rate_share(share: _Share) -> dict[str, Any]:
             used = _used(connection, share.period, wanted - share.adjusted)
             if share.adjusted:
                 frozen = frozen_contracts(connection, share.period, share.adjusted)
-                contracts = [each for each in contracts if each["account"] not in frozen]
-                contracts += [each for some in frozen.values() for each in some]
+                contracts = _as_billed(contracts, frozen)
                 of = {name for name, payer in _payers(read_accounts(connection)).items() if payer in share.adjusted}
                 used |= _used_up(each for each in contracts if each["account"] in of)
                 contracts = [{**each, "support": None} if each["account"] in of else each for each in contracts]

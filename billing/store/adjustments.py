@@ -49,11 +49,8 @@ class Held:
 
 
 def issued_months(connection: Connection, before: Period) -> list[Period]:
-    """The months before one of which invoices are issued, in order."""
-    rows = connection.execute(
-        "SELECT DISTINCT period_start, period_end FROM invoices WHERE kind = %s AND period_end <= %s ORDER BY 1, 2",
-        [Kind.USAGE, before.start],
-    )
+    """The months before one of which invoices are issued, in order; with those of which there was nothing to issue."""
+    rows = connection.execute(_ISSUED_MONTHS, {"kind": Kind.USAGE, "before": before.start})
     return [Period(start=start, end=end) for start, end in rows]
 
 
@@ -163,6 +160,17 @@ def _line(row: Mapping[str, Any]) -> tuple[LineKey, Part]:
     residual = parse_fraction(row["residual"])
     return key, Part(row["events"], row["base_quantity"], row["amount_minor"], residual, tuple(row["cards"]))
 
+
+# A month that was over when its newest run found nothing to bill, and nobody to stop at, has no invoice ever.
+_ISSUED_MONTHS = """
+    SELECT period_start, period_end FROM invoices WHERE kind = %(kind)s AND period_end <= %(before)s
+    UNION
+    SELECT period_start, period_end FROM draft_runs AS run
+    WHERE period_end <= %(before)s AND drawn_at >= period_end AT TIME ZONE 'UTC'
+      AND NOT EXISTS (SELECT FROM draft_invoices AS draft WHERE draft.period_start = run.period_start)
+      AND NOT EXISTS (SELECT FROM draft_stops AS stop WHERE stop.period_start = run.period_start)
+    ORDER BY 1, 2
+"""
 
 _ISSUED = """
     SELECT billed.payer_id, step, series, number, currency, line.*
