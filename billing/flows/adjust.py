@@ -43,7 +43,10 @@ CHUNK = 2500
 
 
 class Found(NamedTuple):
-    """The adjustments of some payers, the sums of the totals that they are of by month, and what is held back."""
+    """The adjustments of some payers, the sums of the totals that they are of by month, and what is held back.
+
+    Where usage has changed and no line has, as within free units, an adjustment without lines says so.
+    """
 
     adjustments: Sequence[Adjustment]
     totals: Mapping[str, Totals]
@@ -189,7 +192,7 @@ def _priced(reading: Connection, month: _Month, numbers: Sequence[int]) -> Found
             why = pricer.failed.get(number) or _otherwise(party.currency, foreign.get(number), before)
             if why or (each.lines and asked and (number, about.billed_sha256) not in month.released):
                 held.append(_held(each, origin, party.account, why, asked))
-            elif each.lines:
+            else:
                 found.append(each)
     for number in numbers:
         if number in pricer.failed and all(each.payer != number for each in held):

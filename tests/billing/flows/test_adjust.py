@@ -345,6 +345,23 @@ def test_what_comes_late_for_a_month_that_was_never_drawn_up_is_left_to_its_own_
     assert [("INV-000002", "0.04", "2026-11 1 120 4")] == said(issue(october, NOVEMBER))
 
 
+def test_usage_that_changes_without_changing_a_line_is_settled_by_the_next_document(october: Shop) -> None:
+    moved = call(1, revision=2, occurred_at="2026-10-03T10:11:12Z")
+    october.post(moved, at=LATE)
+    assert [] == said(issue(october, NOVEMBER))
+    assert ("acme",) == run(october, OCTOBER).report.late
+    october.post(call(2, occurred_at="2026-12-02T00:00:00Z"), at=closed(DECEMBER))
+    drawn = run(october, DECEMBER)
+    assert [(1, ())] == [(each.lines, each.adjusts) for each in drawn.outcomes]
+    agrees(october, DECEMBER)
+    assert [("INV-000002", "0.04", "2026-12 1 120 4")] == said(issue(october, DECEMBER))
+    assert () == run(october, OCTOBER).report.late
+    agrees(october, OCTOBER, NOVEMBER, DECEMBER)
+    october.post(call(3), at=closed(DECEMBER))
+    assert [("INV-000003", "0.04", "2026-10 1 120 4")] == said(issue(october, DECEMBER.next()))
+    agrees(october, OCTOBER, DECEMBER.next())
+
+
 def test_a_day_that_is_taken_back_from_an_average_is_not_taken_for_zero(shop: Shop) -> None:
     shop.publish(read(STORED))
     shop.admit("acme")
