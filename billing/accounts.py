@@ -1,7 +1,7 @@
 """Accounts: who used it, and who pays for it. Accounts form a tree; the payer is the nearest billing account above."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -76,15 +76,18 @@ def read_account(table: Mapping[str, object], place: str) -> tuple[Account | Non
 
 def payer_of(account_id: str, accounts: Mapping[str, Account]) -> Account | None:
     """The billing account that pays for an account: itself or the nearest above; None where nobody does."""
-    return next((account for account in _upwards(account_id, accounts) if account.pays), None)
+    return next((account for account in upwards(account_id, accounts) if account.pays), None)
 
 
-def check_tree(accounts: Mapping[str, Account]) -> list[Fault]:
-    """What is wrong with a set of accounts as a whole: cycles, unknown parents, nobody who pays, two currencies."""
-    return [fault for account in accounts.values() for fault in _tree_faults(account, accounts)]
+def check_tree(accounts: Mapping[str, Account], resellers: Collection[str] = ()) -> list[Fault]:
+    """What is wrong with a set of accounts as a whole: cycles, unknown parents, nobody who pays, two currencies.
+
+    Below `resellers` an account may have a currency of its own: that of the invoices which it gets from them.
+    """
+    return [fault for account in accounts.values() for fault in _tree_faults(account, accounts, resellers)]
 
 
-def _tree_faults(account: Account, accounts: Mapping[str, Account]) -> Iterator[Fault]:
+def _tree_faults(account: Account, accounts: Mapping[str, Account], resellers: Collection[str]) -> Iterator[Fault]:
     place = f"account {account.id}"
     if account.parent and account.parent not in accounts:
         yield Fault(
@@ -94,7 +97,7 @@ def _tree_faults(account: Account, accounts: Mapping[str, Account]) -> Iterator[
             remedy="add the parent first",
         )
         return
-    path = list(_upwards(account.id, accounts))
+    path = list(upwards(account.id, accounts))
     if path[-1].parent in accounts:
         yield Fault(
             place=f"{place}: parent",
@@ -106,12 +109,12 @@ def _tree_faults(account: Account, accounts: Mapping[str, Account]) -> Iterator[
     payer = payer_of(account.id, accounts)
     if payer is None:
         yield Fault(place=place, value="", problem="nobody pays for it", remedy="write pays = true here or above it")
-    elif not account.pays and account.currency not in {"", payer.currency}:
+    elif not account.pays and account.currency not in {"", payer.currency} and payer.id not in resellers:
         yield Fault(
             place=f"{place}: currency",
             value=account.currency,
             problem=f"its payer {payer.id} is billed in {payer.currency}",
-            remedy="leave it out: usage is billed in the payer's currency",
+            remedy=f"leave it out, or first give {payer.id} a contract with resells = true",
         )
 
 
@@ -122,6 +125,8 @@ def change_faults(accounts: Iterable[Account], stored: Mapping[str, Account]) ->
         if before is None:
             continue
         for key in ("parent", "pays", "currency"):
+            if key == "currency" and not account.pays and not before.currency:
+                continue  # whoever pays was billed in a currency: none was of any use until a reseller bills it
             if getattr(before, key) != getattr(account, key):
                 problem = f"was {getattr(before, key) or 'none'}, and this version does not change it"
                 yield _fault(account, key, str(getattr(account, key)), problem, "add another account")
@@ -154,7 +159,7 @@ def _suspension(read: Reader) -> Suspension:
     return suspension
 
 
-def _upwards(account_id: str, accounts: Mapping[str, Account]) -> Iterator[Account]:
+def upwards(account_id: str, accounts: Mapping[str, Account]) -> Iterator[Account]:
     """The account and those above it; each once, even if they lead in a circle."""
     seen: set[str] = set()
     while account_id in accounts and account_id not in seen:

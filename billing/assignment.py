@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from billing.accounts import Account, payer_of
-from billing.contracts import Contract, contract_of
-from rates.usage import MICROSECONDS_A_DAY, Int32s, Int64s, Texts
+from billing.contracts import Contract, resold_to
+from rates.usage import MICROSECONDS_A_DAY, Flags, Int32s, Int64s, Texts
 
 NOBODY = -1
 _EPOCH = date(1970, 1, 1)
@@ -34,7 +34,11 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """All accounts with their payers, and for each the books by the day from which they hold."""
+    """All accounts with their payers, and for each the books by the day from which they hold.
+
+    Each has two places: the one behind all accounts is that of its usage as its reseller bills it. `resells`: whether
+    anybody does.
+    """
 
     places: Mapping[str, int]
     account: Int32s
@@ -42,19 +46,38 @@ class Assignment:
     books: tuple[BookName, ...]
     starts: Int64s
     book: Int32s
+    resells: bool = False
 
-    def assign(self, account: Texts, occurred_at: Int64s) -> Assigned:
-        """The payer and the book of n events, from the names of their accounts and their instants."""
-        places = np.array([self.places.get(name, NOBODY) for name in account.values], dtype=np.int64)[account.codes]
+    def assign(self, account: Texts, occurred_at: Int64s, resold: Flags | None = None) -> Assigned:
+        """The payer and the book of n events, from the names of their accounts and their instants.
+
+        `resold` are those of which it is the reseller's customer, and the reseller's cards.
+        """
+        places = self._places(account)
         known = places != NOBODY
-        begun = np.searchsorted(self.starts, places * _DAYS + occurred_at // MICROSECONDS_A_DAY, side="right") - 1
-        # A start that is another account's (or none at all) says that no contract has begun.
-        begun = np.where((begun >= 0) & (self.starts[begun] // _DAYS == places), begun, NOBODY)
+        if resold is not None:
+            places = np.where(known & resold, places + len(self.places), places)
+        begun = self._begun(places, occurred_at)
         return Assigned(
             account=np.where(known, self.account[places], NOBODY).astype(np.int32),
             payer=np.where(known, self.payer[places], NOBODY).astype(np.int32),
             book=np.where(known & (begun >= 0), self.book[begun], NOBODY).astype(np.int32),
         )
+
+    def is_resold(self, account: Texts, occurred_at: Int64s) -> Flags:
+        """Which of n events somebody resells: by then, a contract of whoever is resold to has begun."""
+        places = self._places(account)
+        behind = np.where(places != NOBODY, places + len(self.places), NOBODY)
+        found: Flags = self._begun(behind, occurred_at) != NOBODY
+        return found
+
+    def _places(self, account: Texts) -> Int64s:
+        return np.array([self.places.get(name, NOBODY) for name in account.values], dtype=np.int64)[account.codes]
+
+    def _begun(self, places: Int64s, occurred_at: Int64s) -> Int64s:
+        """Which start holds; -1 where no contract has begun: the start before is another account's, or none."""
+        begun = np.searchsorted(self.starts, places * _DAYS + occurred_at // MICROSECONDS_A_DAY, side="right") - 1
+        return np.where((begun >= 0) & (self.starts[begun] // _DAYS == places), begun, NOBODY)
 
 
 def assignment(
@@ -62,22 +85,24 @@ def assignment(
 ) -> Assignment:
     """The assignment of a checked set of accounts; `numbers` are the accounts' numbers in the store."""
     names = list(accounts)
-    payers = [payer_of(name, accounts) for name in names]
+    paying = [payer_of(name, accounts) for name in names]
+    resold = [resold_to(name, accounts, contracts) for name in names]
     books: dict[BookName, int] = {}
     starts: list[int] = []
     chosen: list[int] = []
-    for place, (name, payer) in enumerate(zip(names, payers, strict=True)):
-        payer_contracts = contracts.get(payer.id, ()) if payer is not None else ()
-        for day in sorted({contract.effective_from for contract in payer_contracts}):
-            contract = contract_of(name, accounts, contracts, day)
-            if contract is not None and payer is not None:
-                starts.append(place * _DAYS + max(0, (day - _EPOCH) // timedelta(days=1)))
+    for place, payer in enumerate([*paying, *resold]):
+        for contract in sorted(contracts.get(payer.id, ()) if payer else (), key=lambda each: each.effective_from):
+            if payer is not None:
+                starts.append(place * _DAYS + max(0, (contract.effective_from - _EPOCH) // timedelta(days=1)))
                 chosen.append(books.setdefault(BookName(contract.cards, payer.currency), len(books)))
+    own = [numbers[name] for name in names]
+    payers = [numbers[payer.id] if payer else NOBODY for payer in [*paying, *resold]]
     return Assignment(
         places={name: place for place, name in enumerate(names)},
-        account=np.array([*(numbers[name] for name in names), NOBODY], dtype=np.int32),
-        payer=np.array([*(numbers[p.id] if p else NOBODY for p in payers), NOBODY], dtype=np.int32),
+        account=np.array([*own, *own, NOBODY], dtype=np.int32),
+        payer=np.array([*payers, NOBODY], dtype=np.int32),
         books=tuple(books),
         starts=np.array(starts or [-1], dtype=np.int64),
         book=np.array(chosen or [NOBODY], dtype=np.int32),
+        resells=any(resold),
     )

@@ -21,7 +21,6 @@ from billing.contracts import (
     counted_together,
     counter_faults,
     overlapping,
-    unpaid,
     unsold,
     without_support,
 )
@@ -32,6 +31,7 @@ from billing.payers import payers_of, versions_in, with_bases
 from billing.periods import Period
 from billing.prepaid import prepaid_faults
 from billing.rated import Rated, rate_usage
+from billing.reselling import mirrored, unpaid
 from billing.settled import settle
 from billing.support import support_base
 from billing.usage import Reject, Usage, parse
@@ -127,7 +127,12 @@ def faults_of(deal: Arrangement) -> list[Fault]:
     within = day_faults(map(card_terms, deal.cards))
     accounts, contracts = deal.accounts or {}, _contracts(deal)
     if deal.contracts is not None:
-        within = [*overlapping(contracts), *unpaid(contracts, accounts), *unsold(contracts, deal.products), *within]
+        within = [
+            *overlapping(contracts),
+            *unpaid(deal.contracts, accounts),
+            *unsold(contracts, deal.products),
+            *within,
+        ]
     return [
         *within,
         *counter_faults(_groups(deal), versions),
@@ -175,6 +180,8 @@ def bill(payloads: Sequence[bytes], deal: Arrangement, period: Period, *, source
     usage = parsed.usage.take(settled.standing[_within(parsed.usage.occurred_at[settled.standing], period)])
     deal = _complete(deal, usage, period)
     assigned = assignment(deal.accounts or {}, deal.contracts or {}, _numbers(deal))
+    resold = mirrored(usage, assigned)
+    usage = usage if resold is None else usage.with_others(resold.usage)
     prices, books = _compiled(deal, assigned)
     rated = rate_usage(usage, assigned, books, deal.products)
     bases = _bases(payloads, deal, period.before(), source)
@@ -261,17 +268,17 @@ def _bills(
 ) -> Iterator[Bill]:
     """The bills, in the order of the accounts; payers that share their cards and currency are priced at once."""
     payers = payers_of(deal.accounts or {}, deal.contracts or {}, _numbers(deal), period)
-    groups: dict[tuple[tuple[Priority, ...], Currency], list[int]] = {}
+    groups: dict[tuple[tuple[Priority, ...], Currency, bool], list[int]] = {}
     for number, payer in payers.items():
         if payer.priorities:
-            groups.setdefault((payer.priorities, payer.party.currency), []).append(number)
+            groups.setdefault((payer.priorities, payer.party.currency, payer.resold), []).append(number)
     rows, found = _elements(rated), dict[int, list[InvoiceLine]]()
     usage = np.array([number for number, each in prices.items() if each.element == USAGE], dtype=np.int64)
     totals, ordered = summed(rows), _ordered(rated, rows, usage)
     of_version: dict[str, dict[int, Price]] = {}
     for number, each in prices.items():
         of_version.setdefault(each.card, {})[number] = each
-    for (priorities, money), members in groups.items():
+    for (priorities, money, _), members in groups.items():
         agreed = ((number, payers[number].agreed, bases.get(payers[number].party.account, 0)) for number in members)
         deals = {number: with_bases(each, base) for number, each, base in agreed if each is not None}
         terms = replace(_terms(deal, of_version, priorities, money, period), agreements=agreements_of(deals))

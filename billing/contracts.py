@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from itertools import chain
+from itertools import chain, takewhile
 
-from billing.accounts import Account, payer_of
+from billing.accounts import Account, payer_of, upwards
 from rates import deals
 from rates.deals import NO_DEAL, Deal, read_deal
 from rates.errors import Fault
@@ -15,21 +15,20 @@ from rates.tiers import Schedule, axis_faults
 Counting = tuple[str, Mapping[str, Schedule]]
 """A card version by its name, and its schedules."""
 
-NOT_RATED = ("resells",)
-"""Terms of FORMATS 3 that this version does not bill by. Dropping them silently would bill too much or too little."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """The cards of an account in order of priority, from 00:00 UTC of a day until its next contract.
 
-    `deal` is what it says of money beside the cards.
+    `deal` is what it says of money beside the cards. `resells`: accounts below may have contracts of their own, by
+    which their usage is rated once more, for invoices that they get from this account.
     """
 
     account: str
     effective_from: date
     cards: tuple[str, ...]
     deal: Deal = NO_DEAL
+    resells: bool = False
 
 
 def read_contract(table: Mapping[str, object], place: str) -> tuple[Contract | None, list[Fault]]:
@@ -41,11 +40,8 @@ def read_contract(table: Mapping[str, object], place: str) -> tuple[Contract | N
         effective_from=_day(read, "effective_from"),
         cards=read.texts("cards"),
         deal=read_deal(read),
+        resells=read.flag("resells", default=False),
     )
-    for key in NOT_RATED:
-        read.seen.add(key)
-        if table.get(key, False) is not False:
-            read.fault(key, "is not billed by this version", "leave it out, or use a version that bills it")
     read.finish()
     if not contract.cards and not read.is_faulty("cards"):
         read.fault("cards", "names no card", 'write cards = ["list-usd"]')
@@ -95,6 +91,25 @@ def contract_of(
     return in_force(contracts.get(payer.id, ()), day) if payer is not None else None
 
 
+def resold_to(
+    account_id: str, accounts: Mapping[str, Account], contracts: Mapping[str, Sequence[Contract]]
+) -> Account | None:
+    """Who pays a reseller for an account's usage: itself or the nearest above, below who pays the supplier, that has
+    contracts. None where nobody resells it.
+    """
+    payer = payer_of(account_id, accounts)
+    if payer is None or not any(each.resells for each in contracts.get(payer.id, ())):
+        return None
+    below = takewhile(lambda account: not account.pays, upwards(account_id, accounts))
+    return next((account for account in below if contracts.get(account.id)), None)
+
+
+def is_billed(account: Account, accounts: Mapping[str, Account], contracts: Mapping[str, Sequence[Contract]]) -> bool:
+    """Whether an account gets invoices: it pays, or it is resold to."""
+    resold = None if account.pays else resold_to(account.id, accounts, contracts)
+    return account.pays or (resold is not None and resold.id == account.id)
+
+
 def counter_faults(groups: Iterable[tuple[str, ...]], cards: Mapping[str, Sequence[Counting]]) -> list[Fault]:
     """Where cards that are `counted_together` disagree on what a schedule counts. `cards`: all versions, by card id."""
     books = (chain.from_iterable(cards.get(name, ()) for name in group) for group in sorted(groups))
@@ -116,18 +131,6 @@ def counted_together(contracts: Sequence[Contract]) -> set[tuple[str, ...]]:
 def unsold(contracts: Iterable[Contract], products: Iterable[str]) -> list[Fault]:
     """What contracts agree on of products that nobody knows."""
     return [fault for each in contracts for fault in deals.unsold(each.deal, products, f"contract {each.account}")]
-
-
-def unpaid(contracts: Iterable[Contract], accounts: Mapping[str, Account]) -> list[Fault]:
-    """The contracts of accounts that do not pay: they would rate nothing."""
-    faults = []
-    for contract in contracts:
-        payer = payer_of(contract.account, accounts)
-        if payer is not None and payer.id != contract.account:
-            place = subject(contract)
-            problem = f"usage of {contract.account} is paid by {payer.id}"
-            faults.append(Fault(place=place, value="", problem=problem, remedy=f"give {payer.id} the contract"))
-    return faults
 
 
 def _day(read: Reader, key: str) -> date:

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from types import MappingProxyType
 
 from billing.accounts import Account, payer_of
-from billing.contracts import Contract
+from billing.contracts import Contract, is_billed, resold_to
 from billing.invoices import Party
 from billing.periods import ALWAYS, Period
 from rates.cards import Card
@@ -14,6 +15,8 @@ from rates.errors import TollbookError
 from rates.money import Currency
 from rates.support import Support, Supported
 from rates.terms import Priority
+
+_NONE: Mapping[str, Sequence[Contract]] = MappingProxyType({})
 
 
 class SubjectMissingError(TollbookError):
@@ -24,12 +27,14 @@ class SubjectMissingError(TollbookError):
 class Payer:
     """A billing account, and the cards by which it and those it pays for are rated on which days of the period.
 
-    `agreed` is what its contracts say of money beside the cards; None where they say nothing.
+    `agreed` is what its contracts say of money beside the cards; None where they say nothing. `resold`: a reseller
+    bills it; its counters are apart from those of whoever bills the reseller for the same accounts.
     """
 
     party: Party
     priorities: tuple[Priority, ...]
     agreed: Agreed | None = None
+    resold: bool = False
 
     @property
     def cards(self) -> frozenset[str]:
@@ -43,25 +48,47 @@ def payers_of(
     numbers: Mapping[str, int],
     period: Period,
 ) -> dict[int, Payer]:
-    """All billing accounts by their numbers. One without cards has no contract in the period."""
+    """All billing accounts by their numbers, also those that a reseller bills. One without cards has no contract in the
+    period.
+    """
     found = {}
     for name, account in accounts.items():
-        if account.pays:
+        if is_billed(account, accounts, contracts):
             held = covering(contracts.get(name, ()), period)
             priorities = (Priority(max(each.effective_from, period.start), each.cards) for each in held)
             agreed = _agreed(held, period, _supported(contracts.get(name, ()), period.before()))
-            found[numbers[name]] = Payer(party=party_of(account), priorities=tuple(priorities), agreed=agreed)
+            found[numbers[name]] = Payer(
+                party=party_of(account), priorities=tuple(priorities), agreed=agreed, resold=not account.pays
+            )
     return found
 
 
-def paying(name: str, accounts: Mapping[str, Account]) -> Account:
-    """The billing account of that name. Raises SubjectMissingError, also for an account that somebody else pays for."""
-    payer = payer_of(name, accounts)
+def paying(name: str, accounts: Mapping[str, Account], contracts: Mapping[str, Sequence[Contract]] = _NONE) -> Account:
+    """The billing account of that name; with `contracts` also one that a reseller bills. Raises SubjectMissingError,
+    also for an account that somebody else pays for.
+    """
+    payer, resold = payer_of(name, accounts), resold_to(name, accounts, contracts)
+    if resold is not None and resold.id == name:
+        return resold
     if payer is None or payer.id != name:
         problem = "is no billing account"
         remedy = f"its usage is on the invoices of {payer.id}" if payer else "see `tollbook accounts list`"
         raise SubjectMissingError(problem, place="account", value=name, remedy=remedy)
     return payer
+
+
+def side_payer(
+    name: str, accounts: Mapping[str, Account], contracts: Mapping[str, Sequence[Contract]], *, resold: bool
+) -> Account | None:
+    """Who pays for an account's usage: the supplier's customer, or the one to whom it is `resold`. None: nobody."""
+    return resold_to(name, accounts, contracts) if resold else payer_of(name, accounts)
+
+
+def paid_by(account: str, accounts: Mapping[str, Account], contracts: Mapping[str, Sequence[Contract]]) -> list[str]:
+    """A billing account and those below it that it pays for."""
+    resold = not accounts[account].pays
+    payers = {name: side_payer(name, accounts, contracts, resold=resold) for name in accounts}
+    return [name for name, payer in payers.items() if payer is not None and payer.id == account]
 
 
 def party_of(account: Account) -> Party:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from billing.assignment import NOBODY, Assigned, Assignment
+from billing.reselling import is_resold
 from billing.usage import Usage
 from rates.matching import Books
 from rates.products import Product
@@ -39,7 +40,8 @@ class Rated:
 
 def rate_usage(usage: Usage, assignment: Assignment, books: Books, products: Mapping[str, Product]) -> Rated:
     """Rate usage with the books of its accounts. What nobody owns or what came too late is quarantined."""
-    assigned = assignment.assign(usage.account, usage.occurred_at)
+    resold = is_resold(usage.source) if assignment.resells else None
+    assigned = assignment.assign(usage.account, usage.occurred_at, resold)
     ratings = rate(columns_of(usage, assigned, products), books, products)
     reason = ratings.reason.copy()
     reason[assigned.payer == NOBODY] = CODES[Reason.NO_PAYER]

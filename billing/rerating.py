@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from billing.accounts import Account, payer_of
-from billing.contracts import Contract
+from billing.accounts import Account
+from billing.contracts import Contract, is_billed
 from billing.periods import ALWAYS
 from rates.cards import Card
 from rates.money import format_fraction, normal
@@ -121,8 +121,7 @@ def _spans(
 ) -> Iterator[tuple[str, datetime, datetime, Contract]]:
     """Each contract that rates something: whose it is, from when, and until when."""
     for name, all_of_it in contracts.items():
-        payer = payer_of(name, accounts)
-        if payer is None or payer.id != name:
+        if name not in accounts or not is_billed(accounts[name], accounts, contracts):
             continue
         ordered = sorted(all_of_it, key=lambda each: each.effective_from)
         begins = [_midnight(each.effective_from) for each in ordered]

@@ -16,6 +16,7 @@ from billing.contracts import Contract, read_contract
 from billing.errors import PeriodInvalidError
 from billing.expectations import Expectation, compare, read_expectation
 from billing.periods import Period
+from billing.reselling import resellers
 from billing.steps import Step, read_steps
 from billing.timeline import bill_over_time
 from rates.cardfile import card_from_table
@@ -64,6 +65,8 @@ def read_scenario(
     tables = read_steps(read, lambda table, at: card_from_table({**defaults, **table}, {}, known, place=at))
     closed = list(dict.fromkeys(each.step.close for each in tables if each.step.close is not None))
     contracts = _contracts(read, cards, period)
+    if accounts is not None and not read.faults:
+        read.faults.extend(check_tree(accounts, resellers(contracts or {})))
     _require_no_credits(read, contracts, closed)
     # Charges of the month before are in the base of its support plans, which are posted in this one.
     months = dict.fromkeys([period.before(), period, *closed])
@@ -163,8 +166,6 @@ def _accounts(read: Reader) -> dict[str, Account] | None:
         if account is not None and account.id in accounts:
             below.fault("id", "is there already", "name each account once")
         accounts |= {account.id: account} if account is not None else {}
-    if not read.faults:
-        read.faults.extend(check_tree(accounts))
     return accounts
 
 

@@ -82,6 +82,16 @@ class Usage:
         texts = {name: _take(text, rows) for name, text in self.texts.items()}
         return type(self)(**taken, texts=texts)
 
+    def with_others(self, others: Self) -> Self:
+        """These events and, behind them, others."""
+        names = dict.fromkeys((*self.texts, *others.texts))
+        none = [Texts(np.zeros(len(each), dtype=np.int32), ("",)) for each in (self, others)]
+        texts = {name: _joined(self.texts.get(name, none[0]), others.texts.get(name, none[1])) for name in names}
+        own = {
+            f.name: _joined(getattr(self, f.name), getattr(others, f.name)) for f in fields(self) if f.name != "texts"
+        }
+        return type(self)(**own, texts=texts)
+
     def to_rate(self, *, products: tuple[str, ...], product: Int64s, book: Int32s) -> UsageColumns:
         """What the kernel rates; `product` (into `products`) and `book` are aligned with the events."""
         ported = self.rated_to > 0
@@ -323,6 +333,16 @@ def _take(column: Column, rows: Int64s) -> Column:
     if isinstance(column, Texts):
         return Texts(column.codes[rows], column.values)
     return column.take(pa.array(rows)) if isinstance(column, pa.Array) else column[rows]
+
+
+def _joined(first: Column, then: Column) -> Column:
+    if isinstance(first, Texts):
+        place = {value: code for code, value in enumerate(dict.fromkeys((*first.values, *then.values)))}
+        codes = [
+            np.array([place[value] for value in each.values], dtype=np.int32)[each.codes] for each in (first, then)
+        ]
+        return Texts(np.concatenate(codes), tuple(place))
+    return pa.concat_arrays([first, then]) if isinstance(first, pa.Array) else np.concatenate([first, then])
 
 
 def micros(instant: datetime) -> int:

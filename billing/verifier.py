@@ -5,7 +5,8 @@ It shares no code with the engine that made the invoice: it takes the events one
 happened, and works in exact fractions.
 
 1. Identity    One event per (source, id); the highest revision wins, a void one leaves nothing.
-2. Payer       The nearest account at or above the event's that pays. Its contract names the cards, in order.
+2. Payer       The nearest account at or above the event's that pays. Its contract names the cards, in order. If it
+               resells, the event is rated once more for whoever has a contract below it, as of `resold:` its source.
 3. Outcome     The product's rule in force says whether the status bills, is pending, or brings a fee.
 4. Matching    Each element (usage, surcharge, carrier_fee, ...) is matched alone, in the card versions in force when
                the event occurred; the first card in which a row fits decides. Inside it: longest destination prefix,
@@ -55,15 +56,15 @@ from billing.verifier_events import (
     Payer,
     RatedEvent,
     UsageUnratedError,
-    book_of,
-    payer_of,
+    books_of,
+    is_resold,
+    payers_of,
     rate_events,
+    sides_of,
 )
 from billing.verifier_states import placed
 from billing.verifier_traits import selects
 from billing.verifier_usage import CardFaultError, DatedFacts, InputFaultError, Raw, text
-
-_NOT_YET = ("resells",)
 
 Raws = Iterable[Raw]  # tables as their reader left them
 CounterKey = tuple[str, str]  # whose counter it is, and the name of the schedule or pool
@@ -80,8 +81,6 @@ def read_terms(cards: Raws, products: Raws, accounts: Raws, contracts: Raws, pla
         versions[card.id].append(card)
     dated: dict[str, dict[str, list[DatedFacts]]] = {"id": {}, "account": {}}
     for key, raw in (*(("id", raw) for raw in accounts), *(("account", raw) for raw in contracts)):
-        if unknown := [name for name in _NOT_YET if raw.get(name)]:
-            raise InputFaultError(f"contract of {text(raw, key)}", f"{unknown} not priced by this verifier yet")
         dated[key].setdefault(text(raw, key), []).append(given.read_dated(raw, f"{key} {text(raw, key)}"))
     return Terms(cards=versions, products=known, accounts=dated["id"], contracts=dated["account"], plan=plan)
 
@@ -152,7 +151,12 @@ def price_month(events: Sequence[RatedEvent]) -> Month:
 
 
 def _owner(scope: str, event: RatedEvent) -> str:
-    return event.usage.account if scope == "account" else event.payer[0]
+    return _counter_of(scope, event.usage.account, event.payer, is_resold(event.usage))
+
+
+def _counter_of(scope: str, account: str, payer: Payer, resold: bool) -> str:  # noqa: FBT001 (which side it is)
+    """Whose counter it is. What is resold is counted on both sides, each by itself."""
+    return ("resold:" if resold else "") + (account if scope == "account" else payer[0])
 
 
 def _pool_of(event: RatedEvent, part: Element) -> Pool | None:
@@ -270,16 +274,12 @@ def _add_flats(month: Month, terms: Terms, start: datetime, end: datetime) -> No
     changes = {at for dated in versions for one in dated for at in (one.effective_from, one.effective_to) if at}
     for at in sorted({start, *(change for change in changes if start < change < end)}):
         for account in sorted(terms.accounts):
-            try:
-                payer = payer_of(terms, account, at)
-                schedules = schedules_of(book_of(terms, payer[0], at))
-            except UsageUnratedError:
-                continue
-            for schedule, card in schedules:
-                key = (account if schedule.scope == "account" else payer[0], schedule.name)
-                if schedule.flat_at_zero:
-                    which = "reached" if schedule.mode == "volume" else "0"
-                    month.flats.setdefault((key, which), (payer, schedule, card, 0, start.date()))
+            for place, (payer, book) in enumerate(books_of(terms, account, at)):
+                for schedule, card in schedules_of(book):
+                    key = (_counter_of(schedule.scope, account, payer, place > 0), schedule.name)
+                    if schedule.flat_at_zero:
+                        which = "reached" if schedule.mode == "volume" else "0"
+                        month.flats.setdefault((key, which), (payer, schedule, card, 0, start.date()))
     for payer, schedule, card, tier, day in month.flats.values():
         if schedule.flats and schedule.flats[tier] and card.currency == payer[1]:
             name = ("", "flat", "", schedule.name, str(tier + 1), "flat", schedule.flats[tier])
@@ -300,9 +300,10 @@ def _second_pass(
     """Lines for what contracts of all who pay add to what is rounded, also where nothing was used."""
     for account, contracts in sorted(terms.contracts.items()):
         try:
-            payer = payer_of(terms, account, end - timedelta(microseconds=1))
+            payers = payers_of(terms, account, end - timedelta(microseconds=1))
         except UsageUnratedError:
             continue
+        payer = payers[-1]
         step, digits = given.minor_unit(payer[1])
         days = agreed.month_of(contracts, start.date(), end.date(), step, digits)
         base = given.exact(before.get(account, "0"), f"base of {account}")
@@ -354,7 +355,8 @@ def rate(  # noqa: PLR0913 (each is a file of its own)
     usages, rejected = given.settle_revisions(events)
     usages = [placed(one, terms.products.get(one.product), states or {}) for one in usages]
     rated, quarantined, zero_rated = list[RatedEvent](), list[dict[str, str]](), list[dict[str, str]]()
-    for usage in (one for one in usages if start <= one.occurred_at < end):
+    sides = [side for one in usages if start <= one.occurred_at < end for side in sides_of(one, terms)]
+    for usage in sorted(sides, key=lambda side: (side.occurred_at, side.source, side.id)):
         try:
             answer = rate_events(usage, terms)
         except InputFaultError as fault:

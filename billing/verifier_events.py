@@ -19,6 +19,8 @@ from billing.verifier_usage import DatedFacts, InputFaultError, Product, Raw, Us
 
 Payer = tuple[str, str]  # the paying account and its currency
 
+_RESOLD = "resold:"
+
 Reason = StrEnum(
     "Reason",
     "PENDING STATUS_NOT_BILLABLE ZERO_QUANTITY"
@@ -46,6 +48,33 @@ def payer_of(terms: Terms, account: str, at: datetime) -> Payer:
     raise UsageUnratedError(Reason.NO_PAYER if seen else Reason.UNKNOWN_ACCOUNT)
 
 
+def payers_of(terms: Terms, account: str, at: datetime) -> list[Payer]:
+    """Who pays for an account: the supplier's customer and, if that one resells, whoever has a contract below it."""
+    supplied = payer_of(terms, account, at)
+    agreed = given.in_force(terms.contracts.get(supplied[0], ()), at)
+    if agreed is None or not given.flag(agreed.facts, "resells"):
+        return [supplied]
+    while account != supplied[0] and given.in_force(terms.contracts.get(account, ()), at) is None:
+        account = text(terms.accounts[account][0].facts, "parent")
+    if account == supplied[0]:
+        return [supplied]
+    return [supplied, (account, text(terms.accounts[account][0].facts, "currency"))]
+
+
+def is_resold(usage: Usage) -> bool:
+    """Whether it is what a reseller charges for an event."""
+    return usage.source.startswith(_RESOLD)
+
+
+def sides_of(usage: Usage, terms: Terms) -> list[Usage]:
+    """An event as each of its payers is charged for it."""
+    try:
+        payers = payers_of(terms, usage.account, usage.occurred_at)
+    except UsageUnratedError:
+        return [usage]
+    return [usage, *(replace(usage, source=f"{_RESOLD}{usage.source}") for _ in payers[1:])]
+
+
 def contract_of(terms: Terms, payer: str, at: datetime) -> DatedFacts:
     """What the payer agreed for that moment."""
     contract = given.in_force(terms.contracts.get(payer, ()), at)
@@ -59,6 +88,16 @@ def book_of(terms: Terms, payer: str, at: datetime) -> Book:
     names = given.words(contract_of(terms, payer, at).facts.get("cards"))
     found = [given.in_force(terms.cards.get(name, ()), at) for name in names]
     return tuple(version for version in found if version is not None)
+
+
+def books_of(terms: Terms, account: str, at: datetime) -> list[tuple[Payer, Book]]:
+    """Who pays for an account, each with its book; an empty one where it has no contract."""
+    try:
+        payers = payers_of(terms, account, at)
+    except UsageUnratedError:
+        return []
+    agreed = [given.in_force(terms.contracts.get(payer[0], ()), at) for payer in payers]
+    return [(payer, book_of(terms, payer[0], at) if one else ()) for payer, one in zip(payers, agreed, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +136,8 @@ def rate_event(event: Raw | Usage, terms: Terms) -> RatedEvent | Reason:
 
 
 def _rate(usage: Usage, terms: Terms) -> RatedEvent:
-    payer = payer_of(terms, usage.account, usage.occurred_at)
+    payers = payers_of(terms, usage.account, usage.occurred_at)
+    payer = payers[-1] if is_resold(usage) else payers[0]
     product, rule = _product_of(terms, usage)
     silent = given.why_silent(rule, usage)
     quantity = 0 if silent else measured_quantity(product, usage)

@@ -27,6 +27,7 @@ from cli.words import counted, of_number
 if TYPE_CHECKING:
     from billing.explanations import EventExplanation, EventShare, LineExplanation
     from billing.histories import History
+    from cli.db import Engine
 
 app = typer.Typer(no_args_is_help=True, help="Explain a line by its events, or an event by its card and arithmetic.")
 
@@ -123,10 +124,31 @@ def event(
             show_taken_back(history, form)
             return
         found = explain_event(engine, products(), source, identity)
+        resold = _resold(engine, source, identity)
     show_event(found, form, history)
+    if resold is not None and form is Format.TABLE:
+        show_event(resold[0], form, resold[1])
+    elif resold is not None:
+        say(f"It is resold to {resold[0].payer}: see `tollbook explain event {resold[0].source} {identity}`.")
     if source == SOURCE:
         charge, _, number = identity.rpartition("/")
         say(f"Due {number} of the charge {charge}; what it is, and when it was due: tollbook charges show {charge}")
+
+
+def _resold(engine: "Engine", source: str, identity: str) -> "tuple[EventExplanation, History] | None":
+    """What a reseller charges for an event; None where nobody does."""
+    from billing.flows.explain import explain_event
+    from billing.flows.recall import recall_event
+    from billing.payers import SubjectMissingError
+    from billing.reselling import mirror_of
+    from cli.world import products
+
+    other = mirror_of(source)
+    try:
+        history = recall_event(engine, products(), other, identity)
+    except SubjectMissingError:
+        return None
+    return None if history.is_void else (explain_event(engine, products(), other, identity), history)
 
 
 def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int = 0) -> None:

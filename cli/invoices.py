@@ -25,6 +25,7 @@ from cli.output import (
     text,
 )
 from cli.reports import say_left, show_issued, show_run
+from cli.resold import margin
 from cli.words import counted, of_number
 from rates.errors import TollbookError
 
@@ -90,7 +91,7 @@ def run(
     _draw_up(period, form, write=not dry_run, early=early, drawn_by=runner(name))
 
 
-for each in (approve, diff, release):
+for each in (approve, diff, margin, release):
     app.command()(each)
 
 

@@ -1,7 +1,7 @@
 """`tollbook rate`: price a file of usage with files of cards. Nothing is stored, no database is needed."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,11 +44,12 @@ def rate(
 
     month = Period.parse(period)
     places: dict[str, str] = {}
+    contracts = _contracts(contract, places) if contract else None
     deal = Arrangement(
         cards=[_card(path, places) for path in (*card, *(more or ()))],
         products=products(),
-        accounts=_accounts(accounts, places) if accounts else None,
-        contracts=_contracts(contract, places) if contract else None,
+        accounts=_accounts(accounts, places, contracts or {}) if accounts else None,
+        contracts=contracts,
         states=states(),
     )
     payloads = [*payloads_in(usage), *_dues(charges or [], deal.accounts or {}, month)]
@@ -103,15 +104,18 @@ def _card(path: Path, places: dict[str, str]) -> "Card":
     return card
 
 
-def _accounts(paths: list[Path], places: dict[str, str]) -> "dict[str, Account]":
+def _accounts(
+    paths: list[Path], places: dict[str, str], contracts: "Mapping[str, Sequence[Contract]]"
+) -> "dict[str, Account]":
     from billing.accounts import check_tree
     from billing.errors import InputFaultyError
+    from billing.reselling import resellers
     from cli.parties import accounts_in, told_where
 
     found = accounts_in(paths)
     places |= found.places
     accounts: dict[str, Account] = {account.id: account for account in found}
-    if faults := check_tree(accounts):
+    if faults := check_tree(accounts, resellers(contracts)):
         with told_where(places):
             raise InputFaultyError(faults, place="accounts")
     return accounts

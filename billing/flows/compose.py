@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from billing.accounts import Account, payer_of
 from billing.adjustments import difference, line_of, parts_by_payer
 from billing.drafts import NO_TOTALS_SHA256, totals_sha256
 from billing.flows.adjust import frozen_pricer
 from billing.flows.price import Pricer
 from billing.invoices import InvoiceLine, Kind
-from billing.payers import payers_of, paying
+from billing.payers import paid_by, payers_of, paying
 from billing.periods import Period
 from billing.runs import GRACE
 from billing.statements import Statement, compose
@@ -41,7 +40,7 @@ def compose_statement(
     """
     with snapshot(engine) as connection:
         accounts = read_accounts(connection)
-        number = accounts.numbers[paying(account, accounts.accounts).id]
+        number = accounts.numbers[paying(account, accounts.accounts, accounts.contracts).id]
         payers = payers_of(accounts.accounts, accounts.contracts, accounts.numbers, period)
         pricer = Pricer.begin(connection, period, products, payers)
         totals = pricer.read([number])
@@ -56,7 +55,12 @@ def compose_statement(
             period=period,
             at=at,
             estimate=at < period.closes + grace,
-            waiting=quarantined_events(connection, period, _paid_by(account, accounts.accounts)),
+            waiting=quarantined_events(
+                connection,
+                period,
+                paid_by(account, accounts.accounts, accounts.contracts),
+                resold=payers[number].resold,
+            ),
             pending=pending_events(connection, period, number),
             invoices=invoices,
             later=pending.later,
@@ -99,9 +103,3 @@ def _adjustments(connection: Connection, period: Period, account: str) -> tuple[
         if found:
             return tuple(line for each in found for line in each.lines if line.origin_period != str(period))
     return ()
-
-
-def _paid_by(account: str, accounts: Mapping[str, Account]) -> list[str]:
-    """The account and those below it that it pays for."""
-    payers = {name: payer_of(name, accounts) for name in accounts}
-    return [name for name, payer in payers.items() if payer is not None and payer.id == account]

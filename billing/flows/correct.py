@@ -74,7 +74,8 @@ def rerate_period(  # noqa: PLR0913 (each says what is rated again, or who answe
         lock_books(connection, exclusive=True)
         hold_period(connection, period)
         stored = read_accounts(connection)
-        payers = [stored.numbers[paying(name, stored.accounts).id] for name in dict.fromkeys(accounts)]
+        known = (stored.accounts, stored.contracts)
+        payers = [stored.numbers[paying(name, *known).id] for name in dict.fromkeys(accounts)]
         every = sorted(payers or payers_of(stored.accounts, stored.contracts, stored.numbers, period))
         stretches = [Stretch(payer, period.opens, period.closes) for payer in every]
         books = cache(partial(load_books, connection, products, None, kept))

@@ -7,7 +7,6 @@ from fractions import Fraction
 
 import numpy as np
 
-from billing.accounts import payer_of
 from billing.adjustments import key_of_line
 from billing.explanations import (
     EventExplanation,
@@ -35,8 +34,9 @@ from billing.flows.price import Pricer
 from billing.invoices import InvoiceLine, lines_by_payer
 from billing.netted import explain as netting
 from billing.netted import is_netted
-from billing.payers import SubjectMissingError, payers_of, paying
+from billing.payers import SubjectMissingError, payers_of, paying, side_payer
 from billing.periods import Period, day_of
+from billing.reselling import PREFIX
 from billing.store.accounts import read_accounts
 from billing.store.engine import Connection, Engine, snapshot
 from billing.store.queries.explain import (
@@ -113,7 +113,8 @@ def explain_event(engine: Engine, products: Mapping[str, Product], source: str, 
             problem, remedy = "no such event was ever accepted", "check its source and its id"
             raise SubjectMissingError(problem, place=source, value=identity, remedy=remedy)
         accounts = read_accounts(connection)
-        payer = payer_of(event.account, accounts.accounts)
+        resold = source.startswith(PREFIX)
+        payer = side_payer(event.account, accounts.accounts, accounts.contracts, resold=resold)
         month: _Month | None = None
         billed = event.billed
         if payer is not None and (event.price_id or event.elements):
@@ -184,7 +185,7 @@ class _Month:
         An event that is not on the invoice (`of`) is placed among all usage so far, where it will be billed.
         """
         accounts = read_accounts(connection)
-        payer = accounts.numbers[paying(account, accounts.accounts).id]
+        payer = accounts.numbers[paying(account, accounts.accounts, accounts.contracts).id]
         payers = payers_of(accounts.accounts, accounts.contracts, accounts.numbers, period)
         pricer = Pricer.begin(connection, period, products, payers)
         totals = pricer.read([payer])

@@ -42,7 +42,7 @@ def explain_adjustment(
     step = next(each.step for each in invoice.adjusts if each.period == line.origin_period)
     with snapshot(engine) as connection:
         accounts = read_accounts(connection)
-        payer = accounts.numbers[paying(invoice.party.account, accounts.accounts).id]
+        payer = accounts.numbers[paying(invoice.party.account, accounts.accounts, accounts.contracts).id]
         turns = issued_by_turn(connection, origin, payer)[:step]
         parts = [(name, lines[key]) for name, lines in turns if key in lines]
         before = NOTHING

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from billing.accounts import Account, payer_of
 from billing.bounds import Bill, Bounds, Past, Release, causes, unseen
 from billing.controls import Mismatches
 from billing.invoices import Party
+from billing.payers import side_payer
 from billing.periods import Period
 from billing.runs import AccountOutcome, Outcome
-from billing.store.accounts import read_accounts
+from billing.store.accounts import Accounts, read_accounts
 from billing.store.bounds import past_invoices, releases, waiting_by_account
 from billing.store.engine import Connection
 from billing.store.queries.controls import mismatches_of
@@ -29,9 +29,7 @@ class Holds:
     released: Mapping[int, Release]
 
     @classmethod
-    def begin(
-        cls, connection: Connection, period: Period, bounds: Bounds | None, accounts: Mapping[str, Account]
-    ) -> Self:
+    def begin(cls, connection: Connection, period: Period, bounds: Bounds | None, accounts: Accounts) -> Self:
         """Read it, as this transaction sees it. Without bounds only control totals hold bills back."""
         return cls(
             period=period,
@@ -89,17 +87,17 @@ def unreleased_waiting(connection: Connection, period: Period, bounds: Bounds | 
     if bounds is None or not bounds.waiting or not waiting_by_account(connection, period):
         return {}
     read, released = read_accounts(connection), releases(connection, period)
-    found = {read.numbers[name]: events for name, events in _waiting(connection, period, read.accounts).items()}
+    found = {read.numbers[name]: events for name, events in _waiting(connection, period, read).items()}
     return {
         payer: events for payer, events in found.items() if payer not in released or events > released[payer].waiting
     }
 
 
-def _waiting(connection: Connection, period: Period, accounts: Mapping[str, Account]) -> dict[str, int]:
+def _waiting(connection: Connection, period: Period, read: Accounts) -> dict[str, int]:
     """How many events wait for a price, by the name of who pays for them."""
     waiting: dict[str, int] = {}
-    for name, events in waiting_by_account(connection, period).items():
-        payer = payer_of(name, accounts) if name in accounts else None
+    for (name, resold), events in waiting_by_account(connection, period).items():
+        payer = side_payer(name, read.accounts, read.contracts, resold=resold)
         if payer is not None:
             waiting[payer.id] = waiting.get(payer.id, 0) + events
     return waiting

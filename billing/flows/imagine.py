@@ -106,7 +106,9 @@ def retell(
 ) -> Retold:
     """Rate the usage of some payers in a period by imagined books, also what waits in quarantine for a price."""
     telling = _Telling.begin(books, period, payers, buy)
+    # Where somebody resells, the events of everyone are not all that there are: some are the reseller's side of others.
     everyone = set(payers) >= {payer for payer in _payers(books.accounts).values() if payer != NOBODY}
+    everyone = everyone and not books.rating.assignment.resells
     for some in rated_usage(connection, period, Selection(payers=None if everyone else payers)):
         waiting = telling.add(some, is_rated=True)
         telling.found.events += len(some)

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from billing.charges import SOURCE, SourceReservedError
 from billing.chunks import Chunk
+from billing.flows.mirror import amended_away, take_back, write_mirrors
 from billing.jurisdictions import with_jurisdictions
 from billing.periods import Period
 from billing.rated import rate_usage
 from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken, taken
+from billing.reselling import PREFIX, RESERVED
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, transaction
 from billing.store.identity import WORTH_A_TRY, Claimed, next_batch, source_ids
@@ -116,10 +118,25 @@ class Intake:
                 books = load_books(connection, self.products, self._books, self.kept)
                 batch = self._batch(prepared.parsed, batch.number, at, books)
             written = write_batch(connection, batch, likely_new=self._hope.is_new)
+            self._mirror(connection, batch, written, books or self._books)
         self._hope.learn(len(batch), written.taken_before)
         if books is not None:
             self._books = books
         return receipt_of(self.products, prepared, batch, written)
+
+    def _mirror(self, connection: Connection, batch: Batch, found: Claimed, books: Ratebooks | None) -> None:
+        """Store what is resold of the reports that stand now, and take back what is resold no more."""
+        if books is None or not books.assignment.resells:
+            return
+        stands = np.ones(len(batch.event), dtype=np.bool_)
+        stands[found.known] = False
+        stands[found.superseded] = False
+        of_event = batch.event[stands & (batch.event >= 0)]
+        usage, received_at = batch.rated.usage.take(of_event), batch.received_at[of_event]
+        if len(found.amending):
+            amended = amended_away(batch, found.amending, self._sources, books.assignment)
+            take_back(connection, batch, amended)
+        write_mirrors(connection, usage, received_at, books, self._product_ids, likely_new=not len(found.amending))
 
     def _look_up(self, connection: Connection, parsed: Parsed) -> "Numbers":
         """The numbers that the database has for what the events name; what has none gets one."""
@@ -240,6 +257,9 @@ def _quick_turns() -> Iterator[None]:
 
 def require_free(source: str | None) -> None:
     """Refuse usage from a source whose name is taken. Raises SourceReservedError."""
+    if source is not None and source.startswith(PREFIX):
+        remedy = "name the switch or service that reported the usage"
+        raise SourceReservedError(RESERVED, value=source, remedy=remedy)
     if source == SOURCE:
         remedy = "name the switch or service that reported the usage; `tollbook charges` posts charges"
         raise SourceReservedError("is the source of charges, and nobody else's", value=SOURCE, remedy=remedy)
@@ -247,18 +267,28 @@ def require_free(source: str | None) -> None:
 
 def without_reserved(parsed: Parsed) -> Parsed:
     """Events, and what takes some back, without those that name a source which is nobody's: these are rejected."""
-    source, voids = parsed.usage.source, parsed.voids
-    known = source.values.index(SOURCE) if SOURCE in source.values else -1
-    reserved, void = source.codes == known, np.array([name == SOURCE for name in voids.source], dtype=np.bool_)
-    rows = [*parsed.usage.row[reserved].tolist(), *voids.row[void].tolist()]
-    if not rows:
+    (codes, values), voids = parsed.usage.source, parsed.voids
+    reasons = {name: reason for name in {*values, *voids.source} if (reason := _reserved(name))}
+    if not reasons:
         return parsed
-    rejects = [Reject(row=row, pointer="/source", reason="is the source of charges, and nobody else's") for row in rows]
+    reserved = np.array([name in reasons for name in values], dtype=np.bool_)[codes]
+    void = np.array([name in reasons for name in voids.source], dtype=np.bool_)
+    names = [values[code] for code in codes[reserved].tolist()]
+    told = [*zip(parsed.usage.row[reserved].tolist(), names, strict=True)]
+    told += zip(voids.row[void].tolist(), (name for name in voids.source if name in reasons), strict=True)
+    rejects = [Reject(row=row, pointer="/source", reason=reasons[name]) for row, name in told]
     return Parsed(
         usage=parsed.usage.take(np.flatnonzero(~reserved)),
         rejects=tuple(sorted([*parsed.rejects, *rejects], key=lambda reject: reject.row)),
         voids=voids.take(np.flatnonzero(~void)),
     )
+
+
+def _reserved(source: str) -> str:
+    """Why nobody reports under a name; "" if it is free."""
+    if source == SOURCE:
+        return "is the source of charges, and nobody else's"
+    return RESERVED if source.startswith(PREFIX) else ""
 
 
 def sources_of(parsed: Parsed) -> list[str]:

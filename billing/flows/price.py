@@ -48,11 +48,16 @@ class _TooManyError(Exception):
 
 
 class TermsKey(NamedTuple):
-    """What accounts must share to be priced together: what counts something, and whose word goes first."""
+    """What accounts must share to be priced together: what counts something, and whose word goes first.
+
+    Those that a reseller bills are apart: an account's own counters are known by the account, and its usage has two
+    payers.
+    """
 
     currency: str
     priorities: tuple[Priority, ...]
     versions: frozenset[str]
+    resold: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -183,7 +188,7 @@ class Pricer:
             contracts = (payer.party.currency, payer.priorities)
             if contracts not in known:
                 known[contracts] = self._contracted(*contracts)
-            key = known[contracts]
+            key = known[contracts]._replace(resold=payer.resold)
             more = rated.get(number, frozenset()) - key.versions
             keys[number] = key._replace(versions=key.versions | more) if more else key
         return keys

@@ -13,17 +13,26 @@ from enum import StrEnum
 from functools import cache, partial
 from itertools import chain
 
-from billing.accounts import Account, change_faults, check_tree, payer_of
-from billing.contracts import Contract, subject, unpaid, unsold
+from billing.accounts import Account, change_faults, check_tree
+from billing.contracts import Contract, subject, unsold
 from billing.corrections import Correction
 from billing.errors import InputFaultyError, PublicationConflictError
 from billing.flows.backdate import Moved, move, reach_of_card, reach_of_contracts
+from billing.flows.contracting import contract_faults, require_unused
 from billing.flows.correct import Force, details_of
 from billing.flows.counters import agreement_faults, check_card, prepaying_faults
 from billing.flows.release import Released, foresee
 from billing.flows.rerate import EVENTS_AT_ONCE
 from billing.rated import rate_usage
-from billing.store.accounts import Accounts, insert_accounts, insert_contracts, read_accounts, update_accounts
+from billing.reselling import resellers, unpaid
+from billing.store.accounts import (
+    Accounts,
+    insert_accounts,
+    insert_contracts,
+    read_accounts,
+    terms_of,
+    update_accounts,
+)
 from billing.store.audit import record
 from billing.store.charges import lock_charges
 from billing.store.compiled import CompiledCards
@@ -40,7 +49,6 @@ from billing.store.ratebooks import (
 from billing.usage import at_micros
 from rates.cards import Card, identity, instant
 from rates.compiled.cards import CardTable, compile_card
-from rates.deals import table_of
 from rates.errors import Fault
 from rates.prices import PriceList, price_list
 from rates.products import Product
@@ -171,7 +179,8 @@ def add_accounts(
         if not changed:
             return UNCHANGED
         together: dict[str, Account] = {**stored, **{account.id: account for account in changed}}
-        wrong = [*_twice(changed), *change_faults(changed, stored), *check_tree(together)]
+        wrong = [*_twice(changed), *change_faults(changed, stored)]
+        wrong += [*check_tree(together, resellers(before.contracts)), *unpaid(before.contracts, together)]
         if faults := wrong or prepaying_faults(connection, together, before):
             raise InputFaultyError(faults, place="accounts")
         added = [account for account in changed if account.id not in stored]
@@ -220,6 +229,7 @@ def add_contracts(  # noqa: PLR0913 (what is added, by whom, and how)
         if faults := [*faults, *unsold(changed, products)]:
             raise InputFaultyError(faults, place="contracts")
         _check_days(changed, stored)
+        require_unused(connection, changed, stored)
         insert_contracts(connection, changed, at)
         raise_book_version(connection)
         books = cache(partial(load_books, connection, products, None, kept))
@@ -228,7 +238,7 @@ def add_contracts(  # noqa: PLR0913 (what is added, by whom, and how)
         moved = move(connection, reach, books, at=at, events_at_once=events_at_once, force=force)
         for contract in changed:
             details: dict[str, object] = {"effective_from": str(contract.effective_from), "cards": list(contract.cards)}
-            details |= {**table_of(contract.deal), **_forced(moved, reason)}
+            details |= {**terms_of(contract), **_forced(moved, reason)}
             subject = f"contract {contract.account}"
             record(connection, at=at, actor=actor, action="add", subject=subject, details=details)
         foreseen = foresee(connection, books()) if dry_run else None
@@ -301,29 +311,6 @@ def _replaced(
             remedy=f"publish the change from a later instant{until(same)}; --force puts it in the other's place",
         )
     return same
-
-
-def contract_faults(contracts: Sequence[Contract], stored: Accounts, cards: Sequence[CardVersion]) -> list[Fault]:
-    """Contracts of accounts that are not there or do not pay, or with cards that are not, or of another currency."""
-    currencies = {version.card_id: version.currency for version in cards}
-    faults = []
-    for contract in contracts:
-        place = subject(contract)
-        payer = payer_of(contract.account, stored.accounts)
-        if payer is None:
-            faults.append(Fault(place=place, value="", problem="is of no account", remedy="add the account first"))
-            continue
-        faults += unpaid([contract], stored.accounts)
-        for name in contract.cards:
-            currency = currencies.get(name)
-            if currency is None:
-                problem, remedy = "is not a published card", "publish it first"
-            elif currency != payer.currency:
-                problem, remedy = f"is in {currency}, and {payer.id} is billed in {payer.currency}", "use another card"
-            else:
-                continue
-            faults.append(Fault(place=f"{place}: cards", value=name, problem=problem, remedy=remedy))
-    return faults
 
 
 def _check_days(contracts: Sequence[Contract], stored: Accounts) -> None:

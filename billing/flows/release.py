@@ -7,13 +7,15 @@ from datetime import date, datetime
 
 import numpy as np
 
+from billing.flows.mirror import write_mirrors
 from billing.rated import Rated, rate_usage
+from billing.reselling import resold_of
 from billing.store.audit import record
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, transaction
 from billing.store.identity import next_batch
 from billing.store.partitions import make_partitions, months_missing
-from billing.store.quarantine import Place, Waiting, let_out, next_waiting
+from billing.store.quarantine import Place, Waiting, let_out, next_waiting, with_fingerprints
 from billing.store.ratebooks import Ratebooks, load_books, lock_books, product_ids
 from billing.store.usage import make_batch, write_rows
 from billing.usage import months_of
@@ -61,7 +63,8 @@ def release(
             if some is not None:
                 rated = rate_usage(some.usage, books.assignment, books.books, products)
                 stays = rated.ratings.is_quarantined
-                missing = months_missing(connection, months_of(some.usage.occurred_at[~stays]))
+                written = ~stays | resold_of(some.usage, books.assignment)
+                missing = months_missing(connection, months_of(some.usage.occurred_at[written]))
                 if not missing:
                     _let_out(connection, some, rated, books, products)
                     released += _counted(some.reason[~stays])
@@ -96,16 +99,21 @@ def foresee(connection: Connection, books: Ratebooks, *, events_at_once: int = E
 def _let_out(
     connection: Connection, some: Waiting, rated: Rated, books: Ratebooks, products: Mapping[str, Product]
 ) -> None:
+    ids = product_ids(connection, products)
     batch = make_batch(
         rated,
         number=next_batch(connection),
         book_version=books.version,
         received_at=some.received_at,
         source_ids=some.source_ids,
-        product_ids=product_ids(connection, products),
+        product_ids=ids,
     )
     write_rows(connection, batch, ~batch.rated.ratings.is_quarantined)
     let_out(connection, rated, some.source_ids, some.reason)
+    # What waited for its account, or came before the contract of whoever is resold to, has no other side yet.
+    resold = np.flatnonzero(resold_of(some.usage, books.assignment))
+    if len(resold):
+        write_mirrors(connection, with_fingerprints(connection, some, resold), some.received_at[resold], books, ids)
 
 
 def _counted(reasons: np.ndarray[tuple[int, ...], np.dtype[np.int8]]) -> Counter[Reason]:

@@ -13,10 +13,10 @@ from itertools import chain
 from billing.candidates import Placed, rates_otherwise, throughout, with_card, with_contracts
 from billing.contracts import Contract, Counting, counted_together, counter_faults, unsold
 from billing.errors import InputFaultyError
+from billing.flows.contracting import contract_faults
 from billing.flows.costs import Costs
 from billing.flows.imagine import Books, ImaginedPricer, Retold, imagine, retell
 from billing.flows.price import Pricer, totals_of
-from billing.flows.publish import contract_faults
 from billing.invoices import InvoiceLine, lines_by_payer
 from billing.payers import payers_of, paying
 from billing.periods import Period

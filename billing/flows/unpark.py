@@ -31,7 +31,8 @@ def unpark(
         drawn_run(connection, period)
         stop = stop_of(connection, period, account)
         if stop is None:
-            paying(account, read_accounts(connection).accounts)
+            known = read_accounts(connection)
+            paying(account, known.accounts, known.contracts)
             remedy = f"see `tollbook invoices preview {period}`"
             raise ReleaseNeedlessError(f"no run of {period} holds it back", value=account, remedy=remedy)
         if not stop.releasable:
@@ -76,7 +77,8 @@ def release_adjustment(
     with transaction(engine) as connection:
         hold_period(connection, period)
         drawn_run(connection, period)
-        paying(account, read_accounts(connection).accounts)
+        known = read_accounts(connection)
+        paying(account, known.accounts, known.contracts)
         held = next((each for each in held_of(connection, period, account) if each.origin == origin), None)
         if held is None:
             problem = f"no run of {period} holds its adjustment of {origin} back"

@@ -5,10 +5,10 @@ engine made of them. Accounts are divided among processes that all see one snaps
 """
 
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date
 from itertools import chain
 from multiprocessing import get_context, parent_process
 from threading import Thread
@@ -18,11 +18,13 @@ from billing import verifier
 from billing.accounts import payer_of
 from billing.adjustments import line_of
 from billing.assignment import NOBODY
+from billing.contracts import is_billed
 from billing.drafts import NO_TOTALS_SHA256, totals_sha256
 from billing.flows.price import Pricer, totals_of
 from billing.invoices import Invoice, InvoiceLine, Party, lines_by_payer, record, total_minor
 from billing.payers import payers_of
 from billing.periods import Period
+from billing.reselling import PREFIX
 from billing.store.accounts import Accounts, read_accounts
 from billing.store.adjustments import issued_lines, newest_digests
 from billing.store.engine import Connection, Engine, open_engine, snapshot, transaction
@@ -44,7 +46,7 @@ from billing.store.queries.verification import (
     unrated_events,
 )
 from billing.store.totals import read_totals
-from billing.verification import Bill, Disagreement, Verification, bill_disagreements, unrated_disagreements
+from billing.verification import Bill, Disagreement, Verification, as_billed, bill_disagreements, unrated_disagreements
 from billing.verifier_adjustments import added_up, adjust, total
 from rates.money import EXPONENTS, currency, format_minor
 from rates.numbering import PLAN
@@ -52,7 +54,6 @@ from rates.products import Product
 from rates.rating import Reason
 
 Tables = Sequence[Mapping[str, object]]
-_Contract = dict[str, Any]
 
 CHUNK = 2500
 """Accounts whose bills are read at a time."""
@@ -119,11 +120,11 @@ def verify(
             differing += _compare_adjustments(connection, origin, found, again, stored)
         events, too_late = event_counts(connection, period)
         unrated = frozenset(each for each in unrated_events(connection, period) if each[3] != Reason.TOO_OLD)
-        kinds = [kind for kind, *_ in unrated]
+        kinds = [kind for kind, source, *_ in unrated if not source.startswith(PREFIX)]
         return Verification(
             period=str(period),
             events=events,
-            billed=events - too_late - len(unrated),
+            billed=events - too_late - len(kinds),
             zero_rated=kinds.count("zero_rated"),
             quarantined=kinds.count("quarantined"),
             too_late=too_late,
@@ -260,8 +261,16 @@ def _shares(
     *,
     only: bool = False,
 ) -> list[_Share]:
-    """The payers divided by their events: the largest first, to whoever has the least; `only`: those `adjusted`."""
-    counts = [each for each in events_by_payer(connection, period) if not only or each[0] in adjusted]
+    """The payers divided by their events: the largest first, to whoever has the least; `only`: those `adjusted`.
+
+    Whoever is resold to is where its reseller is: both are charged for the same events.
+    """
+    above = _resellers(accounts)
+    concerned = {above.get(payer, payer) for payer in adjusted}
+    reported = Counter({above.get(payer, payer): 0 for payer, _ in events_by_payer(connection, period)})
+    for payer, count in events_by_payer(connection, period):
+        reported[above.get(payer, payer)] += count
+    counts = [each for each in reported.most_common() if not only or each[0] in concerned]
     n = max(processes, -(-sum(count for _, count in counts) // EVENTS_AT_ONCE))
     loads, members = [0] * n, [set[int]() for _ in range(n)]
     for payer, count in counts:
@@ -269,7 +278,7 @@ def _shares(
         loads[least] += count
         members[least].add(payer)
     # Whoever used nothing may still owe a flat.
-    idle = adjusted if only else set(_payers(accounts).values())
+    idle = concerned if only else set(_payers(accounts).values())
     members[0] |= idle - dict(counts).keys() - {NOBODY}
     name = share_snapshot(connection)
     url = engine.url.render_as_string(hide_password=False)
@@ -278,13 +287,24 @@ def _shares(
             url=url,
             snapshot=name,
             period=period,
-            payers=frozenset(some),
+            payers=frozenset({*some, *(payer for payer, reseller in above.items() if reseller in some)}),
             others=place == 0 and not only,
             products=tables,
-            adjusted=adjusted.intersection(some),
+            adjusted=frozenset(payer for payer in adjusted if above.get(payer, payer) in some),
         )
         for place, some in enumerate(members)
     ]
+
+
+def _resellers(accounts: Accounts) -> dict[int, int]:
+    """Who is resold to, with the payer above it, by their numbers."""
+    payers = _payers(accounts)
+    names = (
+        name
+        for name, account in accounts.accounts.items()
+        if not account.pays and is_billed(account, accounts.accounts, accounts.contracts)
+    )
+    return {accounts.numbers[name]: payers[name] for name in names}
 
 
 def _payers(accounts: Accounts) -> dict[str, int]:
@@ -340,25 +360,6 @@ def _used_up(contracts: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], st
     return {(of["account"], each["id"]): each["amount"] for of in contracts for each in of.get("credits", ())}
 
 
-def _as_billed(contracts: Iterable[_Contract], frozen: Mapping[str, Sequence[_Contract]]) -> list[_Contract]:
-    """Contracts with the terms by which accounts were billed for a month. Cards that were added behind theirs since
-    rate what nothing had: what was billed keeps its own, or the contract was refused.
-    """
-    found = [each for each in contracts if each["account"] not in frozen]
-    for account, billed in frozen.items():
-        now = [each for each in contracts if each["account"] == account]
-        for day in sorted({each["effective_from"] for each in (*now, *billed)}):
-            cards, terms = _held_on(day, now) or _held_on(day, billed), _held_on(day, billed)
-            found.append({**terms, "account": account, "effective_from": day, "cards": cards["cards"]})
-    return found
-
-
-def _held_on(day: date, contracts: Iterable[_Contract]) -> _Contract:
-    """The contract in force on a day; nothing if none is."""
-    begun = (each for each in contracts if each["effective_from"] <= day)
-    return max(begun, key=lambda each: each["effective_from"], default={})
-
-
 def _rate_share(share: _Share) -> dict[str, Any]:
     engine = open_engine(share.url, connections=1)
     try:
@@ -374,8 +375,9 @@ def _rate_share(share: _Share) -> dict[str, Any]:
             used = _used(connection, share.period, wanted - share.adjusted)
             if share.adjusted:
                 frozen = frozen_contracts(connection, share.period, share.adjusted)
-                contracts = _as_billed(contracts, frozen)
-                of = {name for name, payer in _payers(read_accounts(connection)).items() if payer in share.adjusted}
+                contracts = as_billed(contracts, frozen)
+                known = read_accounts(connection)
+                of = {name for name, number in known.numbers.items() if number in share.adjusted}
                 used |= _used_up(each for each in contracts if each["account"] in of)
                 contracts = [{**each, "support": None} if each["account"] in of else each for each in contracts]
             return verifier.rate(

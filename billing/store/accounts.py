@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -45,8 +45,7 @@ def read_accounts(connection: Connection) -> Accounts:
         "SELECT a.id, c.effective_from, c.cards, c.terms FROM contracts c JOIN accounts a USING (account_id)"
         " ORDER BY a.account_id, c.effective_from"
     ):
-        deal = read_deal(Reader(place=f"contract {name}", table=terms, faults=[])) if terms else NO_DEAL
-        contract = Contract(account=name, effective_from=effective_from, cards=tuple(cards), deal=deal)
+        contract = contract_from(name, effective_from, cards, terms)
         contracts.setdefault(name, []).append(contract)
     return Accounts(accounts=accounts, contracts=contracts, numbers={name: number for number, name, *_ in rows})
 
@@ -74,8 +73,24 @@ def insert_contracts(connection: Connection, contracts: Sequence[Contract], at: 
     connection.cursor().executemany(
         "INSERT INTO contracts (account_id, effective_from, cards, terms, added_at)"
         " VALUES ((SELECT account_id FROM accounts WHERE id = %s), %s, %s, %s, %s)",
-        [(c.account, c.effective_from, list(c.cards), Jsonb(table_of(c.deal)), at) for c in contracts],
+        [(c.account, c.effective_from, list(c.cards), Jsonb(terms_of(c)), at) for c in contracts],
     )
+
+
+def terms_of(contract: Contract) -> dict[str, object]:
+    """What a contract says beside its cards, in the form of `contract.toml`; what it does not say is not in it."""
+    return table_of(contract.deal) | ({"resells": True} if contract.resells else {})
+
+
+def contract_from(account: str, effective_from: date, cards: Sequence[str], terms: Mapping[str, object]) -> Contract:
+    """A contract as it is stored."""
+    deal = (
+        read_deal(Reader(place=f"contract {account}", table=terms, faults=[]))
+        if terms.keys() - {"resells"}
+        else NO_DEAL
+    )
+    resells = bool(terms.get("resells", False))
+    return Contract(account=account, effective_from=effective_from, cards=tuple(cards), deal=deal, resells=resells)
 
 
 def _facts(account: Account) -> list[object]:

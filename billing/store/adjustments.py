@@ -9,13 +9,13 @@ from psycopg.rows import dict_row
 
 from billing.adjustments import NOT_AGAIN, Part, plus
 from billing.contracts import Contract
+from billing.drafts import NO_TOTALS_SHA256
 from billing.invoices import Kind, number_text
 from billing.periods import Period
+from billing.store.accounts import contract_from
 from billing.store.engine import Connection
-from rates.deals import NO_DEAL, read_deal
 from rates.lines import LineKey
 from rates.money import Currency, exact, parse_fraction
-from rates.reading import Reader
 
 
 class Billed(NamedTuple):
@@ -48,12 +48,6 @@ class Held:
     why: str
 
 
-def issued_months(connection: Connection, before: Period) -> list[Period]:
-    """The months before one of which invoices are issued, in order; with those of which there was nothing to issue."""
-    rows = connection.execute(_ISSUED_MONTHS, {"kind": Kind.USAGE, "before": before.start})
-    return [Period(start=start, end=end) for start, end in rows]
-
-
 def billed_of(connection: Connection, origin: Period, payers: Collection[int]) -> dict[int, Billed]:
     """Those of some payers of whom a month is billed already, by whatever invoice."""
     rows = connection.execute(
@@ -71,6 +65,26 @@ def billed_of(connection: Connection, origin: Period, payers: Collection[int]) -
     return found
 
 
+class Turn(NamedTuple):
+    """How often a month of a payer was billed, and the digest, in hexadecimal, of the totals that this was last of."""
+
+    steps: int
+    billed_sha256: str
+
+
+NEVER_BILLED = Turn(0, NO_TOTALS_SHA256)
+
+
+def newest_turns(connection: Connection, origin: Period, payers: Collection[int]) -> dict[int, Turn]:
+    """What billed a month of some payers last; of those of whom anything did."""
+    rows = connection.execute(
+        "SELECT DISTINCT ON (payer_id) payer_id, step + 1, encode(billed_sha256, 'hex') FROM billed_months"
+        " WHERE origin_start = %s AND payer_id = ANY(%s) ORDER BY payer_id, step DESC",
+        [origin.start, list(payers)],
+    )
+    return {payer: Turn(steps, digest) for payer, steps, digest in rows}
+
+
 def newest_digests(connection: Connection, origin: Period) -> dict[int, str]:
     """The digests, in hexadecimal, of the totals of which a month was billed last, by payer."""
     rows = connection.execute(
@@ -82,13 +96,7 @@ def newest_digests(connection: Connection, origin: Period) -> dict[int, str]:
 
 
 def _contract(account: str, stored: Mapping[str, Any]) -> Contract:
-    terms = stored["terms"]
-    return Contract(
-        account=account,
-        effective_from=date.fromisoformat(stored["effective_from"]),
-        cards=tuple(stored["cards"]),
-        deal=read_deal(Reader(place=f"contract {account}", table=terms, faults=[])) if terms else NO_DEAL,
-    )
+    return contract_from(account, date.fromisoformat(stored["effective_from"]), stored["cards"], stored["terms"])
 
 
 def still_to_be_billed(connection: Connection, origin: Period) -> set[int]:
@@ -160,17 +168,6 @@ def _line(row: Mapping[str, Any]) -> tuple[LineKey, Part]:
     residual = parse_fraction(row["residual"])
     return key, Part(row["events"], row["base_quantity"], row["amount_minor"], residual, tuple(row["cards"]))
 
-
-# A month that was over when its newest run found nothing to bill, and nobody to stop at, has no invoice ever.
-_ISSUED_MONTHS = """
-    SELECT period_start, period_end FROM invoices WHERE kind = %(kind)s AND period_end <= %(before)s
-    UNION
-    SELECT period_start, period_end FROM draft_runs AS run
-    WHERE period_end <= %(before)s AND drawn_at >= period_end AT TIME ZONE 'UTC'
-      AND NOT EXISTS (SELECT FROM draft_invoices AS draft WHERE draft.period_start = run.period_start)
-      AND NOT EXISTS (SELECT FROM draft_stops AS stop WHERE stop.period_start = run.period_start)
-    ORDER BY 1, 2
-"""
 
 _ISSUED = """
     SELECT billed.payer_id, step, series, number, currency, line.*

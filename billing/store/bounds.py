@@ -7,6 +7,7 @@ from typing import NamedTuple
 from billing.bounds import UNPRICED, Past, Release
 from billing.invoices import Kind
 from billing.periods import Period
+from billing.reselling import PREFIX
 from billing.store.engine import Connection
 from rates.money import Currency
 from rates.rating import CODES
@@ -46,14 +47,16 @@ def past_invoices(connection: Connection, period: Period, months: int) -> dict[t
     return {(payer, Currency(code)): Past(totals_minor=tuple(totals), ended=end) for payer, code, totals, end in rows}
 
 
-def waiting_by_account(connection: Connection, period: Period) -> dict[str, int]:
-    """How many events of a period wait for a price (`UNPRICED`), by the account that they name."""
+def waiting_by_account(connection: Connection, period: Period) -> dict[tuple[str, bool], int]:
+    """How many events of a period wait for a price (`UNPRICED`), by the account that they name, and whether it is one
+    on the reseller's card.
+    """
     rows = connection.execute(
-        "SELECT account, count(*) FROM quarantine WHERE occurred_at >= %s AND occurred_at < %s"
-        " AND reason = ANY(%s) GROUP BY account",
-        [period.opens, period.closes, sorted(CODES[reason] for reason in UNPRICED)],
+        "SELECT account, starts_with(sources.id, %s), count(*) FROM quarantine JOIN sources USING (source_id)"
+        " WHERE occurred_at >= %s AND occurred_at < %s AND reason = ANY(%s) GROUP BY 1, 2",
+        [PREFIX, period.opens, period.closes, sorted(CODES[reason] for reason in UNPRICED)],
     )
-    return dict(rows.fetchall())
+    return {(account, resold): events for account, resold, events in rows}
 
 
 def releases(connection: Connection, period: Period) -> dict[int, Release]:

@@ -88,6 +88,17 @@ def known_source_ids(connection: Connection, names: Sequence[str]) -> dict[str, 
     return dict(connection.execute("SELECT id, source_id FROM sources WHERE id = ANY(%s)", [list(names)]).fetchall())
 
 
+def known_identities(connection: Connection, sources: Sequence[int], ids: Sequence[str]) -> list[int]:
+    """The places of those identities, by the number of their source and their id, that are taken."""
+    rows = connection.execute(
+        "SELECT place - 1 FROM unnest(%s::integer[], %s::text[]) WITH ORDINALITY AS wanted (source_id, id, place)"
+        ' JOIN event_identity AS known ON known.source_id = wanted.source_id AND known.id = wanted.id COLLATE "C"'
+        " ORDER BY place",
+        [list(sources), list(ids)],
+    )
+    return [int(place) for (place,) in rows]
+
+
 def next_batch(connection: Connection) -> int:
     """A number for a transaction that writes usage. One that has failed is not used again."""
     row = connection.execute("SELECT nextval('batches')").fetchone()
@@ -158,16 +169,21 @@ def claim(connection: Connection, batch: int, claims: Table) -> Claimed:
     return _claim(connection, STORED, batch, claims)
 
 
+def claim_anew(connection: Connection) -> None:
+    """Let a transaction that has claimed before claim others."""
+    connection.execute(_INCOMING)
+    connection.execute("TRUNCATE incoming")
+
+
 def foresee(connection: Connection, batch: int, claims: Table) -> Claimed:
     """What `claim` would give, after all that this transaction has foreseen before. Nothing of it outlives it.
 
     What it knows is kept in the database, so that a file of any length takes no more memory than one of its chunks,
     and in a temporary table, so that nobody who takes identities meanwhile has to wait.
     """
-    connection.execute(_INCOMING)
+    claim_anew(connection)
     for statement in _FORESEEING:
         connection.execute(statement)
-    connection.execute("TRUNCATE incoming")
     copy_binary(connection, "incoming", _TOLD, binary_of(claims.select(_TOLD)))
     _use_the_index(connection)
     for statement in _REMEMBER:

@@ -1,5 +1,6 @@
 """Usage that waits for what is missing: read as it was reported, and let out when it can be rated."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -82,6 +83,20 @@ def earliest_waiting(connection: Connection, after: datetime, reason: int, limit
     query = sql.SQL(_EARLIEST).format(columns=said_by("q"))
     rows = copy_out(connection, query, REPORTED, [after, reason, limit])
     return usage_of({name: rows[name].combine_chunks() for name in REPORTED}) if rows.num_rows else None
+
+
+def with_fingerprints(connection: Connection, some: Waiting, rows: Int64s) -> Usage:
+    """Some of the events with the fingerprints that their identities have; what waits is read without."""
+    usage = some.usage.take(rows)
+    sources = [some.source_ids.get(name, 0) for name in usage.source.values]
+    keys = [[sources[code] for code in usage.source.codes.tolist()], usage.id.to_pylist()]
+    found = connection.execute(
+        "SELECT fingerprint FROM unnest(%s::integer[], %s::text[]) WITH ORDINALITY AS wanted (source_id, id, place)"
+        ' JOIN event_identity AS known ON known.source_id = wanted.source_id AND known.id = wanted.id COLLATE "C"'
+        " ORDER BY place",
+        keys,
+    ).fetchall()
+    return replace(usage, fingerprint=pa.array([each.bytes for (each,) in found], pa.binary(16)))
 
 
 def let_out(connection: Connection, rated: Rated, source_ids: dict[str, int], before: NDArray[np.int8]) -> None:

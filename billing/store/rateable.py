@@ -14,6 +14,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from billing.periods import Period, day_of
+from billing.reselling import PREFIX
 from billing.store.beside import read_beside, together
 from billing.store.bulk import Table
 from billing.store.engine import Connection
@@ -143,7 +144,8 @@ def _rateable(rows: Table, names: Names) -> Rateable:
 
 def _waiting(period: Period, accounts: Sequence[int]) -> sql.Composed:
     too_late = sql.Literal(CODES[Reason.TOO_OLD])
-    return _WAITING.format(accounts=sql.Literal(list(accounts)), too_late=too_late, **_within(period))
+    mirrors = sql.Literal(PREFIX)
+    return _WAITING.format(mirrors=mirrors, accounts=sql.Literal(list(accounts)), too_late=too_late, **_within(period))
 
 
 def _within(period: Period) -> dict[str, sql.Literal]:
@@ -173,6 +175,7 @@ _WAITING = sql.SQL("""
         SELECT q.*, a.account_id, p.product_id FROM quarantine AS q
         JOIN accounts AS a ON a.id = q.account JOIN products AS p ON p.id = q.product
         WHERE q.occurred_at >= {opens} AND q.occurred_at < {closes} AND q.reason <> {too_late}
+          AND q.source_id NOT IN (SELECT source_id FROM sources WHERE starts_with(id, {mirrors}))
           AND a.account_id = ANY({accounts}::integer[])
     ) AS waiting
 """)

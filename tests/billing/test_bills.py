@@ -132,7 +132,7 @@ def test_a_contract_of_an_account_that_does_not_pay_is_refused_and_says_who_pays
     }
     contracts = {name: [Contract(account=name, effective_from=OCTOBER.start, cards=("list",))] for name in accounts}
     deal = Arrangement(cards=[card()], products=products(), accounts=accounts, contracts=contracts)
-    with pytest.raises(InputFaultyError, match="usage of a-sub is paid by a; give a the contract"):
+    with pytest.raises(InputFaultyError, match="usage of a-sub is paid by a, which does not resell"):
         billed([], deal)
 
 

@@ -8,15 +8,14 @@ import pytest
 from billing.accounts import Account, AccountId
 from billing.assignment import NOBODY, BookName, assignment
 from billing.contracts import (
-    NOT_RATED,
     Contract,
     contract_of,
     counted_together,
     in_force,
     read_contract,
-    unpaid,
     unsold,
 )
+from billing.reselling import unpaid
 from rates.deals import Commitment, Credit, Deal, Discount, in_words, table_of
 from rates.tiers import Selector
 from rates.usage import encode
@@ -70,16 +69,6 @@ def test_what_is_agreed_of_money_is_read_in_one_form() -> None:
     assert (found, []) == read_contract(TABLE | table_of(found.deal), "contract.toml")
     assert "5 % off voice.*; minimum 5000 and maximum 20000; " in in_words(found.deal)
     assert "credit a 50 until 2027-01-01 on CA/US; credit b 100" in in_words(found.deal)
-
-
-@pytest.mark.parametrize("key", NOT_RATED)
-def test_what_this_version_does_not_bill_is_refused_and_not_dropped(key: str) -> None:
-    found, faults = read_contract(TABLE | {key: True}, "contract.toml")
-    assert (None, [(f"contract.toml: {key}", "is not billed by this version")]) == (
-        found,
-        [(fault.place, fault.problem) for fault in faults],
-    )
-    assert [] == read_contract(TABLE | {"resells": False}, "contract.toml")[1]
 
 
 def test_a_plan_and_a_percent_of_a_number_type_are_written_as_they_are_read() -> None:
@@ -186,10 +175,11 @@ def test_the_contract_of_whoever_pays_decides_and_no_other() -> None:
 
 
 def test_a_contract_of_an_account_that_does_not_pay_is_a_fault_that_says_who_pays() -> None:
-    both = [*CONTRACTS["acme"], *CONTRACTS["below"], contract("own", 1, "list")]
-    assert ["contract below from 2026-10-05: usage of below is paid by acme; give acme the contract"] == [
-        str(fault) for fault in unpaid(both, ACCOUNTS)
-    ]
+    said = (
+        "contract below from 2026-10-05: usage of below is paid by acme, which does not resell on 2026-10-05;"
+        " give acme the contract, or let its contract of that day say resells = true"
+    )
+    assert [said] == [str(fault) for fault in unpaid(CONTRACTS, ACCOUNTS)]
 
 
 def test_columns_of_accounts_and_instants_are_assigned_as_each_would_be() -> None:

@@ -988,12 +988,6 @@ def test_a_faulty_or_unsupported_card_gives_no_figure(bad: Raw) -> None:
         rate([call()], bad)
 
 
-def test_contract_terms_that_are_not_priced_yet_are_refused() -> None:
-    contracts = [{**CONTRACTS[0], "resells": True}]
-    with pytest.raises(InputFaultError, match="resells"):
-        rate([call()], card(row()), contracts=contracts)
-
-
 def test_two_versions_from_one_instant_are_refused() -> None:
     with pytest.raises(InputFaultError, match="same instant"):
         rate([], card(row()), card(row(price="2")))

@@ -10,7 +10,7 @@ import pytest
 
 from billing.accounts import read_account
 from billing.charges import read_charge
-from billing.contracts import NOT_RATED, read_contract
+from billing.contracts import read_contract
 from billing.payloads import _KEYS, Flat, read_payload
 from billing.scenarios import read_scenario, run
 from cli.cardfiles import check_card
@@ -149,7 +149,7 @@ def test_no_key_is_named_twice(heading: str) -> None:
 def test_the_keys_of_a_rate_are_those_of_the_readers() -> None:
     assert sorted(columns_of(products())) == sorted(keys("Rates"))
     assert set() == refused("Rates")
-    assert set(NOT_RATED) == refused("Contracts")
+    assert set() == refused("Contracts")
 
 
 def test_the_fields_of_an_event_are_those_of_the_reader() -> None:

@@ -236,13 +236,12 @@ def test_a_folder_without_scenarios_is_nothing_to_do(tollbook: Tollbook, tmp_pat
         ("[[expect.line]]\namount = 1.5", 'expect.line[1].amount "1.5": is not a string'),
         ('[contract]\ncards = ["other"]', "contract.cards: names a card that is not here"),
         ('[contract]\nsupport = {plan = "business"}', "contract: support: has neither percent nor min"),
-        ("[contract]\nresells = true", 'contract: resells "True": is not billed by this version'),
         ('[[usage]]\nproduct = "voice.outbound"\nquantity = 1.5', 'usage[0].quantity "1.5": is a float'),
         ('[[usage]]\nproduct = "voice.outbound"\nrepeat = 0', 'usage[0].repeat "0": is below 1'),
         ('[[account]]\nid = "x"', "account[0]: currency: is missing"),
         (
             '[[account]]\nid = "x"\ncurrency = "USD"\n[[account]]\nid = "a"\nparent = "x"\n[contract]',
-            "contract a from 2026-10-01: usage of a is paid by x; give x the contract",
+            "contract a from 2026-10-01: usage of a is paid by x, which does not resell on 2026-10-01",
         ),
     ],
 )

@@ -259,6 +259,28 @@ def trees(draw: st.DrawFn) -> list[Table]:
     return [{"id": "a", "currency": "USD"}, *found, {"id": "b", "currency": "USD"}]
 
 
+def resold(draw: st.DrawFn, tree: list[Table], contracted: list[Table]) -> tuple[list[Table], list[Table]]:
+    """The same with some who do not pay and have contracts of their own: one on each way up to a payer who resells."""
+    names, cards = {table["id"]: table for table in tree}, contracted[0]["cards"]
+    found: list[Table] = []
+    for table in tree:
+        way, above = [table["id"]], table
+        while above.get("parent") and not above.get("pays"):
+            above = names[above["parent"]]
+            way.append(above["id"])
+        is_payer = above is table
+        if is_payer or above["id"] != "a" or {each["account"] for each in found}.intersection(way):
+            continue
+        if draw(st.booleans()):
+            since = draw(st.sampled_from([date(2026, 10, 1), date(2026, 10, 12)]))
+            found.append({"account": table["id"], "effective_from": since, "cards": cards[: draw(st.integers(1, 2))]})
+    below = {each["account"] for each in found}
+    tree = [table | ({"currency": "USD", "legal_entity": "A"} if table["id"] in below else {}) for table in tree]
+    own = [each | ({"resells": True} if each["account"] == "a" and found else {}) for each in contracted]
+    said = zip(found, agreed(len(found), draw), strict=True) if found else ()
+    return tree, [*own, *(each | draw(deal) for each, deal in said)]
+
+
 @st.composite
 def contracts(draw: st.DrawFn, cards: list[Table], accounts: list[Table]) -> list[Table]:
     """All cards for a in some order, some for b, from the first or a later day on; perhaps others later, or below a.
@@ -295,6 +317,7 @@ def test_the_engine_and_the_verifier_make_the_same_bills(data: st.DataObject) ->
     cards = data.draw(books())
     tree = data.draw(trees())
     contracted = data.draw(contracts(cards, tree))
+    tree, contracted = data.draw(st.composite(resold)(tree, contracted))
     usage = data.draw(traffic())
     read = cards_of(cards)
     assume(read is not None)

@@ -5,7 +5,7 @@ from datetime import date
 from typing import NamedTuple
 
 from billing.accounts import Account, payer_of
-from billing.contracts import Contract
+from billing.contracts import Contract, resold_to
 from billing.periods import ALWAYS
 from billing.store.accounts import read_accounts
 from billing.store.engine import Connection
@@ -46,7 +46,8 @@ def agreed_with(connection: Connection, account: str) -> AgreedWith | None:
     stored = read_accounts(connection)
     if account not in stored.accounts:
         return None
-    payer = payer_of(account, stored.accounts)
+    resold = resold_to(account, stored.accounts, stored.contracts)
+    payer = resold if resold is not None and resold.id == account else payer_of(account, stored.accounts)
     if payer is None:
         return AgreedWith("", "", ())
     return AgreedWith(payer.id, payer.currency, stored.contracts.get(payer.id, ()))

@@ -10,6 +10,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from billing.periods import Period
+from billing.reselling import PREFIX
 from billing.store.bulk import integers_out
 from billing.store.engine import Connection
 from billing.store.ratebooks import CardVersion, read_card_versions
@@ -26,10 +27,10 @@ _EPOCH = date(1970, 1, 1)
 
 
 def payers_with_usage(connection: Connection, period: Period) -> list[int]:
-    """The payers that have totals in a period, folded or not."""
+    """The payers that have totals in a month, folded or not."""
     rows = connection.execute(
         """
-        SELECT payer_id FROM usage_totals WHERE day >= %(start)s AND day < %(end)s
+        SELECT payer_id FROM touched_months WHERE month >= date_trunc('month', %(start)s::timestamp) AND month < %(end)s
         UNION SELECT payer_id FROM unfolded WHERE day >= %(start)s AND day < %(end)s
         ORDER BY payer_id
         """,
@@ -104,12 +105,17 @@ def _priced(head: Card, row: dict[str, Any]) -> tuple[Price, Card]:
     return Price(card=head.version, currency=head.currency, rounding=head.rounding, **row, **exact), head
 
 
-def quarantined_events(connection: Connection, period: Period, accounts: Sequence[str] | None = None) -> dict[str, int]:
-    """How many events of a period wait for what is missing, by reason; of some accounts or all."""
+def quarantined_events(
+    connection: Connection, period: Period, accounts: Sequence[str] | None = None, *, resold: bool = False
+) -> dict[str, int]:
+    """How many events of a period wait for what is missing, by reason; of all, or of some accounts what they are
+    charged, or what a reseller charges for them.
+    """
     rows = connection.execute(
         "SELECT reason, count(*) FROM quarantine WHERE occurred_at >= %s AND occurred_at < %s"
-        " AND (%s::text[] IS NULL OR account = ANY(%s)) GROUP BY reason",
-        [period.opens, period.closes, accounts, accounts],
+        " AND (%s::text[] IS NULL OR account = ANY(%s)"
+        " AND %s = (source_id IN (SELECT source_id FROM sources WHERE starts_with(id, %s)))) GROUP BY reason",
+        [period.opens, period.closes, accounts, accounts, resold, PREFIX],
     )
     return dict(sorted((str(REASONS[code]), count) for code, count in rows))
 

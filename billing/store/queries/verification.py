@@ -8,6 +8,7 @@ from typing import Any
 from psycopg.rows import dict_row
 
 from billing.periods import Period
+from billing.reselling import PREFIX
 from billing.store.engine import Connection
 from rates.products import CHARGES, DELIVERED_AS, PACKAGES, PARTICULARS
 from rates.rating import CODES, REASONS, Reason
@@ -64,8 +65,8 @@ def raw_contracts(connection: Connection) -> list[Raw]:
 
 
 def raw_events(connection: Connection, period: Period, payers: Sequence[int]) -> Iterator[Raw]:
-    """The rated and zero-rated events of a period that some payers pay."""
-    return _raw(connection, _EVENTS, [period.opens, period.closes, list(payers)])
+    """The rated and zero-rated events of a period that some payers pay, as they were reported: no mirrors."""
+    return _raw(connection, _EVENTS, [period.opens, period.closes, list(payers), PREFIX])
 
 
 def raw_quarantine(connection: Connection, period: Period, accounts: Sequence[str], *, others: bool) -> Iterator[Raw]:
@@ -74,7 +75,7 @@ def raw_quarantine(connection: Connection, period: Period, accounts: Sequence[st
     What came too late to be billed is left out: how late is no property of the event.
     """
     late = CODES[Reason.TOO_OLD]
-    return _raw(connection, _QUARANTINE, [period.opens, period.closes, late, list(accounts), others])
+    return _raw(connection, _QUARANTINE, [period.opens, period.closes, PREFIX, late, list(accounts), others])
 
 
 def unrated_events(connection: Connection, period: Period) -> Iterator[tuple[str, str, str, str]]:
@@ -89,9 +90,11 @@ def unrated_events(connection: Connection, period: Period) -> Iterator[tuple[str
 def event_counts(connection: Connection, period: Period) -> tuple[int, int]:
     """How many events of a period were accepted (by their identities), and how many of them came too late."""
     row = connection.execute(
-        "SELECT (SELECT count(*) FROM event_identity WHERE occurred_at >= %s AND occurred_at < %s),"
-        " (SELECT count(*) FROM quarantine WHERE occurred_at >= %s AND occurred_at < %s AND reason = %s)",
-        [*[period.opens, period.closes] * 2, CODES[Reason.TOO_OLD]],
+        "SELECT (SELECT count(*) FROM event_identity JOIN sources USING (source_id)"
+        " WHERE occurred_at >= %s AND occurred_at < %s AND NOT starts_with(sources.id, %s)),"
+        " (SELECT count(*) FROM quarantine JOIN sources USING (source_id)"
+        " WHERE occurred_at >= %s AND occurred_at < %s AND NOT starts_with(sources.id, %s) AND reason = %s)",
+        [*[period.opens, period.closes, PREFIX] * 2, CODES[Reason.TOO_OLD]],
     ).fetchone()
     return (int(row[0]), int(row[1])) if row else (0, 0)
 
@@ -153,7 +156,7 @@ _EVENTS = """
            attributes
     FROM events AS event
     JOIN sources USING (source_id) JOIN accounts USING (account_id) JOIN products USING (product_id)
-    WHERE occurred_at >= %s AND occurred_at < %s AND payer_id = ANY(%s)
+    WHERE occurred_at >= %s AND occurred_at < %s AND payer_id = ANY(%s) AND NOT starts_with(sources.id, %s)
 """
 
 _QUARANTINE = """
@@ -161,7 +164,7 @@ _QUARANTINE = """
            rated_to_e164, to_address, from_address, stated_country AS country, mcc, mnc, number_type, region,
            jurisdiction, package, status, error_code, attributes
     FROM quarantine AS event JOIN sources USING (source_id)
-    WHERE occurred_at >= %s AND occurred_at < %s AND reason <> %s
+    WHERE occurred_at >= %s AND occurred_at < %s AND NOT starts_with(sources.id, %s) AND reason <> %s
       AND (account = ANY(%s) OR (%s AND NOT EXISTS (SELECT FROM accounts WHERE accounts.id = event.account)))
 """
 

@@ -10,6 +10,7 @@ from psycopg import sql
 from billing.payloads import attributes_of
 from billing.periods import Period
 from billing.store.engine import Connection
+from billing.store.queries.usage import mirror_ids
 from rates.numbering import ranges
 from rates.products import DIMENSIONS, PACKAGES, Product
 from rates.rating import CODES, REASONS, Reason
@@ -72,17 +73,18 @@ WITH waits AS NOT MATERIALIZED (
         CASE WHEN w.reason = %(too_old)s THEN ARRAY[to_char(w.occurred_at, 'YYYY-MM')] END
     FROM waits w WHERE w.reason <> ALL(%(rate)s)
 ), by_account AS (
-    SELECT m.reason, m.product, m.account, m.place, m.said, count(*) AS events,
+    SELECT m.reason, m.product, m.account, m.place, m.said, m.source_id = ANY(%(mirrors)s) AS resold,
+        count(*) AS events,
         min(m.occurred_at) AS first_at, max(m.occurred_at) AS last_at,
         min(ARRAY[m.occurred_at::text, m.source_id::text, m.id] COLLATE "C") AS example
     FROM missing m
-    GROUP BY m.reason, m.product, m.account, m.place, m.said
+    GROUP BY m.reason, m.product, m.account, m.place, m.said, resold
 ), waiting AS (
     SELECT b.reason, b.product, CASE WHEN b.reason = ANY(%(account)s) THEN b.account END AS account, b.place, b.said,
         sum(b.events)::bigint AS events, count(*) AS accounts, min(b.account) AS least, max(b.account) AS most,
         min(b.first_at) AS first_at, max(b.last_at) AS last_at, min(b.example) AS example
     FROM by_account b
-    GROUP BY 1, 2, 3, 4, 5
+    GROUP BY 1, 2, 3, 4, 5, b.resold
 )
 SELECT w.reason, w.product, w.account, w.place, w.said, w.events, w.accounts, w.least, w.most, w.first_at, w.last_at,
     s.id, w.example[3]
@@ -132,7 +134,10 @@ def waiting_usage(
     accounts: Sequence[str] | None = None,
     period: Period | None = None,
 ) -> list[Waiting]:
-    """What waits in quarantine, by reason, what is missing and product; most events first. Of some accounts or all."""
+    """What waits in quarantine, by reason, what is missing and product; most events first. Of some accounts or all.
+
+    What a reseller lacks is apart from what its supplier lacks: the sources of its events say so.
+    """
     plan = ranges()
     places = sorted({(each.code, each.country) for each in plan})
     place_of = {place: number for number, place in enumerate(places, start=1)}
@@ -146,6 +151,7 @@ def waiting_usage(
         "places": [place_of[each.code, each.country] for each in plan],
         "countries": [country for _, country in places],
         "said": _SAID + len(_DIMENSIONS),
+        "mirrors": mirror_ids(connection),
         "accounts": None if accounts is None else [*accounts],
         "opens": None if period is None else period.opens,
         "closes": None if period is None else period.closes,

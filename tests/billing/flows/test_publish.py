@@ -257,7 +257,7 @@ def test_a_contract_of_an_account_that_does_not_pay_is_refused_and_says_who_pays
     shop.admit("acme")
     add_accounts(shop.engine, [account("below", parent="acme", pays=False, currency="")], at=AT, actor="finance")
     below = Contract(account="below", effective_from=date(2026, 11, 1), cards=("list",))
-    with pytest.raises(InputFaultyError, match="usage of below is paid by acme; give acme the contract"):
+    with pytest.raises(InputFaultyError, match="usage of below is paid by acme, which does not resell on 2026-11-01"):
         add_contracts(shop.engine, [below], products(), at=AT, actor="finance")
 
 

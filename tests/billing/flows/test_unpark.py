@@ -19,6 +19,7 @@ from billing.invoices import Party
 from billing.payers import SubjectMissingError
 from billing.periods import Period
 from billing.runs import DEFAULT_RULES, GRACE, PeriodLockedError, PeriodNotDrawnError, RunReport
+from billing.store.accounts import read_accounts
 from billing.store.bounds import past_invoices
 from billing.store.drafts import lock_period
 from billing.store.engine import transaction
@@ -196,7 +197,7 @@ def test_only_who_is_held_back_is_released(shop: Shop) -> None:
 
 def test_a_bill_is_held_against_the_past_in_its_own_currency(shop: Shop) -> None:
     with transaction(shop.engine) as connection:
-        holds = Holds.begin(connection, NOVEMBER, BOUNDS, {})
+        holds = Holds.begin(connection, NOVEMBER, BOUNDS, read_accounts(connection))
     (acme, dollars), past = next(iter(holds.past.items()))
     far = past.totals_minor[0] * 10
     assert "USD" == dollars
