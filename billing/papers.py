@@ -2,6 +2,7 @@
 
 What an earlier month comes to more is lines on the invoice, behind those of the month; what it comes to less is a
 credit note, one for each such month. Who used nothing in the month may have an invoice of adjustments only.
+An adjustment without lines makes no document. It goes with one that there is anyway, and is settled by it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +25,9 @@ def papers(
     period: str,
 ) -> list[Drafts]:
     """The drafts of some payers: `lines` are those of the period, group by group. The digests are as of `draw`."""
-    due = [each for each in adjustments if not each.is_credit]
+    billed = {payer for group in lines for payer in np.unique(group.payer).tolist()}
+    billed |= {each.payer for each in adjustments if each.lines and not each.is_credit}
+    due = [each for each in adjustments if not each.is_credit and each.payer in billed]
     about: dict[int, Paper] = {}
     for each in sorted(due, key=lambda one: one.about.period):
         before = about.get(each.payer, Paper())

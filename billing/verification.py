@@ -1,8 +1,9 @@
 """What an independent rating of a period agrees on with the store, and where it does not."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from datetime import date
+from typing import Any, NamedTuple
 
 from billing.verifier_lines import compare
 from billing.verifier_usage import Raw
@@ -88,3 +89,26 @@ def unrated_disagreements(expected: Unrated, actual: Unrated) -> list[Disagreeme
 
 def _by_event(unrated: Iterable[tuple[str, str, str, str]]) -> dict[str, str]:
     return {f"{source}/{identity}": f"{kind}: {reason}" for kind, source, identity, reason in unrated}
+
+
+Contracted = dict[str, Any]
+"""A contract in the form of `contract.toml`."""
+
+
+def as_billed(contracts: Iterable[Contracted], frozen: Mapping[str, Sequence[Contracted]]) -> list[Contracted]:
+    """Contracts with the terms by which accounts were billed for a month. Cards that were added behind theirs since
+    rate what nothing had: what was billed keeps its own, or the contract was refused.
+    """
+    found = [each for each in contracts if each["account"] not in frozen]
+    for account, billed in frozen.items():
+        now = [each for each in contracts if each["account"] == account]
+        for day in sorted({each["effective_from"] for each in (*now, *billed)}):
+            cards, terms = _held_on(day, now) or _held_on(day, billed), _held_on(day, billed)
+            found.append({**terms, "account": account, "effective_from": day, "cards": cards["cards"]})
+    return found
+
+
+def _held_on(day: date, contracts: Iterable[Contracted]) -> Contracted:
+    """The contract in force on a day; nothing if none is."""
+    begun = (each for each in contracts if each["effective_from"] <= day)
+    return max(begun, key=lambda each: each["effective_from"], default={})

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from billing.adjustments import LATE_LIMIT, Adjustment, beyond, difference, parts_by_payer, without_credits
 from billing.contracts import Contract
 from billing.drafts import NO_TOTALS_SHA256, billed_totals, summed_sha256, totals_sha256
+from billing.flows.absent import absences_of
 from billing.flows.price import Pricer, payers_and_prices, totals_of
 from billing.invoices import Adjusted
 from billing.payers import payers_of
@@ -42,7 +43,10 @@ CHUNK = 2500
 
 
 class Found(NamedTuple):
-    """The adjustments of some payers, the sums of the totals that they are of by month, and what is held back."""
+    """The adjustments of some payers, the sums of the totals that they are of by month, and what is held back.
+
+    Where usage has changed and no line has, as within free units, an adjustment without lines says so.
+    """
 
     adjustments: Sequence[Adjustment]
     totals: Mapping[str, Totals]
@@ -104,7 +108,7 @@ class Adjusting:
                         billed=billed,
                         pricer=frozen_pricer(reading, origin, products, accounts, billed),
                         too_late=too_late,
-                        released=released_digests(reading, origin) if too_late else set(),
+                        released=released_digests(reading, origin),
                     )
                 )
         return found
@@ -180,6 +184,7 @@ def _priced(reading: Connection, month: _Month, numbers: Sequence[int]) -> Found
         behind = summed_sha256(summed)
         sums.append(summed)
         now = {payer: parts for lines in pricer.price(some, totals) for payer, parts in parts_by_payer(lines).items()}
+        absent = absences_of(pricer, totals, origin.end)
         issued, foreign = issued_lines(reading, origin, some), _foreign(pricer, totals)
         for number in some:
             before, party = issued.get(number), pricer.payers[number].party
@@ -196,10 +201,11 @@ def _priced(reading: Connection, month: _Month, numbers: Sequence[int]) -> Found
                 lines=difference(now.get(number, {}), before.lines if before else {}),
                 corrects=before.first if before else "",
             )
+            asked = _to_be_asked(origin, absent.get(number, ()), too_late=month.too_late)
             why = pricer.failed.get(number) or _otherwise(party.currency, foreign.get(number), before)
-            if why or (each.lines and month.too_late and (number, about.billed_sha256) not in month.released):
-                held.append(_held(each, origin, party.account, why))
-            elif each.lines:
+            if why or (each.lines and asked and (number, about.billed_sha256) not in month.released):
+                held.append(_held(each, origin, party.account, why, asked))
+            else:
                 found.append(each)
     for number in numbers:
         if number in pricer.failed and all(each.payer != number for each in held):
@@ -213,8 +219,14 @@ def _otherwise(code: Currency, rated: str | None, before: Issued | None) -> str:
     return f"was billed or rated in {other}, and the account is billed in {code}: mend its currency" if other else ""
 
 
-def _held(each: Adjustment, origin: Period, account: str, why: str) -> Held:
-    late = f"{origin} is older than the late limit: a person has to release its adjustment"
+def _to_be_asked(origin: Period, absent: Sequence[str], *, too_late: bool) -> str:
+    """Why a person has to release an adjustment; "" if nobody has to."""
+    late = (f"{origin} is older than the late limit",) if too_late else ()
+    asked = "; ".join((*late, *absent))
+    return f"{asked}: a person has to release its adjustment" if asked else ""
+
+
+def _held(each: Adjustment, origin: Period, account: str, why: str, asked: str) -> Held:
     return Held(
         payer=each.payer,
         account=account,
@@ -223,7 +235,7 @@ def _held(each: Adjustment, origin: Period, account: str, why: str) -> Held:
         currency=each.currency,
         billed_sha256=each.about.billed_sha256,
         releasable=not why,
-        why=why or late,
+        why=why or asked,
     )
 
 

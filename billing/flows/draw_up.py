@@ -329,7 +329,7 @@ class _Drawing:
                     credit_notes=(paper.kind is Kind.CREDIT_NOTE) + (before.credit_notes if before else 0),
                 )
         adjusted: dict[int, dict[str, int]] = {}
-        for each in found.adjustments:
+        for each in (one for one in found.adjustments if one.lines):
             adjusted.setdefault(each.payer, {})[each.about.period] = each.net_minor
         for number, nets in adjusted.items():
             if self.outcomes[number].outcome is Outcome.BILLED:

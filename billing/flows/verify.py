@@ -46,7 +46,7 @@ from billing.store.queries.verification import (
     unrated_events,
 )
 from billing.store.totals import read_totals
-from billing.verification import Bill, Disagreement, Verification, bill_disagreements, unrated_disagreements
+from billing.verification import Bill, Disagreement, Verification, as_billed, bill_disagreements, unrated_disagreements
 from billing.verifier_adjustments import added_up, adjust, total
 from rates.money import EXPONENTS, currency, format_minor
 from rates.numbering import PLAN
@@ -375,8 +375,7 @@ def _rate_share(share: _Share) -> dict[str, Any]:
             used = _used(connection, share.period, wanted - share.adjusted)
             if share.adjusted:
                 frozen = frozen_contracts(connection, share.period, share.adjusted)
-                contracts = [each for each in contracts if each["account"] not in frozen]
-                contracts += [each for some in frozen.values() for each in some]
+                contracts = as_billed(contracts, frozen)
                 known = read_accounts(connection)
                 of = {name for name, number in known.numbers.items() if number in share.adjusted}
                 used |= _used_up(each for each in contracts if each["account"] in of)

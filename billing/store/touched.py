@@ -32,13 +32,17 @@ def folds_in(connection: Connection, period: Period) -> dict[int, int]:
 
 
 def touched_since_billed(connection: Connection, before: Period) -> dict[Period, dict[int, int]]:
-    """The months before one that are issued and may have changed since, in order: the folds so far, by payer."""
+    """The months before one that are issued, or had nothing to issue, and may have changed since, in order.
+
+    Of each the folds so far, by payer.
+    """
     found: dict[Period, dict[int, int]] = {}
     for month, payer, folds in connection.execute(_TOUCHED, {"before": before.start, "kind": Kind.USAGE}):
         found.setdefault(Period.of_month(month.year, month.month), {})[payer] = folds
     return found
 
 
+# A month that was over when a run found nothing to bill, and nobody to stop at, is as one that is issued.
 _TOUCHED = """
     WITH touched AS (
         SELECT month, payer_id FROM touched_months WHERE month < %(before)s AND changed
@@ -46,6 +50,9 @@ _TOUCHED = """
     ), months AS (
         SELECT month FROM (SELECT DISTINCT month FROM touched) AS distinct_months
         WHERE EXISTS (SELECT FROM invoices WHERE period_start = month AND kind = %(kind)s)
+           OR EXISTS (SELECT FROM draft_runs WHERE period_start = month AND drawn_at >= period_end AT TIME ZONE 'UTC')
+              AND NOT EXISTS (SELECT FROM draft_invoices WHERE period_start = month)
+              AND NOT EXISTS (SELECT FROM draft_stops WHERE period_start = month)
     )
     SELECT month, payer_id, coalesce(folds, 0)
     FROM months JOIN touched USING (month) LEFT JOIN touched_months USING (month, payer_id) ORDER BY 1, 2

@@ -49,6 +49,9 @@ CREATE TABLE billed_months (
     FOREIGN KEY (payer_id, invoice_id) REFERENCES invoices
 );
 CREATE INDEX ON billed_months (origin_start, payer_id);
+-- late <= final holds no more: who had no invoice of a month, and was billed for it by the run of a later one, may have
+-- usage that came after that.
+ALTER TABLE draft_runs DROP CONSTRAINT draft_runs_check2;
 
 -- Adjustments that the newest run of a period left out, and why.
 CREATE TABLE held_adjustments (

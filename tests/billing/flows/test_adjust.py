@@ -21,7 +21,7 @@ from billing.store.queries.invoices import all_invoices
 from cli.world import product_tables
 from rates.deals import Credit, Deal, Discount
 from rates.money import format_minor
-from tests.shop import AT, OCTOBER, Shop, account, call, card, products
+from tests.shop import AT, OCTOBER, Shop, account, call, card, products, read
 
 NOVEMBER = Period.parse("2026-11")
 DECEMBER = Period.parse("2026-12")
@@ -310,6 +310,85 @@ def test_usage_that_came_after_the_draft_of_an_adjustment_outdates_it(october: S
     found = verify(october.engine, products(), product_tables(), NOVEMBER)
     assert ((), ("acme",)) == (found.disagreements, found.outdated)
     assert ("acme",) == verify(october.engine, products(), product_tables(), OCTOBER).outdated
+
+
+def test_what_comes_late_is_rated_by_a_contract_that_was_added_without_touching_what_is_billed(october: Shop) -> None:
+    october.publish(card("voice.outbound,44,minute,60/60,0.05", id_="other"))
+    later = Contract(account="acme", effective_from=date(2026, 10, 20), cards=("other",))
+    add_contracts(october.engine, [later], products(), at=LATE, actor="finance")
+    october.post(call(2, occurred_at="2026-10-25T00:00:00Z"), call(3, occurred_at="2026-10-19T00:00:00Z"), at=LATE)
+    run(october, NOVEMBER)
+    agrees(october, NOVEMBER)
+    assert [("INV-000002", "0.14", "2026-10 1 120 4", "2026-10 1 120 10")] == said(issue(october, NOVEMBER))
+    agrees(october, OCTOBER, NOVEMBER)
+
+
+def test_a_run_counts_more_late_accounts_than_it_has_invoices(october: Shop) -> None:
+    october.admit("bolt", "carl")
+    october.post(call(2, account="bolt"), call(3, account="carl"), at=LATE)
+    issue(october, NOVEMBER)
+    october.post(call(4, account="bolt"), call(5, account="carl"), at=LATE)
+    assert ("bolt", "carl") == run(october, OCTOBER).report.late
+
+
+def test_what_comes_late_for_a_month_that_nobody_was_billed_for_is_billed_later(october: Shop) -> None:
+    assert [] == said(issue(october, NOVEMBER))
+    october.post(call(2, occurred_at="2026-11-05T00:00:00Z"), at=LATE)
+    assert [("INV-000002", "0.04", "2026-11 1 120 4")] == said(issue(october, DECEMBER))
+    assert ["billed", "zero"] == [run(october, period).outcomes[0].outcome for period in (OCTOBER, NOVEMBER)]
+    agrees(october, OCTOBER, NOVEMBER, DECEMBER)
+
+
+def test_what_comes_late_for_a_month_that_was_never_drawn_up_is_left_to_its_own_run(october: Shop) -> None:
+    october.post(call(2, occurred_at="2026-11-05T00:00:00Z"), at=LATE)
+    assert [] == said(issue(october, DECEMBER))
+    assert [("INV-000002", "0.04", "2026-11 1 120 4")] == said(issue(october, NOVEMBER))
+
+
+def test_usage_that_changes_without_changing_a_line_is_settled_by_the_next_document(october: Shop) -> None:
+    moved = call(1, revision=2, occurred_at="2026-10-03T10:11:12Z")
+    october.post(moved, at=LATE)
+    assert [] == said(issue(october, NOVEMBER))
+    assert ("acme",) == run(october, OCTOBER).report.late
+    october.post(call(2, occurred_at="2026-12-02T00:00:00Z"), at=closed(DECEMBER))
+    drawn = run(october, DECEMBER)
+    assert [(1, ())] == [(each.lines, each.adjusts) for each in drawn.outcomes]
+    agrees(october, DECEMBER)
+    assert [("INV-000002", "0.04", "2026-12 1 120 4")] == said(issue(october, DECEMBER))
+    assert () == run(october, OCTOBER).report.late
+    agrees(october, OCTOBER, NOVEMBER, DECEMBER)
+    october.post(call(3), at=closed(DECEMBER))
+    assert [("INV-000003", "0.04", "2026-10 1 120 4")] == said(issue(october, DECEMBER.next()))
+    agrees(october, OCTOBER, DECEMBER.next())
+
+
+def test_a_day_that_is_taken_back_from_an_average_is_not_taken_for_zero(shop: Shop) -> None:
+    shop.publish(read(STORED))
+    shop.admit("acme")
+    days = [{"id": f"day-{day}", "occurred_at": f"2026-10-{day:02}T00:00:00Z"} for day in range(1, 32)]
+    stored = {"account": "acme", "product": "recording.storage", "quantity": "20000"}
+    shop.post(*(stored | day for day in days), at=LATE)
+    assert [("INV-000001", "200.00", "2026-10 31 620000 20000")] == said(issue(shop, OCTOBER))
+    shop.post({"id": "day-5", "revision": 2, "void": True}, at=LATE)
+    (held,) = run(shop, NOVEMBER).report.held
+    assert (-645, True) == (held.net_minor, held.releasable)
+    assert held.why.startswith("acme reported no recording.storage of 2026-10-05, and absent is not zero")
+    assert [] == said(documents(shop, NOVEMBER, final=False))
+    release_adjustment(shop.engine, NOVEMBER, "acme", OCTOBER, LATE, name="Ann", reason="the switch was off")
+    assert [("CN-000001", "-6.45", "2026-10 -1 -20000 -645")] == said(issue(shop, NOVEMBER))
+    agrees(shop, OCTOBER, NOVEMBER)
+
+
+STORED = """
+id = "list"
+currency = "USD"
+effective_from = 2026-10-01T00:00:00Z
+
+[[rate]]
+product = "recording.storage"
+unit = "minute"
+price = "0.01"
+"""
 
 
 def test_an_amended_call_of_an_issued_month_is_billed_by_what_it_differs(october: Shop) -> None:
