@@ -3,11 +3,13 @@
 Compared with a bare COPY of the very same rows into fresh copies of the final tables, with their indexes, foreign keys
 and triggers. And once more on a month with ten times the events on the same days: the same accounts, prices and days,
 so that each total is of ten times as many events, the events table has ten times the rows, and ten times as many of
-them lie on the day on which an account's counter crosses from one tier into the next.
+them lie on the day on which an account's counter crosses from one tier into the next. And the run of a month after
+twelve that are issued, of which nothing has changed since, against the same run without any.
 """
 
 import argparse
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import psycopg
@@ -18,12 +20,13 @@ from billing.accounts import Account, AccountId
 from billing.contracts import Contract
 from billing.flows.draw_up import draw_up
 from billing.flows.finalize import finalize
+from billing.flows.fold import fold
 from billing.flows.publish import publish
 from billing.periods import Period
 from billing.runs import GRACE
 from billing.store.accounts import insert_accounts, insert_contracts
 from billing.store.embedded import Cluster, address_of, create_database, drop_database
-from billing.store.engine import open_engine, transaction
+from billing.store.engine import Engine, open_engine, transaction
 from billing.store.migrate import migrate
 from billing.store.partitions import make_partitions
 from cli.world import products
@@ -34,9 +37,11 @@ ACCOUNTS = 10_000
 BOUND = 6.0
 MORE = 10
 BOUND_OF_MORE = 1.25
+BOUND_OF_HISTORY = 1.15
 
 OCTOBER = Period.parse("2026-10")
 AT = OCTOBER.closes + GRACE
+BEFORE = [Period.of_month(2025, month) for month in (10, 11, 12)] + [Period.of_month(2026, m) for m in range(1, 10)]
 TABLES = ("invoices", "invoice_lines", "invoice_billed_totals", "invoice_events")
 
 # Eight prices of one line each, and one whose counter crosses into its second tier: ten lines an account.
@@ -45,7 +50,7 @@ DAYS = 4
 CARD = """
 id = "list-usd"
 currency = "USD"
-effective_from = 2026-01-01T00:00:00Z
+effective_from = 2025-01-01T00:00:00Z
 [tiers.voice-us]
 up_to = ["2.5"]
 unit = "minute"
@@ -75,15 +80,18 @@ def card_text() -> str:
     return CARD + "".join(rates)
 
 
-def seed(cluster: Cluster, name: str, accounts: int, events: int) -> None:
-    """A database with accounts, a card, and `events` events for each account, price and day, rated and folded."""
+def seed(cluster: Cluster, name: str, accounts: int, events: int, before: Sequence[Period] = ()) -> None:
+    """A database with accounts, a card, and `events` events for each account, price and day, rated and folded.
+
+    Months `before` have as many each, and are issued; their events are archived.
+    """
     drop_database(cluster, name)
     engine = open_engine(create_database(cluster, name).sqlalchemy_url)
     migrate(engine)
     card, faults = read_card(card_text(), {}, products())
     if card is None:
         raise CardFaultyError(faults)
-    at = datetime(2026, 1, 1, tzinfo=UTC)
+    at = datetime(2025, 1, 1, tzinfo=UTC)
     publish(engine, card, products(), at=at, actor="benchmark")
     names = [f"account-{number:05}" for number in range(accounts)]
     with transaction(engine) as connection:  # not one by one, as when they sign up
@@ -91,16 +99,28 @@ def seed(cluster: Cluster, name: str, accounts: int, events: int) -> None:
         contracts = [Contract(account=each, effective_from=at.date(), cards=("list-usd",)) for each in names]
         insert_contracts(connection, contracts, at)
     with transaction(engine) as connection:
-        make_partitions(connection, [OCTOBER.start])
+        make_partitions(connection, [month.start for month in (*before, OCTOBER)])
     with transaction(engine) as connection:
         connection.execute("INSERT INTO sources (id) VALUES ('seed')")
         connection.execute("INSERT INTO products (id) VALUES ('voice.outbound') ON CONFLICT DO NOTHING")
-        seeded = {"countries": list(COUNTRIES), "prefixes": list(COUNTRIES.values()), "days": DAYS, "events": events}
-        connection.execute(_EVENTS, seeded)
-        connection.execute(_TOTALS)
+    for month in before:
+        _use(engine, month, events)
+        draw_up(engine, products(), month, month.closes + GRACE, write=True, actor="benchmark")
+        finalize(engine, month, month.closes + GRACE, actor="benchmark")
+        with transaction(engine) as connection:
+            connection.execute("TRUNCATE events")
+    _use(engine, OCTOBER, events)
     engine.dispose()
     with psycopg.connect(address_of(cluster, name).libpq_uri, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
+
+
+def _use(engine: Engine, month: Period, events: int) -> None:
+    seeded = {"countries": list(COUNTRIES), "prefixes": list(COUNTRIES.values()), "days": DAYS, "events": events}
+    with transaction(engine) as connection:
+        connection.execute(_EVENTS, {**seeded, "opens": month.opens})
+        connection.execute(_TOTALS)
+    fold(engine)
 
 
 # Seconds vary, so that amounts do not all round alike.
@@ -111,7 +131,7 @@ _EVENTS = """
            product_id, 0, 'e' || row_number() OVER (), prices.country, 'completed'
     FROM (
         SELECT account_id, place, country,
-               TIMESTAMPTZ '2026-10-01T00:00:00Z'
+               %(opens)s::timestamptz
                    + make_interval(days => (7 * day + mod(place, 7))::integer, secs => n * 100) AS at,
                (prefix || '212' || lpad(mod(account_id * 7919 + day * 104729 + n * 1299709, 10000000)::text, 7, '0'))
                    ::bigint AS number,
@@ -131,7 +151,7 @@ _EVENTS = """
 """
 
 _TOTALS = """
-    INSERT INTO usage_totals (payer_id, day, price_id, account_id, country, events, quantity)
+    INSERT INTO unfolded (payer_id, day, price_id, account_id, country, events, quantity)
     SELECT payer_id, (occurred_at AT TIME ZONE 'UTC')::date, price_id, account_id, country, count(*), sum(billed)
     FROM events GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
 """
@@ -151,6 +171,25 @@ def ours(cluster: Cluster, seeded: str) -> Prepare:
             issued = finalize(engine, OCTOBER, AT, actor="benchmark").issued
             engine.dispose()
             return drawn, issued
+
+        return run
+
+    return prepare
+
+
+def drawn_up(cluster: Cluster, seeded: str) -> Prepare:
+    """Draw up only, in a fresh copy of a seeded database."""
+
+    def prepare() -> Run:
+        drop_database(cluster, "ours")
+        engine = open_engine(create_database(cluster, "ours", seeded).sqlalchemy_url)
+        engine.connect().close()
+        os.sync()
+
+        def run() -> object:
+            drawn = draw_up(engine, products(), OCTOBER, AT, write=True, actor="benchmark").report
+            engine.dispose()
+            return drawn
 
         return run
 
@@ -200,10 +239,12 @@ def main() -> None:
     with server() as cluster:
         seed(cluster, "month", accounts, 1)
         seed(cluster, "full_month", accounts, MORE)
+        seed(cluster, "thirteenth_month", accounts, 1, BEFORE)
         rows = finished_rows(cluster, "month")
         times = alternate(ours(cluster, "month"), reference(cluster, "month", rows), options.runs)
         # Ours on both months in turn: the reference of the second figure is ours on the smaller one.
         more = alternate(ours(cluster, "full_month"), ours(cluster, "month"), options.runs)
+        later = alternate(drawn_up(cluster, "thirteenth_month"), drawn_up(cluster, "month"), options.runs)
     ratio, further = times.ours / times.reference, more.ours / more.reference
     lines = rows["invoice_lines"].count(b"\n")
     report(
@@ -217,6 +258,7 @@ def main() -> None:
             "lines": lines,
             "events": accounts * len(COUNTRIES) * DAYS,
             "events_of_the_full_month": accounts * len(COUNTRIES) * DAYS * MORE,
+            "months_of_history": len(BEFORE),
             "copied_bytes": sum(map(len, rows.values())),
         },
         times=times,
@@ -224,8 +266,12 @@ def main() -> None:
         " checked against their digests, numbered and moved to the final tables, all committed; against a bare COPY of"
         " the very same rows into fresh copies of the final tables with indexes, foreign keys and triggers, committed;"
         " seconds, ours divided by the reference's. ten_times_the_events: ours on the same accounts, prices and days"
-        " with ten times the events on each, divided by ours",
-        further={"ten_times_the_events": (further, BOUND_OF_MORE)},
+        " with ten times the events on each, divided by ours. with_history: drawn up after twelve months that are"
+        " issued and of which nothing has changed, divided by drawn up without any",
+        further={
+            "ten_times_the_events": (further, BOUND_OF_MORE),
+            "with_history": (later.ours / later.reference, BOUND_OF_HISTORY),
+        },
     )
 
 

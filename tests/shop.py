@@ -117,7 +117,7 @@ class Shop:
     def forget(self) -> None:
         """Take all usage away, also what is never changed."""
         kept = ("event_revisions", "event_revision_elements")
-        tables = "event_identity, events, event_elements, quarantine, unfolded, usage_totals"
+        tables = "event_identity, events, event_elements, quarantine, unfolded, usage_totals, touched_months"
         with transaction(self.engine) as connection:
             for table in kept:
                 connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER {table}_stay".encode())

@@ -17,21 +17,21 @@ from billing.payers import payers_of
 from billing.periods import Period
 from billing.store.accounts import Accounts
 from billing.store.adjustments import (
+    NEVER_BILLED,
     Billed,
     Held,
     Issued,
     adjusted_before,
     billed_of,
     issued_lines,
-    issued_months,
-    newest_digests,
+    newest_turns,
     payers_with_documents,
     released_digests,
     still_to_be_billed,
 )
 from billing.store.engine import Connection
-from billing.store.queries.pricing import payers_with_usage
 from billing.store.totals import read_totals
+from billing.store.touched import Same, touched_since_billed
 from rates.deals import agreements_of
 from rates.money import Currency
 from rates.products import Product
@@ -66,11 +66,17 @@ class _Month:
 
 @dataclass(slots=True, kw_only=True)
 class Adjusting:
-    """The months before a period that are billed and of which somebody's usage has changed since, in order."""
+    """The months before a period that are billed and of which somebody's usage has changed since, in order.
+
+    `same` are those of whom a month was looked at and is what was billed, and `folds` what the totals of the months
+    are of, by month and payer.
+    """
 
     reading: Connection
     period: Period
     months: list[_Month] = field(default_factory=list)
+    same: list[Same] = field(default_factory=list)
+    folds: dict[str, Mapping[int, int]] = field(default_factory=dict)
 
     @classmethod
     def begin(
@@ -82,12 +88,12 @@ class Adjusting:
         *,
         limit: int = LATE_LIMIT,
     ) -> "Adjusting":
-        """Compare all totals of earlier months with those that were billed."""
+        """Compare what may have changed of earlier months with what was billed. Nothing else of them is read."""
         found = cls(reading=reading, period=period)
         settled = payers_with_documents(reading, period)
         paying = {accounts.numbers[name] for name, account in accounts.accounts.items() if account.pays} - settled
-        for origin in issued_months(reading, period):
-            changed = found.changed_in(origin, paying, newest_digests(reading, origin))
+        for origin, touched in touched_since_billed(reading, period).items():
+            changed = found.changed_in(origin, touched, paying)
             if changed:
                 billed = billed_of(reading, origin, changed)
                 too_late = beyond(origin, period, limit)
@@ -103,18 +109,25 @@ class Adjusting:
                 )
         return found
 
-    def changed_in(self, origin: Period, paying: set[int], billed: Mapping[int, str]) -> set[int]:
-        """The payers whose usage of a month is not what was billed for it. Whoever its own run still bills is not."""
+    def changed_in(self, origin: Period, touched: Mapping[int, int], paying: set[int]) -> set[int]:
+        """Those of some payers whose usage of a month is not what was billed. Whoever its own run still bills is not.
+
+        `touched` are the folds that their totals are of.
+        """
+        self.folds[str(origin)] = touched
+        billed = newest_turns(self.reading, origin, touched.keys())
         waiting = still_to_be_billed(self.reading, origin) - billed.keys()
-        used = {*payers_with_usage(self.reading, origin), *billed} - waiting
-        asked = sorted((used & paying) - adjusted_before(self.reading, origin, self.period))
+        asked = sorted((touched.keys() & paying) - waiting - adjusted_before(self.reading, origin, self.period))
         changed = set()
         for start in range(0, len(asked), CHUNK):
             chunk = asked[start : start + CHUNK]
             now = totals_sha256(read_totals(self.reading, origin, chunk))
             for number in chunk:
-                if now.get(number, NO_TOTALS_SHA256) != billed.get(number, NO_TOTALS_SHA256):
+                turn = billed.get(number, NEVER_BILLED)
+                if now.get(number, NO_TOTALS_SHA256) != turn.billed_sha256:
                     changed.add(number)
+                else:
+                    self.same.append(Same(origin.start, number, touched[number], turn.steps))
         return changed
 
     @property

@@ -35,6 +35,7 @@ from billing.store.adjustments import Held, newest_digests, replace_held
 from billing.store.audit import record
 from billing.store.carried import write_carried
 from billing.store.drafts import (
+    Seen,
     delete_drafts,
     hold_period,
     insert_drafts,
@@ -47,6 +48,7 @@ from billing.store.engine import Connection, Engine, snapshot, transaction
 from billing.store.queries.invoices import FinalInvoice, final_invoices
 from billing.store.queries.pricing import payers_with_usage, pending_events, quarantined_events
 from billing.store.sound import sound_drafts
+from billing.store.touched import folds_in, settle
 from rates.money import Currency
 from rates.products import Product
 from rates.usage import Totals
@@ -122,6 +124,7 @@ class _Drawing:
     holds: Holds
     adjusting: Adjusting
     newest: Mapping[int, str]
+    folds: Mapping[int, int]
     held: list[Held] = field(default_factory=list)
     outcomes: dict[int, AccountOutcome] = field(default_factory=dict)
     late: set[str] = field(default_factory=set)
@@ -155,6 +158,7 @@ class _Drawing:
             active=sorted({*under_contract, *payers_with_usage(reading, period), *final, *adjusting.payers}),
             adjusting=adjusting,
             newest=newest_digests(reading, period),
+            folds=folds_in(reading, period),
             pricer=Pricer.begin(reading, period, products, payers),
             today=today,
             holds=Holds.begin(reading, period, bounds, accounts.accounts),
@@ -250,6 +254,7 @@ class _Drawing:
             details = {"as": drawn_by, **counts}
             action, subject = "invoices.run", str(self.period)
             record(self.writing, at=at, actor=actor, action=action, subject=subject, details=details)
+            settle(self.writing, self.adjusting.same)  # last: folds wait for it
         return Run(report=found, outcomes=outcomes)
 
     def _neither_final_nor_stopped(self, chunk: Sequence[int], totals: Totals, digests: Mapping[int, str]) -> list[int]:
@@ -349,9 +354,8 @@ class _Drawing:
         self.changed |= bool(gone or len(drawn.payer))
         numbers = drawn.payer.tolist()
         billed, parties = totals_of(chunk.billed, numbers), self._parties(numbers)
-        insert_drafts(
-            writing, self.period, drawn, parties, billed, chunk.digests, self.snapshot_id, adjusted=chunk.adjusted
-        )
+        seen = Seen(self.snapshot_id, {str(self.period): self.folds, **self.adjusting.folds})
+        insert_drafts(writing, self.period, drawn, parties, billed, chunk.digests, seen, adjusted=chunk.adjusted)
 
     def _held_words(self) -> list[HeldAdjustment]:
         return [

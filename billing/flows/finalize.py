@@ -43,6 +43,7 @@ from billing.store.queries.invoices import DrawnRun, account_names, billed_diges
 from billing.store.queries.pricing import payers_with_usage, quarantined_events
 from billing.store.sound import altered_drafts
 from billing.store.totals import read_totals
+from billing.store.touched import settle_issued
 from rates.money import Currency
 
 BATCH = 1000
@@ -259,6 +260,7 @@ def _batches(
                 others = unsigned_among(connection, period, approval, drafts)
                 unsigned |= others
                 drafts = drafts.without(others)
+            settle_issued(connection, drafts)
             # Everything is computed by now: the counters are held for as short as can be.
             issued = issue(connection, drafts, take_numbers(connection, drafts, terms), terms)
             _audit(connection, period, terms, issued)

@@ -9,6 +9,7 @@ from psycopg.rows import dict_row
 
 from billing.adjustments import NOT_AGAIN, Part, plus
 from billing.contracts import Contract
+from billing.drafts import NO_TOTALS_SHA256
 from billing.invoices import Kind, number_text
 from billing.periods import Period
 from billing.store.engine import Connection
@@ -48,15 +49,6 @@ class Held:
     why: str
 
 
-def issued_months(connection: Connection, before: Period) -> list[Period]:
-    """The months before one of which invoices are issued, in order."""
-    rows = connection.execute(
-        "SELECT DISTINCT period_start, period_end FROM invoices WHERE kind = %s AND period_end <= %s ORDER BY 1, 2",
-        [Kind.USAGE, before.start],
-    )
-    return [Period(start=start, end=end) for start, end in rows]
-
-
 def billed_of(connection: Connection, origin: Period, payers: Collection[int]) -> dict[int, Billed]:
     """Those of some payers of whom a month is billed already, by whatever invoice."""
     rows = connection.execute(
@@ -72,6 +64,26 @@ def billed_of(connection: Connection, origin: Period, payers: Collection[int]) -
         first = found[payer].contracts if payer in found else [_contract(name, each) for each in contracts]
         found[payer] = Billed(step + 1, digest, first)
     return found
+
+
+class Turn(NamedTuple):
+    """How often a month of a payer was billed, and the digest, in hexadecimal, of the totals that this was last of."""
+
+    steps: int
+    billed_sha256: str
+
+
+NEVER_BILLED = Turn(0, NO_TOTALS_SHA256)
+
+
+def newest_turns(connection: Connection, origin: Period, payers: Collection[int]) -> dict[int, Turn]:
+    """What billed a month of some payers last; of those of whom anything did."""
+    rows = connection.execute(
+        "SELECT DISTINCT ON (payer_id) payer_id, step + 1, encode(billed_sha256, 'hex') FROM billed_months"
+        " WHERE origin_start = %s AND payer_id = ANY(%s) ORDER BY payer_id, step DESC",
+        [origin.start, list(payers)],
+    )
+    return {payer: Turn(steps, digest) for payer, steps, digest in rows}
 
 
 def newest_digests(connection: Connection, origin: Period) -> dict[int, str]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -46,6 +47,13 @@ class Taken:
 
 def _array(numbers: Sequence[int]) -> str:
     return f"{{{','.join(map(str, numbers))}}}"
+
+
+class Seen(NamedTuple):
+    """What of the usage a run saw: its snapshot as `record_snapshot` gave it, and folds by month and payer."""
+
+    snapshot_id: int
+    folds: Mapping[str, Mapping[int, int]]
 
 
 def lock_period(connection: Connection, period: Period, *, shared: bool) -> bool:
@@ -157,17 +165,16 @@ def insert_drafts(
     parties: Mapping[int, Party],
     billed: Totals,
     billed_sha256: Mapping[int, str],
-    snapshot_id: int,
+    seen: Seen,
     adjusted: Mapping[str, Totals] | None = None,
 ) -> None:
     """Add drafts. `billed` are the integers that were priced, summed over the period, of their payers.
 
-    `adjusted` are those of earlier months that they bill anew, and `snapshot_id` names the batches that all are of, as
-    `record_snapshot` gave it.
+    `adjusted` are those of earlier months that they bill anew.
     """
     if not len(drafts.payer):
         return
-    payers = drafts.payer.tolist()
+    payers, folds = drafts.payer.tolist(), seen.folds
     order = np.argsort(drafts.payer, kind="stable")
     ids = np.empty(len(payers), dtype=np.int64)
     ids[order] = _new_ids(connection, len(payers))
@@ -181,7 +188,8 @@ def insert_drafts(
         {
             "invoice_id": pa.array(ids),
             "total_minor": pa.array(drafts.total_minor),
-            "snapshot_id": pa.array(np.full(n, snapshot_id)),
+            "snapshot_id": pa.array(np.full(n, seen.snapshot_id)),
+            "folds": pa.array([folds.get(str(period), {}).get(payer, 0) for payer in payers], pa.int64()),
             "payer_id": pa.array(drafts.payer),
             "lines": pa.array(drafts.line_count),
             "period_start": pa.array([period.start] * n, pa.date32()),
@@ -207,7 +215,7 @@ def insert_drafts(
     copy_in(connection, "draft_lines", {"invoice_id": pa.array(np.repeat(ids, drafts.line_count)), **lines})
     invoices = {payer: each for payer, each, of_usage in zip(payers, ids.tolist(), own, strict=True) if of_usage}
     _insert_totals(connection, "draft_billed_totals", billed, invoices)
-    _insert_adjustments(connection, drafts, ids.tolist(), adjusted or {})
+    _insert_adjustments(connection, drafts, ids.tolist(), adjusted or {}, folds)
 
 
 def _insert_totals(
@@ -237,7 +245,11 @@ def _insert_totals(
 
 
 def _insert_adjustments(
-    connection: Connection, drafts: Drafts, ids: Sequence[int], totals: Mapping[str, Totals]
+    connection: Connection,
+    drafts: Drafts,
+    ids: Sequence[int],
+    totals: Mapping[str, Totals],
+    folds: Mapping[str, Mapping[int, int]],
 ) -> None:
     """Add which earlier months drafts bill anew, and the integers of these."""
     owners: dict[str, dict[int, int]] = {}
@@ -247,12 +259,13 @@ def _insert_adjustments(
             origin = Period.parse(about.period)
             owners.setdefault(about.period, {})[payer] = each
             digests = (bytes.fromhex(about.billed_sha256), bytes.fromhex(about.summed_sha256))
-            rows.append((each, payer, about.step, origin.start, origin.end, *digests))
+            saw = folds.get(about.period, {}).get(payer, 0)
+            rows.append((each, payer, about.step, saw, origin.start, origin.end, *digests))
     if not rows:
         return
     connection.cursor().executemany(
-        "INSERT INTO draft_adjustments (invoice_id, payer_id, step, origin_start, origin_end, billed_sha256,"
-        " summed_sha256) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        "INSERT INTO draft_adjustments (invoice_id, payer_id, step, folds, origin_start, origin_end, billed_sha256,"
+        " summed_sha256) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
         rows,
     )
     for period, of in owners.items():

@@ -169,8 +169,9 @@ _ISSUE = (
     JOIN draft_billed_totals USING (payer_id, invoice_id)
     """,
     """
-    INSERT INTO invoice_adjustments (invoice_id, payer_id, step, origin_start, origin_end, billed_sha256, summed_sha256)
-    SELECT invoice_id, payer_id, step, origin_start, origin_end, billed_sha256, summed_sha256
+    INSERT INTO invoice_adjustments (invoice_id, payer_id, step, folds, origin_start, origin_end, billed_sha256,
+                                     summed_sha256)
+    SELECT invoice_id, payer_id, step, folds, origin_start, origin_end, billed_sha256, summed_sha256
     FROM unnest(%(payers)s::integer[], %(ids)s::bigint[]) AS taken(payer_id, invoice_id)
     JOIN draft_adjustments USING (payer_id, invoice_id)
     """,

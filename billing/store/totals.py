@@ -15,7 +15,8 @@ _LETTERS = 26
 
 # One statement: what it deletes is what it adds. Other folders skip the rows it holds, and upserts in the order of
 # the key cannot deadlock. Two numbers of 62 bits add up to one of 63: what is larger stays as it is, a change among
-# others, so that one absurd account keeps nobody's changes from being folded.
+# others, so that one absurd account keeps nobody's changes from being folded. Whose totals of which month it changes
+# is noted after all of them are: so folders wait for each other in one order there too.
 _FOLD = """
 WITH taken AS (
     DELETE FROM unfolded WHERE ctid = ANY (ARRAY(SELECT ctid FROM unfolded LIMIT %s FOR UPDATE SKIP LOCKED))
@@ -32,6 +33,10 @@ WITH taken AS (
     SET events = usage_totals.events + excluded.events, quantity = usage_totals.quantity + excluded.quantity
     WHERE abs(usage_totals.quantity) < 1::bigint << 62
     RETURNING payer_id, day, price_id, account_id, country
+), touched AS (
+    INSERT INTO touched_months AS known (month, payer_id, folds)
+    SELECT date_trunc('month', day::timestamp)::date AS month, payer_id, 1 FROM folded GROUP BY 1, 2 ORDER BY 1, 2
+    ON CONFLICT (month, payer_id) DO UPDATE SET folds = known.folds + 1
 ), left_alone AS (
     INSERT INTO unfolded (payer_id, account_id, price_id, day, country, events, quantity)
     SELECT payer_id, account_id, price_id, day, country, events, quantity FROM taken

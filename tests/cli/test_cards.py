@@ -205,7 +205,7 @@ def test_an_unknown_product_of_a_deck_is_a_wrong_call_that_names_the_known(tollb
     ran = tollbook(*deck(tmp_path, "check"), "--product", "nope")
     assert (2, "") == (ran.code, ran.out)
     said = " ".join(ran.err.replace("│", " ").split())
-    assert "nope is not a product; use one of amd, lookup, mms.inbound, mms.outbound, recording.minutes" in said
+    assert "nope is not a product; use one of amd, lookup, mms.inbound, mms.outbound, number.monthly" in said
 
 
 def test_of_many_faults_people_see_twenty_and_programs_all(tollbook: Tollbook, tmp_path: Path) -> None:

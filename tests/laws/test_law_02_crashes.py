@@ -77,7 +77,9 @@ def test_an_import_that_is_killed_at_any_moment_and_repeated_comes_to_the_same(s
 
     def again() -> None:
         with transaction(shop.engine) as connection:
-            connection.execute("TRUNCATE event_identity, events, event_elements, quarantine, unfolded, usage_totals")
+            connection.execute(
+                "TRUNCATE event_identity, events, event_elements, quarantine, unfolded, usage_totals, touched_months"
+            )
 
     run(None)  # starts the server that the processes are forked from
     again()

@@ -52,7 +52,9 @@ def stored(shop: Shop) -> tuple[list[Row], list[tuple[object, ...]]]:
 
 def again(shop: Shop) -> None:
     with transaction(shop.engine) as connection:
-        connection.execute("TRUNCATE event_identity, events, event_elements, quarantine, unfolded, usage_totals")
+        connection.execute(
+            "TRUNCATE event_identity, events, event_elements, quarantine, unfolded, usage_totals, touched_months"
+        )
 
 
 def post(shop: Shop, at: datetime = AT) -> int:

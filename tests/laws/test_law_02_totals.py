@@ -28,7 +28,7 @@ from tests.shop import AT, OCTOBER, SOURCE, Row, Shop, call, card, payloads, pro
 RATES = (
     "voice.outbound,44,minute,60/60,0.02,0.01\nvoice.outbound,4477,minute,1/1,0.03,\nvoice.outbound,1,minute,6/6,0.01,"
 )
-USAGE = ("events", "event_elements", "event_identity", "quarantine", "unfolded", "usage_totals")
+USAGE = ("events", "event_elements", "event_identity", "quarantine", "unfolded", "usage_totals", "touched_months")
 
 
 @pytest.fixture

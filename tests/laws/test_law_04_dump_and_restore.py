@@ -12,12 +12,14 @@ from billing.flows.draw_up import draw_up
 from billing.flows.explain import explain_line
 from billing.flows.finalize import finalize
 from billing.flows.fold import fold
+from billing.periods import Period
 from billing.store.embedded import Address, Cluster, address_of, binary, ensure_running
 from billing.store.engine import open_engine, transaction
 from tests.invoicing import CLOSED
 from tests.shop import OCTOBER, Row, Shop, call, outcomes, products
 
 NewCluster = Callable[..., Cluster]
+NOVEMBER = Period.parse("2026-11")
 
 
 def test_a_dump_that_is_restored_elsewhere_goes_on_where_it_stopped(
@@ -63,6 +65,10 @@ def test_a_restored_invoice_still_knows_which_events_it_billed(
     there.post(call(3))
     found = explain_line(there.engine, products(), OCTOBER, "acme", 1)
     assert (True, ["call-1"], 2) == (found.adds_up, [share.id for share in found.page], found.later)
+    for _ in ("not folded", "folded"):
+        drawn = draw_up(there.engine, products(), NOVEMBER, NOVEMBER.closes, write=False)
+        assert ["acme"] == [each.account for each in drawn.outcomes if each.adjusts]
+        fold(there.engine)
     there.engine.dispose()
 
 

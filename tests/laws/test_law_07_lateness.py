@@ -23,6 +23,7 @@ from billing.adjustments import key_of_line
 from billing.contracts import Contract
 from billing.flows.draw_up import draw_up
 from billing.flows.finalize import finalize
+from billing.flows.fold import fold
 from billing.flows.publish import add_accounts, add_contracts, publish
 from billing.flows.verify import verify
 from billing.invoices import Invoice, InvoiceLine, Kind
@@ -175,9 +176,10 @@ def usage(calls: list[tuple[str, int, int, int]], name: str) -> list[tuple[int, 
     deal=DEALS,
     mode=st.sampled_from(["graduated", "volume"]),
     scope=st.sampled_from(["billing_account", "account"]),
+    folded=st.sets(st.integers(0, 7)),
 )
 def test_whatever_comes_late_is_billed_to_what_an_on_time_invoice_has(
-    shop: Shop, calls: list[tuple[str, int, int, int]], deal: Deal, mode: str, scope: str
+    shop: Shop, calls: list[tuple[str, int, int, int]], deal: Deal, mode: str, scope: str, folded: set[int]
 ) -> None:
     turn = next(_TURN)
     punctual, tardy, card = f"punctual-{turn}", f"tardy-{turn}", f"list-{turn}"
@@ -189,7 +191,13 @@ def test_whatever_comes_late_is_billed_to_what_an_on_time_invoice_has(
         reported = [event for month, event in late if month == number]
         if reported:
             shop.post(*reported, at=period.closes)
-        issue(shop, period)
+        if 2 * number in folded:
+            fold(shop.engine)
+        at = period.closes + GRACE
+        draw_up(shop.engine, products(), period, at, write=True)
+        if 2 * number + 1 in folded:
+            fold(shop.engine)
+        finalize(shop.engine, period, at)
     on_time, in_parts = (documents(shop, name) for name in (punctual, tardy))
     assert added_up(october_of(on_time)) == added_up(october_of(in_parts))
     for invoice in in_parts:

@@ -74,7 +74,10 @@ def lines_of(bills: Bills) -> dict[str, list[dict[str, object]]]:
 
 def waiting(bills: Bills, usage: list[Table], payer: Mapping[str, str]) -> dict[tuple[str, str], str]:
     """Who pays for what waits, by its identity."""
-    account = {(event["source"], event["id"]): event["account"] for event in usage}
+    # Of one identity the highest revision stands, of its reports the first; what was taken back waits nowhere.
+    said = [event for event in usage if "account" in event]
+    standing = sorted(said, key=lambda event: int(str(event.get("revision", 1))), reverse=True)
+    account = {(event["source"], event["id"]): event["account"] for event in reversed(standing)}
     return {(each.source, each.id): payer.get(account[each.source, each.id], "") for each in bills.quarantined}
 
 

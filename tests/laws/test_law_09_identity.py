@@ -45,7 +45,7 @@ def test_the_first_report_of_an_identity_stays_and_another_content_is_a_conflict
     opened: Shop, chunks: list[list[tuple[int, int, dict[str, object]]]]
 ) -> None:
     with transaction(opened.engine) as connection:
-        connection.execute("TRUNCATE event_identity, events, quarantine, unfolded, usage_totals")
+        connection.execute("TRUNCATE event_identity, events, quarantine, unfolded, usage_totals, touched_months")
     first: dict[int, int] = {}
     for chunk in chunks:
         expected = []

@@ -36,14 +36,22 @@ TOTALS = """
     FROM events GROUP BY 1, 2, 3, 4, 5
 """
 
+TOUCHED = """
+    INSERT INTO touched_months (month, payer_id, folds)
+    SELECT DISTINCT date_trunc('month', day::timestamp)::date, payer_id, 1 FROM usage_totals
+"""
+
 
 def bill(url: str, peaks: Connection, events: int) -> None:
     """Send the peak memory of this process, in kilobytes, after the invoices of a month with so many events."""
     engine = open_engine(url)
     with transaction(engine) as connection:
-        connection.execute("TRUNCATE events, usage_totals, draft_invoices, draft_lines, draft_billed_totals")
+        connection.execute(
+            "TRUNCATE events, usage_totals, touched_months, draft_invoices, draft_lines, draft_billed_totals"
+        )
         connection.execute(EVENTS, {"n": events, "accounts": ACCOUNTS})
         connection.execute(TOTALS)
+        connection.execute(TOUCHED)
     report = draw_up(engine, products(), OCTOBER, CLOSED, write=True).report
     if events == MANY:
         finalize(engine, OCTOBER, CLOSED)

@@ -26,10 +26,10 @@ _EPOCH = date(1970, 1, 1)
 
 
 def payers_with_usage(connection: Connection, period: Period) -> list[int]:
-    """The payers that have totals in a period, folded or not."""
+    """The payers that have totals in a month, folded or not."""
     rows = connection.execute(
         """
-        SELECT payer_id FROM usage_totals WHERE day >= %(start)s AND day < %(end)s
+        SELECT payer_id FROM touched_months WHERE month >= date_trunc('month', %(start)s::timestamp) AND month < %(end)s
         UNION SELECT payer_id FROM unfolded WHERE day >= %(start)s AND day < %(end)s
         ORDER BY payer_id
         """,

@@ -5,6 +5,7 @@ CREATE TABLE draft_adjustments (
     invoice_id bigint NOT NULL,
     payer_id integer NOT NULL,
     step integer NOT NULL CHECK (step >= 0), -- how many invoices and credit notes had billed the month when it was drawn
+    folds bigint NOT NULL, -- of the month in touched_months, as its snapshot saw them
     origin_start date NOT NULL,
     origin_end date NOT NULL CHECK (origin_end > origin_start),
     billed_sha256 bytea NOT NULL CHECK (octet_length(billed_sha256) = 32), -- of the month's daily totals that were priced

@@ -48,6 +48,7 @@ CREATE TABLE draft_invoices (
     invoice_id bigint NOT NULL,
     total_minor bigint NOT NULL,
     snapshot_id bigint NOT NULL, -- in billed_batches: what usage the draft is of
+    folds bigint NOT NULL, -- of its month in touched_months, as its snapshot saw them
     payer_id integer NOT NULL REFERENCES accounts,
     lines integer NOT NULL CHECK (lines > 0),
     period_start date NOT NULL,

@@ -129,6 +129,20 @@ CREATE TABLE usage_totals (
     PRIMARY KEY (payer_id, day, price_id, account_id, country)
 ) WITH (fillfactor = 70);
 
+-- Of which months payers have totals, and whether these have changed since they were billed: each fold that changes
+-- some raises `folds`, and what has billed them, or a run that finds them to be what was billed, notes in `settled`
+-- how many folds it saw. So where the two are the same, and nothing of the month is unfolded, nothing has changed.
+CREATE TABLE touched_months (
+    folds bigint NOT NULL,
+    settled bigint NOT NULL DEFAULT 0,
+    payer_id integer NOT NULL,
+    month date NOT NULL, -- its first day
+    -- Stored: while it stays true, a fold moves nothing that an index is of, and no index is written.
+    changed boolean NOT NULL GENERATED ALWAYS AS (folds <> settled) STORED,
+    PRIMARY KEY (month, payer_id)
+) WITH (fillfactor = 70);
+CREATE INDEX ON touched_months (month, payer_id) WHERE changed;
+
 -- What sources say they counted on a day. Revisions are added, and the newest one holds; a source may be unknown yet.
 CREATE TABLE usage_controls (
     at timestamptz NOT NULL,

@@ -16,7 +16,7 @@ def test_the_columns_are_in_their_order() -> None:
     ) == header
     assert (
         ",acme,2026-10,,USD,voice.outbound,usage,US,United States,1,2,1.5,minute,0.014,0.02,1/1000,90,second,2026-10,"
-        "list-usd@2026-10-01T00:00:00Z,1,draft,"
+        "list-usd@2026-10-01T00:00:00Z,1,draft,,usage,"
     ) == row
     assert len(COLUMNS) == len(header.split(","))
 

@@ -310,3 +310,24 @@ def test_usage_that_came_after_the_draft_of_an_adjustment_outdates_it(october: S
     found = verify(october.engine, products(), product_tables(), NOVEMBER)
     assert ((), ("acme",)) == (found.disagreements, found.outdated)
     assert ("acme",) == verify(october.engine, products(), product_tables(), OCTOBER).outdated
+
+
+def test_an_amended_call_of_an_issued_month_is_billed_by_what_it_differs(october: Shop) -> None:
+    october.post(call(1, revision=2, duration_seconds="600"), call(3, occurred_at="2026-11-02T00:00:00Z"), at=LATE)
+    (drawn,) = run(october, NOVEMBER).outcomes
+    assert (20, (("2026-10", 16),), 0) == (drawn.total_minor, drawn.adjusts, drawn.credit_notes)
+    assert [("INV-000002", "0.20", "2026-11 1 120 4", "2026-10 0 480 16")] == said(issue(october, NOVEMBER))
+    agrees(october, OCTOBER, NOVEMBER)
+
+
+def test_a_call_of_an_issued_month_that_is_taken_back_is_credited(october: Shop) -> None:
+    october.post({"id": "call-1", "revision": 2, "void": True}, call(3, occurred_at="2026-11-02T00:00:00Z"), at=LATE)
+    documents_ = said(issue(october, NOVEMBER))
+    assert {"0.04", "-0.04"} == {total for _, total, *_ in documents_}
+    agrees(october, OCTOBER, NOVEMBER)
+
+
+def test_a_call_that_is_amended_to_the_next_month_is_credited_there_and_billed_here(october: Shop) -> None:
+    october.post(call(1, revision=2, occurred_at="2026-11-02T00:00:00Z"), at=LATE)
+    assert {"0.04", "-0.04"} == {total for _, total, *_ in said(issue(october, NOVEMBER))}
+    agrees(october, OCTOBER, NOVEMBER)
