@@ -119,6 +119,6 @@ def _free(totals: Totals, terms: Terms) -> int:
     """How many base units pools give free."""
     parts = Parts()
     drain(items_of(totals, no_totals(), terms), terms, parts)
-    free = np.array([False, *(key.tier == FREE for key in parts.keys)], dtype=bool)
-    _, line, _, _, quantity, _ = parts.columns()
-    return int(quantity[free[line + 1]].sum())
+    numbers, place = np.unique(parts.columns()[1], return_inverse=True)
+    free = np.array([parts.key(number).tier == FREE for number in numbers.tolist()], dtype=bool)
+    return int(parts.columns()[4][free[place]].sum())

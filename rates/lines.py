@@ -14,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rates.money import EXPONENTS, currency, invoice_step, round_ratio
+from rates.numbering import COUNTRIES, COUNTRY_CODES
 from rates.prices import CHARGE, USAGE, Price
 from rates.quantities import INT64_MAX, require_headroom
 from rates.usage import Int64s
+
+_FEW = 1 << 16
 
 FREE = "free"
 """The tier of units that a pool gives free."""
@@ -114,13 +117,14 @@ class Cut(NamedTuple):
 class Parts:
     """Quantities on their way to lines: columns in pieces, and the line keys that they point to.
 
+    A line's number is that of its family, which is its key in every country, and of the country.
     `rounded` are quantities that events rounded by themselves have and no price multiplies, `charges` what they come
     to: by the money that one unit of it is, as 1/10000. Payer, line, quantity: int64[n] each. `cuts` are of
     units that lie in several tiers.
     """
 
-    keys: list[LineKey] = field(default_factory=list)
-    names: dict[tuple[object, ...], dict[str, int]] = field(default_factory=dict)
+    families: list[LineKey] = field(default_factory=list)
+    names: dict[tuple[object, ...], int] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
     pieces: list[tuple[Int64s, ...]] = field(default_factory=list)
     rounded: list[tuple[Int64s, Int64s, Int64s]] = field(default_factory=list)
@@ -147,8 +151,9 @@ class Parts:
         `rows` are their places in what they came in, where they are not all of it.
         """
         is_due = (quantity != 0) | (events != 0)
-        if rows is not None and is_due.all():  # as most often: nothing has to be copied
-            self.pieces.append((payer, line, version, events, quantity, rows))
+        if is_due.all():  # as most often: nothing has to be copied
+            places = np.arange(len(payer)) if rows is None else rows
+            self.pieces.append((payer, line, version, events, quantity, places))
             return
         some = np.flatnonzero(is_due)
         places = some if rows is None else rows[some]
@@ -163,21 +168,21 @@ class Parts:
 
     def line(self, key: LineKey) -> int:
         """The number of a line key."""
-        return self.line_in(key.country, key, self.alike(key))
+        return self.family(key) * len(COUNTRIES) + COUNTRY_CODES[key.country]
 
-    def alike(self, key: LineKey) -> dict[str, int]:
-        """The numbers of the lines that a key is of in each country, which `line_in` adds to."""
+    def family(self, key: LineKey) -> int:
+        """The number of what a key is in every country: that of its line is this, times `COUNTRIES`, and the code."""
         # A fraction is slow to hash and to compare; its two whole numbers say the same.
         price = (key.unit_price.numerator, key.unit_price.denominator)
-        return self.names.setdefault((key.product, key.element, *key[3:5], *price, *key[6:]), {})
-
-    def line_in(self, country: str, key: LineKey, alike: dict[str, int]) -> int:
-        """The number of the line of a key in a country; `alike` are those of the key in all countries."""
-        number = alike.get(country)
-        if number is None:
-            number = alike[country] = len(self.keys)
-            self.keys.append(LineKey(key[0], key[1], country, *key[3:]))
+        number = self.names.setdefault((key.product, key.element, *key[3:5], *price, *key[6:]), len(self.families))
+        if number == len(self.families):
+            self.families.append(key._replace(country=""))
         return number
+
+    def key(self, line: int) -> LineKey:
+        """The key of a line."""
+        family, country = divmod(line, len(COUNTRIES))
+        return self.families[family]._replace(country=COUNTRIES[country])
 
     def version(self, version: str) -> int:
         """The number of a card version."""
@@ -189,36 +194,105 @@ def lines_of(parts: Parts, currency_code: str) -> PricedLines:
 
     Raises `QuantityOverflowError` for a quantity or an amount of more than 64 bits.
     """
-    keys = parts.keys
-    ranked = sorted(range(len(keys)), key=lambda i: keys[i])
-    rank = np.empty(len(keys), dtype=np.int64)
-    rank[ranked] = np.arange(len(keys))
     payer, line, version, events, quantity, _ = parts.columns()
-    order = _order(payer, rank[line], version)
-    payer, line, version = payer[order], line[order], version[order]
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = (payer[1:] != payer[:-1]) | (line[1:] != line[:-1])
-    first = np.flatnonzero(new)
+    # Days of one price follow each other in totals: most of the sums need no order.
+    first = np.flatnonzero(_changes(payer, line, version))
+    payer, line, version = payer[first], line[first], version[first]
+    events, quantity = _sums(events, first), _sums(quantity, first)
+    ranked = _Ranked.of(parts.families, line)
+    rank = ranked.rank(line)
+    order = _order(payer, rank, version)
+    payer, rank, version = payer[order], rank[order], version[order]
+    first = np.flatnonzero(_changes(payer, rank))
     base_quantity = _sums(quantity[order], first)
-    lines = _Lines(payer[first], line[first], len(keys))
     multiplied, charged = base_quantity, None
+    lines = _Lines(payer[first], rank[first], ranked)
     if parts.rounded:
         multiplied = base_quantity - lines.sums(parts.rounded)
         charged = _charged(parts, lines)
-    amounts, residuals = _amounts(keys, line[first], multiplied, currency_code, charged)
+    family = ranked.family[rank[first]]
+    amounts, residuals = _amounts(parts.families, family, multiplied, currency_code, charged)
     if parts.cuts:
         amounts, residuals = _with_cuts(amounts, residuals, parts.cuts, lines, currency_code)
     return PricedLines(
         currency=currency_code,
-        keys=[keys[i] for i in ranked],
+        keys=ranked.keys(parts.families),
         payer=payer[first],
-        key=rank[line[first]].astype(np.int32),
+        key=rank[first].astype(np.int32),
         events=_sums(events[order], first),
         base_quantity=base_quantity,
         amount_minor=amounts,
         residuals=residuals,
         cards=_cards(list(parts.versions), version, first),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ranked:
+    """The lines that there are, in the order of their keys: `number`, `family` and `country` (a code), int64[k] each.
+
+    `by_number` are their ranks in the order of numbers; `table`, where numbers are few, the rank by the number itself.
+    """
+
+    number: Int64s
+    family: Int64s
+    country: Int64s
+    by_number: Int64s
+    table: Int64s | None
+
+    @classmethod
+    def of(cls, families: Sequence[LineKey], line: Int64s) -> "_Ranked":
+        """The ranks of the distinct ones of some lines (int64[n])."""
+        many = len(families) * len(COUNTRIES)
+        counted = many <= _FEW + len(line) * 2
+        number = _counted(line, many) if counted else np.unique(line)
+        family, country = np.divmod(number, len(COUNTRIES))
+        # By product and element, then by country, then by all the rest.
+        heads = {head: place for place, head in enumerate(sorted({key[:2] for key in families}))}
+        ranked = sorted(range(len(families)), key=families.__getitem__)
+        head = np.array([heads[key[:2]] for key in families], dtype=np.int64)
+        rest = np.empty(len(families), dtype=np.int64)
+        rest[ranked] = np.arange(len(families))
+        order = np.argsort((head[family] * len(COUNTRIES) + country) * max(len(families), 1) + rest[family])
+        by_number = np.empty(len(number), dtype=np.int64)
+        by_number[order] = np.arange(len(number))
+        table = None
+        if counted:
+            table = np.zeros(many, dtype=np.int64)
+            table[number] = by_number
+        return cls(number=number, family=family[order], country=country[order], by_number=by_number, table=table)
+
+    def rank(self, line: Int64s) -> Int64s:
+        """The ranks of lines (int64[n])."""
+        return self.by_number[np.searchsorted(self.number, line)] if self.table is None else self.table[line]
+
+    def keys(self, families: Sequence[LineKey]) -> list[LineKey]:
+        """The keys in their order."""
+        countries = [COUNTRIES[code] for code in self.country.tolist()]
+        of_each = map(families.__getitem__, self.family.tolist())
+        return [
+            LineKey(product, element, country, destination, tier, unit_price, unit, unit_size, base)
+            for (product, element, _, destination, tier, unit_price, unit, unit_size, base), country in zip(
+                of_each, countries, strict=True
+            )
+        ]
+
+
+def _counted(numbers: Int64s, many: int) -> Int64s:
+    """The distinct ones of some numbers below `many`, in their order."""
+    there = np.zeros(many, dtype=np.bool_)
+    there[numbers] = True
+    return np.flatnonzero(there)
+
+
+def _changes(*columns: Int64s) -> NDArray[np.bool_]:
+    """Where a row differs from the one before it."""
+    new = np.ones(len(columns[0]), dtype=bool)
+    if len(new):
+        new[1:] = False
+    for column in columns:
+        new[1:] |= column[1:] != column[:-1]
+    return new
 
 
 def _order(payer: Int64s, rank: Int64s, version: Int64s) -> Int64s:
@@ -248,17 +322,18 @@ def _exact_sums(column: Int64s, first: Int64s) -> NDArray[np.object_]:
 
 
 class _Lines:
-    """Lines by payer and number of their key."""
+    """Lines by payer and rank of their key."""
 
-    def __init__(self, payer: Int64s, line: Int64s, keys: int) -> None:
-        self._keys = keys
-        name = payer * keys + line
-        self._order = np.argsort(name, kind="stable")
-        self._names = name[self._order]
+    def __init__(self, payer: Int64s, rank: Int64s, ranked: _Ranked) -> None:
+        self._ranked = ranked
+        self._keys = len(ranked.number)
+        # They are in this order.
+        self._names = payer * self._keys + rank
 
     def place(self, payer: int, line: int) -> int:
         """Which of the lines one is."""
-        return int(self._order[np.searchsorted(self._names, payer * self._keys + line)])
+        rank = int(self._ranked.rank(np.array([line], dtype=np.int64))[0])
+        return int(np.searchsorted(self._names, payer * self._keys + rank))
 
     def sums(self, entries: Sequence[tuple[Int64s, Int64s, Int64s]]) -> Int64s:
         """The sum of each line, int64[m], of (payer, line, quantity) entries of which every one has a line."""
@@ -275,7 +350,7 @@ class _Lines:
         payer, line, quantity = (np.concatenate(column) for column in zip(nothing, *entries, strict=True))
         sums: NDArray[Any] = np.zeros(len(self._names), dtype=kind)
         if len(quantity):
-            place = self._order[np.searchsorted(self._names, payer * self._keys + line)]
+            place = np.searchsorted(self._names, payer * self._keys + self._ranked.rank(line))
             order = np.argsort(place, kind="stable")
             first = np.flatnonzero(np.diff(place[order], prepend=-1))
             sums[place[order][first]] = add(quantity[order], first)
@@ -298,7 +373,7 @@ def _charged(parts: Parts, lines: _Lines) -> _Charged:
 
 
 def _amounts(
-    keys: Sequence[LineKey], line: Int64s, quantity: Int64s, code: str, charged: _Charged | None
+    families: Sequence[LineKey], family: Int64s, quantity: Int64s, code: str, charged: _Charged | None
 ) -> tuple[Int64s, Ratios]:
     """The rounded amount of each line in minor units, and what rounding took away, in major ones.
 
@@ -306,14 +381,14 @@ def _amounts(
     """
     money = currency(code)
     step, scale = invoice_step(money), 10 ** EXPONENTS[money]
-    tops = [key.unit_price.numerator * scale for key in keys]
-    bottoms = [key.unit_price.denominator * key.unit_size for key in keys]
+    tops = [key.unit_price.numerator * scale for key in families]
+    bottoms = [key.unit_price.denominator * key.unit_size for key in families]
     largest_top = max(map(abs, tops), default=0) * max(int(np.abs(quantity).max(initial=0)), 1)
     # 2 × bottom × step divides, and minor × bottom comes back up to largest_top + bottom × step.
     fits = charged is None and 2 * (largest_top + max(bottoms, default=1) * step * scale) <= INT64_MAX
     kind = np.dtype(np.int64 if fits else object)
-    top = np.array(tops, dtype=kind)[line] * quantity.astype(kind)
-    bottom = np.array(bottoms, dtype=kind)[line]
+    top = np.array(tops, dtype=kind)[family] * quantity.astype(kind)
+    bottom = np.array(bottoms, dtype=kind)[family]
     if charged is not None:
         top = top * charged.whole + charged.units * scale * bottom
         bottom = bottom * charged.whole

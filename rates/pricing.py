@@ -21,14 +21,17 @@ from rates.money import exact
 from rates.netting import net
 from rates.prices import Price
 from rates.tally.counters import Bools, Int64s, run
+from rates.tally.daily import fits_days, run_by_day
 from rates.tally.flats import Counter, add_flats
 from rates.tally.items import CrossingsIncompleteError, Items, items_of
 from rates.tally.pools import Rest, drain, has_pools
 from rates.tally.spend import cut_by_money, spend_of
 from rates.tally.versions import said_by
 from rates.terms import CardTerms, Terms
-from rates.tiers import Measure, Mode, Schedule, split, tier_of
+from rates.tiers import Measure, Mode, Schedule, Scope, split
 from rates.usage import Totals, no_totals
+
+_DAY_BITS = 20
 
 
 class Wanted(NamedTuple):
@@ -98,7 +101,7 @@ def crossing_days(totals: Totals, crossings: Totals, terms: Terms) -> Wanted:
     if len(crossings) and not has_pools(totals, terms):
         # Which days they are does not depend on the order within any: the first call named them all.
         return Wanted(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32))
-    items = items_of(totals, crossings, terms)
+    items = items_of(totals, crossings, terms, as_they_come=_needs_no_order(totals, terms))
     rest = drain(items, terms, Parts())
     missing = rest.missing
     for counter in _counters(items, terms, rest):
@@ -135,13 +138,15 @@ def place(events: Totals, terms: Terms) -> Placements:
         position = np.where(items.where([price.schedule == name for price in items.prices]), stood, position)
         scale |= {name: counter.unit_size}
     _, line, _, counted, quantity, event = parts.columns()
+    lines, key = np.unique(line, return_inverse=True)
     cut: dict[tuple[int, int], Fraction] = {}
     for each in parts.cuts:
-        cut[each.place, each.line] = cut.get((each.place, each.line), Fraction(0)) + each.amount
+        at = each.place, int(np.searchsorted(lines, each.line))
+        cut[at] = cut.get(at, Fraction(0)) + each.amount
     return Placements(
-        keys=parts.keys,
+        keys=[parts.key(each) for each in lines.tolist()],
         event=event,
-        key=line,
+        key=key.astype(np.int64, copy=False),
         events=counted,
         quantity=quantity,
         position=position,
@@ -151,7 +156,7 @@ def place(events: Totals, terms: Terms) -> Placements:
 
 
 def _distribute(totals: Totals, crossings: Totals, terms: Terms, payers: Sequence[int]) -> tuple[Parts, Wanted]:
-    items, parts = items_of(totals, crossings, terms), Parts()
+    items, parts = items_of(totals, crossings, terms, as_they_come=_needs_no_order(totals, terms)), Parts()
     rest = drain(items, terms, parts)
     _emit_untiered(items, parts, rest)
     missing = rest.missing
@@ -161,10 +166,22 @@ def _distribute(totals: Totals, crossings: Totals, terms: Terms, payers: Sequenc
     return parts, _wanted(items, missing)
 
 
+def _needs_no_order(totals: Totals, terms: Terms) -> bool:
+    """Whether no pool and no counter asks for the order of days, so that each day of a payer may be added up.
+
+    Flats, counters of money and those of each account do.
+    """
+    schedules = [each for card in terms.cards.values() for each in card.schedules.values()]
+    if any(any(s.flats) or s.measure is Measure.AMOUNT or s.scope is Scope.ACCOUNT for s in schedules):
+        return False
+    return fits_days(totals.payer, totals.day) and not has_pools(totals, terms)
+
+
 def _wanted(items: Items, missing: Bools) -> Wanted:
     """The days of some items."""
-    wanted = np.unique(np.stack([items.rows.payer[missing], items.rows.day[missing]], axis=1), axis=0)
-    return Wanted(wanted[:, 0], wanted[:, 1].astype(np.int32))
+    rows = np.flatnonzero(missing)
+    wanted = np.unique((items.rows.payer[rows] << _DAY_BITS) + items.rows.day[rows])
+    return Wanted(wanted >> _DAY_BITS, (wanted & ((1 << _DAY_BITS) - 1)).astype(np.int32))
 
 
 def _counters(items: Items, terms: Terms, rest: Rest) -> Iterator[Counter]:
@@ -173,15 +190,11 @@ def _counters(items: Items, terms: Terms, rest: Rest) -> Iterator[Counter]:
         filling = items.where(items.taken_by(schedule.fill)) & (said.place >= 0)
         owner = items.scope(schedule.scope)
         by_quantity, spend = schedule.measure is Measure.QUANTITY, None
-        # Free units fill no counter, and so neither does an event of nothing else.
-        paid = rest.quantity > 0
-        if items.is_further.any():
-            np.logical_or.at(paid, items.head, rest.quantity > 0)
-        events = np.where(paid, items.rows.events, 0)
-        moved: NDArray[Any] = np.where(filling, rest.quantity if by_quantity else events, 0)
+        moves = _paid_events(items, rest) if schedule.measure is Measure.EVENTS else rest.quantity
+        moved: NDArray[Any] = moves if filling.all() else np.where(filling, moves, 0)
         size = terms.unit_size(schedule.unit, schedule.fill) if by_quantity else 1
+        stated = [card.schedules[name] for card in terms.cards.values() if name in card.schedules]
         if schedule.measure is Measure.AMOUNT:
-            stated = [card.schedules[name] for card in terms.cards.values() if name in card.schedules]
             spend = spend_of(items, filling, rest.charged, stated)
             moved, size = spend.each * rest.charged, spend.scale
         yield Counter(
@@ -190,11 +203,21 @@ def _counters(items: Items, terms: Terms, rest: Rest) -> Iterator[Counter]:
             owner=owner,
             filling=filling,
             moved=moved,
-            course=run(moved, owner, items.rows.day),
+            course=run_by_day(moved, owner, items.rows.day, [each.bounds(size) for each in stated])
+            if items.as_they_come
+            else run(moved, owner, items.rows.day),
             said=said,
             at_zero=terms.due_at_zero(name),
             spend=spend,
         )
+
+
+def _paid_events(items: Items, rest: Rest) -> Int64s:
+    """The events of items that fill counters of events: free units fill none, and so no event of nothing else does."""
+    paid = rest.quantity > 0
+    if items.is_further.any():
+        np.logical_or.at(paid, items.head, rest.quantity > 0)
+    return np.where(paid, items.rows.events, 0)
 
 
 def _has_schedule(name: str, card: CardTerms) -> bool:
@@ -202,11 +225,17 @@ def _has_schedule(name: str, card: CardTerms) -> bool:
 
 
 def _emit_untiered(items: Items, parts: Parts, rest: Rest) -> None:
-    untiered = items.where([not price.schedule for price in items.prices])
+    wanted = [not price.schedule for price in items.prices]
+    if not any(wanted):
+        return
+    untiered = items.where(wanted)
     lines = items.lines(parts, "", lambda price: None if price.schedule else exact(price.prices[0]))
     untiered = untiered & ~items.is_charge
-    items.emit(parts, lines, np.where(untiered, rest.events, 0), np.where(untiered, rest.charged, 0))
-    items.emit_rounded(parts, lines, np.where(untiered, rest.charged, 0))
+    events, charged = rest.events, rest.charged
+    if not untiered.all():
+        events, charged = np.where(untiered, events, 0), np.where(untiered, charged, 0)
+    items.emit(parts, lines, events, charged)
+    items.emit_rounded(parts, lines, charged)
 
 
 def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: Counter) -> Bools:
@@ -221,12 +250,20 @@ def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: C
             _emit_by_money(schedule, items, parts, rest, counter, lines, priced)
             continue
         first, is_cut = _tiers_of(schedule, counter, rest, items)
-        whole, cut = np.flatnonzero(priced & ~is_cut), np.flatnonzero(priced & is_cut)
-        items.emit_rows(parts, lines, whole, first[whole], rest.events[whole], rest.charged[whole])
+        cut = np.flatnonzero(priced & is_cut)
         spread = split(counter.course.start[cut], rest.quantity[cut], schedule.bounds(counter.unit_size))
-        for tier in range(schedule.tiers if len(cut) else 0):
-            events = np.where(first[cut] == tier, rest.events[cut], 0)
-            items.emit_rows(parts, lines, cut, np.full(len(cut), tier), events, spread[:, tier])
+        charged = rest.charged
+        if len(cut):
+            charged = charged.copy()
+            charged[cut] = spread[np.arange(len(cut)), first[cut]]
+        if priced.all():
+            items.emit_rows(parts, lines, None, first, rest.events, charged)
+        else:
+            rows = np.flatnonzero(priced)
+            items.emit_rows(parts, lines, rows, first[rows], rest.events[rows], charged[rows])
+        for tier in range(1, schedule.tiers):
+            on = np.flatnonzero(first[cut] < tier)
+            items.emit_rows(parts, lines, cut[on], np.full(len(on), tier), np.zeros_like(on), spread[on, tier])
     return missing
 
 
@@ -236,7 +273,7 @@ def _emit_by_money(
     parts: Parts,
     rest: Rest,
     counter: Counter,
-    lines: Sequence[Sequence[int]],
+    lines: Sequence[Int64s],
     priced: Bools,
 ) -> None:
     """Put what a counter of money prices on its tiers, where a unit may lie in several."""
@@ -277,8 +314,7 @@ def _tiers_of(schedule: Schedule, counter: Counter, rest: Rest, items: Items) ->
     if schedule.mode is Mode.VOLUME:
         return np.searchsorted(bounds, counter.course.total, side="left").astype(np.int64, copy=False), nowhere
     # Counted by events, one is whole: its further parts are in the tier of its first.
-    first = tier_of(counter.course.start[items.head] if by_events else counter.course.start, bounds)
+    first = counter.course.tiers(bounds)
     if by_events:
-        return first, nowhere
-    beyond = counter.course.start + rest.quantity > np.append(bounds, np.iinfo(np.int64).max)[first]
-    return first, beyond & counter.filling & ~items.per_event
+        return first[items.head], nowhere
+    return first, counter.course.beyond(rest.quantity, bounds) & counter.filling & ~items.per_event

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rates.errors import TollbookError
+from rates.tiers import tier_of
 
 Int64s = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -38,11 +39,18 @@ class Run:
         crossed: Bools = before != after
         return crossed
 
+    def tiers(self, bounds: NDArray[Any]) -> Int64s:
+        """The tier (from 0) in which each item begins."""
+        return tier_of(self.start, bounds)
+
+    def beyond(self, quantity: Int64s, bounds: NDArray[Any]) -> Bools:
+        """Items of which some units are beyond the bound of the tier in which they begin."""
+        return reaching(self.start, quantity, bounds)
+
 
 def run(fill: NDArray[Any], scope: Int64s, day: NDArray[np.int32]) -> Run:
     """The course of the counters, one for each value of `scope`, that items move by `fill` ([n], whole numbers)."""
-    if len(fill) and fill.dtype != object and int(fill.max()) * len(fill) >= 1 << 63 and sum(fill.tolist()) >= 1 << 63:
-        raise QuantityOverflowError("the quantities of a counter add up to more than 64 bits", place="counters")
+    require_room(fill)
     order = None if (scope[1:] >= scope[:-1]).all() else np.argsort(scope, kind="stable")
     moved, scope, day = (fill, scope, day) if order is None else (fill[order], scope[order], day[order])
     after = np.cumsum(moved)
@@ -57,6 +65,18 @@ def run(fill: NDArray[Any], scope: Int64s, day: NDArray[np.int32]) -> Run:
         start, day_start, day_end, total = (column[back] for column in found)
         return Run(start=start, day_start=day_start, day_end=day_end, total=total)
     return Run(start=found[0], day_start=found[1], day_end=found[2], total=found[3])
+
+
+def require_room(fill: NDArray[Any]) -> None:
+    """Raises `QuantityOverflowError` where what moves counters ([n], whole numbers) adds up to more than 64 bits."""
+    if len(fill) and fill.dtype != object and int(fill.max()) * len(fill) >= 1 << 63 and sum(fill.tolist()) >= 1 << 63:
+        raise QuantityOverflowError("the quantities of a counter add up to more than 64 bits", place="counters")
+
+
+def reaching(start: NDArray[Any], quantity: Int64s, bounds: NDArray[Any]) -> Bools:
+    """Whether units from a position on reach beyond the bound of the tier of that position, bool[n]."""
+    found: Bools = start + quantity > np.append(bounds, np.iinfo(np.int64).max)[tier_of(start, bounds)]
+    return found
 
 
 def _edges(changes: Bools, n: int) -> tuple[Int64s, Int64s]:

@@ -12,6 +12,7 @@ import numpy as np
 from rates.lines import FLAT, LineKey, Parts
 from rates.money import exact
 from rates.tally.counters import Bools, Int64s, Run
+from rates.tally.daily import DailyRun
 from rates.tally.items import Items
 from rates.tally.spend import Integers, Spend
 from rates.tally.versions import Said
@@ -32,7 +33,7 @@ class Counter:
     owner: Int64s
     filling: Bools
     moved: Integers
-    course: Run
+    course: Run | DailyRun
     said: Said
     at_zero: CardTerms | None
     spend: Spend | None = None

@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rates.deals import WHOLE, Discount, left_of, under
 from rates.errors import TollbookError
-from rates.lines import Cut, LineKey, Parts, key_of
+from rates.lines import Cut, Parts, key_of
 from rates.numbering import COUNTRIES
 from rates.prices import CHARGE, EVENT, USAGE, Price
 from rates.products import MONEY
@@ -17,7 +19,7 @@ from rates.tally.counters import Bools, Int64s
 from rates.tally.orders import by_payer_and_day, days_among, numbered
 from rates.terms import BookTerms, Terms
 from rates.tiers import Scope, Selector, selected
-from rates.usage import Totals
+from rates.usage import TOTALS, Totals
 
 _EPOCH = date(1970, 1, 1)
 _PAIR_BITS = 48
@@ -33,86 +35,95 @@ class Items:
 
     `book` (int64[n] into `books`) is the book of each item's day. `left` is what contracts leave of the price of each
     kind: an offer makes kinds of its own. `billed` int64[n] is the payer under the terms of the day (`deals.under`).
+    `country` are the codes of the kinds' countries; kinds that only these tell apart are `alike`, by number.
+    `as_they_come`: nothing needs the order of days, and they are in none.
     """
 
     rows: Totals
     kind: Int64s
     prices: list[Price]
     countries: list[str]
+    country: Int64s
+    alike: Int64s
     ordered: Bools
     books: list[BookTerms]
     book: Int64s
     left: list[Fraction]
     billed: Int64s
+    as_they_come: bool = False
 
-    def lines(self, parts: Parts, tier: str, price_of: Callable[[Price], Fraction | None]) -> list[int]:
+    def lines(self, parts: Parts, tier: str, price_of: Callable[[Price], Fraction | None]) -> Int64s:
         """The number of each kind's line in a tier, by its price before contracts; 0 for a kind that has none."""
-        found, known = [], dict[tuple[int, int], tuple[LineKey, dict[str, int]] | None]()
-        for price, country, left in zip(self.prices, self.countries, self.left, strict=True):
-            # A price has kinds of many countries: it is worked out once for all of them.
-            name = (id(price), id(left))
-            if name not in known:
-                listed = price_of(price)
-                unit_price = listed if listed is None or left is WHOLE else listed * left
-                key = None if unit_price is None else key_of(price, "", tier, unit_price)
-                known[name] = None if key is None else (key, parts.alike(key))
-            lines = known[name]
-            found.append(0 if lines is None else parts.line_in(country, *lines))
-        return found
+        families = np.zeros(int(self.alike.max(initial=-1)) + 1, dtype=np.int64)
+        # A price has kinds of many countries: it is worked out once for all of them.
+        for place, kind in zip(*(column.tolist() for column in np.unique(self.alike, return_index=True)), strict=True):
+            price, left = self.prices[kind], self.left[kind]
+            listed = price_of(price)
+            unit_price = listed if listed is None or left is WHOLE else listed * left
+            families[place] = -1 if unit_price is None else parts.family(key_of(price, "", tier, unit_price))
+        found = families[self.alike]
+        return np.where(found < 0, 0, found * len(COUNTRIES) + self.country)
 
-    def versions(self, parts: Parts) -> Int64s:
-        """The number of the card version of each kind."""
+    def version_of(self, parts: Parts, kind: Int64s) -> Int64s:
+        """The numbers of the card versions of some kinds, int64[m]."""
         numbers = {card: parts.version(card) for card in dict.fromkeys(price.card for price in self.prices)}
-        return np.array([numbers[price.card] for price in self.prices], dtype=np.int64)
+        if len(numbers) == 1:
+            return np.broadcast_to(np.int64(next(iter(numbers.values()))), len(kind))
+        return np.array([numbers[price.card] for price in self.prices], dtype=np.int64)[kind]
 
     def where(self, wanted: Sequence[bool]) -> Bools:
         """Items whose kind is wanted."""
-        return np.array(wanted, dtype=bool)[self.kind] if len(self.kind) else np.zeros(0, dtype=bool)
+        kinds = np.array(wanted, dtype=bool)
+        if (len(kinds) and kinds.all()) or not kinds.any():
+            return np.full(len(self.kind), bool(len(kinds) and kinds[0]))
+        return kinds[self.kind]
 
     def scope(self, scope: Scope) -> Int64s:
         """The payer or the account of each item."""
         return self.rows.payer if scope is Scope.BILLING_ACCOUNT else self.rows.account
 
-    def emit(self, parts: Parts, lines: Sequence[int], events: Int64s, quantity: Int64s) -> None:
+    def emit(self, parts: Parts, lines: Int64s, events: Int64s, quantity: Int64s) -> None:
         """Put events and quantities (int64[n]) on lines; `lines` has the number of each kind's line key."""
         if len(self.kind):
-            line, version = np.array(lines, dtype=np.int64), self.versions(parts)
-            parts.add(self.billed, line[self.kind], version[self.kind], events, quantity)
+            parts.add(self.billed, lines[self.kind], self.version_of(parts, self.kind), events, quantity)
 
-    def emit_cuts(self, parts: Parts, lines: Sequence[int], beyond: Sequence[tuple[int, Fraction]]) -> None:
+    def emit_cuts(self, parts: Parts, lines: Int64s, beyond: Sequence[tuple[int, Fraction]]) -> None:
         """Put what bounds of money cut of items, as (item, units), on lines by the number of each kind's key."""
         for item, units in beyond:
             kind = int(self.kind[item])
-            key, version = parts.keys[lines[kind]], parts.version(self.prices[kind].card)
+            line, version = int(lines[kind]), parts.version(self.prices[kind].card)
+            key = parts.key(line)
             amount = units * key.unit_price * Fraction(1, key.unit_size)
-            parts.cut(Cut(int(self.billed[item]), lines[kind], item, amount), version)
+            parts.cut(Cut(int(self.billed[item]), line, item, amount), version)
 
     def emit_rows(
         self,
         parts: Parts,
-        lines: Sequence[Sequence[int]],
-        rows: Int64s,
+        lines: Sequence[Int64s],
+        rows: Int64s | None,
         which: Int64s,
         events: Int64s,
         quantity: Int64s,
     ) -> None:
-        """Put events and quantities of some rows (int64[m]) on lines: of each row those of `lines[which]`."""
-        if len(rows):
-            kind, versions = self.kind[rows], self.versions(parts)
-            line = np.array(lines, dtype=np.int64)[which, kind]
-            parts.add(self.billed[rows], line, versions[kind], events, quantity, rows)
+        """Put events and quantities of some rows (int64[m], None: of all) on lines: of each row those of its `which`.
 
-    def emit_rounded(self, parts: Parts, lines: Sequence[int], quantity: Int64s) -> None:
+        `lines` has for each of these the number of each kind's line key.
+        """
+        if len(which):
+            kind, billed = (self.kind, self.billed) if rows is None else (self.kind[rows], self.billed[rows])
+            line = np.concatenate(lines)[which * len(self.prices) + kind]
+            parts.add(billed, line, self.version_of(parts, kind), events, quantity, rows)
+
+    def emit_rounded(self, parts: Parts, lines: Int64s, quantity: Int64s) -> None:
         """Say of which of these quantities (int64[n]) no price is multiplied, and what is charged for them instead."""
-        line = np.array(lines, dtype=np.int64)
         values = [_value(price, left) for price, left in zip(self.prices, self.left, strict=True)]
         for value in sorted({value for value in values if value is not None}):
             some = np.flatnonzero(self.where([each == value for each in values]))
             entries = parts.charges.setdefault(value, [])
-            entries.append((self.billed[some], line[self.kind][some], self.rows.quantity[some]))
+            entries.append((self.billed[some], lines[self.kind[some]], self.rows.quantity[some]))
         some = np.flatnonzero(self.is_rounded & (quantity != 0))
         if len(some):
-            parts.rounded.append((self.billed[some], line[self.kind][some], quantity[some]))
+            parts.rounded.append((self.billed[some], lines[self.kind[some]], quantity[some]))
 
     @property
     def is_rounded(self) -> Bools:
@@ -152,12 +163,16 @@ class Items:
         return taken
 
 
-def items_of(totals: Totals, crossings: Totals, terms: Terms) -> Items:
-    """The totals with the usage of ordered days replaced by its events, in order."""
+def items_of(totals: Totals, crossings: Totals, terms: Terms, *, as_they_come: bool = False) -> Items:
+    """The totals with the usage of ordered days replaced by its events, in order.
+
+    `as_they_come`: only the items of each day of a payer are in their order, and its days in none.
+    """
     rows = _replace_ordered(totals, crossings, terms)
     ordered = np.concatenate([np.zeros(len(rows) - len(crossings), dtype=bool), np.ones(len(crossings), dtype=bool)])
-    order = by_payer_and_day(rows.payer, rows.day)
-    rows, ordered = rows.take(order), ordered[order]
+    if not as_they_come:
+        order = by_payer_and_day(rows.payer, rows.day)
+        rows, ordered = rows.take(order), ordered[order]
     pairs = rows.price.astype(np.int64) * len(COUNTRIES) + rows.country
     offers: tuple[tuple[Discount, ...], ...] = ((),)
     billed = rows.payer
@@ -170,6 +185,10 @@ def items_of(totals: Totals, crossings: Totals, terms: Terms) -> Items:
     price_ids, countries = np.divmod(distinct, len(COUNTRIES))
     prices = [terms.prices[p] for p in price_ids.tolist()]
     names = [COUNTRIES[c] for c in countries.tolist()]
+    left = [
+        left_of(offers[n], terms.products[price.product], price.element, country, price.number_type) if n else WHOLE
+        for n, price, country in zip(offer.tolist(), prices, names, strict=True)
+    ]
     books = terms.books()
     begins = np.array([(day - _EPOCH).days for day, _ in books], dtype=np.int32)
     return Items(
@@ -177,15 +196,24 @@ def items_of(totals: Totals, crossings: Totals, terms: Terms) -> Items:
         kind=kind,
         prices=prices,
         countries=names,
+        country=countries,
+        alike=_alike(price_ids, left),
         ordered=ordered,
         books=[(), *(book for _, book in books)],  # before the first contract there is none
         book=np.searchsorted(begins, rows.day, side="right").astype(np.int64, copy=False),
-        left=[
-            left_of(offers[n], terms.products[price.product], price.element, country, price.number_type) if n else WHOLE
-            for n, price, country in zip(offer.tolist(), prices, names, strict=True)
-        ],
+        as_they_come=as_they_come,
+        left=left,
         billed=billed,
     )
+
+
+def _alike(price: Int64s, left: Sequence[Fraction]) -> Int64s:
+    """Numbers of kinds (int64[k]) that are equal only where the price is, and what contracts leave of it."""
+    numbers: dict[int, int] = {}
+    of_left = [numbers.setdefault(id(each), len(numbers)) for each in left]
+    packed = price * max(len(numbers), 1) + np.array(of_left, dtype=np.int64)
+    found: Int64s = np.unique(packed, return_inverse=True)[1].astype(np.int64, copy=False)
+    return found
 
 
 def _replace_ordered(totals: Totals, crossings: Totals, terms: Terms) -> Totals:
@@ -199,7 +227,20 @@ def _replace_ordered(totals: Totals, crossings: Totals, terms: Terms) -> Totals:
         crossings.events.sum(),
     ):
         raise CrossingsIncompleteError("ordered events do not add up to the totals of their days", place="crossings")
-    return totals.take(~replaced).plus(crossings)
+    return _with(totals, np.flatnonzero(~replaced), crossings)
+
+
+def _with(totals: Totals, kept: Int64s, more: Totals) -> Totals:
+    """Some of the rows and then others, each copied once."""
+
+    def column(name: str) -> NDArray[Any]:
+        before = getattr(totals, name)
+        found = np.empty(len(kept) + len(more), dtype=before.dtype)
+        np.take(before, kept, out=found[: len(kept)], mode="clip")
+        found[len(kept) :] = getattr(more, name)
+        return found
+
+    return Totals(**{name: column(name) for name in TOTALS})
 
 
 def _value(price: Price, left: Fraction) -> Fraction | None:

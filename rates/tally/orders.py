@@ -10,15 +10,22 @@ _HALF = 16
 _LOW = (1 << _HALF) - 1
 
 
+def distinct(values: Int64s) -> Int64s:
+    """The distinct values in their order, as `np.unique` has them."""
+    if not len(values) or int(values.min()) < 0 or int(values.max()) >= _FEW:
+        return np.unique(values)
+    there = np.zeros(int(values.max()) + 1, dtype=bool)
+    there[values] = True
+    return np.flatnonzero(there)
+
+
 def numbered(values: Int64s) -> tuple[Int64s, Int64s]:
     """The distinct values in their order, and the place of each of n in them: as `np.unique` has it."""
     if not len(values) or int(values.min()) < 0 or int(values.max()) >= _FEW:
-        distinct, place = np.unique(values, return_inverse=True)
-        return distinct, place.astype(np.int64, copy=False)
-    there = np.zeros(int(values.max()) + 1, dtype=bool)
-    there[values] = True
-    found = np.flatnonzero(there)
-    places = np.zeros(len(there), dtype=np.int64)
+        found, place = np.unique(values, return_inverse=True)
+        return found, place.astype(np.int64, copy=False)
+    found = distinct(values)
+    places = np.zeros(int(found[-1]) + 1, dtype=np.int64)
     places[found] = np.arange(len(found))
     return found, places[values]
 

@@ -16,6 +16,7 @@ from rates.lines import FREE, Parts, key_of
 from rates.prices import USAGE, Price
 from rates.tally.counters import Bools, Int64s, run
 from rates.tally.items import Items
+from rates.tally.orders import distinct
 from rates.tally.versions import raters_of, speakers
 from rates.terms import Terms
 from rates.tiers import Pool, Scope, whole
@@ -57,20 +58,21 @@ def drain(items: Items, terms: Terms, parts: Parts) -> Rest:
             starts_free = np.where(whole_events, free_part == left, course.start < pool.free)
             free_events = np.where(pool.members & starts_free, events, 0)
             kinds = zip(items.prices, items.countries, strict=True)
-            lines = [parts.line(key_of(price, country, FREE, Fraction(0))) for price, country in kinds]
+            free = [parts.line(key_of(price, country, FREE, Fraction(0))) for price, country in kinds]
+            lines = np.array(free, dtype=np.int64)
             items.emit(parts, lines, free_events, np.where(whole_events, free_events, free_part))
             left, events = left - free_part, events - free_events
         if (pool.block[pool.members] > 0).any():
             padding, unordered = _padding(items, pool, left)
             left, missing = left + padding, missing | unordered
-    return Rest(left, np.where(whole_events, events, left), events, missing)
+    return Rest(left, np.where(whole_events, events, left) if whole_events.any() else left, events, missing)
 
 
 def has_pools(totals: Totals, terms: Terms) -> bool:
     """Whether anything of these totals may be in a pool, a card's or its row's own."""
     if any(card.pools for card in terms.cards.values()):
         return True
-    return any(_own_pool(terms.prices[number])[0] for number in np.unique(totals.price).tolist())
+    return any(_own_pool(terms.prices[number])[0] for number in distinct(totals.price.astype(np.int64)).tolist())
 
 
 def _instances(items: Items, terms: Terms) -> Iterator[_Instance]:

@@ -64,4 +64,8 @@ def said_by(items: Items, terms: Terms, defines: Defines) -> Said:
         [next((places[card.version] for card in speakers(rater, book) if defines(card)), -1) for rater in raters.cards]
         for book in items.books
     ]
-    return Said(cards, np.array(first, dtype=np.int64)[items.book, raters.of_kind[items.kind]])
+    said = np.array(first, dtype=np.int64)
+    heard = said[:, np.unique(raters.of_kind)]
+    if heard.size and (heard == heard[0, 0]).all():
+        return Said(cards, np.broadcast_to(heard[0, 0], len(items.kind)))
+    return Said(cards, said[items.book, raters.of_kind[items.kind]])
