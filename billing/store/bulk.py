@@ -93,7 +93,10 @@ def or_null(text: Table) -> Table:
 
 
 def integers_out(
-    connection: psycopg.Connection, query: sql.Composable, names: Sequence[str], values: Sequence[object] = ()
+    connection: psycopg.Connection,
+    query: sql.Composable,
+    names: Sequence[str],
+    values: Sequence[object] | Mapping[str, object] = (),
 ) -> dict[str, Int64s]:
     """The integer columns of a query's result, int64[n] each, in its order; none of them may be NULL.
 

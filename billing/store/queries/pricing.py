@@ -1,7 +1,7 @@
 """What pricing reads beside the totals: the ordered events of crossing days, prices, and the terms of cards."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +21,7 @@ from rates.prices import Price
 from rates.pricing import Wanted
 from rates.products import Product
 from rates.rating import CODES, REASONS, Reason
-from rates.usage import TOTALS, Totals
+from rates.usage import TOTALS, Totals, no_totals
 
 _EPOCH = date(1970, 1, 1)
 
@@ -49,17 +49,19 @@ def read_crossings(connection: Connection, wanted: Wanted) -> Totals:
         WITH wanted AS (
             SELECT payer_id, day::timestamp AT TIME ZONE 'UTC' AS starts,
                    (day + 1)::timestamp AT TIME ZONE 'UTC' AS ends, day - DATE '1970-01-01' AS number
-            FROM unnest(%s::integer[], %s::date[]) AS wanted(payer_id, day)
+            FROM unnest(%(payers)s::integer[], %(days)s::date[]) AS wanted(payer_id, day)
         ), usage AS (
             SELECT event.payer_id, account_id, price_id, country, number, 1 AS events, billed, occurred_at, source_id,
                    event.id, 0 AS part
             FROM wanted JOIN events AS event ON event.payer_id = wanted.payer_id AND price_id IS NOT NULL
                  AND occurred_at >= starts AND occurred_at < ends
+                 AND occurred_at >= %(first)s AND occurred_at < %(end)s
             UNION ALL
             SELECT further.payer_id, account_id, price_id, country, number, further.events, billed, occurred_at,
                    source_id, further.id, part
             FROM wanted JOIN event_elements AS further ON further.payer_id = wanted.payer_id
                  AND occurred_at >= starts AND occurred_at < ends
+                 AND occurred_at >= %(first)s AND occurred_at < %(end)s
             JOIN prices USING (price_id)
             WHERE prices.element = 'usage'
         )
@@ -68,7 +70,12 @@ def read_crossings(connection: Connection, wanted: Wanted) -> Totals:
         ORDER BY payer_id, occurred_at, sources.id, usage.id, part
     """)
     days = [_EPOCH + timedelta(days=day) for day in wanted.day.tolist()]
-    return totals_from(integers_out(connection, query, TOTALS, [wanted.payer.tolist(), days]))
+    if not days:
+        return no_totals()
+    # A day that comes out of a join leaves every month's partition in the plan; these two are known when it is made.
+    first, end = (datetime.combine(day, time(), UTC) for day in (min(days), max(days) + timedelta(days=1)))
+    values = {"payers": wanted.payer.tolist(), "days": days, "first": first, "end": end}
+    return totals_from(integers_out(connection, query, TOTALS, values))
 
 
 def read_prices(connection: Connection, ids: Collection[int], heads: Mapping[int, Card]) -> dict[int, Price]:

@@ -9,7 +9,8 @@ import pytest
 from billing.flows.price import Pricer, payers_and_prices, totals_of
 from billing.payers import payers_of
 from billing.store.accounts import read_accounts
-from billing.store.engine import Connection, snapshot
+from billing.store.engine import Connection, snapshot, transaction
+from billing.store.partitions import make_partitions
 from billing.store.queries.pricing import read_crossings
 from rates.cardfile import read_card
 from rates.cards import Card
@@ -164,6 +165,23 @@ def test_the_crossing_days_of_all_groups_are_read_at_once(shop: Shop, monkeypatc
         alone = [work.price_one(number, work.read([number])) for number in numbers]
         assert at_once < len(readings) - at_once
     assert bills(together) == bills(alone)
+
+
+def test_crossing_days_are_read_from_their_own_months_partitions_however_many_others_there_are(stocked: Shop) -> None:
+    with transaction(stocked.engine) as connection:
+        make_partitions(connection, [date(2025, month, 1) for month in range(1, 13)])
+    with snapshot(stocked.engine) as connection:
+        work = pricer(connection)
+        totals = work.read(sorted(work.payers))
+        found = read_crossings(connection, Wanted(totals.payer, totals.day))
+        # What is left in a plan is locked until the end of the transaction.
+        rows = connection.execute(
+            "SELECT DISTINCT relname FROM pg_locks JOIN pg_class ON pg_class.oid = relation"
+            " WHERE relkind = 'r' AND starts_with(relname, 'event') ORDER BY relname"
+        ).fetchall()
+        nothing = read_crossings(connection, Wanted(totals.payer[:0], totals.day[:0]))
+    assert (True, 0) == (len(found.payer) > 0, len(nothing.payer))
+    assert [("event_elements_2026_10",), ("events_2026_10",)] == rows
 
 
 def test_what_breaks_for_one_account_breaks_for_that_account_only(stocked: Shop) -> None:
