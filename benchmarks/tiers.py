@@ -32,6 +32,7 @@ from rates.totals import elements, rate_totals
 from rates.usage import MICROSECONDS_A_DAY, Totals, UsageColumns, no_totals
 
 BOUND = 1.4
+_DAY_BITS = 6
 EVENTS = 20_000_000
 TIERS = Schedule(
     name="voice",
@@ -97,14 +98,16 @@ class Side:
 
     def _ordered(self, days: Int64s) -> Totals:
         """The usage of some days of accounts, event by event; the month is in chronological order already."""
-        rows = np.flatnonzero(np.isin(self.by_day, days))
+        wanted = np.zeros(ACCOUNTS << _DAY_BITS, dtype=np.bool_)
+        wanted[days] = True
+        rows = np.flatnonzero(wanted[self.by_day])
         rows = rows[np.argsort(self.month.account[rows], kind="stable")]
         some, account = self.usage.take(rows), self.month.account[rows]
         return elements(rate(some, self.books, self.terms.products), some, account, account)
 
 
 def _days(account: Int64s, day: NDArray[np.int32] | Int64s) -> Int64s:
-    days: Int64s = account * (1 << 6) + (day - FIRST_DAY)
+    days: Int64s = account * (1 << _DAY_BITS) + (day - FIRST_DAY)
     return days
 
 

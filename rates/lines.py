@@ -3,7 +3,7 @@
 The line key is the rounding unit: prefixes, card versions, days and subaccounts are not in it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -85,6 +85,54 @@ class Ratios(Sequence[Fraction]):
         return Ratios(numerator=self.numerator // shared, denominator=self.denominator // shared)
 
 
+class LineKeys(Sequence[LineKey]):
+    """Line keys by their families and countries (codes), int64[k] each; made when somebody looks at them.
+
+    What only adds up amounts, as most re-rating does, needs none.
+    """
+
+    __slots__ = ("_countries", "_families", "_family", "_made")
+
+    def __init__(self, families: Sequence[LineKey], family: Int64s, country: Int64s) -> None:
+        self._families = families
+        self._family = family
+        self._countries = country
+        self._made: list[LineKey] | None = None
+
+    def __len__(self) -> int:
+        return len(self._family)
+
+    @overload
+    def __getitem__(self, at: int) -> LineKey: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[LineKey]: ...
+    def __getitem__(self, at: int | slice) -> LineKey | list[LineKey]:
+        return self._all()[at]
+
+    def __iter__(self) -> Iterator[LineKey]:
+        return iter(self._all())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._all() == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as a list's
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+    def _all(self) -> list[LineKey]:
+        if self._made is None:
+            countries = [COUNTRIES[code] for code in self._countries.tolist()]
+            of_each = map(self._families.__getitem__, self._family.tolist())
+            self._made = [
+                LineKey(product, element, country, destination, tier, unit_price, unit, unit_size, base)
+                for (product, element, _, destination, tier, unit_price, unit, unit_size, base), country in zip(
+                    of_each, countries, strict=True
+                )
+            ]
+        return self._made
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricedLines:
     """Lines, sorted by payer and then by key.
@@ -161,10 +209,7 @@ class Parts:
 
     def columns(self) -> list[Int64s]:
         """The payer, line, version, events and quantity of all that was added, and its place in what it came in."""
-        if len(self.pieces) == 1:
-            return list(self.pieces[0])
-        nothing = np.zeros(0, dtype=np.int64)
-        return [np.concatenate(column) for column in zip((nothing,) * 6, *self.pieces, strict=True)]
+        return _joined(self.pieces, 6)
 
     def line(self, key: LineKey) -> int:
         """The number of a line key."""
@@ -194,11 +239,7 @@ def lines_of(parts: Parts, currency_code: str) -> PricedLines:
 
     Raises `QuantityOverflowError` for a quantity or an amount of more than 64 bits.
     """
-    payer, line, version, events, quantity, _ = parts.columns()
-    # Days of one price follow each other in totals: most of the sums need no order.
-    first = np.flatnonzero(_changes(payer, line, version))
-    payer, line, version = payer[first], line[first], version[first]
-    events, quantity = _sums(events, first), _sums(quantity, first)
+    payer, line, version, events, quantity = _joined([_runs(*piece) for piece in parts.pieces], 5)
     ranked = _Ranked.of(parts.families, line)
     rank = ranked.rank(line)
     order = _order(payer, rank, version)
@@ -266,16 +307,26 @@ class _Ranked:
         """The ranks of lines (int64[n])."""
         return self.by_number[np.searchsorted(self.number, line)] if self.table is None else self.table[line]
 
-    def keys(self, families: Sequence[LineKey]) -> list[LineKey]:
+    def keys(self, families: Sequence[LineKey]) -> "LineKeys":
         """The keys in their order."""
-        countries = [COUNTRIES[code] for code in self.country.tolist()]
-        of_each = map(families.__getitem__, self.family.tolist())
-        return [
-            LineKey(product, element, country, destination, tier, unit_price, unit, unit_size, base)
-            for (product, element, _, destination, tier, unit_price, unit, unit_size, base), country in zip(
-                of_each, countries, strict=True
-            )
-        ]
+        return LineKeys(families, self.family, self.country)
+
+
+def _joined(pieces: Sequence[tuple[Int64s, ...]], many: int) -> list[Int64s]:
+    """The columns of some pieces, so many each, one piece after the other."""
+    if len(pieces) == 1:
+        return list(pieces[0])
+    nothing = np.zeros(0, dtype=np.int64)
+    return [np.concatenate(column) for column in zip((nothing,) * many, *pieces, strict=True)]
+
+
+def _runs(
+    payer: Int64s, line: Int64s, version: Int64s, events: Int64s, quantity: Int64s, _: Int64s
+) -> tuple[Int64s, ...]:
+    """A piece with one row for rows of one line that follow each other, as days of one price do in totals."""
+    of_one = version.strides == (0,)  # a broadcast number
+    first = np.flatnonzero(_changes(payer, line) if of_one else _changes(payer, line, version))
+    return payer[first], line[first], version[first], _sums(events, first), _sums(quantity, first)
 
 
 def _counted(numbers: Int64s, many: int) -> Int64s:

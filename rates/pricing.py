@@ -251,7 +251,7 @@ def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: C
             continue
         first, is_cut = _tiers_of(schedule, counter, rest, items)
         cut = np.flatnonzero(priced & is_cut)
-        spread = split(counter.course.start[cut], rest.quantity[cut], schedule.bounds(counter.unit_size))
+        spread = split(counter.course.start_of(cut), rest.quantity[cut], schedule.bounds(counter.unit_size))
         charged = rest.charged
         if len(cut):
             charged = charged.copy()

@@ -39,6 +39,16 @@ class DailyRun:
         found[self.rows] = self.exact
         return found
 
+    def start_of(self, some: Int64s) -> Int64s:
+        """The same of some items only (int64[m], their places)."""
+        found: Int64s = self.begins[self.cell[some]]
+        order = np.argsort(self.rows)
+        place = np.searchsorted(self.rows, some, sorter=order)
+        here = order[np.minimum(place, len(order) - 1)] if len(order) else place
+        known = np.flatnonzero(self.rows[here] == some) if len(order) else order
+        found[known] = self.exact[here[known]]
+        return found
+
     @property
     def day_start(self) -> Int64s:
         """Where the counter stands when the item's day begins."""
@@ -79,7 +89,9 @@ def run_by_day(fill: Int64s, scope: Int64s, day: NDArray[np.int32], bounds: Iter
     require_room(fill)
     first, low = int(scope.min()), int(day.min())
     counters, days = int(scope.max()) - first + 1, int(day.max()) - low + 1
-    cell = (scope - first) * days + (day - low)
+    cell = scope * days
+    cell += day
+    cell -= first * days + low
     moved = np.zeros(counters * days, dtype=np.int64)
     np.add.at(moved, cell, fill)
     ends = np.cumsum(moved.reshape(counters, days), axis=1)
