@@ -42,11 +42,11 @@ class DailyRun:
     def start_of(self, some: Int64s) -> Int64s:
         """The same of some items only (int64[m], their places)."""
         found: Int64s = self.begins[self.cell[some]]
-        order = np.argsort(self.rows)
-        place = np.searchsorted(self.rows, some, sorter=order)
-        here = order[np.minimum(place, len(order) - 1)] if len(order) else place
-        known = np.flatnonzero(self.rows[here] == some) if len(order) else order
-        found[known] = self.exact[here[known]]
+        wanted = np.zeros(len(self.cell), dtype=np.bool_)
+        wanted[some] = True
+        known = np.flatnonzero(wanted[self.rows])
+        order = np.argsort(some)
+        found[order[np.searchsorted(some, self.rows[known], sorter=order)]] = self.exact[known]
         return found
 
     @property
@@ -68,9 +68,10 @@ class DailyRun:
         """Items on days on which the counter goes from one tier into another: their order matters."""
         return _crossed(self.begins, self.ends, bounds)[self.cell]
 
-    def tiers(self, bounds: Int64s) -> Int64s:
-        """The tier (from 0) in which each item begins."""
-        found: Int64s = tier_of(self.begins, bounds)[self.cell]
+    def tiers(self, bounds: Int64s) -> NDArray[np.integer]:
+        """The tier (from 0) in which each item begins, in as few bits as they need."""
+        narrow = np.min_scalar_type(len(bounds))
+        found: NDArray[np.integer] = tier_of(self.begins, bounds).astype(narrow)[self.cell]
         found[self.rows] = tier_of(self.exact, bounds)
         return found
 

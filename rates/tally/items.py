@@ -101,7 +101,7 @@ class Items:
         parts: Parts,
         lines: Sequence[Int64s],
         rows: Int64s | None,
-        which: Int64s,
+        which: NDArray[np.integer],
         events: Int64s,
         quantity: Int64s,
     ) -> None:
@@ -111,7 +111,7 @@ class Items:
         """
         if len(which):
             kind, billed = (self.kind, self.billed) if rows is None else (self.kind[rows], self.billed[rows])
-            line = which * len(self.prices)
+            line = np.multiply(which, len(self.prices), dtype=np.int64)
             line += kind
             # Every number is below the length: unlike "raise", this needs no second column.
             np.take(np.concatenate(lines), line, out=line, mode="clip")
