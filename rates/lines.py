@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from rates import runs
 from rates.money import EXPONENTS, currency, invoice_step, round_ratio
 from rates.numbering import COUNTRIES, COUNTRY_CODES
 from rates.prices import CHARGE, USAGE, Price
@@ -210,7 +211,7 @@ class Parts:
 
     def columns(self) -> list[Int64s]:
         """The payer, line, version, events and quantity of all that was added, and its place in what it came in."""
-        return _joined(self.pieces, 6)
+        return runs.joined(self.pieces, 6)
 
     def line(self, key: LineKey) -> int:
         """The number of a line key."""
@@ -240,13 +241,13 @@ def lines_of(parts: Parts, currency_code: str) -> PricedLines:
 
     Raises `QuantityOverflowError` for a quantity or an amount of more than 64 bits.
     """
-    payer, line, version, events, quantity = _joined([_runs(*piece) for piece in parts.pieces], 5)
+    payer, line, version, events, quantity = runs.joined([_runs(*piece) for piece in parts.pieces], 5)
     ranked = _Ranked.of(parts.families, line)
     rank = ranked.rank(line)
-    order = _order(payer, rank, version)
+    order = runs.order(payer, rank, version)
     payer, rank, version = payer[order], rank[order], version[order]
-    first = np.flatnonzero(_changes(payer, rank))
-    base_quantity = _sums(quantity[order], first)
+    first = np.flatnonzero(runs.changes(payer, rank))
+    base_quantity = runs.sums(quantity[order], first)
     multiplied, charged = base_quantity, None
     lines = _Lines(payer[first], rank[first], ranked)
     if parts.rounded:
@@ -261,7 +262,7 @@ def lines_of(parts: Parts, currency_code: str) -> PricedLines:
         keys=ranked.keys(parts.families),
         payer=payer[first],
         key=rank[first].astype(np.int32),
-        events=_sums(events[order], first),
+        events=runs.sums(events[order], first),
         base_quantity=base_quantity,
         amount_minor=amounts,
         residuals=residuals,
@@ -287,7 +288,7 @@ class _Ranked:
         """The ranks of the distinct ones of some lines (int64[n])."""
         many = len(families) * len(COUNTRIES)
         counted = many <= _FEW + len(line) * 2
-        number = _counted(line, many) if counted else np.unique(line)
+        number = runs.counted(line, many) if counted else np.unique(line)
         family, country = np.divmod(number, len(COUNTRIES))
         # By product and element, then by country, then by all the rest.
         heads = {head: place for place, head in enumerate(sorted({key[:2] for key in families}))}
@@ -313,64 +314,13 @@ class _Ranked:
         return LineKeys(families, self.family, self.country)
 
 
-def _joined(pieces: Sequence[tuple[Int64s, ...]], many: int) -> list[Int64s]:
-    """The columns of some pieces, so many each, one piece after the other."""
-    if len(pieces) == 1:
-        return list(pieces[0])
-    nothing = np.zeros(0, dtype=np.int64)
-    return [np.concatenate(column) for column in zip((nothing,) * many, *pieces, strict=True)]
-
-
 def _runs(
     payer: Int64s, line: Int64s, version: Int64s, events: Int64s, quantity: Int64s, _: Int64s
 ) -> tuple[Int64s, ...]:
     """A piece with one row for rows of one line that follow each other, as days of one price do in totals."""
     of_one = version.strides == (0,)  # a broadcast number
-    first = np.flatnonzero(_changes(payer, line) if of_one else _changes(payer, line, version))
-    return payer[first], line[first], version[first], _sums(events, first), _sums(quantity, first)
-
-
-def _counted(numbers: Int64s, many: int) -> Int64s:
-    """The distinct ones of some numbers below `many`, in their order."""
-    there = np.zeros(many, dtype=np.bool_)
-    there[numbers] = True
-    return np.flatnonzero(there)
-
-
-def _changes(*columns: Int64s) -> NDArray[np.bool_]:
-    """Where a row differs from the one before it."""
-    new = np.ones(len(columns[0]), dtype=bool)
-    if len(new):
-        new[1:] = False
-    for column in columns:
-        new[1:] |= column[1:] != column[:-1]
-    return new
-
-
-def _order(payer: Int64s, rank: Int64s, version: Int64s) -> Int64s:
-    """The order by payer, then by key, then by card version; one number for all three where 64 bits hold it."""
-    if not len(payer):
-        return np.zeros(0, dtype=np.int64)
-    ranks, versions = int(rank.max()) + 1, int(version.max()) + 1
-    if int(payer.min()) < 0 or (int(payer.max()) + 1) * ranks * versions > INT64_MAX:
-        return np.lexsort((version, rank, payer))
-    order: Int64s = np.argsort((payer * ranks + rank) * versions + version)
-    return order
-
-
-def _sums(column: Int64s, first: Int64s) -> Int64s:
-    if not len(first):
-        return column[:0]
-    longest = int(np.diff(np.append(first, len(column))).max())
-    if int(np.abs(column).max()) * longest > INT64_MAX:
-        # Could be, not must be: only then is it worth counting in Python's integers.
-        require_headroom(int(np.abs(np.add.reduceat(column.astype(object), first)).max()), "the quantity of a line")
-    return np.add.reduceat(column, first)
-
-
-def _exact_sums(column: Int64s, first: Int64s) -> NDArray[np.object_]:
-    sums: NDArray[np.object_] = np.add.reduceat(column.astype(object), first)
-    return sums
+    first = np.flatnonzero(runs.changes(payer, line) if of_one else runs.changes(payer, line, version))
+    return payer[first], line[first], version[first], runs.sums(events, first), runs.sums(quantity, first)
 
 
 class _Lines:
@@ -389,11 +339,11 @@ class _Lines:
 
     def sums(self, entries: Sequence[tuple[Int64s, Int64s, Int64s]]) -> Int64s:
         """The sum of each line, int64[m], of (payer, line, quantity) entries of which every one has a line."""
-        return self._summed(entries, _sums, np.int64)
+        return self._summed(entries, runs.sums, np.int64)
 
     def exact_sums(self, entries: Sequence[tuple[Int64s, Int64s, Int64s]]) -> NDArray[np.object_]:
         """The same in Python's integers: charges of many events, in units of 10^-12, leave 64 bits soon."""
-        return self._summed(entries, _exact_sums, object)
+        return self._summed(entries, runs.exact_sums, object)
 
     def _summed(
         self, entries: Sequence[tuple[Int64s, Int64s, Int64s]], add: Callable[[Int64s, Int64s], Any], kind: type
