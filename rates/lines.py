@@ -18,10 +18,10 @@ from rates.money import EXPONENTS, currency, invoice_step, round_ratio
 from rates.numbering import COUNTRIES, COUNTRY_CODES
 from rates.prices import CHARGE, USAGE, Price
 from rates.quantities import INT64_MAX, require_headroom
+from rates.ratios import Charged, Ratios, rounded
 from rates.usage import Int64s
 
 _FEW = 1 << 16
-_BLOCK = 1 << 14
 
 FREE = "free"
 """The tier of units that a pool gives free."""
@@ -57,34 +57,6 @@ def key_of(price: Price, country: str, tier: str, unit_price: Fraction) -> LineK
         price.unit_size,
         price.base,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ratios(Sequence[Fraction]):
-    """Exact fractions as columns: integers `numerator` and `denominator` (> 0), [n] each, in any terms.
-
-    Both are int64, or Python's integers (dtype object) where 64 bits do not hold them.
-    """
-
-    numerator: NDArray[Any]
-    denominator: NDArray[Any]
-
-    def __len__(self) -> int:
-        return len(self.numerator)
-
-    @overload
-    def __getitem__(self, at: int) -> Fraction: ...
-    @overload
-    def __getitem__(self, at: slice) -> "Ratios": ...
-    def __getitem__(self, at: int | slice) -> "Fraction | Ratios":
-        if isinstance(at, slice):
-            return Ratios(numerator=self.numerator[at], denominator=self.denominator[at])
-        return Fraction(int(self.numerator[at]), int(self.denominator[at]))
-
-    def lowest(self) -> "Ratios":
-        """The same in lowest terms."""
-        shared = np.gcd(self.numerator, self.denominator)
-        return Ratios(numerator=self.numerator // shared, denominator=self.denominator // shared)
 
 
 class LineKeys(Sequence[LineKey]):
@@ -359,23 +331,16 @@ class _Lines:
         return sums
 
 
-class _Charged(NamedTuple):
-    """What is on each line beside quantity times price: Python's integers [m], of which `whole` are one of money."""
-
-    units: NDArray[np.object_]
-    whole: int
-
-
-def _charged(parts: Parts, lines: _Lines) -> _Charged:
+def _charged(parts: Parts, lines: _Lines) -> Charged:
     whole = lcm(*(value.denominator for value in parts.charges))
     units = lines.exact_sums([])
     for value, entries in parts.charges.items():
         units = units + lines.exact_sums(entries) * (value.numerator * (whole // value.denominator))
-    return _Charged(units, whole)
+    return Charged(units, whole)
 
 
 def _amounts(
-    families: Sequence[LineKey], family: Int64s, quantity: Int64s, code: str, charged: _Charged | None
+    families: Sequence[LineKey], family: Int64s, quantity: Int64s, code: str, charged: Charged | None
 ) -> tuple[Int64s, Ratios]:
     """The rounded amount of each line in minor units, and what rounding took away, in major ones.
 
@@ -390,19 +355,7 @@ def _amounts(
     fits = charged is None and 2 * (largest_top + max(bottoms, default=1) * step * scale) <= INT64_MAX
     kind = np.dtype(np.int64 if fits else object)
     top, bottom = np.array(tops, dtype=kind), np.array(bottoms, dtype=kind)
-    minor = np.empty(len(family), dtype=kind)
-    residuals = Ratios(numerator=np.empty_like(minor), denominator=np.empty_like(minor))
-    # In blocks, so that what is reckoned on the way to an amount stays in the processor's cache.
-    for start in range(0, len(family), _BLOCK):
-        some = slice(start, start + _BLOCK)
-        above, below = top[family[some]] * quantity[some].astype(kind, copy=False), bottom[family[some]]
-        if charged is not None:
-            above = above * charged.whole + charged.units[some] * scale * below
-            below = below * charged.whole
-        nearest = (2 * np.abs(above) + below * step) // (2 * below * step)
-        minor[some] = np.where(above < 0, -nearest, nearest) * step
-        residuals.numerator[some] = above - minor[some] * below
-        residuals.denominator[some] = below * scale
+    minor, residuals = rounded(top, bottom, family, quantity, charged, step, scale)
     require_headroom(int(np.abs(minor).max(initial=0)), "the amount of a line")
     return minor.astype(np.int64, copy=False), residuals
 
