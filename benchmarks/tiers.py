@@ -10,6 +10,8 @@ import argparse
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +25,7 @@ from rates.cards import Card
 from rates.compiled.cards import compile_card, lineages
 from rates.lines import PricedLines
 from rates.matching import Book, Books
+from rates.money import EXPONENTS, currency, exact
 from rates.prices import price_list
 from rates.pricing import crossing_days, price
 from rates.rating import rate
@@ -32,7 +35,9 @@ from rates.totals import elements, rate_totals
 from rates.usage import MICROSECONDS_A_DAY, Totals, UsageColumns, no_totals
 
 BOUND = 1.4
+_DAY_BITS = 6
 EVENTS = 20_000_000
+CHECKED = 1_000  # accounts whose amounts are worked out call by call
 TIERS = Schedule(
     name="voice",
     mode=Mode.GRADUATED,
@@ -97,14 +102,16 @@ class Side:
 
     def _ordered(self, days: Int64s) -> Totals:
         """The usage of some days of accounts, event by event; the month is in chronological order already."""
-        rows = np.flatnonzero(np.isin(self.by_day, days))
+        wanted = np.zeros(ACCOUNTS << _DAY_BITS, dtype=np.bool_)
+        wanted[days] = True
+        rows = np.flatnonzero(wanted[self.by_day])
         rows = rows[np.argsort(self.month.account[rows], kind="stable")]
         some, account = self.usage.take(rows), self.month.account[rows]
         return elements(rate(some, self.books, self.terms.products), some, account, account)
 
 
 def _days(account: Int64s, day: NDArray[np.int32] | Int64s) -> Int64s:
-    days: Int64s = account * (1 << 6) + (day - FIRST_DAY)
+    days: Int64s = account * (1 << _DAY_BITS) + (day - FIRST_DAY)
     return days
 
 
@@ -136,6 +143,32 @@ def check(with_tiers: Priced, without: Priced) -> None:
         raise SystemExit("the lines with tiers and without are not of the same usage")
 
 
+def check_amounts(side: Side, found: PricedLines) -> None:
+    """Some accounts' lines come to what their calls do, one after the other, each second at its tier's price."""
+    rows = np.flatnonzero(side.month.account < CHECKED)
+    rows = rows[np.argsort(side.month.account[rows], kind="stable")]
+    some, account = side.usage.take(rows), side.month.account[rows]
+    calls = elements(rate(some, side.books, side.terms.products), some, account, account)
+    after = np.cumsum(calls.quantity)
+    first = np.searchsorted(calls.account, calls.account)
+    end = after - (after - calls.quantity)[first]
+    edges = [0, *(int(bound) * 60 for bound in TIERS.up_to), int(end.max())]
+    due = Fraction(0)
+    for tier, (low, high) in enumerate(pairwise(edges)):
+        within = np.clip(end, low, high) - np.clip(end - calls.quantity, low, high)
+        seconds = np.zeros(int(calls.price.max()) + 1, dtype=np.int64)
+        np.add.at(seconds, calls.price, within)
+        for price_id in np.flatnonzero(seconds).tolist():
+            due += int(seconds[price_id]) * exact(side.terms.prices[price_id].prices[tier]) / 60
+    lines = np.flatnonzero(found.payer < CHECKED)
+    charged = Fraction(int(found.amount_minor[lines].sum()), 10 ** EXPONENTS[currency(found.currency)])
+    left = found.residuals
+    for bottom in np.unique(left.denominator[lines]).tolist():
+        charged += Fraction(int(left.numerator[lines[left.denominator[lines] == bottom]].sum()), bottom)
+    if charged != due:
+        raise SystemExit(f"the lines come to {charged}, the calls to {due}")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -146,6 +179,7 @@ def main() -> None:
     tiered, plain = Side.of(month, tiered=True), Side.of(month, tiered=False)
     found = tiered.bill()
     check(found, plain.bill())
+    check_amounts(tiered, found.lines)
     sizes = {"events": len(month.number), "prefixes": PREFIXES, "accounts": ACCOUNTS, "placed": found.placed}
     sizes["lines"] = len(found.lines.payer)
     del found

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from billing.invoices import Adjusted, InvoiceLine
 from billing.periods import Period
 from rates.deals import Agreed
-from rates.lines import LineKey, PricedLines, Ratios
+from rates.lines import LineKey, PricedLines
 from rates.money import Currency, currency
 from rates.netting import CREDIT, bound_minor
 from rates.quantities import INT64_MAX, require_headroom
+from rates.ratios import Ratios
 from rates.support import SUPPORT
 
 NOT_AGAIN = frozenset({CREDIT, SUPPORT})

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from billing.adjustments import AddedLine, Joined, joined
 from billing.invoices import Adjusted, Kind, Party, Slot, content_head, json_text
 from rates.errors import TollbookError
-from rates.lines import LineKey, PricedLines, Ratios
+from rates.lines import LineKey, PricedLines
 from rates.money import format_fraction, round_ratio
 from rates.numbering import COUNTRIES
+from rates.ratios import Ratios
 from rates.usage import TOTALS, Totals
 
 Int64s = NDArray[np.int64]

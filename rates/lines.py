@@ -3,7 +3,7 @@
 The line key is the rounding unit: prefixes, card versions, days and subaccounts are not in it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -13,10 +13,12 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from rates import runs
 from rates.money import EXPONENTS, currency, invoice_step, round_ratio
 from rates.numbering import COUNTRIES, COUNTRY_CODES
 from rates.prices import CHARGE, USAGE, Price
 from rates.quantities import INT64_MAX, require_headroom
+from rates.ratios import Charged, Ratios, rounded
 from rates.usage import Int64s
 
 _FEW = 1 << 16
@@ -57,32 +59,52 @@ def key_of(price: Price, country: str, tier: str, unit_price: Fraction) -> LineK
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ratios(Sequence[Fraction]):
-    """Exact fractions as columns: integers `numerator` and `denominator` (> 0), [n] each, in any terms.
+class LineKeys(Sequence[LineKey]):
+    """Line keys by their families and countries (codes), int64[k] each; made when somebody looks at them.
 
-    Both are int64, or Python's integers (dtype object) where 64 bits do not hold them.
+    What only adds up amounts, as most re-rating does, needs none.
     """
 
-    numerator: NDArray[Any]
-    denominator: NDArray[Any]
+    __slots__ = ("_countries", "_families", "_family", "_made")
+
+    def __init__(self, families: Sequence[LineKey], family: Int64s, country: Int64s) -> None:
+        self._families = families
+        self._family = family
+        self._countries = country
+        self._made: list[LineKey] | None = None
 
     def __len__(self) -> int:
-        return len(self.numerator)
+        return len(self._family)
 
     @overload
-    def __getitem__(self, at: int) -> Fraction: ...
+    def __getitem__(self, at: int) -> LineKey: ...
     @overload
-    def __getitem__(self, at: slice) -> "Ratios": ...
-    def __getitem__(self, at: int | slice) -> "Fraction | Ratios":
-        if isinstance(at, slice):
-            return Ratios(numerator=self.numerator[at], denominator=self.denominator[at])
-        return Fraction(int(self.numerator[at]), int(self.denominator[at]))
+    def __getitem__(self, at: slice) -> list[LineKey]: ...
+    def __getitem__(self, at: int | slice) -> LineKey | list[LineKey]:
+        return self._all()[at]
 
-    def lowest(self) -> "Ratios":
-        """The same in lowest terms."""
-        shared = np.gcd(self.numerator, self.denominator)
-        return Ratios(numerator=self.numerator // shared, denominator=self.denominator // shared)
+    def __iter__(self) -> Iterator[LineKey]:
+        return iter(self._all())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._all() == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as a list's
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+    def _all(self) -> list[LineKey]:
+        if self._made is None:
+            countries = [COUNTRIES[code] for code in self._countries.tolist()]
+            of_each = map(self._families.__getitem__, self._family.tolist())
+            self._made = [
+                LineKey(product, element, country, destination, tier, unit_price, unit, unit_size, base)
+                for (product, element, _, destination, tier, unit_price, unit, unit_size, base), country in zip(
+                    of_each, countries, strict=True
+                )
+            ]
+        return self._made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,10 +183,7 @@ class Parts:
 
     def columns(self) -> list[Int64s]:
         """The payer, line, version, events and quantity of all that was added, and its place in what it came in."""
-        if len(self.pieces) == 1:
-            return list(self.pieces[0])
-        nothing = np.zeros(0, dtype=np.int64)
-        return [np.concatenate(column) for column in zip((nothing,) * 6, *self.pieces, strict=True)]
+        return runs.joined(self.pieces, 6)
 
     def line(self, key: LineKey) -> int:
         """The number of a line key."""
@@ -194,17 +213,13 @@ def lines_of(parts: Parts, currency_code: str) -> PricedLines:
 
     Raises `QuantityOverflowError` for a quantity or an amount of more than 64 bits.
     """
-    payer, line, version, events, quantity, _ = parts.columns()
-    # Days of one price follow each other in totals: most of the sums need no order.
-    first = np.flatnonzero(_changes(payer, line, version))
-    payer, line, version = payer[first], line[first], version[first]
-    events, quantity = _sums(events, first), _sums(quantity, first)
+    payer, line, version, events, quantity = runs.joined([_runs(*piece) for piece in parts.pieces], 5)
     ranked = _Ranked.of(parts.families, line)
     rank = ranked.rank(line)
-    order = _order(payer, rank, version)
+    order = runs.order(payer, rank, version)
     payer, rank, version = payer[order], rank[order], version[order]
-    first = np.flatnonzero(_changes(payer, rank))
-    base_quantity = _sums(quantity[order], first)
+    first = np.flatnonzero(runs.changes(payer, rank))
+    base_quantity = runs.sums(quantity[order], first)
     multiplied, charged = base_quantity, None
     lines = _Lines(payer[first], rank[first], ranked)
     if parts.rounded:
@@ -219,7 +234,7 @@ def lines_of(parts: Parts, currency_code: str) -> PricedLines:
         keys=ranked.keys(parts.families),
         payer=payer[first],
         key=rank[first].astype(np.int32),
-        events=_sums(events[order], first),
+        events=runs.sums(events[order], first),
         base_quantity=base_quantity,
         amount_minor=amounts,
         residuals=residuals,
@@ -245,7 +260,7 @@ class _Ranked:
         """The ranks of the distinct ones of some lines (int64[n])."""
         many = len(families) * len(COUNTRIES)
         counted = many <= _FEW + len(line) * 2
-        number = _counted(line, many) if counted else np.unique(line)
+        number = runs.counted(line, many) if counted else np.unique(line)
         family, country = np.divmod(number, len(COUNTRIES))
         # By product and element, then by country, then by all the rest.
         heads = {head: place for place, head in enumerate(sorted({key[:2] for key in families}))}
@@ -266,59 +281,18 @@ class _Ranked:
         """The ranks of lines (int64[n])."""
         return self.by_number[np.searchsorted(self.number, line)] if self.table is None else self.table[line]
 
-    def keys(self, families: Sequence[LineKey]) -> list[LineKey]:
+    def keys(self, families: Sequence[LineKey]) -> "LineKeys":
         """The keys in their order."""
-        countries = [COUNTRIES[code] for code in self.country.tolist()]
-        of_each = map(families.__getitem__, self.family.tolist())
-        return [
-            LineKey(product, element, country, destination, tier, unit_price, unit, unit_size, base)
-            for (product, element, _, destination, tier, unit_price, unit, unit_size, base), country in zip(
-                of_each, countries, strict=True
-            )
-        ]
+        return LineKeys(families, self.family, self.country)
 
 
-def _counted(numbers: Int64s, many: int) -> Int64s:
-    """The distinct ones of some numbers below `many`, in their order."""
-    there = np.zeros(many, dtype=np.bool_)
-    there[numbers] = True
-    return np.flatnonzero(there)
-
-
-def _changes(*columns: Int64s) -> NDArray[np.bool_]:
-    """Where a row differs from the one before it."""
-    new = np.ones(len(columns[0]), dtype=bool)
-    if len(new):
-        new[1:] = False
-    for column in columns:
-        new[1:] |= column[1:] != column[:-1]
-    return new
-
-
-def _order(payer: Int64s, rank: Int64s, version: Int64s) -> Int64s:
-    """The order by payer, then by key, then by card version; one number for all three where 64 bits hold it."""
-    if not len(payer):
-        return np.zeros(0, dtype=np.int64)
-    ranks, versions = int(rank.max()) + 1, int(version.max()) + 1
-    if int(payer.min()) < 0 or (int(payer.max()) + 1) * ranks * versions > INT64_MAX:
-        return np.lexsort((version, rank, payer))
-    order: Int64s = np.argsort((payer * ranks + rank) * versions + version)
-    return order
-
-
-def _sums(column: Int64s, first: Int64s) -> Int64s:
-    if not len(first):
-        return column[:0]
-    longest = int(np.diff(np.append(first, len(column))).max())
-    if int(np.abs(column).max()) * longest > INT64_MAX:
-        # Could be, not must be: only then is it worth counting in Python's integers.
-        require_headroom(int(np.abs(np.add.reduceat(column.astype(object), first)).max()), "the quantity of a line")
-    return np.add.reduceat(column, first)
-
-
-def _exact_sums(column: Int64s, first: Int64s) -> NDArray[np.object_]:
-    sums: NDArray[np.object_] = np.add.reduceat(column.astype(object), first)
-    return sums
+def _runs(
+    payer: Int64s, line: Int64s, version: Int64s, events: Int64s, quantity: Int64s, _: Int64s
+) -> tuple[Int64s, ...]:
+    """A piece with one row for rows of one line that follow each other, as days of one price do in totals."""
+    of_one = version.strides == (0,)  # a broadcast number
+    first = np.flatnonzero(runs.changes(payer, line) if of_one else runs.changes(payer, line, version))
+    return payer[first], line[first], version[first], runs.sums(events, first), runs.sums(quantity, first)
 
 
 class _Lines:
@@ -337,11 +311,11 @@ class _Lines:
 
     def sums(self, entries: Sequence[tuple[Int64s, Int64s, Int64s]]) -> Int64s:
         """The sum of each line, int64[m], of (payer, line, quantity) entries of which every one has a line."""
-        return self._summed(entries, _sums, np.int64)
+        return self._summed(entries, runs.sums, np.int64)
 
     def exact_sums(self, entries: Sequence[tuple[Int64s, Int64s, Int64s]]) -> NDArray[np.object_]:
         """The same in Python's integers: charges of many events, in units of 10^-12, leave 64 bits soon."""
-        return self._summed(entries, _exact_sums, object)
+        return self._summed(entries, runs.exact_sums, object)
 
     def _summed(
         self, entries: Sequence[tuple[Int64s, Int64s, Int64s]], add: Callable[[Int64s, Int64s], Any], kind: type
@@ -357,23 +331,16 @@ class _Lines:
         return sums
 
 
-class _Charged(NamedTuple):
-    """What is on each line beside quantity times price: Python's integers [m], of which `whole` are one of money."""
-
-    units: NDArray[np.object_]
-    whole: int
-
-
-def _charged(parts: Parts, lines: _Lines) -> _Charged:
+def _charged(parts: Parts, lines: _Lines) -> Charged:
     whole = lcm(*(value.denominator for value in parts.charges))
     units = lines.exact_sums([])
     for value, entries in parts.charges.items():
         units = units + lines.exact_sums(entries) * (value.numerator * (whole // value.denominator))
-    return _Charged(units, whole)
+    return Charged(units, whole)
 
 
 def _amounts(
-    families: Sequence[LineKey], family: Int64s, quantity: Int64s, code: str, charged: _Charged | None
+    families: Sequence[LineKey], family: Int64s, quantity: Int64s, code: str, charged: Charged | None
 ) -> tuple[Int64s, Ratios]:
     """The rounded amount of each line in minor units, and what rounding took away, in major ones.
 
@@ -387,16 +354,10 @@ def _amounts(
     # 2 × bottom × step divides, and minor × bottom comes back up to largest_top + bottom × step.
     fits = charged is None and 2 * (largest_top + max(bottoms, default=1) * step * scale) <= INT64_MAX
     kind = np.dtype(np.int64 if fits else object)
-    top = np.array(tops, dtype=kind)[family] * quantity.astype(kind)
-    bottom = np.array(bottoms, dtype=kind)[family]
-    if charged is not None:
-        top = top * charged.whole + charged.units * scale * bottom
-        bottom = bottom * charged.whole
-    nearest = (2 * np.abs(top) + bottom * step) // (2 * bottom * step)
-    minor = np.where(top < 0, -nearest, nearest) * step
+    top, bottom = np.array(tops, dtype=kind), np.array(bottoms, dtype=kind)
+    minor, residuals = rounded(top, bottom, family, quantity, charged, step, scale)
     require_headroom(int(np.abs(minor).max(initial=0)), "the amount of a line")
-    residuals = Ratios(numerator=top - minor * bottom, denominator=bottom * scale)
-    return minor.astype(np.int64), residuals
+    return minor.astype(np.int64, copy=False), residuals
 
 
 def _with_cuts(

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rates.deals import Agreed, Commitment, Credit, is_committed, payer_and_terms
-from rates.lines import LineKey, PricedLines, Ratios
+from rates.lines import LineKey, PricedLines
 from rates.money import EXPONENTS, Currency, currency, exact, format_minor, invoice_step, round_ratio
 from rates.products import Product
 from rates.quantities import INT64_MAX, require_headroom
+from rates.ratios import Ratios
 from rates.support import SUPPORT, SUPPORT_PLAN
 from rates.terms import Terms
 from rates.tiers import Selector, selected

@@ -251,7 +251,7 @@ def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: C
             continue
         first, is_cut = _tiers_of(schedule, counter, rest, items)
         cut = np.flatnonzero(priced & is_cut)
-        spread = split(counter.course.start[cut], rest.quantity[cut], schedule.bounds(counter.unit_size))
+        spread = split(counter.course.start_of(cut), rest.quantity[cut], schedule.bounds(counter.unit_size))
         charged = rest.charged
         if len(cut):
             charged = charged.copy()
@@ -307,8 +307,8 @@ def _in_tier(version: str, schedule: Schedule, tier: int, price: Price) -> Fract
     return price.unit_price(tier, schedule) if priced else None
 
 
-def _tiers_of(schedule: Schedule, counter: Counter, rest: Rest, items: Items) -> tuple[Int64s, Bools]:
-    """The tier in which each item starts, int64[n], and whether its units are cut at a bound and go on in others."""
+def _tiers_of(schedule: Schedule, counter: Counter, rest: Rest, items: Items) -> tuple[NDArray[np.integer], Bools]:
+    """The tier in which each item starts, [n], and whether its units are cut at a bound and go on in others."""
     bounds, by_events = schedule.bounds(counter.unit_size), schedule.measure is Measure.EVENTS
     nowhere = np.zeros(len(rest.quantity), dtype=bool)
     if schedule.mode is Mode.VOLUME:

@@ -33,6 +33,11 @@ class Run:
     day_end: NDArray[Any]
     total: NDArray[Any]
 
+    def start_of(self, some: Int64s) -> NDArray[Any]:
+        """The position before some items only (int64[m], their places)."""
+        found: NDArray[Any] = self.start[some]
+        return found
+
     def crossed(self, bounds: NDArray[Any]) -> Bools:
         """Items on days on which the counter goes from one tier into another: their order matters."""
         before, after = np.searchsorted(bounds, self.day_start, "right"), np.searchsorted(bounds, self.day_end, "right")

@@ -39,6 +39,16 @@ class DailyRun:
         found[self.rows] = self.exact
         return found
 
+    def start_of(self, some: Int64s) -> Int64s:
+        """The same of some items only (int64[m], their places)."""
+        found: Int64s = self.begins[self.cell[some]]
+        wanted = np.zeros(len(self.cell), dtype=np.bool_)
+        wanted[some] = True
+        known = np.flatnonzero(wanted[self.rows])
+        order = np.argsort(some)
+        found[order[np.searchsorted(some, self.rows[known], sorter=order)]] = self.exact[known]
+        return found
+
     @property
     def day_start(self) -> Int64s:
         """Where the counter stands when the item's day begins."""
@@ -58,9 +68,10 @@ class DailyRun:
         """Items on days on which the counter goes from one tier into another: their order matters."""
         return _crossed(self.begins, self.ends, bounds)[self.cell]
 
-    def tiers(self, bounds: Int64s) -> Int64s:
-        """The tier (from 0) in which each item begins."""
-        found: Int64s = tier_of(self.begins, bounds)[self.cell]
+    def tiers(self, bounds: Int64s) -> NDArray[np.integer]:
+        """The tier (from 0) in which each item begins, in as few bits as they need."""
+        narrow = np.min_scalar_type(len(bounds))
+        found: NDArray[np.integer] = tier_of(self.begins, bounds).astype(narrow)[self.cell]
         found[self.rows] = tier_of(self.exact, bounds)
         return found
 
@@ -79,7 +90,9 @@ def run_by_day(fill: Int64s, scope: Int64s, day: NDArray[np.int32], bounds: Iter
     require_room(fill)
     first, low = int(scope.min()), int(day.min())
     counters, days = int(scope.max()) - first + 1, int(day.max()) - low + 1
-    cell = (scope - first) * days + (day - low)
+    cell = scope * days
+    cell += day
+    cell -= first * days + low
     moved = np.zeros(counters * days, dtype=np.int64)
     np.add.at(moved, cell, fill)
     ends = np.cumsum(moved.reshape(counters, days), axis=1)

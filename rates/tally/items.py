@@ -101,7 +101,7 @@ class Items:
         parts: Parts,
         lines: Sequence[Int64s],
         rows: Int64s | None,
-        which: Int64s,
+        which: NDArray[np.integer],
         events: Int64s,
         quantity: Int64s,
     ) -> None:
@@ -111,7 +111,10 @@ class Items:
         """
         if len(which):
             kind, billed = (self.kind, self.billed) if rows is None else (self.kind[rows], self.billed[rows])
-            line = np.concatenate(lines)[which * len(self.prices) + kind]
+            line = np.multiply(which, len(self.prices), dtype=np.int64)
+            line += kind
+            # Every number is below the length: unlike "raise", this needs no second column.
+            np.take(np.concatenate(lines), line, out=line, mode="clip")
             parts.add(billed, line, self.version_of(parts, kind), events, quantity, rows)
 
     def emit_rounded(self, parts: Parts, lines: Int64s, quantity: Int64s) -> None:
@@ -219,15 +222,18 @@ def _alike(price: Int64s, left: Sequence[Fraction]) -> Int64s:
 def _replace_ordered(totals: Totals, crossings: Totals, terms: Terms) -> Totals:
     if not len(crossings):
         return totals
-    distinct, place = numbered(totals.price.astype(np.int64))
+    replaced = np.flatnonzero(days_among(totals.payer, totals.day, crossings.payer, crossings.day))
+    distinct, place = numbered(totals.price[replaced].astype(np.int64))
     usage = np.array([terms.prices[number].element == USAGE for number in distinct.tolist()], dtype=np.bool_)
-    replaced = days_among(totals.payer, totals.day, crossings.payer, crossings.day) & usage[place]
+    replaced = replaced[usage[place]]
     if (totals.quantity[replaced].sum(), totals.events[replaced].sum()) != (
         crossings.quantity.sum(),
         crossings.events.sum(),
     ):
         raise CrossingsIncompleteError("ordered events do not add up to the totals of their days", place="crossings")
-    return _with(totals, np.flatnonzero(~replaced), crossings)
+    kept = np.ones(len(totals), dtype=np.bool_)
+    kept[replaced] = False
+    return _with(totals, np.flatnonzero(kept), crossings)
 
 
 def _with(totals: Totals, kept: Int64s, more: Totals) -> Totals:

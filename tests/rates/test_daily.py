@@ -27,6 +27,8 @@ def test_what_is_told_of_items_in_no_order_of_days_is_what_is_told_of_them_in_or
         assert ordered.beyond(fill[order], some).tolist() == found.beyond(fill, some)[order].tolist()
     crossing = ordered.crossed(bounds)
     assert ordered.start[crossing].tolist() == found.start[order][crossing].tolist()
+    places = order[crossing]
+    assert ordered.start[crossing].tolist() == found.start_of(places).tolist()
     for name in ("day_start", "day_end", "total"):
         assert getattr(ordered, name).tolist() == getattr(found, name)[order].tolist()
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rates.lines import LineKey, Parts, Ratios, lines_of
+from rates.lines import LineKey, Parts, lines_of
 from rates.money import EXPONENTS, Currency, invoice_step
 from rates.quantities import INT64_MAX, QuantityOverflowError
+from rates.ratios import Ratios
 
 PRICES = st.one_of(
     st.fractions(min_value=0, max_value=100, max_denominator=10**4),

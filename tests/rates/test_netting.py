@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rates.deals import Agreed, Agreements, Commitment, Credit, Deal, Span, agreements_of, under
-from rates.lines import LineKey, PricedLines, Ratios
+from rates.lines import LineKey, PricedLines
 from rates.money import currency
 from rates.netting import CREDIT, MAXIMUM_SPEND, TRUE_UP, apportioned, bound_minor, net
+from rates.ratios import Ratios
 from rates.terms import Terms
 
 SINCE = date(2026, 10, 1)
