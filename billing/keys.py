@@ -193,29 +193,31 @@ def misplaced(token: str, mode: Mode) -> KeyProblem | None:
     """What is wrong with a token by itself, for a deployment of some mode."""
     found = mode_of(token)
     if found is None:
-        detail = "is not a key: one is tb_live_ or tb_test_ and 43 letters, digits, - and _"
+        detail = "the key is none: one is tb_live_ or tb_test_ and 43 letters, digits, - and _"
         return KeyProblem(refusal=Refusal.MALFORMED, detail=detail, remedy="send it as it was shown")
     if found is not mode:
-        detail = f"is a {found} key, and this deployment is a {mode} one: it takes tb_{mode}_ keys only"
+        detail = f"the key is a {found} one, and this deployment is a {mode} deployment: it takes tb_{mode}_ keys only"
         remedy = f"use a {mode} key here, or send this to your {found} deployment"
         return KeyProblem(refusal=Refusal.OTHER_MODE, detail=detail, remedy=remedy)
     return None
 
 
-UNKNOWN = KeyProblem(refusal=Refusal.UNKNOWN, detail="is no key of this deployment", remedy="ask its operator for one")
+UNKNOWN = KeyProblem(
+    refusal=Refusal.UNKNOWN, detail="the key is not known to this deployment", remedy="ask its operator for one"
+)
 
 
 def ended(key: Key, at: datetime) -> KeyProblem | None:
     """Why a key is not good at an instant; None if it is. One that was revoked is not, whatever the clock says."""
     if key.revoked_at is not None:
-        detail = f"was revoked at {instant(key.revoked_at)}"
+        detail = f"the key was revoked at {instant(key.revoked_at)}"
         return KeyProblem(refusal=Refusal.REVOKED, detail=detail, remedy="ask the operator for another one")
     if at < key.ends_at:
         return None
     if key.replaced_at <= key.expires_at:
-        detail = f"ended at {instant(key.replaced_at)}, when another one took its place"
+        detail = f"the key ended at {instant(key.replaced_at)}, when another one took its place"
         return KeyProblem(refusal=Refusal.REPLACED, detail=detail, remedy="use the newer key of its name")
-    detail = f"expired at {instant(key.expires_at)}"
+    detail = f"the key expired at {instant(key.expires_at)}"
     return KeyProblem(refusal=Refusal.EXPIRED, detail=detail, remedy="ask the operator for another one")
 
 
@@ -273,7 +275,7 @@ def _customer_faults(grant: Grant, accounts: Mapping[str, Account]) -> Iterator[
         remedy = f"name {payer.id}, which pays for it" if payer else "name the account that pays for it"
         yield Fault(place="key: account", value=grant.account, problem=problem, remedy=remedy)
     if grant.scopes != {Scope.READ}:
-        problem, value = "of a customer's key read, and nothing else", " ".join(sorted(grant.scopes))
+        problem, value = "are an operator's, and a customer's key only reads", " ".join(sorted(grant.scopes))
         yield Fault(place="key: scopes", value=value, problem=problem, remedy="leave them out, or the account")
     if grant.source:
         remedy = "leave it out, or the account"

@@ -49,13 +49,13 @@ class KeyRing:
     mode: Mode
     clock: Callable[[], float] = monotonic
     troubled: Callable[[Exception], None] = lambda _: None
-    _view: _View = _NOTHING
-    _reading: Lock = field(default_factory=Lock)
-    _using: Lock = field(default_factory=Lock)
-    _used: dict[int, datetime] = field(default_factory=dict)
-    _noted: dict[int, datetime] = field(default_factory=dict)
-    _ending: Event = field(default_factory=Event)
-    _thread: Thread | None = None
+    _view: _View = field(default=_NOTHING, repr=False)
+    _reading: Lock = field(default_factory=Lock, repr=False)
+    _using: Lock = field(default_factory=Lock, repr=False)
+    _used: dict[int, datetime] = field(default_factory=dict, repr=False)
+    _noted: dict[int, datetime] = field(default_factory=dict, repr=False)
+    _ending: Event = field(default_factory=Event, repr=False)
+    _thread: Thread | None = field(default=None, repr=False)
 
     def __enter__(self) -> Self:
         self._ending.clear()
@@ -90,7 +90,8 @@ class KeyRing:
 
     def renew(self) -> None:
         """See the keys as they are now, as after one was added or revoked in this process."""
-        self._fresh(0)
+        with self._reading:
+            self._view = self._read()
 
     def note(self) -> None:
         """Note which keys were used since, each once a minute at most. The thread does it; a request never."""
