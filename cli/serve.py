@@ -9,7 +9,11 @@ import typer
 from cli.output import say
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from fastapi import FastAPI
+
+    from billing.keys import KeyProblem
 
 _CONNECTIONS = 12  # of one process: its threads that answer, those that write, those that look
 _GRACE_SECONDS = 30
@@ -67,4 +71,14 @@ def application() -> "FastAPI":
     configure()
     pin_time_zones()
     opened = engine(connections=_CONNECTIONS)
-    return build(World(engine=opened, products=products(), clock=now, kept=compiled_cards(), states=states()))
+    return build(
+        World(engine=opened, products=products(), clock=now, keys=_NoKeys(), kept=compiled_cards(), states=states())
+    )
+
+
+class _NoKeys:  # until the ring of keys is there
+    def find(self, token: str, at: "datetime") -> "KeyProblem":
+        from billing.keys import UNKNOWN
+
+        del token, at
+        return UNKNOWN
