@@ -50,7 +50,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Begin, and when the server has answered its last request, finish what was accepted."""
     anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
     world: World = app.state.world
-    try:
+    with world.keys:
         yield
-    finally:
-        world.engine.dispose()
+    world.engine.dispose()
