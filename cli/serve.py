@@ -62,7 +62,10 @@ def serve(
 
 def application() -> "FastAPI":
     """The app of this environment's world: what each process of the service serves."""
+    from secrets import token_bytes
+
     from billing.flows.keyring import KeyRing
+    from billing.keys import SECRET_BYTES
     from billing.server.app import build
     from billing.server.logs import configure, troubled
     from billing.server.world import World
@@ -79,6 +82,7 @@ def application() -> "FastAPI":
             engine=opened,
             products=products(),
             clock=now,
+            secret=lambda: token_bytes(SECRET_BYTES),
             keys=KeyRing(engine=apart, mode=mode_of(opened), troubled=troubled),
             kept=compiled_cards(),
             states=states(),

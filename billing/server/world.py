@@ -19,13 +19,15 @@ from rates.products import Product
 class World:
     """The database, the products, the clock, and what is kept between requests.
 
-    `kept` is where compiled cards lie between processes, `states` the table by which jurisdictions are derived.
+    `secret` gives 32 bytes that nobody can guess, `kept` is where compiled cards lie between processes, `states` the
+    table by which jurisdictions are derived.
     """
 
     engine: Engine
     products: Mapping[str, Product]
     clock: Callable[[], datetime]
     keys: KeyRing
+    secret: Callable[[], bytes]
     kept: CompiledCards | None = None
     states: States | None = None
 
