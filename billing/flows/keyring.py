@@ -68,6 +68,15 @@ class KeyRing:
         if self._thread is not None:
             self._thread.join()
 
+    def seen(self, token: str, at: datetime) -> Key | None:
+        """The key that a token is, if that can be told without asking the database; `find` tells it of any."""
+        view = self._view
+        key = view.keys.get(digest(token)) if self.clock() - view.read <= FRESH_SECONDS else None
+        if key is None or key.mode is not self.mode or ended(key, at) is not None:
+            return None
+        self._use(key.number, at)
+        return key
+
     def find(self, token: str, at: datetime) -> Key | KeyProblem:
         """The key that a token is, or why it opens nothing at an instant."""
         if (problem := misplaced(token, self.mode)) is not None:

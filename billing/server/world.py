@@ -1,0 +1,46 @@
+"""What the service works with, put together once by whoever starts it, and how routes reach it."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from billing.flows.keyring import KeyRing
+from billing.store.compiled import CompiledCards
+from billing.store.engine import Connection, Engine, snapshot
+from rates.jurisdiction import States
+from rates.products import Product
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The database, the products, the clock, and what is kept between requests.
+
+    `secret` gives 32 bytes that nobody can guess, `kept` is where compiled cards lie between processes, `states` the
+    table by which jurisdictions are derived.
+    """
+
+    engine: Engine
+    products: Mapping[str, Product]
+    clock: Callable[[], datetime]
+    keys: KeyRing
+    secret: Callable[[], bytes]
+    kept: CompiledCards | None = None
+    states: States | None = None
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """The database at one moment, to read from."""
+        return snapshot(self.engine)
+
+
+def world_of(request: Request) -> World:
+    """The world of the app that a request came to."""
+    world: World = request.app.state.world
+    return world
+
+
+InWorld = Annotated[World, Depends(world_of)]
+"""The world, as an argument of a route."""
