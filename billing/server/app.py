@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from billing.server import problems
 from billing.server.api import health, keys, usage
 from billing.server.logs import RequestLog
+from billing.server.repeats import Repeats
 from billing.server.world import World
 
 LARGEST_BODY = 10 << 20
@@ -38,6 +39,7 @@ def build(world: World) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.world = world
+    app.add_middleware(Repeats, world=world)
     app.add_middleware(RequestLog)
     problems.install(app)
     for router in _ROUTERS:
