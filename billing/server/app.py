@@ -8,7 +8,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from billing.server import problems
-from billing.server.api import accounts, contracts, health, statements, usage
+from billing.server.api import accounts, contracts, health, keys, statements, usage
 from billing.server.logs import RequestLog
 from billing.server.paths import EncodedSlashes
 from billing.server.world import World
@@ -16,7 +16,14 @@ from billing.server.world import World
 LARGEST_BODY = 10 << 20
 """Bytes of a request's body, as it comes and unpacked."""
 
-_ROUTERS = (health.router, usage.router, accounts.router, contracts.router, statements.router)
+_ROUTERS = (
+    health.router,
+    usage.router,
+    accounts.router,
+    contracts.router,
+    statements.router,
+    keys.router,
+)
 _THREADS = 16
 _ABOUT = (
     "Usage in, exact and explained invoices out. An event whose result is `accepted` or `quarantined` is committed: it"
@@ -52,7 +59,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Begin, and when the server has answered its last request, finish what was accepted."""
     anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
     world: World = app.state.world
-    try:
+    with world.keys:
         yield
-    finally:
-        world.engine.dispose()
+    world.engine.dispose()

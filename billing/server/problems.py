@@ -34,6 +34,7 @@ STATUSES = {
     "billing.errors.PublicationBackdatedError": HTTPStatus.CONFLICT,
     "billing.errors.PublicationConflictError": HTTPStatus.CONFLICT,
     "billing.charges.SourceReservedError": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "billing.keys.KeyMissingError": HTTPStatus.NOT_FOUND,
     "billing.payers.SubjectMissingError": HTTPStatus.NOT_FOUND,
     "billing.runs.PeriodLockedError": HTTPStatus.CONFLICT,
     "billing.runs.PeriodNotDrawnError": HTTPStatus.NOT_FOUND,
