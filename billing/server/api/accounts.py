@@ -124,7 +124,7 @@ def add_accounts(world: InWorld, key: Bookkeeper, given: AccountsGiven, *, dry_r
     Their place in the tree and their currency stay. The same again changes nothing.
     """
     found = read_all(given.accounts, "accounts", read_account)
-    at, actor = world.clock(), f"key {key.name}"
+    at, actor = world.clock(), key.name
     rehearse_with = world.products if dry_run else None
     changed = publish.add_accounts(world.engine, found, at=at, actor=actor, rehearse_with=rehearse_with)
     released = let_out(world.engine, world.products, changed, at=at, actor=actor, kept=world.kept)

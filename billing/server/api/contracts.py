@@ -79,7 +79,7 @@ def add_contracts(world: InWorld, key: Bookkeeper, given: ContractsGiven, *, dry
     refused: 409.
     """
     found = _read(given)
-    at, actor = world.clock(), f"key {key.name}"
+    at, actor = world.clock(), key.name
     changed = publish.add_contracts(
         world.engine, found, world.products, at=at, actor=actor, kept=world.kept, dry_run=dry_run
     )
