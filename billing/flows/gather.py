@@ -28,7 +28,9 @@ from billing.usage import Origin
 EVENTS_A_GROUP = 1_000
 """More payloads than this do not share a transaction; those of one request do."""
 
-_PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 10
+"""For how long a database that is away is waited for."""
+
 _FEWEST_TRIES = 3
 _FIRST_WAIT_SECONDS = 0.05
 _LONGEST_WAIT_SECONDS = 1.0
@@ -89,10 +91,11 @@ class Gathering:
         clock: Callable[[], datetime],
         *,
         room: Room | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
         on_commit: Callable[[Committed], None] = lambda _: None,
     ) -> None:
         self._intake, self._clock, self._on_commit = intake, clock, on_commit
-        self._room = room or Room()
+        self._room, self._patience_seconds = room or Room(), patience_seconds
         self._waiting: deque[_Request] = deque()
         self._held_payloads = self._held_bytes = 0  # those that wait, and those on their way
         self._seconds_a_payload = 0.0  # of late
@@ -111,6 +114,11 @@ class Gathering:
         """How many payloads were let in and are not answered for."""
         return self._held_payloads
 
+    @property
+    def waiting(self) -> int:
+        """How many requests were let in and are not begun."""
+        return len(self._waiting)
+
     def submit(self, payloads: Sequence[bytes], source: str | None) -> Future[Receipt]:
         """Hand in payloads from a `source` (None: they name theirs); returns at once.
 
@@ -120,7 +128,7 @@ class Gathering:
         """
         require_free(source)
         pieces = [payloads[at : at + EVENTS_A_CHUNK] for at in range(0, len(payloads), EVENTS_A_CHUNK)] or [payloads]
-        until = time.monotonic() + _PATIENCE_SECONDS
+        until = time.monotonic() + self._patience_seconds
         requests = [_Request(payloads=piece, source=source, until=until, size=_size(piece)) for piece in pieces]
         size = sum(request.size for request in requests)
         with self._changed:
@@ -286,11 +294,10 @@ def _together(answers: Sequence[Future[Receipt]]) -> Future[Receipt]:
         left[0] -= 1  # one thread answers
         if left[0]:
             return
-        error = next((error for answer in answers if (error := answer.exception()) is not None), None)
-        if error is not None:
-            whole.set_exception(error)
-        else:
+        try:
             whole.set_result(joined([answer.result() for answer in answers]))
+        except Exception as error:  # noqa: BLE001 - that of the first piece that has one
+            whole.set_exception(error)
 
     for answer in answers:
         answer.add_done_callback(heard)

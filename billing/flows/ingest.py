@@ -341,7 +341,7 @@ def receipt_of(products: Mapping[str, Product], prepared: Prepared, batch: Batch
         zero_rated=zero_rated,
         unbilled=unbilled,
         row=payload,
-        id=batch.claims["id"],
+        id=batch.claims["id"].combine_chunks(),
         revision=batch.claims["revision"].to_numpy(),
         amended=payload[written.amending],
         voids=voids,
