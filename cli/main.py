@@ -22,6 +22,7 @@ from cli import (
     rate,
     rerate,
     scenarios,
+    serve,
     statement,
     usage,
     verify,
@@ -49,7 +50,7 @@ _ORDER = (
         "explain",
         "verify",
     ),
-    *("rate", "scenarios", "demo", "doctor", "db", "migrate"),
+    *("rate", "scenarios", "demo", "doctor", "serve", "db", "migrate"),
 )
 """The commands as `--help` lists them: as the work goes. Others come last."""
 
@@ -90,6 +91,7 @@ app.add_typer(explain.app, name="explain", rich_help_panel=BILLING)
 app.command(rich_help_panel=BILLING)(verify.verify)
 app.command(rich_help_panel=CHECKS)(rate.rate)
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=CHECKS)
+app.command(rich_help_panel=MACHINE)(serve.serve)
 app.add_typer(db.app, name="db", rich_help_panel=MACHINE)
 app.command(rich_help_panel=MACHINE)(db.migrate)
 app.command(rich_help_panel=MACHINE)(demo.demo)
