@@ -24,7 +24,7 @@ from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken, ta
 from billing.reselling import PREFIX, RESERVED
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, transaction
-from billing.store.identity import WORTH_A_TRY, Claimed, next_batch, source_ids
+from billing.store.identity import WORTH_A_TRY, Claimed, next_batches, source_ids
 from billing.store.partitions import make_partitions
 from billing.store.ratebooks import Ratebooks, load_books, lock_books, product_ids
 from billing.store.usage import Batch, make_batch, write_batch
@@ -75,7 +75,8 @@ class Hope:
 class Intake:
     """Where usage from one source (None: the payloads name theirs) enters; keeps the books between chunks.
 
-    `kept`: where compiled cards are kept between processes. `states`: by which jurisdictions are derived.
+    `kept`: where compiled cards are kept between processes. `states`: by which jurisdictions are derived. `ahead`: how
+    many transactions get their numbers at once; those that are not used when the process ends are nobody's.
     """
 
     engine: Engine
@@ -83,7 +84,9 @@ class Intake:
     source: str | None
     kept: CompiledCards | None = None
     states: States | None = None
+    ahead: int = 1
     _books: Ratebooks | None = None
+    _batches: list[int] = field(default_factory=list)
     _product_ids: dict[str, int] = field(default_factory=dict)
     _sources: dict[str, int] = field(default_factory=dict)
     _months: set[date] = field(default_factory=set)
@@ -100,15 +103,16 @@ class Intake:
         parsed = with_jurisdictions(parsed, self.states, self.products)
         if not isinstance(origin, str):
             parsed = without_reserved(parsed)
-        books = self._books
-        with transaction(self.engine) as connection:
-            if books is None:
-                books = load_books(connection, self.products, kept=self.kept)
-            numbers = self._look_up(connection, parsed)
-        # Only now: the numbers that a rolled-back transaction gave are nobody's, and will be somebody else's.
-        self._product_ids, self._sources = numbers.products, numbers.sources
-        if self._books is None:
-            self._books = books
+        numbers, books = self._known(parsed), self._books
+        if numbers is None or books is None:
+            with transaction(self.engine) as connection:
+                if books is None:
+                    books = load_books(connection, self.products, kept=self.kept)
+                numbers = self._look_up(connection, parsed)
+            # Only now: the numbers that a rolled-back transaction gave are nobody's, and will be somebody else's.
+            self._product_ids, self._sources = numbers.products, numbers.sources
+            if self._books is None:
+                self._books = books
         self._make_months(parsed, at)
         return Prepared(parsed, numbers, self._batch(parsed, numbers, at, books), len(payloads))
 
@@ -146,13 +150,25 @@ class Intake:
             take_back(connection, batch, amended)
         write_mirrors(connection, usage, received_at, books, numbers.products, likely_new=not len(found.amending))
 
+    def _known(self, parsed: Parsed) -> "Numbers | None":
+        """The numbers of what the events name, if the database need not be asked for any of them."""
+        products, sources = self._product_ids, self._sources
+        if not products or not sources.keys() >= set(sources_of(parsed)):
+            return None
+        try:
+            return Numbers(products, sources, self._batches.pop())
+        except IndexError:
+            return None
+
     def _look_up(self, connection: Connection, parsed: Parsed) -> "Numbers":
         """The numbers that the database has for what the events name; what has none gets one."""
         missing = [name for name in sources_of(parsed) if name not in self._sources]
+        number, *ahead = next_batches(connection, self.ahead)
+        self._batches += reversed(ahead)
         return Numbers(
             products=self._product_ids or product_ids(connection, self.products),
             sources=self._sources | source_ids(connection, missing) if missing else self._sources,
-            batch=next_batch(connection),
+            batch=number,
         )
 
     def _batch(self, parsed: Parsed, numbers: "Numbers", at: datetime, books: Ratebooks) -> Batch:
