@@ -8,14 +8,12 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from billing.server import problems
-from billing.server.api import health, keys, usage
+from billing.server.api import events, health, keys, usage
+from billing.server.bodies import LARGEST_BODY
 from billing.server.logs import RequestLog
 from billing.server.world import World
 
-LARGEST_BODY = 10 << 20
-"""Bytes of a request's body, as it comes and unpacked."""
-
-_ROUTERS = (health.router, usage.router, keys.router)
+_ROUTERS = (health.router, events.router, usage.router, keys.router)
 _THREADS = 16
 _ABOUT = (
     "Usage in, exact and explained invoices out. An event whose result is `accepted` or `quarantined` is committed: it"
@@ -50,6 +48,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Begin, and when the server has answered its last request, finish what was accepted."""
     anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
     world: World = app.state.world
-    with world.keys:
+    with world.keys, world.intake:
         yield
     world.engine.dispose()
