@@ -16,6 +16,7 @@ from billing.receipts import OUTCOMES, Outcome, Receipt
 from billing.server.bodies import MEDIA_TYPES, payloads_of
 from billing.server.callers import Reporter
 from billing.server.metrics import EVENTS, WAITING
+from billing.server.paths import PathName
 from billing.server.problems import ProblemError
 from billing.server.shapes import Asked
 from billing.server.world import InWorld, World
@@ -94,8 +95,10 @@ async def post_events(request: Request, world: InWorld, key: Reporter) -> Respon
     return await _answer(world, key, payloads)
 
 
-@router.put("/v1/events/{source}/{event_id:path}", openapi_extra=_BODY, responses=_ANSWERS)
-async def amend_event(request: Request, source: str, event_id: str, world: InWorld, key: Reporter) -> Response:
+@router.put("/v1/events/{source}/{event_id}", openapi_extra=_BODY, responses=_ANSWERS)
+async def amend_event(
+    request: Request, source: PathName, event_id: PathName, world: InWorld, key: Reporter
+) -> Response:
     """Report an event again, with its whole new content and a higher `revision`; the highest one counts."""
     body = (await request.body()).strip()
     try:
@@ -113,8 +116,10 @@ async def amend_event(request: Request, source: str, event_id: str, world: InWor
     return await _answer(world, key, [b"{" + (head if given else head.removesuffix(b",")) + body[1:]])
 
 
-@router.post("/v1/events/{source}/{event_id:path}/void", responses=_ANSWERS)
-async def void_event(source: str, event_id: str, revision: Revision, world: InWorld, key: Reporter) -> Response:
+@router.post("/v1/events/{source}/{event_id}/void", responses=_ANSWERS)
+async def void_event(
+    source: PathName, event_id: PathName, revision: Revision, world: InWorld, key: Reporter
+) -> Response:
     """Take an event back: nothing is left of it, until a higher revision brings it back."""
     void = {"source": source, "id": event_id, "revision": revision.revision, "void": True}
     return await _answer(world, key, [msgspec.json.encode(void)])
