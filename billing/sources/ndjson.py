@@ -204,7 +204,7 @@ def _by_brackets(text: bytes) -> list[bytes]:
         if not depth:
             break
     if depth or not items or text[token.end() :].strip():
-        problem = "a JSON array that is nested too deeply"
+        problem = "begins with [ and is not a JSON array: it is nested too deeply"
         raise StreamUnreadableError(problem, place="the stream", remedy="write one object a line, or an array of them")
     return items
 

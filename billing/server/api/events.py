@@ -147,7 +147,7 @@ async def _answer(world: World, key: Key, payloads: Sequence[bytes]) -> Response
     for outcome, count in counts.items():
         EVENTS.labels(outcome).inc(count)
     told = {"results": _results(payloads, receipt), "counts": counts}
-    return Response(msgspec.json.encode(told), _status(receipt), media_type="application/json")
+    return Response(msgspec.json.encode(told), int(_status(receipt)), media_type="application/json")
 
 
 def _status(receipt: Receipt) -> HTTPStatus:
