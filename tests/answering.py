@@ -11,6 +11,8 @@ from secrets import token_bytes
 import httpx
 import uvicorn
 
+from billing.flows.gather import Gathering
+from billing.flows.ingest import Intake
 from billing.flows.keyring import KeyRing
 from billing.flows.keys import add_key
 from billing.keys import SECRET_BYTES, Grant, Mode, Scope
@@ -60,7 +62,8 @@ def answering(engine: Engine, grants: Iterable[Grant], at: datetime = AT) -> Ite
     """The service on a database, at one instant for good, with some keys."""
     tokens = {each.name: _issued(engine, each, at) for each in grants}
     ring = KeyRing(engine=engine, mode=Mode.TEST)
-    world = World(engine=engine, products=products(), clock=lambda: at, keys=ring, secret=_secret)
+    intake = Gathering(Intake(engine=engine, products=products(), source=None), lambda: at)
+    world = World(engine=engine, products=products(), clock=lambda: at, keys=ring, intake=intake, secret=_secret)
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(build(world), port=port, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)

@@ -5,6 +5,8 @@ import os
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from billing.flows.gather import Committed
+
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names the folder in which several processes of one service add up their figures."""
 
@@ -15,9 +17,18 @@ REQUEST_SECONDS = Histogram(
     "tollbook_request_seconds", "Seconds from a request to its answer.", ("route",), buckets=_SECONDS
 )
 EVENTS = Counter("tollbook_events", "Events that were posted, by what became of them.", ("outcome",))
+GROUP_EVENTS = Histogram(
+    "tollbook_group_events", "Events that shared a transaction.", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+)
 COMMIT_SECONDS = Histogram("tollbook_commit_seconds", "Seconds of a transaction of usage.", buckets=_SECONDS)
 WAITING = Gauge("tollbook_waiting_events", "Events that wait to be written.", multiprocess_mode="livesum")
 UNFOLDED = Gauge("tollbook_unfolded_changes", "Changes that are not in the totals yet.", multiprocess_mode="mostrecent")
+
+
+def note_commit(group: Committed) -> None:
+    """Count a group of requests that is committed."""
+    COMMIT_SECONDS.observe(group.write_seconds)
+    GROUP_EVENTS.observe(group.payloads)
 
 
 def figures() -> bytes:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from billing.flows.gather import Gathering
 from billing.flows.keyring import KeyRing
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, snapshot
@@ -19,14 +20,15 @@ from rates.products import Product
 class World:
     """The database, the products, the clock, and what is kept between requests.
 
-    `secret` gives 32 bytes that nobody can guess, `kept` is where compiled cards lie between processes, `states` the
-    table by which jurisdictions are derived.
+    `intake` is where usage enters, `secret` gives 32 bytes that nobody can guess, `kept` is where compiled cards lie
+    between processes, `states` the table by which jurisdictions are derived.
     """
 
     engine: Engine
     products: Mapping[str, Product]
     clock: Callable[[], datetime]
     keys: KeyRing
+    intake: Gathering
     secret: Callable[[], bytes]
     kept: CompiledCards | None = None
     states: States | None = None
