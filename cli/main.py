@@ -26,6 +26,7 @@ from cli import (
     statement,
     usage,
     verify,
+    work,
 )
 from cli.demo import command as demo
 from cli.exits import Exit, exit_of, words_of
@@ -50,7 +51,7 @@ _ORDER = (
         "explain",
         "verify",
     ),
-    *("rate", "scenarios", "demo", "doctor", "serve", "db", "migrate"),
+    *("rate", "scenarios", "demo", "doctor", "serve", "work", "db", "migrate"),
 )
 """The commands as `--help` lists them: as the work goes. Others come last."""
 
@@ -92,6 +93,7 @@ app.command(rich_help_panel=BILLING)(verify.verify)
 app.command(rich_help_panel=CHECKS)(rate.rate)
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=CHECKS)
 app.command(rich_help_panel=MACHINE)(serve.serve)
+app.command(rich_help_panel=MACHINE)(work.work)
 app.add_typer(db.app, name="db", rich_help_panel=MACHINE)
 app.command(rich_help_panel=MACHINE)(db.migrate)
 app.command(rich_help_panel=MACHINE)(demo.demo)

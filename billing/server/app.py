@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from billing.server import problems
 from billing.server.api import health
 from billing.server.logs import RequestLog
+from billing.server.metrics import CONNECTIONS
 from billing.server.world import World
 
 LARGEST_BODY = 10 << 20
@@ -50,6 +51,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Begin, and when the server has answered its last request, finish what was accepted."""
     anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
     world: World = app.state.world
+    world.watch(CONNECTIONS.set)
     try:
         yield
     finally:

@@ -9,9 +9,11 @@ from typing import Annotated, Any, Protocol
 from fastapi import Depends, Request
 
 from billing.keys import Key, KeyProblem
-from billing.store.engine import Connection, Engine, snapshot
+from billing.store.engine import Connection, Engine, has_free, snapshot, watch_pool
 from rates.jurisdiction import States
 from rates.products import Product
+
+__all__ = ["Connection", "InWorld", "Keys", "World", "world_of"]
 
 
 class Keys(Protocol):
@@ -38,6 +40,14 @@ class World:
     def reading(self) -> AbstractContextManager[Connection]:
         """The database at one moment, to read from."""
         return snapshot(self.engine)
+
+    def has_free_connection(self) -> bool:
+        """Whether the database can be asked without waiting for a connection."""
+        return has_free(self.engine)
+
+    def watch(self, told: Callable[[int], None]) -> None:
+        """Let `told` hear how many connections to the database are in use, whenever that changes."""
+        watch_pool(self.engine, told)
 
 
 def world_of(request: Request) -> World:

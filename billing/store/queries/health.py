@@ -74,12 +74,16 @@ def clock_of(connection: Connection) -> datetime:
 
 
 class Readiness(NamedTuple):
-    """The server's version and clock, and whether what it acknowledges is on its disk; whether it can be written to."""
+    """The server's version and clock; whether what it acknowledges is on its disk; whether it takes writes; its schema.
+
+    The schema is the digest of the files that it was made from.
+    """
 
     version: str
     now: datetime
     durable: bool
     writable: bool
+    schema: str
 
 
 def readiness(connection: Connection) -> Readiness:
@@ -87,7 +91,8 @@ def readiness(connection: Connection) -> Readiness:
     row = connection.execute(
         "SELECT current_setting('server_version'), clock_timestamp(),"
         " current_setting('fsync')::boolean AND current_setting('full_page_writes')::boolean"
-        " AND current_setting('synchronous_commit') <> 'off', NOT pg_is_in_recovery()"
+        " AND current_setting('synchronous_commit') <> 'off', NOT pg_is_in_recovery(),"
+        " coalesce(obj_description(to_regclass('alembic_version')), '')"
     ).fetchone()
     if row is None:
         raise LookupError("a query without FROM gives one row")
