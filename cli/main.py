@@ -17,6 +17,7 @@ from cli import (
     doctor,
     explain,
     invoices,
+    keys,
     prices,
     products,
     rate,
@@ -51,7 +52,7 @@ _ORDER = (
         "explain",
         "verify",
     ),
-    *("rate", "scenarios", "demo", "doctor", "serve", "work", "db", "migrate"),
+    *("rate", "scenarios", "demo", "doctor", "serve", "work", "keys", "db", "migrate"),
 )
 """The commands as `--help` lists them: as the work goes. Others come last."""
 
@@ -94,6 +95,7 @@ app.command(rich_help_panel=CHECKS)(rate.rate)
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=CHECKS)
 app.command(rich_help_panel=MACHINE)(serve.serve)
 app.command(rich_help_panel=MACHINE)(work.work)
+app.add_typer(keys.app, name="keys", rich_help_panel=MACHINE)
 app.add_typer(db.app, name="db", rich_help_panel=MACHINE)
 app.command(rich_help_panel=MACHINE)(db.migrate)
 app.command(rich_help_panel=MACHINE)(demo.demo)

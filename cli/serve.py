@@ -12,11 +12,7 @@ import typer
 from cli.output import say
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from fastapi import FastAPI
-
-    from billing.keys import KeyProblem
 
 _CONNECTIONS = 12  # of one process: its threads that answer, those that write, those that look
 _GRACE_SECONDS = 30
@@ -40,10 +36,15 @@ def serve(
     The documentation of its routes is at /v1/openapi.json, its figures at /metrics. Put a proxy that speaks TLS before
     it: keys go over the wire.
     """
+    from billing.flows.keys import settle_mode
     from cli.beside import worker_beside
-    from cli.db import engine
+    from cli.db import writing
+    from cli.keys import mode_of
+    from cli.world import now
 
-    engine().dispose()  # said here, once, and not by each process: that there is no database, or an old schema
+    # Said here, once, and not by each process: that there is no database, an old schema, or no mode.
+    with writing() as opened:
+        settle_mode(opened, mode_of(opened), now())
     if sys.stderr.isatty():  # what is no terminal reads JSON
         say(f"Listening on http://{host}:{port} (Ctrl-C stops).")
     signal.signal(signal.SIGTERM, _end)
@@ -89,24 +90,29 @@ def _answer(host: str, port: int, workers: int) -> None:
 
 def application() -> "FastAPI":
     """The app of this environment's world: what each process of the service serves."""
+    from secrets import token_bytes
+
+    from billing.flows.keyring import KeyRing
+    from billing.keys import SECRET_BYTES
     from billing.server.app import build
-    from billing.server.logs import configure
+    from billing.server.logs import configure, troubled
     from billing.server.world import World
     from cli.db import compiled_cards, engine
+    from cli.keys import mode_of
     from cli.world import now, products, states
     from cli.zones import pin_time_zones
 
     configure()
     pin_time_zones()
-    opened = engine(connections=_CONNECTIONS)
+    opened, apart = engine(connections=_CONNECTIONS), engine(connections=1)
     return build(
-        World(engine=opened, products=products(), clock=now, keys=_NoKeys(), kept=compiled_cards(), states=states())
+        World(
+            engine=opened,
+            products=products(),
+            clock=now,
+            secret=lambda: token_bytes(SECRET_BYTES),
+            keys=KeyRing(engine=apart, mode=mode_of(opened), troubled=troubled),
+            kept=compiled_cards(),
+            states=states(),
+        )
     )
-
-
-class _NoKeys:  # until the ring of keys is there
-    def find(self, token: str, at: "datetime") -> "KeyProblem":
-        from billing.keys import UNKNOWN
-
-        del token, at
-        return UNKNOWN

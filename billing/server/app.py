@@ -8,15 +8,24 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from billing.server import problems
-from billing.server.api import health
+from billing.server.api import accounts, contracts, health, keys, statements, usage
 from billing.server.logs import RequestLog
 from billing.server.metrics import CONNECTIONS
+from billing.server.paths import EncodedSlashes
+from billing.server.repeats import Repeats
 from billing.server.world import World
 
 LARGEST_BODY = 10 << 20
 """Bytes of a request's body, as it comes and unpacked."""
 
-_ROUTERS = (health.router,)
+_ROUTERS = (
+    health.router,
+    usage.router,
+    accounts.router,
+    contracts.router,
+    statements.router,
+    keys.router,
+)
 _THREADS = 16
 _ABOUT = (
     "Usage in, exact and explained invoices out. An event whose result is `accepted` or `quarantined` is committed: it"
@@ -39,10 +48,12 @@ def build(world: World) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.world = world
-    app.add_middleware(RequestLog)
     problems.install(app)
+    app.add_middleware(Repeats, world=world)  # the last one added is the first to see a request
+    app.add_middleware(EncodedSlashes)
+    app.add_middleware(RequestLog)
     for router in _ROUTERS:
-        app.include_router(router)
+        app.include_router(router, responses=problems.RESPONSES)
     return app
 
 
@@ -52,7 +63,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
     world: World = app.state.world
     world.watch(CONNECTIONS.set)
-    try:
+    with world.keys:
         yield
-    finally:
-        world.engine.dispose()
+    world.engine.dispose()

@@ -87,6 +87,11 @@ class Seldom:
             self._log.warning(self._event, **facts)
 
 
+def troubled(error: Exception) -> None:
+    """Say that something which goes on by itself failed, and will be tried again."""
+    structlog.get_logger("tollbook").warning("troubled", **words_of(error))
+
+
 class RequestLog:
     """Gives each request its id (its own, if it is well formed), tells of it when it is answered, and counts it."""
 

@@ -7,13 +7,15 @@ there is one, why, and what to do about it. `docs/api.md` lists them all.
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rates.errors import Fault
 
@@ -32,6 +34,7 @@ STATUSES = {
     "billing.errors.PublicationBackdatedError": HTTPStatus.CONFLICT,
     "billing.errors.PublicationConflictError": HTTPStatus.CONFLICT,
     "billing.charges.SourceReservedError": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "billing.keys.KeyMissingError": HTTPStatus.NOT_FOUND,
     "billing.payers.SubjectMissingError": HTTPStatus.NOT_FOUND,
     "billing.runs.PeriodLockedError": HTTPStatus.CONFLICT,
     "billing.runs.PeriodNotDrawnError": HTTPStatus.NOT_FOUND,
@@ -63,6 +66,25 @@ class Problem(BaseModel):
     errors: list[Item] = []
 
 
+RESPONSES: dict[int | str, dict[str, object]] = {
+    int(status): {
+        "description": said,
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for status, said in (
+        (HTTPStatus.BAD_REQUEST, "The request is no request of HTTP or JSON."),
+        (HTTPStatus.UNAUTHORIZED, "No key, or one that is not good any more."),
+        (HTTPStatus.FORBIDDEN, "The key is not for this."),
+        (HTTPStatus.NOT_FOUND, "Not there, or not this customer's."),
+        (HTTPStatus.CONFLICT, "It contradicts what is there, or something else is at work on it."),
+        (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large."),
+        (HTTPStatus.UNPROCESSABLE_ENTITY, "Something in the request is wrong; `errors` says each thing."),
+        (HTTPStatus.SERVICE_UNAVAILABLE, "Not now; repeat it after `Retry-After` seconds."),
+    )
+}
+"""What any route may answer beside its own, as OpenAPI tells it."""
+
+
 class ProblemError(Exception):
     """A problem that a route tells itself; `headers` go with it."""
 
@@ -87,12 +109,46 @@ class _Shown(NamedTuple):
     errors: Sequence[Item] = ()
 
 
+class Expected:
+    """Answers what was foreseen to go wrong below it; what nobody expected goes on up, to be logged as a defect."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        except Exception as error:
+            if begun or status_of(error) is None:
+                raise
+            told, name, detail, errors = _shown(error)
+            await response(told, name, detail, errors=errors)(scope, receive, send)
+
+
 def install(app: FastAPI) -> None:
     """Let an app tell its problems in this form, whatever raises them."""
+    app.add_middleware(Expected)
     app.add_exception_handler(ProblemError, _of_route)
     app.add_exception_handler(HTTPException, _of_framework)
     app.add_exception_handler(RequestValidationError, _of_request)
     app.add_exception_handler(Exception, _of_anything)
+    plain = app.openapi
+
+    def with_problems() -> dict[str, Any]:
+        described = plain()
+        _, found = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
+        described.setdefault("components", {}).setdefault("schemas", {}).update(found["$defs"])
+        return described
+
+    app.openapi = with_problems  # type: ignore[method-assign]  # FastAPI's own way to add to it
 
 
 def response(
@@ -114,7 +170,7 @@ def response(
     said = dict(headers or {})
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         said.setdefault("Retry-After", str(RETRY_SECONDS))
-    return JSONResponse(problem.model_dump(mode="json"), status, said, MEDIA_TYPE)
+    return JSONResponse(problem.model_dump(mode="json"), int(status), said, MEDIA_TYPE)
 
 
 def status_of(error: BaseException) -> HTTPStatus | None:

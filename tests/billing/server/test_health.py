@@ -19,7 +19,8 @@ import pytest
 import structlog
 import uvicorn
 
-from billing.keys import UNKNOWN, Key, KeyProblem
+from billing.flows.keyring import KeyRing
+from billing.keys import Mode
 from billing.server.app import build
 from billing.server.logs import configure, words_of
 from billing.server.metrics import SHARED
@@ -31,15 +32,6 @@ from tests.serving import free_port, serving
 from tests.shop import Shop, call, products
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-class NoKeys:
-    """Keys of which none opens anything."""
-
-    def find(self, token: str, at: datetime) -> Key | KeyProblem:
-        """Nothing."""
-        del token, at
-        return UNKNOWN
 
 
 def now() -> datetime:
@@ -71,10 +63,13 @@ def answering(world: World) -> Iterator[httpx.Client]:
     finally:
         server.should_exit = True
         thread.join()
+        world.keys.engine.dispose()
 
 
 def world_of(engine: Engine) -> World:
-    return World(engine=engine, products=products(), clock=now, keys=NoKeys())
+    apart = open_engine(engine.url.render_as_string(hide_password=False), connections=1)
+    keys = KeyRing(engine=apart, mode=Mode.TEST)
+    return World(engine=engine, products=products(), clock=now, keys=keys, secret=lambda: bytes(32))
 
 
 def figures(text: str) -> Mapping[str, float]:
