@@ -11,6 +11,7 @@ from billing.server import problems
 from billing.server.api import accounts, contracts, events, health, keys, statements, usage
 from billing.server.bodies import LARGEST_BODY
 from billing.server.logs import RequestLog
+from billing.server.metrics import CONNECTIONS
 from billing.server.paths import EncodedSlashes
 from billing.server.repeats import Repeats
 from billing.server.world import World
@@ -60,6 +61,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Begin, and when the server has answered its last request, finish what was accepted."""
     anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
     world: World = app.state.world
+    world.watch(CONNECTIONS.set)
     with world.keys, world.intake:
         yield
     world.engine.dispose()
