@@ -8,7 +8,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from billing.server import problems
-from billing.server.api import accounts, contracts, health, keys, statements, usage
+from billing.server.api import accounts, cards, contracts, health, keys, prices, rate, statements, usage
 from billing.server.logs import RequestLog
 from billing.server.paths import EncodedSlashes
 from billing.server.world import World
@@ -22,6 +22,9 @@ _ROUTERS = (
     accounts.router,
     contracts.router,
     statements.router,
+    cards.router,
+    prices.router,
+    rate.router,
     keys.router,
 )
 _THREADS = 16
