@@ -8,7 +8,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from billing.server import problems
-from billing.server.api import accounts, contracts, events, health, keys, statements, usage
+from billing.server.api import accounts, cards, contracts, events, health, keys, prices, rate, statements, usage
 from billing.server.bodies import LARGEST_BODY
 from billing.server.logs import RequestLog
 from billing.server.metrics import CONNECTIONS
@@ -23,6 +23,9 @@ _ROUTERS = (
     accounts.router,
     contracts.router,
     statements.router,
+    cards.router,
+    prices.router,
+    rate.router,
     keys.router,
 )
 _THREADS = 16
