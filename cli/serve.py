@@ -69,8 +69,9 @@ def application() -> "FastAPI":
     from billing.server.app import build
     from billing.server.logs import configure, troubled
     from billing.server.world import World
-    from cli.db import compiled_cards, engine
+    from cli.db import compiled_cards, engine, settings
     from cli.keys import mode_of
+    from cli.month import rules_of
     from cli.world import now, products, states
     from cli.zones import pin_time_zones
 
@@ -86,5 +87,6 @@ def application() -> "FastAPI":
             keys=KeyRing(engine=apart, mode=mode_of(opened), troubled=troubled),
             kept=compiled_cards(),
             states=states(),
+            rules=rules_of(settings()),
         )
     )

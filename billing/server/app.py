@@ -8,7 +8,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from billing.server import problems
-from billing.server.api import accounts, cards, contracts, health, keys, prices, rate, statements, usage
+from billing.server.api import accounts, cards, contracts, health, invoices, keys, prices, rate, runs, statements, usage
 from billing.server.logs import RequestLog
 from billing.server.paths import EncodedSlashes
 from billing.server.world import World
@@ -25,6 +25,8 @@ _ROUTERS = (
     cards.router,
     prices.router,
     rate.router,
+    invoices.router,
+    runs.router,
     keys.router,
 )
 _THREADS = 16

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from billing.flows.keyring import KeyRing
+from billing.runs import DEFAULT_RULES, IssueRules
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, snapshot
 from rates.jurisdiction import States
@@ -20,7 +21,7 @@ class World:
     """The database, the products, the clock, and what is kept between requests.
 
     `secret` gives 32 bytes that nobody can guess, `kept` is where compiled cards lie between processes, `states` the
-    table by which jurisdictions are derived.
+    table by which jurisdictions are derived; `rules` are those by which the house draws up and issues invoices.
     """
 
     engine: Engine
@@ -30,6 +31,7 @@ class World:
     secret: Callable[[], bytes]
     kept: CompiledCards | None = None
     states: States | None = None
+    rules: IssueRules = DEFAULT_RULES
 
     def reading(self) -> AbstractContextManager[Connection]:
         """The database at one moment, to read from."""
