@@ -11,6 +11,7 @@ from billing.server import problems
 from billing.server.api import accounts, cards, contracts, health, invoices, keys, prices, rate, runs, statements, usage
 from billing.server.logs import RequestLog
 from billing.server.paths import EncodedSlashes
+from billing.server.repeats import Repeats
 from billing.server.world import World
 
 LARGEST_BODY = 10 << 20
@@ -52,6 +53,7 @@ def build(world: World) -> FastAPI:
     )
     app.state.world = world
     problems.install(app)
+    app.add_middleware(Repeats, world=world)  # the last one added is the first to see a request
     app.add_middleware(EncodedSlashes)
     app.add_middleware(RequestLog)
     for router in _ROUTERS:

@@ -170,7 +170,7 @@ def response(
     said = dict(headers or {})
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         said.setdefault("Retry-After", str(RETRY_SECONDS))
-    return JSONResponse(problem.model_dump(mode="json"), status, said, MEDIA_TYPE)
+    return JSONResponse(problem.model_dump(mode="json"), int(status), said, MEDIA_TYPE)
 
 
 def status_of(error: BaseException) -> HTTPStatus | None:
