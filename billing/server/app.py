@@ -8,7 +8,22 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from billing.server import problems
-from billing.server.api import accounts, cards, contracts, health, invoices, keys, prices, rate, runs, statements, usage
+from billing.server.api import (
+    accounts,
+    cards,
+    contracts,
+    controls,
+    events_read,
+    health,
+    invoices,
+    keys,
+    prices,
+    quarantine,
+    rate,
+    runs,
+    statements,
+    usage,
+)
 from billing.server.logs import RequestLog
 from billing.server.paths import EncodedSlashes
 from billing.server.repeats import Repeats
@@ -28,6 +43,9 @@ _ROUTERS = (
     rate.router,
     invoices.router,
     runs.router,
+    events_read.router,
+    quarantine.router,
+    controls.router,
     keys.router,
 )
 _THREADS = 16
