@@ -100,8 +100,9 @@ def application() -> "FastAPI":
     from billing.server.logs import configure, troubled
     from billing.server.metrics import note_commit
     from billing.server.world import World
-    from cli.db import compiled_cards, engine
+    from cli.db import compiled_cards, engine, settings
     from cli.keys import mode_of
+    from cli.month import rules_of
     from cli.world import now, products, states
     from cli.zones import pin_time_zones
 
@@ -120,5 +121,6 @@ def application() -> "FastAPI":
             intake=Gathering(taking, now, on_commit=note_commit),
             kept=kept,
             states=known,
+            rules=rules_of(settings()),
         )
     )

@@ -8,7 +8,23 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from billing.server import problems
-from billing.server.api import accounts, cards, contracts, events, health, keys, prices, rate, statements, usage
+from billing.server.api import (
+    accounts,
+    cards,
+    contracts,
+    controls,
+    events,
+    events_read,
+    health,
+    invoices,
+    keys,
+    prices,
+    quarantine,
+    rate,
+    runs,
+    statements,
+    usage,
+)
 from billing.server.bodies import LARGEST_BODY
 from billing.server.logs import RequestLog
 from billing.server.metrics import CONNECTIONS
@@ -26,6 +42,11 @@ _ROUTERS = (
     cards.router,
     prices.router,
     rate.router,
+    invoices.router,
+    runs.router,
+    events_read.router,
+    quarantine.router,
+    controls.router,
     keys.router,
 )
 _THREADS = 16

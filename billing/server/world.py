@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from billing.flows.gather import Gathering
 from billing.flows.keyring import KeyRing
+from billing.runs import DEFAULT_RULES, IssueRules
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, has_free, snapshot, watch_pool
 from rates.jurisdiction import States
@@ -23,7 +24,7 @@ class World:
     """The database, the products, the clock, and what is kept between requests.
 
     `intake` is where usage enters, `secret` gives 32 bytes that nobody can guess, `kept` is where compiled cards lie
-    between processes, `states` the table by which jurisdictions are derived.
+    between processes, `states` the table by which jurisdictions are derived; by `rules` the house draws up and issues.
     """
 
     engine: Engine
@@ -34,6 +35,7 @@ class World:
     secret: Callable[[], bytes]
     kept: CompiledCards | None = None
     states: States | None = None
+    rules: IssueRules = DEFAULT_RULES
 
     def reading(self) -> AbstractContextManager[Connection]:
         """The database at one moment, to read from."""
