@@ -36,7 +36,7 @@ from billing.store.watching import (
 from billing.triggers import EPOCH, Action, Measure, Trigger, counted, open_since
 from rates.money import exact
 from rates.numbering import COUNTRIES
-from rates.prices import USAGE, Price
+from rates.prices import MAXIMUM, MINIMUM, USAGE, Price
 from rates.products import Product
 from rates.usage import Int64s, Totals
 
@@ -262,14 +262,14 @@ class _Look:
         return found
 
     def _known(self, dear: Mapping[int, Sequence[Guard]]) -> dict[int, list[tuple[str, str]]]:
-        """The (country, destination) of usage that is dear by some guard, by payer."""
+        """The (country, destination) of usage that is dear by some guard, by payer; what costs its limit may be."""
         found: dict[int, set[tuple[str, str]]] = {}
-        for payer, price, country in _combinations(self.counts.totals) if dear else ():
-            of = self.counts.pricer.prices[price]
-            if of.element == USAGE and any(
-                _is_dear(guard, of, self.counts.pricer.products) for guard in dear.get(payer, ())
-            ):
-                found.setdefault(payer, set()).add((COUNTRIES[country], of.destination))
+        pricer = self.counts.pricer
+        for payer, number, country in _combinations(self.counts.totals) if dear else ():
+            price, own = pricer.prices[number], dear.get(payer, ())
+            is_dear = any(_is_dear(guard, price, pricer.products) for guard in own)
+            if own and (price.element in {MINIMUM, MAXIMUM} or (price.element == USAGE and is_dear)):
+                found.setdefault(payer, set()).add((COUNTRIES[country], price.destination))
         return {payer: sorted(each) for payer, each in found.items()}
 
     def _payer_of(self, trigger: Trigger) -> str:
