@@ -16,6 +16,7 @@ from cli import (
     db,
     doctor,
     explain,
+    guards,
     invoices,
     prices,
     products,
@@ -23,6 +24,7 @@ from cli import (
     rerate,
     scenarios,
     statement,
+    triggers,
     usage,
     verify,
 )
@@ -43,6 +45,9 @@ _ORDER = (
         "charges",
         "rerate",
         "prices",
+        "triggers",
+        "guards",
+        "authorize",
         "statement",
         "invoices",
         "close",
@@ -84,6 +89,9 @@ app.add_typer(charges.app, name="charges", rich_help_panel=BILLING)
 app.add_typer(invoices.app, name="invoices", rich_help_panel=BILLING)
 app.command(rich_help_panel=BILLING)(rerate.rerate)
 app.add_typer(prices.app, name="prices", rich_help_panel=BILLING)
+app.add_typer(triggers.app, name="triggers", rich_help_panel=BILLING)
+app.add_typer(guards.app, name="guards", rich_help_panel=BILLING)
+app.command(rich_help_panel=BILLING)(guards.authorize)
 app.command(rich_help_panel=BILLING)(statement.statement)
 app.command(rich_help_panel=BILLING)(close.close)
 app.add_typer(explain.app, name="explain", rich_help_panel=BILLING)

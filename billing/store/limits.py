@@ -37,11 +37,12 @@ def raise_limits_version(connection: Connection, *, guards: bool = False) -> Non
     connection.execute("UPDATE limits_version SET version = version + 1, guards = guards + %s::integer", [guards])
 
 
-def read_triggers(connection: Connection) -> list[StoredTrigger]:
-    """The triggers that have not ended, by their names."""
+def read_triggers(connection: Connection, *, ended: bool = False) -> list[StoredTrigger]:
+    """The triggers that have not ended, by their names; also those that have `ended`."""
     rows = connection.execute(
         "SELECT trigger_id, t.added_at, t.id, a.id, product, country, measure, unit, unit_size, per, threshold, action"
-        " FROM triggers AS t JOIN accounts AS a USING (account_id) WHERE ended_at IS NULL ORDER BY t.id"
+        " FROM triggers AS t JOIN accounts AS a USING (account_id) WHERE %s OR ended_at IS NULL ORDER BY t.id, 1",
+        [ended],
     )
     names = ("id", "account", "product", "country", "measure", "unit", "unit_size", "window", "threshold", "action")
     return [_stored(number, at, dict(zip(names, facts, strict=True))) for number, at, *facts in rows]
