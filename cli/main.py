@@ -18,15 +18,18 @@ from cli import (
     explain,
     guards,
     invoices,
+    keys,
     prices,
     products,
     rate,
     rerate,
     scenarios,
+    serve,
     statement,
     triggers,
     usage,
     verify,
+    work,
 )
 from cli.demo import command as demo
 from cli.exits import Exit, exit_of, words_of
@@ -54,7 +57,7 @@ _ORDER = (
         "explain",
         "verify",
     ),
-    *("rate", "scenarios", "demo", "doctor", "db", "migrate"),
+    *("rate", "scenarios", "demo", "doctor", "serve", "work", "keys", "db", "migrate"),
 )
 """The commands as `--help` lists them: as the work goes. Others come last."""
 
@@ -98,6 +101,9 @@ app.add_typer(explain.app, name="explain", rich_help_panel=BILLING)
 app.command(rich_help_panel=BILLING)(verify.verify)
 app.command(rich_help_panel=CHECKS)(rate.rate)
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=CHECKS)
+app.command(rich_help_panel=MACHINE)(serve.serve)
+app.command(rich_help_panel=MACHINE)(work.work)
+app.add_typer(keys.app, name="keys", rich_help_panel=MACHINE)
 app.add_typer(db.app, name="db", rich_help_panel=MACHINE)
 app.command(rich_help_panel=MACHINE)(db.migrate)
 app.command(rich_help_panel=MACHINE)(demo.demo)
