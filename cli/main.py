@@ -16,6 +16,7 @@ from cli import (
     db,
     doctor,
     explain,
+    guards,
     invoices,
     keys,
     prices,
@@ -25,6 +26,7 @@ from cli import (
     scenarios,
     serve,
     statement,
+    triggers,
     usage,
     verify,
     work,
@@ -46,6 +48,9 @@ _ORDER = (
         "charges",
         "rerate",
         "prices",
+        "triggers",
+        "guards",
+        "authorize",
         "statement",
         "invoices",
         "close",
@@ -87,6 +92,9 @@ app.add_typer(charges.app, name="charges", rich_help_panel=BILLING)
 app.add_typer(invoices.app, name="invoices", rich_help_panel=BILLING)
 app.command(rich_help_panel=BILLING)(rerate.rerate)
 app.add_typer(prices.app, name="prices", rich_help_panel=BILLING)
+app.add_typer(triggers.app, name="triggers", rich_help_panel=BILLING)
+app.add_typer(guards.app, name="guards", rich_help_panel=BILLING)
+app.command(rich_help_panel=BILLING)(guards.authorize)
 app.command(rich_help_panel=BILLING)(statement.statement)
 app.command(rich_help_panel=BILLING)(close.close)
 app.add_typer(explain.app, name="explain", rich_help_panel=BILLING)
