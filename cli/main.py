@@ -25,6 +25,7 @@ from cli import (
     statement,
     usage,
     verify,
+    webhooks,
 )
 from cli.demo import command as demo
 from cli.exits import Exit, exit_of, words_of
@@ -48,6 +49,7 @@ _ORDER = (
         "close",
         "explain",
         "verify",
+        "webhooks",
     ),
     *("rate", "scenarios", "demo", "doctor", "db", "migrate"),
 )
@@ -88,6 +90,7 @@ app.command(rich_help_panel=BILLING)(statement.statement)
 app.command(rich_help_panel=BILLING)(close.close)
 app.add_typer(explain.app, name="explain", rich_help_panel=BILLING)
 app.command(rich_help_panel=BILLING)(verify.verify)
+app.add_typer(webhooks.app, name="webhooks", rich_help_panel=BILLING)
 app.command(rich_help_panel=CHECKS)(rate.rate)
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=CHECKS)
 app.add_typer(db.app, name="db", rich_help_panel=MACHINE)
