@@ -22,7 +22,7 @@ def claim(
     names = ("endpoint", "id", "claim", "url", "body")
     return [
         Outgoing(**dict(zip(names, facts, strict=True)), secrets=tuple(filter(None, secrets)))
-        for *facts, secrets in sorted(rows, key=lambda row: row[:2])
+        for _, *facts, secrets in sorted(rows, key=lambda row: (row[1], row[0]))  # of an endpoint as they were told
     ]
 
 
@@ -96,6 +96,6 @@ WITH turns AS MATERIALIZED (
 UPDATE webhook_deliveries AS delivery SET claim = delivery.claim + 1, claimed_until = %(until)s
 FROM due JOIN webhook_endpoints AS endpoint USING (endpoint_id) JOIN webhook_messages AS message USING (message_id)
 WHERE (delivery.endpoint_id, delivery.message_id) = (due.endpoint_id, due.message_id)
-RETURNING endpoint.id, message.id, delivery.claim, url, body,
+RETURNING delivery.message_id, endpoint.id, message.id, delivery.claim, url, body,
           ARRAY[secret, CASE WHEN old_until > %(at)s THEN old_secret END]
 """
