@@ -67,19 +67,19 @@ def migrate() -> None:
     say(f"The schema is at version {version}.")
 
 
-def engine(*, check: bool = True) -> "Engine":
+def engine(*, check: bool = True, connections: int = _CONNECTIONS) -> "Engine":
     """The database that the environment means: DATABASE_URL, else the embedded one, started and upgraded on demand.
 
     Of a server of DATABASE_URL raises AddressInvalidError, ServerUnreachableError, and SchemaMismatchError where its
-    schema is another version's.
+    schema is another version's. `connections` are kept open at most.
     """
     from billing.store.addresses import open_server
     from billing.store.migrate import check_schema
 
     address = _address()
     if address is None:
-        return _upgraded(_started())
-    opened = open_server(address, settings().address_place, connections=_CONNECTIONS)
+        return _upgraded(_started(), connections)
+    opened = open_server(address, settings().address_place, connections=connections)
     if check:
         check_schema(opened)
     return opened
@@ -161,11 +161,11 @@ def compiled_cards() -> "CompiledCards | None":
         return None
 
 
-def _upgraded(address: str) -> "Engine":
+def _upgraded(address: str, connections: int = _CONNECTIONS) -> "Engine":
     from billing.store.engine import open_engine
     from billing.store.migrate import migrate as upgrade
 
-    opened = open_engine(address, connections=_CONNECTIONS)
+    opened = open_engine(address, connections=connections)
     upgrade(opened)  # an embedded one has no operator to ask first
     return opened
 

@@ -22,6 +22,7 @@ from cli import (
     rate,
     rerate,
     scenarios,
+    serve,
     statement,
     usage,
     verify,
@@ -51,7 +52,7 @@ _ORDER = (
         "verify",
         "webhooks",
     ),
-    *("rate", "scenarios", "demo", "doctor", "db", "migrate"),
+    *("rate", "scenarios", "demo", "doctor", "serve", "db", "migrate"),
 )
 """The commands as `--help` lists them: as the work goes. Others come last."""
 
@@ -93,6 +94,7 @@ app.command(rich_help_panel=BILLING)(verify.verify)
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel=BILLING)
 app.command(rich_help_panel=CHECKS)(rate.rate)
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=CHECKS)
+app.command(rich_help_panel=MACHINE)(serve.serve)
 app.add_typer(db.app, name="db", rich_help_panel=MACHINE)
 app.command(rich_help_panel=MACHINE)(db.migrate)
 app.command(rich_help_panel=MACHINE)(demo.demo)

@@ -1,0 +1,56 @@
+"""The service: its routes, what it keeps between requests, how it begins and ends. The composition root of HTTP."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import anyio.to_thread
+from fastapi import FastAPI
+
+from billing.server import problems
+from billing.server.api import health
+from billing.server.logs import RequestLog
+from billing.server.world import World
+
+LARGEST_BODY = 10 << 20
+"""Bytes of a request's body, as it comes and unpacked."""
+
+_ROUTERS = (health.router,)
+_THREADS = 16
+_ABOUT = (
+    "Usage in, exact and explained invoices out. An event whose result is `accepted` or `quarantined` is committed: it"
+    " is counted once, for ever, however often it is sent. Every amount is a decimal in a string, every instant RFC"
+    " 3339 in UTC. Keys: `Authorization: Bearer tb_live_…`."
+)
+
+
+def build(world: World) -> FastAPI:
+    """The app of a world, for a server to run."""
+    app = FastAPI(
+        title="Tollbook",
+        version=version("tollbook"),
+        description=_ABOUT,
+        lifespan=_lifespan,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=LARGEST_BODY,
+        redirect_slashes=False,
+    )
+    app.state.world = world
+    app.add_middleware(RequestLog)
+    problems.install(app)
+    for router in _ROUTERS:
+        app.include_router(router)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Begin, and when the server has answered its last request, finish what was accepted."""
+    anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
+    world: World = app.state.world
+    try:
+        yield
+    finally:
+        world.engine.dispose()

@@ -1,0 +1,79 @@
+"""Who calls: the key that a request bears, and what it may do.
+
+A route names what its caller must be allowed (`Reader`, `Reporter`, `Bookkeeper`, `Administrator`) as an argument. A
+customer's key is a reader that sees one billing account and those it pays for: such a route asks `allow` before it
+shows anything, and what is another's is told exactly as what is nowhere.
+"""
+
+from collections.abc import Awaitable, Callable, Collection
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from billing.accounts import AccountId
+from billing.keys import Key, KeyProblem, Kind, Scope
+from billing.server.problems import ProblemError
+from billing.server.world import InWorld
+
+_BEARER = HTTPBearer(auto_error=False, description="`Authorization: Bearer tb_live_…` (or `tb_test_…`)")
+_ASK = {"WWW-Authenticate": "Bearer"}
+
+Borne = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+
+
+async def caller(request: Request, world: InWorld, borne: Borne) -> Key:
+    """The key of a request. Raises ProblemError 401 without a good one."""
+    if borne is None:
+        detail = "send a key: Authorization: Bearer tb_live_…"
+        raise ProblemError(HTTPStatus.UNAUTHORIZED, "key-missing", detail, headers=_ASK)
+    found = world.keys.find(borne.credentials, world.clock())
+    if isinstance(found, KeyProblem):
+        detail = f"the key {found.detail}; {found.remedy}"
+        raise ProblemError(HTTPStatus.UNAUTHORIZED, "key-invalid", detail, headers=_ASK)
+    request.state.told = {"key": found.name}
+    return found
+
+
+def _may(scope: Scope, *, customers: bool = False) -> Callable[[Key], Awaitable[Key]]:
+    async def allowed(key: Annotated[Key, Depends(caller)]) -> Key:
+        if not key.may(scope):
+            detail = f"the key {key.name} is not for this: it takes the scope {scope}"
+            raise ProblemError(HTTPStatus.FORBIDDEN, "scope-missing", detail)
+        if key.kind is Kind.CUSTOMER and not customers:
+            raise ProblemError(HTTPStatus.FORBIDDEN, "operators-only", "this is for the operator's keys")
+        return key
+
+    return allowed
+
+
+Reporter = Annotated[Key, Depends(_may(Scope.INGEST))]
+"""Whoever reports usage."""
+
+Reader = Annotated[Key, Depends(_may(Scope.READ, customers=True))]
+"""Whoever reads: an operator all of it, a customer its own."""
+
+Operator = Annotated[Key, Depends(_may(Scope.READ))]
+"""Whoever reads what is of no one customer."""
+
+Bookkeeper = Annotated[Key, Depends(_may(Scope.FINANCE))]
+"""Whoever draws bills up, approves, issues and releases them, and says what things cost."""
+
+Administrator = Annotated[Key, Depends(_may(Scope.ADMIN))]
+"""Whoever manages keys, endpoints and limits."""
+
+
+def missing(what: str) -> ProblemError:
+    """The answer for what is not there, or is another customer's: nobody can tell which."""
+    return ProblemError(HTTPStatus.NOT_FOUND, "not-found", f"no such {what}")
+
+
+def allow(key: Key, account: str, own: Collection[str]) -> AccountId:
+    """An account that a key may see; `own` are the billing account of a customer's key and those that it pays for.
+
+    Raises ProblemError 404 for any other.
+    """
+    if key.account and account not in own:
+        raise missing("account")
+    return AccountId(account)

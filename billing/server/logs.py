@@ -1,0 +1,100 @@
+"""Logs: one JSON object a line on standard error, each with its request's id; no phone numbers, no keys.
+
+A request is told by its route's template (`/v1/events/{source}/{id}`), never by its path, its query or its body.
+"""
+
+import logging
+import re
+import sys
+import time
+import uuid
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.typing import Processor
+
+from billing.server.metrics import REQUEST_SECONDS, REQUESTS
+
+REQUEST_ID = "X-Request-Id"
+_WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_QUIET = frozenset({"/v1/health", "/v1/ready", "/metrics"})
+
+
+def configure(level: int = logging.INFO) -> None:
+    """Let everything that this process says be one JSON object a line, the libraries' words too."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    render = structlog.processors.JSONRenderer()
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=render, foreign_pre_chain=shared))
+    root = logging.getLogger()
+    root.handlers, root.level = [handler], level
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers = []
+        logging.getLogger(name).propagate = name != "uvicorn.access"  # its lines hold paths and addresses
+
+
+class RequestLog:
+    """Gives each request its id (its own, if it is well formed), tells of it when it is answered, and counts it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.log = structlog.get_logger("tollbook.request")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, and tell of it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _id_of(scope)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        started, status = time.perf_counter(), 0
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message).append(REQUEST_ID, request_id)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        except Exception:
+            self.log.exception("defect", route=_route(scope))
+            raise
+        finally:
+            self._tell(scope, status, time.perf_counter() - started)
+
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        route = _route(scope)
+        REQUESTS.labels(scope["method"], route, str(status)).inc()
+        REQUEST_SECONDS.labels(route).observe(seconds)
+        if route not in _QUIET:
+            said = {
+                "method": scope["method"],
+                "route": route,
+                "status": status,
+                "milliseconds": round(seconds * 1e3, 1),
+            }
+            self.log.info("request", **said, **scope.get("state", {}).get("told", {}))
+
+
+def _route(scope: Scope) -> str:
+    return getattr(scope.get("route"), "path", "") or "none"
+
+
+def _id_of(scope: Scope) -> str:
+    wanted = REQUEST_ID.lower().encode()
+    said = next((value for name, value in scope["headers"] if name == wanted), b"")
+    return said.decode() if _WELL_FORMED.fullmatch(said) else uuid.uuid4().hex

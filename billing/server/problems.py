@@ -1,0 +1,190 @@
+"""What goes wrong, as HTTP tells it (RFC 9457): one map from named errors to a status, and one form of the body.
+
+A problem's `type` is `urn:tollbook:problem:` and the error's name; `errors` says each fault with a JSON pointer where
+there is one, why, and what to do about it. `docs/api.md` lists them all.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import NamedTuple
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from rates.errors import Fault
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 1
+
+# By name, as `cli.exits` has them. The first base class that is named here decides; what is not here is a defect, and
+# is told without what it says.
+STATUSES = {
+    "rates.errors.CardFaultyError": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "rates.compiled.shapes.CardTooWideError": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "rates.products.ProductUnknownError": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "billing.errors.InputFaultyError": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "billing.errors.PeriodInvalidError": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "billing.errors.StreamUnreadableError": HTTPStatus.BAD_REQUEST,
+    "billing.errors.PublicationBackdatedError": HTTPStatus.CONFLICT,
+    "billing.errors.PublicationConflictError": HTTPStatus.CONFLICT,
+    "billing.charges.SourceReservedError": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "billing.payers.SubjectMissingError": HTTPStatus.NOT_FOUND,
+    "billing.runs.PeriodLockedError": HTTPStatus.CONFLICT,
+    "billing.runs.PeriodNotDrawnError": HTTPStatus.NOT_FOUND,
+    "billing.candidates.CandidateMisplacedError": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "rates.errors.TollbookError": HTTPStatus.CONFLICT,
+    "psycopg.OperationalError": HTTPStatus.SERVICE_UNAVAILABLE,
+    "sqlalchemy.exc.OperationalError": HTTPStatus.SERVICE_UNAVAILABLE,
+    "sqlalchemy.exc.TimeoutError": HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+_UNREACHED = "the database cannot be reached; nothing of this request is stored unless it was before: repeat it"
+
+
+class Item(BaseModel):
+    """One thing that is wrong: where, why, and what to do."""
+
+    pointer: str = ""
+    reason: str
+    remedy: str = ""
+
+
+class Problem(BaseModel):
+    """A problem (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = ""
+    errors: list[Item] = []
+
+
+class ProblemError(Exception):
+    """A problem that a route tells itself; `headers` go with it."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        name: str,
+        detail: str,
+        *,
+        errors: Sequence[Item] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.name, self.detail = status, name, detail
+        self.errors, self.headers = tuple(errors), dict(headers or {})
+
+
+class _Shown(NamedTuple):
+    status: HTTPStatus
+    name: str
+    detail: str
+    errors: Sequence[Item] = ()
+
+
+def install(app: FastAPI) -> None:
+    """Let an app tell its problems in this form, whatever raises them."""
+    app.add_exception_handler(ProblemError, _of_route)
+    app.add_exception_handler(HTTPException, _of_framework)
+    app.add_exception_handler(RequestValidationError, _of_request)
+    app.add_exception_handler(Exception, _of_anything)
+
+
+def response(
+    status: HTTPStatus,
+    name: str,
+    detail: str,
+    *,
+    errors: Sequence[Item] = (),
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """A problem as the answer to a request."""
+    problem = Problem(
+        type=f"urn:tollbook:problem:{name}",
+        title=status.phrase,
+        status=int(status),
+        detail=_in_unicode(detail),
+        errors=list(errors),
+    )
+    said = dict(headers or {})
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        said.setdefault("Retry-After", str(RETRY_SECONDS))
+    return JSONResponse(problem.model_dump(mode="json"), status, said, MEDIA_TYPE)
+
+
+def status_of(error: BaseException) -> HTTPStatus | None:
+    """The status that tells an expected error; None for one that nobody expected."""
+    names = (f"{base.__module__}.{base.__qualname__}" for base in type(error).__mro__)
+    return next((STATUSES[name] for name in names if name in STATUSES), None)
+
+
+def name_of(error: BaseException) -> str:
+    """The name of a kind of error, as in `period-locked` of PeriodLockedError."""
+    name = type(error).__name__.removesuffix("Error")
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
+
+
+def item_of(fault: Fault) -> Item:
+    """A fault as one of the things that are wrong."""
+    place = f"{fault.place}: " if fault.place and not fault.place.startswith("/") else ""
+    pointer = fault.place if fault.place.startswith("/") else ""
+    value = f'"{fault.value}" ' if fault.value else ""
+    return Item(pointer=pointer, reason=_in_unicode(f"{place}{value}{fault.problem}"), remedy=_in_unicode(fault.remedy))
+
+
+def _shown(error: BaseException) -> _Shown:
+    status = status_of(error)
+    if status is None:
+        detail = "this is a defect of the service, and is in its log under the request's id"
+        return _Shown(HTTPStatus.INTERNAL_SERVER_ERROR, "defect", detail)
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        return _Shown(status, "database-unreachable", _UNREACHED)
+    faults = [item_of(fault) for fault in getattr(error, "faults", ())]
+    lines = str(error).splitlines()
+    return _Shown(status, name_of(error), lines[0] if lines else "", faults)
+
+
+async def _of_anything(_: Request, error: Exception) -> JSONResponse:
+    status, name, detail, errors = _shown(error)
+    return response(status, name, detail, errors=errors)
+
+
+async def _of_route(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, ProblemError):
+        raise error
+    return response(error.status, error.name, error.detail, errors=error.errors, headers=error.headers)
+
+
+async def _of_framework(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HTTPException):
+        raise error
+    status = HTTPStatus(error.status_code)
+    name = status.phrase.lower().replace(" ", "-")
+    detail = "" if error.detail == status.phrase else str(error.detail)
+    return response(status, name, detail, headers=error.headers)
+
+
+async def _of_request(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    items = [Item(pointer=_pointer(fault["loc"]), reason=str(fault["msg"])) for fault in error.errors()]
+    detail = f"{len(items)} {'thing is' if len(items) == 1 else 'things are'} wrong with the request"
+    return response(HTTPStatus.UNPROCESSABLE_ENTITY, "request-invalid", detail, errors=items)
+
+
+def _pointer(location: Sequence[str | int]) -> str:
+    """Where a fault of a request is: a JSON pointer into the body, or the name of the parameter behind its place."""
+    place, *path = location
+    if place == "body":
+        return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    return f"{place} {'.'.join(map(str, path))}".strip()
+
+
+def _in_unicode(text: str) -> str:
+    """A text that UTF-8 can write: half a character is told by its number."""
+    return text.encode("utf-8", "backslashreplace").decode()
