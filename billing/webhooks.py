@@ -241,7 +241,7 @@ def types_of(names: Sequence[str]) -> tuple[tuple[MessageType, ...], list[Fault]
     known = [each for each in MessageType if each not in UNASKED]
     remedy = f"use {', '.join(known)}"
     faults = [
-        Fault(place="type", value=name, problem="is not one", remedy=remedy) for name in names if name not in known
+        Fault(place="types", value=name, problem="is not one", remedy=remedy) for name in names if name not in known
     ]
     return tuple(each for each in known if each in names), faults
 

@@ -64,7 +64,7 @@ def application() -> "FastAPI":
     from billing.server.app import build
     from billing.server.logs import configure
     from billing.server.world import World
-    from cli.db import compiled_cards, engine
+    from cli.db import compiled_cards, engine, settings
     from cli.world import now, products, states
     from cli.zones import pin_time_zones
 
@@ -72,7 +72,15 @@ def application() -> "FastAPI":
     pin_time_zones()
     opened = engine(connections=_CONNECTIONS)
     return build(
-        World(engine=opened, products=products(), clock=now, keys=_NoKeys(), kept=compiled_cards(), states=states())
+        World(
+            engine=opened,
+            products=products(),
+            clock=now,
+            keys=_NoKeys(),
+            kept=compiled_cards(),
+            states=states(),
+            reach=settings().reach,
+        )
     )
 
 

@@ -8,14 +8,14 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from billing.server import problems
-from billing.server.api import health
+from billing.server.api import health, webhooks
 from billing.server.logs import RequestLog
 from billing.server.world import World
 
 LARGEST_BODY = 10 << 20
 """Bytes of a request's body, as it comes and unpacked."""
 
-_ROUTERS = (health.router,)
+_ROUTERS = (health.router, webhooks.router)
 _THREADS = 16
 _ABOUT = (
     "Usage in, exact and explained invoices out. An event whose result is `accepted` or `quarantined` is committed: it"

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Request
 
+from billing.hosts import PUBLIC_ONLY, Reach
 from billing.keys import Key, KeyProblem
 from billing.store.engine import Connection, Engine, snapshot
 from rates.jurisdiction import States
@@ -25,7 +26,8 @@ class Keys(Protocol):
 class World:
     """The database, the products, the clock, and what is kept between requests.
 
-    `kept` is where compiled cards lie between processes, `states` the table by which jurisdictions are derived.
+    `kept` is where compiled cards lie between processes, `states` the table by which jurisdictions are derived,
+    `reach` where webhooks may go.
     """
 
     engine: Engine
@@ -34,6 +36,7 @@ class World:
     keys: Keys
     kept: Any = None
     states: States | None = None
+    reach: Reach = PUBLIC_ONLY
 
     def reading(self) -> AbstractContextManager[Connection]:
         """The database at one moment, to read from."""

@@ -73,13 +73,18 @@ def listed_deliveries(
     connection: Connection,
     *,
     endpoint: str = "",
+    message: str = "",
     states: Sequence[str] = (),
     limit: int = 100,
     before: tuple[int, str] | None = None,
 ) -> list[ListedDelivery]:
-    """Deliveries, the newest message first; `before` (number, endpoint) of the last one that was listed goes on."""
+    """Deliveries, the newest message first; with `message` those of that one.
+
+    `before` (number, endpoint) of the last one that was listed goes on.
+    """
     values = {
         "endpoint": endpoint,
+        "message": message,
         "states": list(states),
         "limit": limit,
         "before": None if before is None else before[0],
@@ -126,7 +131,7 @@ LEFT JOIN LATERAL (
     ORDER BY attempt_id DESC LIMIT 1
 ) AS newest ON true
 WHERE disabled_why IS DISTINCT FROM 'removed' AND %(endpoint)s IN ('', endpoint.id)
-  AND (%(states)s::text[] = '{}' OR state = ANY(%(states)s))
+  AND %(message)s IN ('', message.id) AND (%(states)s::text[] = '{}' OR state = ANY(%(states)s))
   AND (%(before)s::bigint IS NULL OR (message_id, endpoint.id) < (%(before)s, %(after)s))
 ORDER BY message_id DESC, endpoint.id DESC LIMIT %(limit)s
 """

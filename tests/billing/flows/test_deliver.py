@@ -6,9 +6,9 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import Any, NoReturn
 
 import psycopg
 import pytest
@@ -35,12 +35,14 @@ from billing.store.webhooks import emit
 from billing.webhooks import (
     FAILING_FOR,
     RETRY_AFTER,
+    Answer,
     EndpointAsked,
     EndpointDisabledError,
     EndpointUnchangedError,
     EndpointUnknownError,
     Message,
     MessageType,
+    Outgoing,
 )
 from tests.hooking import HOME, START, Clock, Post, Receiver, Request, receiving, reply
 from tests.shop import Shop, account
@@ -283,7 +285,12 @@ def test_what_is_left_of_a_turn_after_a_failure_is_given_back(post: Post, receiv
 def test_an_endpoint_that_hangs_holds_no_other_up(post: Post, receiver: Receiver) -> None:
     with receiving() as slow:
         released = threading.Event()
-        slow.answer = lambda _, handler: (released.wait(5), reply(handler, 200))[1]
+
+        def wait(_: Request, handler: BaseHTTPRequestHandler) -> None:
+            released.wait(5)
+            reply(handler, 200)
+
+        slow.answer = wait
         post.endpoint(slow.url())
         post.endpoint(receiver.url())
         post.tell("a")
@@ -327,11 +334,12 @@ def work_until_killed(url: str) -> None:
     """Deliver in a process of its own, which dies where the answer is known and not yet noted."""
     sender = Sender(reach=HOME, seconds=5)
 
-    def send(*arguments: object) -> object:
-        sender(*arguments)  # type: ignore[arg-type]
+    def send(message: Outgoing, at: datetime) -> NoReturn:
+        sender(message, at)
         os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
 
-    deliver(open_engine(url), send, Clock())  # type: ignore[arg-type]
+    deliver(open_engine(url), send, Clock())
 
 
 def test_a_worker_that_is_killed_between_sending_and_noting_leads_to_the_same_id_again(
@@ -356,16 +364,16 @@ def test_what_a_late_worker_notes_of_a_claim_that_ended_undoes_nothing(post: Pos
     post.endpoint(receiver.url())
     post.tell("a")
 
-    def send(message: object, at: object) -> object:
+    def send(message: Outgoing, at: datetime) -> Answer:
         first = not receiver.requests
-        answer = post.sender(message, at)  # type: ignore[arg-type]
+        answer = post.sender(message, at)
         if first:
             post.clock.forward(LEASE)
             assert Delivered(delivered=1) == post.round()
         return answer
 
     receiver.answer = lambda _, handler: reply(handler, 500 if len(receiver.requests) == 1 else 200)
-    deliver(post.engine, send, post.clock)  # type: ignore[arg-type]
+    deliver(post.engine, send, post.clock)
     assert [("a", "delivered", 2)] == states(post)
 
 

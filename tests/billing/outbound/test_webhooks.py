@@ -125,7 +125,10 @@ def test_a_body_that_drips_does_not_undo_the_status(receiver: Receiver) -> None:
 
 
 def test_what_is_not_http_is_no_answer(receiver: Receiver) -> None:
-    receiver.answer = lambda _, handler: handler.wfile.write(b"220 mail.example.com ESMTP\r\n") and None
+    def greet(_: Request, handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"220 mail.example.com ESMTP\r\n")
+
+    receiver.answer = greet
     assert "the answer is not HTTP" in SENDER(message(receiver.url()), AT).problem
 
 

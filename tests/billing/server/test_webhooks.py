@@ -1,0 +1,206 @@
+"""The routes of webhooks, over real HTTP; what is sent goes to a real receiver."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+import uvicorn
+
+from billing.flows.deliver import deliver
+from billing.keys import UNKNOWN, Key, KeyProblem, Mode, Scope
+from billing.server.app import build
+from billing.server.world import World
+from tests.hooking import HOME, Clock, Post, Receiver, receiving
+from tests.serving import free_port
+from tests.shop import Shop, products
+
+ADMIN = Key(
+    number=1, name="ops", mode=Mode.TEST, scopes=frozenset({Scope.ADMIN}), added_at=datetime(2026, 1, 1, tzinfo=UTC)
+)
+KEYS = {
+    "admin": ADMIN,
+    "others": replace(ADMIN, name="others", scopes=frozenset({*Scope} - {Scope.ADMIN})),
+    "customer": replace(ADMIN, name="customer", scopes=frozenset({Scope.READ}), account="acme"),
+}
+
+
+class Ring:
+    """Keys by name, in place of the ring that reads them from the database."""
+
+    def find(self, token: str, at: datetime) -> Key | KeyProblem:
+        del at
+        return KEYS.get(token, UNKNOWN)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as found:
+        yield found
+
+
+@pytest.fixture
+def post(shop: Shop) -> Post:
+    return Post(engine=shop.engine, clock=Clock())
+
+
+@pytest.fixture
+def api(post: Post) -> Iterator[httpx.Client]:
+    world = World(engine=post.engine, products=products(), clock=post.clock, keys=Ring(), reach=HOME)
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(build(world), port=port, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}/v1", headers={"Authorization": "Bearer admin"}) as client:
+        yield client
+    server.should_exit = True
+    thread.join()
+
+
+def added(api: httpx.Client, url: str, **facts: object) -> dict[str, object]:
+    answer = api.post("/webhooks", json={"url": url, **facts})
+    assert 201 == answer.status_code, answer.text
+    found: dict[str, object] = answer.json()
+    return found
+
+
+def test_an_endpoint_is_added_read_changed_and_removed(api: httpx.Client, receiver: Receiver) -> None:
+    new = added(api, receiver.url(), types=["invoice.issued"], description="the ledger")
+    secret = new.pop("secret")
+    assert {
+        "id": new["id"],
+        "url": receiver.url(),
+        "types": ["invoice.issued"],
+        "account": None,
+        "description": "the ledger",
+        "created_at": "2026-11-21T12:00:00Z",
+        "disabled_at": None,
+        "disabled_why": None,
+        "failing_since": None,
+        "two_secrets_until": None,
+        "waiting": 0,
+        "dead": 0,
+    } == new
+    assert {"items": [new], "next": None} == api.get("/webhooks").json()
+    path = f"/webhooks/{new['id']}"
+    assert new == api.get(path).json()
+    assert {**new, "types": []} == api.patch(path, json={"types": []}).json()
+    rotated = api.post(f"{path}/rotate", json={}).json()
+    assert str(rotated["secret"]).startswith("whsec_")
+    assert secret != rotated["secret"]
+    assert "2026-11-22T12:00:00Z" == api.get(path).json()["two_secrets_until"]
+    assert 204 == api.delete(path).status_code
+    gone, never = api.get(path), api.get("/webhooks/ep_000000000000000000000000")
+    assert (404, gone.content) == (gone.status_code, never.content)
+    assert {404} == {
+        api.post(f"{path}/{verb}", json={}).status_code for verb in ("rotate", "test", "disable", "enable")
+    }
+
+
+def test_what_was_told_is_listed_and_sent_again(api: httpx.Client, post: Post, receiver: Receiver) -> None:
+    endpoint = added(api, receiver.url())
+    path = f"/webhooks/{endpoint['id']}"
+    receiver.answers(410, b"no more")
+    post.tell("a", "b", "c")
+    deliver(post.engine, post.sender, post.clock)
+    assert "gone" == api.get(path).json()["disabled_why"]
+    assert 409 == api.post(f"{path}/test").status_code
+    first = api.get(f"{path}/deliveries", params={"limit": 2, "state": ["dead", "pending"]}).json()
+    rest = api.get(f"{path}/deliveries", params={"limit": 2, "cursor": first["next"]}).json()
+    assert ["c", "b", "a", None] == [each["subject"] for each in first["items"] + rest["items"]] + [rest["next"]]
+    tried = rest["items"][0]
+    assert ("dead", 1, 410, "usage.trigger.fired") == tuple(tried[key] for key in ("state", "tries", "status", "type"))
+    in_full = api.get(f"{path}/deliveries/{tried['message']}").json()
+    assert [{"at": "2026-11-21T12:00:00Z", "status": 410, "said": "no more", "problem": ""}] == in_full["attempts"]
+    assert receiver.requests[0].body.decode() == in_full["body"]
+    assert api.post(f"{path}/enable").json()["disabled_at"] is None
+    assert 409 == api.post(f"{path}/enable").status_code
+    receiver.answers(200)
+    assert {"messages": 1} == api.post(f"{path}/replay", json={"message": tried["message"]}).json()
+    assert {"messages": 0} == api.post(f"{path}/replay", json={"message": tried["message"]}).json()
+    since = {"since": "2026-11-21T12:00:00Z", "until": "2026-11-21T13:00:00+01:00"}
+    assert {"messages": 0} == api.post(f"{path}/replay", json=since).json()
+    since["until"] = "2026-11-22T00:00:00Z"
+    # Two alarms, and that this endpoint, which is told of all, was disabled.
+    assert {"messages": 3} == api.post(f"{path}/replay", json=since).json()
+    assert 202 == (test := api.post(f"{path}/test")).status_code
+    assert 5 == deliver(post.engine, post.sender, post.clock).delivered
+    assert test.json()["message"] in receiver.ids
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"url": "https://10.0.0.1/"}, "/url"),
+        ({"url": "https://169.254.169.254/latest"}, "/url"),
+        ({"url": "https://[::ffff:10.0.0.1]/"}, "/url"),
+        ({"url": "gopher://example.com/"}, "/url"),
+        ({"url": "https://example.com/", "types": ["webhook.test"]}, "/types"),
+        ({"url": "https://example.com/", "account": "nobody"}, "/account"),
+        ({"url": "https://example.com/", "account": "a\x00"}, "/account"),
+        ({"url": "https://example.com/", "secret": "mine"}, "/secret"),
+        ({"url": "https://example.com/", "types": "all"}, "/types"),
+        ({"url": 1}, "/url"),
+        ({}, "/url"),
+    ],
+)
+def test_what_cannot_be_an_endpoint_is_told_with_its_place(
+    api: httpx.Client, body: dict[str, object], pointer: str
+) -> None:
+    answer = api.post("/webhooks", json=body)
+    assert (422, pointer) == (answer.status_code, answer.json()["errors"][0]["pointer"])
+    assert [] == api.get("/webhooks").json()["items"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"message": "msg_1"},
+        {"message": f"msg_{'0' * 32}", "since": "2026-11-21T12:00:00Z"},
+        {"message": f"msg_{'0' * 32}", "delivered": True},
+        {"since": "2026-11-21"},
+        {"since": "2026-11-21T12:00:00"},
+        {"until": "2026-11-21T12:00:00Z"},
+    ],
+)
+def test_a_replay_says_one_message_or_a_time(api: httpx.Client, receiver: Receiver, body: dict[str, object]) -> None:
+    id_ = added(api, receiver.url())["id"]
+    assert 422 == api.post(f"/webhooks/{id_}/replay", json=body).status_code
+
+
+def test_a_message_that_was_never_to_be_sent_there_is_not_replayed(api: httpx.Client, receiver: Receiver) -> None:
+    id_ = added(api, receiver.url())["id"]
+    message = f"msg_{'0' * 32}"
+    assert 422 == api.post(f"/webhooks/{id_}/replay", json={"message": message}).status_code
+    assert 404 == api.get(f"/webhooks/{id_}/deliveries/{message}").status_code
+
+
+ROUTES = [
+    ("GET", "/webhooks"),
+    ("POST", "/webhooks"),
+    *((verb, "/webhooks/ep_000000000000000000000000") for verb in ("GET", "PATCH", "DELETE")),
+    *(
+        ("POST", f"/webhooks/ep_000000000000000000000000/{what}")
+        for what in ("rotate", "disable", "enable", "test", "replay")
+    ),
+    ("GET", "/webhooks/ep_000000000000000000000000/deliveries"),
+    ("GET", f"/webhooks/ep_000000000000000000000000/deliveries/msg_{'0' * 32}"),
+]
+
+
+def test_only_administrators_have_these_routes(api: httpx.Client) -> None:
+    for verb, path in ROUTES:
+        told = {
+            token: api.request(verb, path, headers={"Authorization": f"Bearer {token}"}, json={}).status_code
+            for token in ("others", "customer", "unheard-of")
+        }
+        assert {"others": 403, "customer": 403, "unheard-of": 401} == told, (verb, path)
+    paths = api.get("/openapi.json").json()["paths"]
+    asked = {(verb.upper(), path) for path, verbs in paths.items() if "/webhooks" in path for verb in verbs}
+    assert len(ROUTES) == len(asked), "every route is in the list above"
