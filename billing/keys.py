@@ -193,29 +193,31 @@ def misplaced(token: str, mode: Mode) -> KeyProblem | None:
     """What is wrong with a token by itself, for a deployment of some mode."""
     found = mode_of(token)
     if found is None:
-        detail = "is not a key: one is tb_live_ or tb_test_ and 43 letters, digits, - and _"
+        detail = "the key is none: one is tb_live_ or tb_test_ and 43 letters, digits, - and _"
         return KeyProblem(refusal=Refusal.MALFORMED, detail=detail, remedy="send it as it was shown")
     if found is not mode:
-        detail = f"is a {found} key, and this deployment is a {mode} one: it takes tb_{mode}_ keys only"
+        detail = f"the key is a {found} one, and this deployment is a {mode} deployment: it takes tb_{mode}_ keys only"
         remedy = f"use a {mode} key here, or send this to your {found} deployment"
         return KeyProblem(refusal=Refusal.OTHER_MODE, detail=detail, remedy=remedy)
     return None
 
 
-UNKNOWN = KeyProblem(refusal=Refusal.UNKNOWN, detail="is no key of this deployment", remedy="ask its operator for one")
+UNKNOWN = KeyProblem(
+    refusal=Refusal.UNKNOWN, detail="the key is not known to this deployment", remedy="ask its operator for one"
+)
 
 
 def ended(key: Key, at: datetime) -> KeyProblem | None:
     """Why a key is not good at an instant; None if it is. One that was revoked is not, whatever the clock says."""
     if key.revoked_at is not None:
-        detail = f"was revoked at {instant(key.revoked_at)}"
+        detail = f"the key was revoked at {instant(key.revoked_at)}"
         return KeyProblem(refusal=Refusal.REVOKED, detail=detail, remedy="ask the operator for another one")
     if at < key.ends_at:
         return None
     if key.replaced_at <= key.expires_at:
-        detail = f"ended at {instant(key.replaced_at)}, when another one took its place"
+        detail = f"the key ended at {instant(key.replaced_at)}, when another one took its place"
         return KeyProblem(refusal=Refusal.REPLACED, detail=detail, remedy="use the newer key of its name")
-    detail = f"expired at {instant(key.expires_at)}"
+    detail = f"the key expired at {instant(key.expires_at)}"
     return KeyProblem(refusal=Refusal.EXPIRED, detail=detail, remedy="ask the operator for another one")
 
 
@@ -224,8 +226,8 @@ def live(keys: Iterable[Key], at: datetime) -> list[Key]:
     return sorted((key for key in keys if ended(key, at) is None), key=lambda key: key.number)
 
 
-def faults_of(grant: Grant, accounts: Mapping[str, Account]) -> Iterator[Fault]:
-    """What is wrong with what a key is to be."""
+def faults_of(grant: Grant, accounts: Mapping[str, Account], at: datetime) -> Iterator[Fault]:
+    """What is wrong with what a key is to be from an instant on."""
     if not _NAME.fullmatch(grant.name):
         remedy = "write 1 to 64 letters, digits, - . and _ that begin with a letter, as in switch-1"
         yield Fault(place="key: name", value=grant.name, problem="is not a name for a key", remedy=remedy)
@@ -236,6 +238,15 @@ def faults_of(grant: Grant, accounts: Mapping[str, Account]) -> Iterator[Fault]:
         yield Fault(place="key: scopes", value="", problem=problem, remedy=f"use some of {', '.join(Scope)}")
     if grant.source and not grant.account:
         yield from _source_faults(grant)
+    yield from past_faults(at, expires=grant.expires_at)
+
+
+def past_faults(at: datetime, **instants: datetime) -> Iterator[Fault]:
+    """Which of some instants at which something ends lie before `at`; a key that would expire at once is none."""
+    for name, instant_ in instants.items():
+        if instant_ < at or (name == "expires" and instant_ == at):
+            remedy = "name an instant that is still to come; `tollbook keys revoke` ends a key at once"
+            yield Fault(place=f"key: {name}", value=instant(instant_), problem="is not to come", remedy=remedy)
 
 
 def settled(said: Mode | None, noted: Mode | None, otherwise: Mode | None) -> Mode:
@@ -264,7 +275,7 @@ def _customer_faults(grant: Grant, accounts: Mapping[str, Account]) -> Iterator[
         remedy = f"name {payer.id}, which pays for it" if payer else "name the account that pays for it"
         yield Fault(place="key: account", value=grant.account, problem=problem, remedy=remedy)
     if grant.scopes != {Scope.READ}:
-        problem, value = "of a customer's key read, and nothing else", " ".join(sorted(grant.scopes))
+        problem, value = "are an operator's, and a customer's key only reads", " ".join(sorted(grant.scopes))
         yield Fault(place="key: scopes", value=value, problem=problem, remedy="leave them out, or the account")
     if grant.source:
         remedy = "leave it out, or the account"
@@ -274,10 +285,7 @@ def _customer_faults(grant: Grant, accounts: Mapping[str, Account]) -> Iterator[
 def _source_faults(grant: Grant) -> Iterator[Fault]:
     source = grant.source
     if source != source.strip() or not source.isprintable() or len(source) > LONGEST_SOURCE:
-        problem, remedy = (
-            "is not the name of a source",
-            "name a switch or service, as in switch-1, without spaces around",
-        )
+        problem, remedy = "is not the name of a source", "name a switch or service, as in switch-1, no spaces around"
         yield Fault(place="key: source", value=source, problem=problem, remedy=remedy)
     if Scope.INGEST not in grant.scopes:
         problem, remedy = "is of a key that reports no usage", "add the scope ingest, or leave the source out"

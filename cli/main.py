@@ -17,6 +17,7 @@ from cli import (
     doctor,
     explain,
     invoices,
+    keys,
     prices,
     products,
     rate,
@@ -52,7 +53,7 @@ _ORDER = (
         "verify",
         "webhooks",
     ),
-    *("rate", "scenarios", "demo", "doctor", "serve", "db", "migrate"),
+    *("rate", "scenarios", "demo", "doctor", "serve", "keys", "db", "migrate"),
 )
 """The commands as `--help` lists them: as the work goes. Others come last."""
 
@@ -95,6 +96,7 @@ app.add_typer(webhooks.app, name="webhooks", rich_help_panel=BILLING)
 app.command(rich_help_panel=CHECKS)(rate.rate)
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=CHECKS)
 app.command(rich_help_panel=MACHINE)(serve.serve)
+app.add_typer(keys.app, name="keys", rich_help_panel=MACHINE)
 app.add_typer(db.app, name="db", rich_help_panel=MACHINE)
 app.command(rich_help_panel=MACHINE)(db.migrate)
 app.command(rich_help_panel=MACHINE)(demo.demo)

@@ -9,11 +9,7 @@ import typer
 from cli.output import say
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from fastapi import FastAPI
-
-    from billing.keys import KeyProblem
 
 _CONNECTIONS = 12  # of one process: its threads that answer, those that write, those that look
 _GRACE_SECONDS = 30
@@ -36,10 +32,15 @@ def serve(
 
     import uvicorn
 
+    from billing.flows.keys import settle_mode
     from billing.server.metrics import SHARED
-    from cli.db import engine
+    from cli.db import writing
+    from cli.keys import mode_of
+    from cli.world import now
 
-    engine().dispose()  # said here, once, and not by each process: that there is no database, or an old schema
+    # Said here, once, and not by each process: that there is no database, an old schema, or no mode.
+    with writing() as opened:
+        settle_mode(opened, mode_of(opened), now())
     # The server raises the signal that ended it again when it has finished: whoever asked it to end hears that it did.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with tempfile.TemporaryDirectory(prefix="tollbook-metrics-") as folder:
@@ -61,32 +62,30 @@ def serve(
 
 def application() -> "FastAPI":
     """The app of this environment's world: what each process of the service serves."""
+    from secrets import token_bytes
+
+    from billing.flows.keyring import KeyRing
+    from billing.keys import SECRET_BYTES
     from billing.server.app import build
-    from billing.server.logs import configure
+    from billing.server.logs import configure, troubled
     from billing.server.world import World
     from cli.db import compiled_cards, engine, settings
+    from cli.keys import mode_of
     from cli.world import now, products, states
     from cli.zones import pin_time_zones
 
     configure()
     pin_time_zones()
-    opened = engine(connections=_CONNECTIONS)
+    opened, apart = engine(connections=_CONNECTIONS), engine(connections=1)
     return build(
         World(
             engine=opened,
             products=products(),
             clock=now,
-            keys=_NoKeys(),
+            secret=lambda: token_bytes(SECRET_BYTES),
+            keys=KeyRing(engine=apart, mode=mode_of(opened), troubled=troubled),
             kept=compiled_cards(),
             states=states(),
             reach=settings().reach,
         )
     )
-
-
-class _NoKeys:  # until the ring of keys is there
-    def find(self, token: str, at: "datetime") -> "KeyProblem":
-        from billing.keys import UNKNOWN
-
-        del token, at
-        return UNKNOWN

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from billing.approvals import Approvals
 from billing.hosts import Reach, networks
+from billing.keys import Mode
 
 FORMS = {
     "series": "1 to 20 capital letters, digits and hyphens that begin with a letter or a digit, as in INV",
@@ -21,6 +22,7 @@ FORMS = {
     "credit_series": "1 to 20 capital letters, digits and hyphens that begin with a letter or a digit, as in CN",
     "late_limit": "a whole number of months from 0 to 36",
     "webhooks_http": "true or false",
+    "mode": "live or test",
     "payment_days": "a whole number of days from 0 to 366",
 }
 """What the value of a setting is, in words."""
@@ -39,7 +41,8 @@ class Settings(BaseSettings):
 
     `series` is what invoice numbers begin with, `credit_series` those of credit notes, `late_limit` how many months
     back a run adjusts without a person who releases it, `payment_days` how long after its date an invoice is due,
-    `approvals` who must approve drafts before they are issued. Bills are
+    `approvals` who must approve drafts before they are issued, `mode` whether this deployment is live or a test, which
+    its database notes for good when it is said first. Bills are
     held back by `bounds`: `bound_factor` times more or less than the median of the last `bound_months` invoices, if
     the difference is `bound_least` or more, and with usage that waits for a price. Webhooks go to public addresses over
     HTTPS, and to the networks of `webhooks_allow` (with commas between); `webhooks_http`: also unencrypted. Where the
@@ -54,6 +57,7 @@ class Settings(BaseSettings):
     series: str = Field(default="INV", pattern=r"^[A-Z0-9][A-Z0-9-]{0,19}$")
     credit_series: str = Field(default="CN", pattern=r"^[A-Z0-9][A-Z0-9-]{0,19}$")
     late_limit: int = Field(default=3, ge=0, le=36)
+    mode: Mode | None = None
     approvals: Approvals = Approvals.NONE
     bounds: BoundsKept = BoundsKept.ALL
     bound_factor: Decimal = Field(default=Decimal(3), gt=1, le=1000, decimal_places=3)

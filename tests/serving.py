@@ -72,6 +72,11 @@ def run_program(database: str, folder: Path, arguments: Sequence[str]) -> str:
     return ended.stdout
 
 
+def new_key(database: str, folder: Path, name: str, *options: str) -> str:
+    """The token of a new key, as `tollbook keys add` with these options shows it."""
+    return run_program(database, folder, ["keys", "add", name, *options]).strip()
+
+
 def free_port() -> int:
     """A port of loopback that nobody listens on."""
     with socket.socket() as free:
@@ -81,7 +86,12 @@ def free_port() -> int:
 
 
 def _environ(database: str, folder: Path, more: Mapping[str, str]) -> dict[str, str]:
-    own = {"DATABASE_URL": database, "TOLLBOOK_DATA": str(folder / "data"), "PYTHONPATH": str(_ROOT)}
+    own = {
+        "DATABASE_URL": database,
+        "TOLLBOOK_DATA": str(folder / "data"),
+        "TOLLBOOK_MODE": "test",
+        "PYTHONPATH": str(_ROOT),
+    }
     return {**os.environ, **own, **more}
 
 

@@ -8,14 +8,14 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from billing.server import problems
-from billing.server.api import health, webhooks
+from billing.server.api import health, keys, usage, webhooks
 from billing.server.logs import RequestLog
 from billing.server.world import World
 
 LARGEST_BODY = 10 << 20
 """Bytes of a request's body, as it comes and unpacked."""
 
-_ROUTERS = (health.router, webhooks.router)
+_ROUTERS = (health.router, usage.router, keys.router, webhooks.router)
 _THREADS = 16
 _ABOUT = (
     "Usage in, exact and explained invoices out. An event whose result is `accepted` or `quarantined` is committed: it"
@@ -41,7 +41,7 @@ def build(world: World) -> FastAPI:
     app.add_middleware(RequestLog)
     problems.install(app)
     for router in _ROUTERS:
-        app.include_router(router)
+        app.include_router(router, responses=problems.RESPONSES)
     return app
 
 
@@ -50,7 +50,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Begin, and when the server has answered its last request, finish what was accepted."""
     anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
     world: World = app.state.world
-    try:
+    with world.keys:
         yield
-    finally:
-        world.engine.dispose()
+    world.engine.dispose()

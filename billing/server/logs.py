@@ -44,6 +44,11 @@ def configure(level: int = logging.INFO) -> None:
         logging.getLogger(name).propagate = name != "uvicorn.access"  # its lines hold paths and addresses
 
 
+def troubled(error: Exception) -> None:
+    """Say that something which goes on by itself failed, and will be tried again."""
+    structlog.get_logger("tollbook").warning("troubled", error=type(error).__name__, detail=str(error).splitlines()[:1])
+
+
 class RequestLog:
     """Gives each request its id (its own, if it is well formed), tells of it when it is answered, and counts it."""
 

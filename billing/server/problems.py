@@ -7,15 +7,16 @@ there is one, why, and what to do about it. `docs/api.md` lists them all.
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
-from rates.errors import Fault
+from rates.errors import Fault, TollbookError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1
@@ -32,6 +33,7 @@ STATUSES = {
     "billing.errors.PublicationBackdatedError": HTTPStatus.CONFLICT,
     "billing.errors.PublicationConflictError": HTTPStatus.CONFLICT,
     "billing.charges.SourceReservedError": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "billing.keys.KeyMissingError": HTTPStatus.NOT_FOUND,
     "billing.payers.SubjectMissingError": HTTPStatus.NOT_FOUND,
     "billing.runs.PeriodLockedError": HTTPStatus.CONFLICT,
     "billing.runs.PeriodNotDrawnError": HTTPStatus.NOT_FOUND,
@@ -64,6 +66,25 @@ class Problem(BaseModel):
     errors: list[Item] = []
 
 
+RESPONSES: dict[int | str, dict[str, object]] = {
+    int(status): {
+        "description": said,
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for status, said in (
+        (HTTPStatus.BAD_REQUEST, "The request is no request of HTTP or JSON."),
+        (HTTPStatus.UNAUTHORIZED, "No key, or one that is not good any more."),
+        (HTTPStatus.FORBIDDEN, "The key is not for this."),
+        (HTTPStatus.NOT_FOUND, "Not there, or not this customer's."),
+        (HTTPStatus.CONFLICT, "It contradicts what is there, or something else is at work on it."),
+        (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large."),
+        (HTTPStatus.UNPROCESSABLE_ENTITY, "Something in the request is wrong; `errors` says each thing."),
+        (HTTPStatus.SERVICE_UNAVAILABLE, "Not now; repeat it after `Retry-After` seconds."),
+    )
+}
+"""What any route may answer beside its own, as OpenAPI tells it."""
+
+
 class ProblemError(Exception):
     """A problem that a route tells itself; `headers` go with it."""
 
@@ -93,7 +114,17 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ProblemError, _of_route)
     app.add_exception_handler(HTTPException, _of_framework)
     app.add_exception_handler(RequestValidationError, _of_request)
+    app.add_exception_handler(TollbookError, _of_anything)  # an answer like others; what Exception gets is a defect too
     app.add_exception_handler(Exception, _of_anything)
+    plain = app.openapi
+
+    def with_problems() -> dict[str, Any]:
+        described = plain()
+        _, found = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
+        described.setdefault("components", {}).setdefault("schemas", {}).update(found["$defs"])
+        return described
+
+    app.openapi = with_problems  # type: ignore[method-assign]  # FastAPI's own way to add to it
 
 
 def response(

@@ -4,37 +4,32 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Protocol
+from typing import Annotated
 
 from fastapi import Depends, Request
 
+from billing.flows.keyring import KeyRing
 from billing.hosts import PUBLIC_ONLY, Reach
-from billing.keys import Key, KeyProblem
+from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, snapshot
 from rates.jurisdiction import States
 from rates.products import Product
-
-
-class Keys(Protocol):
-    """The keys of the deployment, as they were a second ago at most."""
-
-    def find(self, token: str, at: datetime) -> Key | KeyProblem:
-        """The key of a token, or why it opens nothing; asks nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """The database, the products, the clock, and what is kept between requests.
 
-    `kept` is where compiled cards lie between processes, `states` the table by which jurisdictions are derived,
-    `reach` where webhooks may go.
+    `secret` gives 32 bytes that nobody can guess, `kept` is where compiled cards lie between processes, `states` the
+    table by which jurisdictions are derived, `reach` where webhooks may go.
     """
 
     engine: Engine
     products: Mapping[str, Product]
     clock: Callable[[], datetime]
-    keys: Keys
-    kept: Any = None
+    keys: KeyRing
+    secret: Callable[[], bytes]
+    kept: CompiledCards | None = None
     states: States | None = None
     reach: Reach = PUBLIC_ONLY
 

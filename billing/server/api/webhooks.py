@@ -3,17 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from billing.errors import InputFaultyError
 from billing.flows import webhooks as flow
 from billing.server.callers import Administrator, missing
-from billing.server.paging import Cursor, Limit, cursor_of, place_of
+from billing.server.paging import cursor_of, place_of
+from billing.server.shapes import Asked, GivenInstant, Instant, Page, Paged, Text
 from billing.server.world import InWorld
 from billing.store.queries.webhooks import (
     ListedDelivery,
@@ -28,6 +29,7 @@ from billing.webhooks import LONGEST_DESCRIPTION, LONGEST_URL, UNASKED, Endpoint
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
+_ONCE = {"Cache-Control": "no-store"}
 _EXAMPLE = "ep_5f0c1d2e3a4b5c6d7e8f9a0b"
 _TYPES = [each.value for each in MessageType if each not in UNASKED]
 
@@ -43,11 +45,7 @@ _Types = Annotated[list[_Type], Field(max_length=50, description="Only messages 
 _Line = Annotated[str, StringConstraints(max_length=LONGEST_DESCRIPTION, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
-class _Asked(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class NewEndpoint(_Asked):
+class NewEndpoint(Asked):
     """An endpoint to add. Of an `account` it gets what is told of it and of those below it; without one, of all."""
 
     model_config = ConfigDict(
@@ -55,12 +53,12 @@ class NewEndpoint(_Asked):
     )
 
     url: _Url
-    types: _Types = []
-    account: _Line = ""
+    types: _Types = Field(default=[])
+    account: Text = ""
     description: _Line = ""
 
 
-class ChangedEndpoint(_Asked):
+class ChangedEndpoint(Asked):
     """What an endpoint says from now on; what is left out stays."""
 
     url: _Url | None = None
@@ -68,21 +66,21 @@ class ChangedEndpoint(_Asked):
     description: _Line | None = None
 
 
-class Rotation(_Asked):
+class SecretRotation(Asked):
     """How long the secret before the new one signs too; 0 ends it now."""
 
     overlap_hours: Annotated[int, Field(ge=0, le=720)] = 24
 
 
-class Replay(_Asked):
+class Replay(Asked):
     """What to send again: one `message`; or what was told from `since` to `until` and did not arrive.
 
     With `delivered` also what arrived.
     """
 
     message: Annotated[str, StringConstraints(pattern="^msg_[0-9a-f]{32}$")] | None = None
-    since: Annotated[AwareDatetime, Field(strict=False)] | None = None
-    until: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    since: GivenInstant | None = None
+    until: GivenInstant | None = None
     delivered: bool = False
 
     @model_validator(mode="after")
@@ -100,11 +98,11 @@ class Endpoint(BaseModel):
     types: list[str]
     account: str | None
     description: str
-    created_at: datetime
-    disabled_at: datetime | None
+    created_at: Instant
+    disabled_at: Instant | None
     disabled_why: str | None
-    failing_since: datetime | None
-    two_secrets_until: datetime | None
+    failing_since: Instant | None
+    two_secrets_until: Instant | None
     waiting: int
     dead: int
 
@@ -129,11 +127,11 @@ class Delivery(BaseModel):
     type: str
     subject: str
     account: str | None
-    told_at: datetime
+    told_at: Instant
     state: State
     tries: int
-    next_at: datetime | None
-    ended_at: datetime | None
+    next_at: Instant | None
+    ended_at: Instant | None
     status: int | None
     problem: str
 
@@ -141,7 +139,7 @@ class Delivery(BaseModel):
 class Try(BaseModel):
     """One try: when, the status (null: no answer), the beginning of what was said, or what went wrong."""
 
-    at: datetime
+    at: Instant
     status: int | None
     said: str
     problem: str
@@ -154,18 +152,10 @@ class DeliveryInFull(Delivery):
     attempts: list[Try]
 
 
-class Endpoints(BaseModel):
-    """All endpoints."""
+class DeliveriesAsked(Paged):
+    """Which deliveries: those in some states, or all."""
 
-    items: list[Endpoint]
-    next: str | None = None
-
-
-class Deliveries(BaseModel):
-    """A page of deliveries, the newest first."""
-
-    items: list[Delivery]
-    next: str | None
+    state: list[State] = Field(default=[], max_length=len(State), description="Only those in these states.")
 
 
 class Told(BaseModel):
@@ -181,20 +171,21 @@ class Replayed(BaseModel):
 
 
 @router.post("", status_code=HTTPStatus.CREATED)
-def add(asked: NewEndpoint, world: InWorld, key: Administrator) -> AddedEndpoint:
+def add(asked: NewEndpoint, world: InWorld, key: Administrator, response: Response) -> AddedEndpoint:
     """Have messages posted to an address from now on. The secret that they are signed with is told only here."""
     at = world.clock()
     wanted = EndpointAsked(url=asked.url, types=asked.types, account=asked.account, description=asked.description)
     with _pointed():
         endpoint, secret = flow.add_endpoint(world.engine, wanted, at=at, actor=key.name, reach=world.reach)
+    response.headers.update(_ONCE)
     return AddedEndpoint(**_listed(world, endpoint.id).model_dump(), secret=secret)
 
 
 @router.get("")
-def list_(world: InWorld, _: Administrator) -> Endpoints:
+def list_(world: InWorld, _: Administrator) -> Page[Endpoint]:
     """All endpoints, the oldest first."""
     with world.reading() as connection:
-        return Endpoints(items=[_endpoint(each) for each in listed_endpoints(connection, world.clock())])
+        return Page(items=[_endpoint(each) for each in listed_endpoints(connection, world.clock())])
 
 
 @router.get("/{endpoint}")
@@ -242,10 +233,13 @@ def enable(endpoint: EndpointId, world: InWorld, key: Administrator) -> Endpoint
 
 
 @router.post("/{endpoint}/rotate")
-def rotate(endpoint: EndpointId, asked: Rotation, world: InWorld, key: Administrator) -> Secret:
+def rotate(
+    endpoint: EndpointId, asked: SecretRotation, world: InWorld, key: Administrator, response: Response
+) -> Secret:
     """A new secret, told only here. Messages are signed with both until the overlap ends."""
     overlap = timedelta(hours=asked.overlap_hours)
     secret = flow.rotate(world.engine, endpoint, at=world.clock(), actor=key.name, overlap=overlap)
+    response.headers.update(_ONCE)
     return Secret(id=endpoint, secret=secret)
 
 
@@ -275,23 +269,21 @@ def deliveries(
     endpoint: EndpointId,
     world: InWorld,
     _: Administrator,
-    state: Annotated[list[State], Query(max_length=4, description="Only those in these states.")] = [],  # noqa: B006 (read)
-    limit: Limit = 100,
-    cursor: Cursor = "",
-) -> Deliveries:
+    asked: Annotated[DeliveriesAsked, Query()],
+) -> Page[Delivery]:
     """What was told there and what became of it, the newest first."""
     _listed(world, endpoint)
-    (before,) = place_of(cursor, (0,))
+    (before,) = place_of(asked.cursor, (0,))
     with world.reading() as connection:
         found = listed_deliveries(
             connection,
             endpoint=endpoint,
-            states=[each.value for each in state],
-            limit=limit + 1,
-            before=(int(before), "") if cursor else None,
+            states=[each.value for each in asked.state],
+            limit=asked.limit + 1,
+            before=(int(before), "") if asked.cursor else None,
         )
-    after = cursor_of((found[limit - 1].number,)) if len(found) > limit else None
-    return Deliveries(items=[_delivery(each) for each in found[:limit]], next=after)
+    after = cursor_of((found[asked.limit - 1].number,)) if len(found) > asked.limit else None
+    return Page(items=[_delivery(each) for each in found[: asked.limit]], next=after)
 
 
 @router.get("/{endpoint}/deliveries/{message}")

@@ -1,39 +1,14 @@
 """The routes of webhooks, over real HTTP; what is sent goes to a real receiver."""
 
-import threading
-import time
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import UTC, datetime
 
 import httpx
 import pytest
-import uvicorn
 
 from billing.flows.deliver import deliver
-from billing.keys import UNKNOWN, Key, KeyProblem, Mode, Scope
-from billing.server.app import build
-from billing.server.world import World
-from tests.hooking import HOME, Clock, Post, Receiver, receiving
-from tests.serving import free_port
-from tests.shop import Shop, products
-
-ADMIN = Key(
-    number=1, name="ops", mode=Mode.TEST, scopes=frozenset({Scope.ADMIN}), added_at=datetime(2026, 1, 1, tzinfo=UTC)
-)
-KEYS = {
-    "admin": ADMIN,
-    "others": replace(ADMIN, name="others", scopes=frozenset({*Scope} - {Scope.ADMIN})),
-    "customer": replace(ADMIN, name="customer", scopes=frozenset({Scope.READ}), account="acme"),
-}
-
-
-class Ring:
-    """Keys by name, in place of the ring that reads them from the database."""
-
-    def find(self, token: str, at: datetime) -> Key | KeyProblem:
-        del at
-        return KEYS.get(token, UNKNOWN)
+from tests.answering import Answering, answering, keys
+from tests.hooking import HOME, START, Clock, Post, Receiver, receiving
+from tests.shop import Shop
 
 
 @pytest.fixture
@@ -48,18 +23,18 @@ def post(shop: Shop) -> Post:
 
 
 @pytest.fixture
-def api(post: Post) -> Iterator[httpx.Client]:
-    world = World(engine=post.engine, products=products(), clock=post.clock, keys=Ring(), reach=HOME)
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(build(world), port=port, log_config=None, access_log=False))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}/v1", headers={"Authorization": "Bearer admin"}) as client:
+def running(post: Post, shop: Shop) -> Iterator[Answering]:
+    shop.publish()
+    shop.admit("acme")
+    with answering(post.engine, keys("acme"), START, reach=HOME) as found:
+        yield found
+
+
+@pytest.fixture
+def api(running: Answering) -> Iterator[httpx.Client]:
+    with running.client("admin") as client:
+        client.base_url = httpx.URL(f"{running.url}/v1")
         yield client
-    server.should_exit = True
-    thread.join()
 
 
 def added(api: httpx.Client, url: str, **facts: object) -> dict[str, object]:
@@ -194,13 +169,13 @@ ROUTES = [
 ]
 
 
-def test_only_administrators_have_these_routes(api: httpx.Client) -> None:
+def test_only_administrators_have_these_routes(running: Answering, api: httpx.Client) -> None:
+    names = ("ingest", "read", "finance", "acme", "unheard-of")
     for verb, path in ROUTES:
-        told = {
-            token: api.request(verb, path, headers={"Authorization": f"Bearer {token}"}, json={}).status_code
-            for token in ("others", "customer", "unheard-of")
-        }
-        assert {"others": 403, "customer": 403, "unheard-of": 401} == told, (verb, path)
+        for name in names:
+            token = running.tokens.get(name, name)
+            told = api.request(verb, path, headers={"Authorization": f"Bearer {token}"}, json={}).status_code
+            assert (401 if name == "unheard-of" else 403) == told, (verb, path, name)
     paths = api.get("/openapi.json").json()["paths"]
     asked = {(verb.upper(), path) for path, verbs in paths.items() if "/webhooks" in path for verb in verbs}
     assert len(ROUTES) == len(asked), "every route is in the list above"
