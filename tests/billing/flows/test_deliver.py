@@ -377,6 +377,23 @@ def test_what_a_late_worker_notes_of_a_claim_that_ended_undoes_nothing(post: Pos
     assert [("a", "delivered", 2)] == states(post)
 
 
+def test_a_late_failure_counts_for_nothing_where_another_worker_took_over(post: Post, receiver: Receiver) -> None:
+    """It had its try, which is listed; the schedule is that of the one whose claim it is now."""
+    post.endpoint(receiver.url())
+    post.tell("a")
+    receiver.answers(500)
+
+    def send(message: Outgoing, at: datetime) -> Answer:
+        post.clock.forward(LEASE)
+        assert Delivered(retried=1) == post.round()
+        return post.sender(message, at)
+
+    deliver(post.engine, send, post.clock)
+    assert [("a", "retry", 2)] == states(post)
+    with snapshot(post.engine) as connection:
+        assert post.clock() + RETRY_AFTER[0] == listed_deliveries(connection)[0].next_at
+
+
 # --- what a person does --------------------------------------------------------------------------------------
 
 
