@@ -58,12 +58,13 @@ class Columns:
 
 
 def understand(
-    stated: Mapping[str, Column], row: Int64s, colons: Int64s, source: str | None, products: Mapping[str, Product]
+    stated: Mapping[str, Column], row: Int64s, colons: Int64s, source: Column, products: Mapping[str, Product]
 ) -> tuple[Columns, Bools]:
     """The columns of n payloads, and which of them are out of the ordinary and must be read with care.
 
     `stated` is what they state, as `stated_by` gives it; `colons` is int64[n]: how many the raw payload holds, -1
-    where that is not to be checked.
+    where that is not to be checked. `source` is that of all payloads, or of each (Arrow strings); null where
+    a payload names its own.
     """
     n = len(row)
     odd = _given_twice(stated, colons) | _misshapen(stated) | _from_elsewhere(stated, source)
@@ -79,6 +80,8 @@ def understand(
     revision, wrong = _revisions(stated.get("revision"), n)
     odd |= wrong
     texts = {name: text for name, text in stated.items() if name not in NUMBERS}
+    if isinstance(source, pa.Array):
+        texts["source"] = pc.if_else(pc.equal(stated["source"], ""), pc.fill_null(source, ""), stated["source"])
     for name, address in (("to", "to_address"), ("from_", "from_address")):
         text = texts.pop(name, None)
         if text is not None:
@@ -171,12 +174,17 @@ def _misshapen(stated: Mapping[str, Column]) -> Bools:
     return odd
 
 
-def _from_elsewhere(stated: Mapping[str, Column], source: str | None) -> Bools:
+def _from_elsewhere(stated: Mapping[str, Column], source: Column) -> Bools:
     """Payloads that name another source than the one they come from, or none where none is known."""
     named = stated["source"]
     if source is None:
         return _numpy(pc.equal(named, ""))
-    return _numpy(pc.and_(pc.not_equal(named, ""), pc.not_equal(named, source)))
+    silent = pc.equal(named, "")
+    if isinstance(source, str):
+        return ~_numpy(pc.or_(silent, pc.equal(named, source)))
+    # Null, as it is where a payload has to name its own, is equal to nothing, and it is odd to be silent then.
+    own = pc.is_null(source)
+    return ~_numpy(pc.if_else(own, pc.invert(silent), pc.or_kleene(silent, pc.equal(named, source))))
 
 
 def _instants(text: Column) -> tuple[Int64s, Bools]:

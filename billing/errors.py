@@ -23,6 +23,10 @@ class InputFaultyError(TollbookError):
         return "\n".join((super().__str__(), *lines_of(self.faults)))
 
 
+class IntakeClosedError(TollbookError):
+    """Usage is handed in while the program ends: nothing of it is stored."""
+
+
 class PeriodInvalidError(TollbookError):
     """A text is not a calendar month; `value` is the text."""
 
@@ -35,12 +39,26 @@ class PublicationConflictError(TollbookError):
     """What is published contradicts what was published before."""
 
 
+class QueueFullError(TollbookError):
+    """More usage waits to be stored than may: nothing of this is. `seconds` is when it is worth another try."""
+
+    def __init__(self, seconds: int) -> None:
+        problem = "more usage waits to be stored than there is room for; nothing of this was"
+        super().__init__(problem, remedy=f"send it again in {seconds} seconds: an event counts once")
+        self.seconds = seconds
+        self.args = (seconds,)  # pickling calls the class again with `args`
+
+
 class SchemaMismatchError(TollbookError):
     """The database's schema is older or newer than this version of the program."""
 
 
 class SourceUnknownError(TollbookError):
     """Usage is to be stored under a number that is no source's; `value` is the number."""
+
+
+class StoreAwayError(TollbookError):
+    """The database could not be reached, or not write, for as long as was waited: what became of usage is not known."""
 
 
 class StreamUnreadableError(TollbookError):

@@ -1,9 +1,9 @@
 """What became of each payload that was handed in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from billing.chunks import Chunk, Refused
 from billing.columns import Column
 from rates.rating import REASONS, Reason
-from rates.usage import Int32s, Int64s
+from rates.usage import Int32s, Int64s, Texts
 
 
 class Outcome(StrEnum):
@@ -49,15 +49,15 @@ class Receipt:
     """The outcomes of n payloads (int8[n], codes of `OUTCOMES`), and the findings of those that have one.
 
     `zero_rated` is int8[n]: why an accepted one costs nothing, a code of `rates.rating.REASONS`; 0 where it is priced.
-    `statuses` are those of accepted ones that are not billed for their status, and how many have each. `row` (int64),
-    `id` (Arrow strings) and `revision` (int32) are of those that are events. `amended` are the payloads that took the
-    place of a lower revision, `voids` those in force that take an event back (both int64).
+    `unbilled` (n rows) has the status of an accepted one that is not billed for it. `row` (int64), `id` (Arrow strings)
+    and `revision` (int32) are of those that are events. `amended` are the payloads that took the place of a lower
+    revision, `voids` those in force that take an event back (both int64).
     """
 
     outcomes: NDArray[np.int8]
     findings: Mapping[int, Finding]
     zero_rated: NDArray[np.int8]
-    statuses: Mapping[str, int] = field(default_factory=dict)
+    unbilled: Texts = field(default_factory=lambda: Texts(np.zeros(0, dtype=np.int32), ("",)))
     row: Int64s = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     id: Column = field(default_factory=lambda: pa.array([], pa.string()))
     revision: Int32s = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
@@ -86,6 +86,12 @@ class Receipt:
         found = np.bincount(self.outcomes, minlength=len(OUTCOMES)).tolist()
         return dict(zip(OUTCOMES, found, strict=True))
 
+    def statuses(self) -> dict[str, int]:
+        """The statuses for which accepted payloads are not billed, and how many have each."""
+        codes, values = self.unbilled
+        counts = np.bincount(codes, minlength=len(values)).tolist()
+        return {value: count for value, count in zip(values, counts, strict=True) if value and count}
+
     def zero_counts(self) -> dict[Reason, tuple[int, int]]:
         """For each reason why accepted payloads cost nothing: how many do, and the first of them."""
         codes, first, counts = np.unique(self.zero_rated, return_index=True, return_counts=True)
@@ -97,6 +103,30 @@ class Receipt:
         refused = self.outcomes >= OUTCOME_CODES[Outcome.CONFLICT]
         rows: list[int] = np.flatnonzero(refused).tolist()
         return rows
+
+    def split(self, sizes: Sequence[int]) -> list[Self]:
+        """The receipts of those who handed in the payloads together: `sizes` of them each, one behind the other."""
+        order = np.argsort(self.row, kind="stable")
+        row, id_, revision = self.row[order], self.id.take(pa.array(order)), self.revision[order]
+        amended, voids, told = np.sort(self.amended), np.sort(self.voids), sorted(self.findings)
+        ends = np.cumsum(sizes)
+        cut = [np.searchsorted(rows, ends).tolist() for rows in (row, amended, voids, told)]
+        parts, begins, (first, first_amended, first_void, first_told) = [], 0, (0, 0, 0, 0)
+        for end, last, last_amended, last_void, last_told in zip(ends.tolist(), *cut, strict=True):
+            part = type(self)(
+                outcomes=self.outcomes[begins:end],
+                findings={row - begins: self.findings[row] for row in told[first_told:last_told]},
+                zero_rated=self.zero_rated[begins:end],
+                unbilled=Texts(self.unbilled.codes[begins:end], self.unbilled.values),
+                row=row[first:last] - begins,
+                id=id_[first:last],
+                revision=revision[first:last],
+                amended=amended[first_amended:last_amended] - begins,
+                voids=voids[first_void:last_void] - begins,
+            )
+            parts.append(part)
+            begins, first, first_amended, first_void, first_told = end, last, last_amended, last_void, last_told
+        return parts
 
 
 class Taken(NamedTuple):
@@ -123,7 +153,31 @@ def taken(chunk: Chunk, receipt: Receipt) -> Taken:
     outcomes = np.concatenate([receipt.outcomes, rejected])
     zero_rated = np.concatenate([receipt.zero_rated, np.zeros(len(refused), dtype=np.int8)])
     findings = {**receipt.findings, **found}
-    return Taken(whole, replace(receipt, outcomes=outcomes, findings=findings, zero_rated=zero_rated))
+    codes, statuses = receipt.unbilled
+    unbilled = Texts(np.concatenate([codes, np.zeros(len(refused), dtype=np.int32)]), statuses)
+    return Taken(
+        whole, replace(receipt, outcomes=outcomes, findings=findings, zero_rated=zero_rated, unbilled=unbilled)
+    )
+
+
+def joined(parts: Sequence[Receipt]) -> Receipt:
+    """The receipt of one who handed in payloads that were taken in part by part."""
+    starts = np.cumsum([0, *(len(part.outcomes) for part in parts)]).tolist()
+    moved = list(zip(starts, parts, strict=False))
+    statuses = dict.fromkeys(value for part in parts for value in part.unbilled.values)
+    place = {value: code for code, value in enumerate(statuses)}
+    codes = [np.array([place[v] for v in part.unbilled.values], np.int32)[part.unbilled.codes] for part in parts]
+    return Receipt(
+        outcomes=np.concatenate([part.outcomes for part in parts]),
+        findings={start + row: finding for start, part in moved for row, finding in part.findings.items()},
+        zero_rated=np.concatenate([part.zero_rated for part in parts]),
+        unbilled=Texts(np.concatenate(codes), tuple(statuses)),
+        row=np.concatenate([start + part.row for start, part in moved]),
+        id=pa.concat_arrays([part.id for part in parts]),
+        revision=np.concatenate([part.revision for part in parts]),
+        amended=np.concatenate([start + part.amended for start, part in moved]),
+        voids=np.concatenate([start + part.voids for start, part in moved]),
+    )
 
 
 def _finding(record: Refused) -> Finding:

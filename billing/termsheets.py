@@ -55,6 +55,18 @@ def last_day(until: date | None) -> str:
     return "" if until is None else str(until - timedelta(days=1))
 
 
+def held_record(each: Held, day: date) -> dict[str, object]:
+    """A contract with its days and terms, as plain values; `state` is of a day."""
+    return {
+        "effective_from": str(each.contract.effective_from),
+        "effective_to": str(each.until) if each.until else None,
+        "state": each.state(day),
+        "cards": list(each.contract.cards),
+        "terms": table_of(each.contract.deal),
+        "in_words": [f"{term.term}: {term.value}" for term in term_sheet(each.contract)],
+    }
+
+
 def term_sheet(contract: Contract | None) -> list[Term]:
     """What a contract says, in the order in which it is applied; nothing without one."""
     if contract is None:

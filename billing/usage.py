@@ -31,6 +31,9 @@ CLOCK_SKEW = timedelta(hours=24)
 """How far ahead of the receiver a source's clock may be."""
 
 ACCEPTED_MONTHS = 13
+Origin = str | None | tuple[str | None, ...]
+"""The source that payloads come from, or of each the source that it comes from; None: the payload names it."""
+
 DIMENSIONS = (*TEXTS, "package", "to_address", "from_address")
 
 _SEPARATOR = "\x1f"
@@ -139,10 +142,10 @@ class Parsed:
     voids: Voids
 
 
-def parse(payloads: Sequence[bytes], *, source: str | None, products: Mapping[str, Product], at: datetime) -> Parsed:
+def parse(payloads: Sequence[bytes], *, source: Origin, products: Mapping[str, Product], at: datetime) -> Parsed:
     """Usage events from their JSON payloads, as received `at`. Never raises for what a payload holds.
 
-    With a `source`, payloads may leave theirs out and not name another.
+    Those that come from a `source` may leave theirs out and not name another.
     """
     reading = _Reading(payloads=payloads, source=source, products=products)
     reading.decode()
@@ -182,7 +185,7 @@ class _Reading:
     """
 
     payloads: Sequence[bytes]
-    source: str | None
+    source: Origin
     products: Mapping[str, Product]
     stated: Mapping[str, Column] = field(default_factory=dict)
     row: Int64s = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
@@ -228,7 +231,8 @@ class _Reading:
     def read_again(self, row: int) -> None:
         """Read a payload with care. One that is odd even so is refused, lest it pass unread."""
         again = row in self.careful
-        read = read_payload(self.payloads[row], self.source, self.products)
+        source = self.source[row] if isinstance(self.source, tuple) else self.source
+        read = read_payload(self.payloads[row], source, self.products)
         if isinstance(read, Flat) and not again:
             self.careful[row] = read
         elif isinstance(read, Void):
@@ -251,7 +255,10 @@ class _Reading:
             row, colons = row[order], colons[order]
             plain = {name: text.filter(pa.array(is_plain)) for name, text in stated.items()}
             stated = together(plain, stated_by(list(flats.values())), order)
-        columns, odd = understand(stated, row, colons, self.source, self.products)
+        source: str | Column | None = (
+            pa.array(self.source, pa.string()).take(pa.array(row)) if isinstance(self.source, tuple) else self.source
+        )
+        columns, odd = understand(stated, row, colons, source, self.products)
         return columns, row[odd].tolist()
 
 
@@ -271,12 +278,12 @@ def _plain(payloads: Sequence[bytes]) -> list[bool] | None:
     return [len(payload) <= LONGEST_LINE and is_plain(payload) for payload in payloads]
 
 
-def _usage(columns: Columns, source: str | None, at: datetime) -> Usage:
+def _usage(columns: Columns, source: Origin, at: datetime) -> Usage:
     oldest = datetime.combine(months_before(at.astimezone(UTC).date(), ACCEPTED_MONTHS), time(), UTC)
     n = len(columns.row)
     return Usage(
         row=columns.row,
-        source=columns.encoded("source") if source is None else _constant(source, n),
+        source=_constant(source, n) if isinstance(source, str) else columns.encoded("source"),
         id=columns.texts["id"],
         account=columns.encoded("account"),
         product=columns.encoded("product"),

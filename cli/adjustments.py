@@ -6,9 +6,8 @@ from cli.output import Format, emit, emit_csv, emit_json, emit_record, money, nu
 from cli.words import counted
 
 if TYPE_CHECKING:
-    from billing.adjustments import AdjustmentExplanation, Part
+    from billing.adjustments import AdjustmentExplanation
     from billing.invoices import Invoice
-    from rates.money import Currency
 
 _EVENTS = (
     text("occurred_at", "when"),
@@ -26,40 +25,16 @@ def is_adjustment(invoice: "Invoice", wanted: int) -> bool:
 
 def show_adjustment(found: "AdjustmentExplanation", wanted: int, form: Format, *, first: int) -> None:
     """Print the explanation of such a line."""
-    from rates.cards import instant
+    from billing.records import adjustment_record
 
-    rows = [
-        {
-            "occurred_at": instant(each.occurred_at),
-            "received_at": instant(each.received_at),
-            "source": each.source,
-            "id": each.id,
-            "base_quantity": each.base_quantity,
-        }
-        for each in found.page
-    ]
+    said: dict[str, Any] = adjustment_record(found, wanted)
+    rows = said["page"]
     line = found.line
     if form is Format.CSV:
         emit_csv(rows, _EVENTS)
         return
-    head: dict[str, Any] = {
-        "account": found.account,
-        "invoice": found.invoice,
-        "period": found.period,
-        "line": wanted,
-        "origin_period": line.origin_period,
-        "product": line.product,
-        "element": line.element,
-        "destination": line.destination,
-        "tier": line.tier,
-    }
-    own = (line.events, line.base_quantity, line.amount_minor)
-    sides = {"before": found.before, "now": found.now}
-    said = {name: _said(part, found.currency) for name, part in sides.items()}
-    difference = _facts(*own, found.currency)
     if form is Format.JSON:
-        issued = [{"number": name, "amount": amount} for name, amount in found.issued]
-        emit_json({**head, **said, "difference": difference, "issued": issued, "came": found.came, "page": rows})
+        emit_json(said)
         return
     emit_record(
         {
@@ -68,7 +43,7 @@ def show_adjustment(found: "AdjustmentExplanation", wanted: int, form: Format, *
             "billed before": _words(said["before"], found),
             "by": ", ".join(f"{name}: {money(amount, found.currency)}" for name, amount in found.issued) or "nothing",
             "now": _words(said["now"], found),
-            "difference": _words(difference, found),
+            "difference": _words(said["difference"], found),
             "came since": counted(found.came, "report") + f" of {line.product}"
             if line.product
             else "nothing of its own",
@@ -80,16 +55,6 @@ def show_adjustment(found: "AdjustmentExplanation", wanted: int, form: Format, *
         which = f"Reports {first + 1:,} to {first + len(rows):,} of {found.came:,} since, in order"
         which += "; what went is below zero"
         emit(rows, _EVENTS, form, title=which)
-
-
-def _said(part: "Part", currency: "Currency") -> dict[str, Any]:
-    return _facts(part.events, part.base_quantity, part.amount_minor, currency)
-
-
-def _facts(events: int, base_quantity: int, amount_minor: int, currency: "Currency") -> dict[str, Any]:
-    from rates.money import format_minor
-
-    return {"events": events, "base_quantity": base_quantity, "amount": format_minor(amount_minor, currency)}
 
 
 def _words(said: dict[str, Any], found: "AdjustmentExplanation") -> str:

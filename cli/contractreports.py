@@ -34,7 +34,7 @@ def show(
     """The contracts of an account with their days: cards in order of priority, and all terms. Exit 3 without any."""
     from billing.payers import SubjectMissingError
     from billing.store.queries.accounts import agreed_with
-    from billing.termsheets import held
+    from billing.termsheets import held, held_record
     from cli.db import reading
 
     day = instant_of(at).date()
@@ -51,7 +51,7 @@ def show(
                 "account": account,
                 "payer": found.payer,
                 "currency": found.currency,
-                "contracts": [_record(each, day) for each in sheets],
+                "contracts": [held_record(each, day) for each in sheets],
             }
         )
     else:
@@ -114,17 +114,3 @@ def _rows(each: "Held", day: "date", *, every: bool) -> list[dict[str, Any]]:
     about = {"from": str(each.contract.effective_from), "to": last_day(each.until), "state": each.state(day)}
     terms = term_sheet(each.contract)
     return [{**(about if every or not place else {}), **term._asdict()} for place, term in enumerate(terms)]
-
-
-def _record(each: "Held", day: "date") -> dict[str, Any]:
-    from billing.termsheets import term_sheet
-    from rates.deals import table_of
-
-    return {
-        "effective_from": str(each.contract.effective_from),
-        "effective_to": str(each.until) if each.until else None,
-        "state": each.state(day),
-        "cards": list(each.contract.cards),
-        "terms": table_of(each.contract.deal),
-        "in_words": [f"{term.term}: {term.value}" for term in term_sheet(each.contract)],
-    }

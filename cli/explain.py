@@ -1,12 +1,11 @@
 """`tollbook explain`: from a line down to its events, and from an event up to its lines."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.exits import Exit
-from cli.histories import revisions_of, show_revisions, show_taken_back
+from cli.histories import show_revisions, show_taken_back
 from cli.output import (
     Format,
     FormatOption,
@@ -25,7 +24,7 @@ from cli.remedies import command_of
 from cli.words import counted, of_number
 
 if TYPE_CHECKING:
-    from billing.explanations import EventExplanation, EventShare, LineExplanation
+    from billing.explanations import EventExplanation, LineExplanation
     from billing.histories import History
     from cli.db import Engine
 
@@ -153,32 +152,15 @@ def _resold(engine: "Engine", source: str, identity: str) -> "tuple[EventExplana
 
 def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int = 0) -> None:
     """Print the explanation of a line."""
-    rows = [_event_row(each) for each in found.page]
+    from billing.records import line_record, share_record
+
+    rows: list[dict[str, Any]] = [share_record(each) for each in found.page]
     if form is Format.CSV:
         addressed = [{**row, **address_cells("from", row["from"]), **address_cells("to", row["to"])} for row in rows]
         emit_csv(addressed, _EVENTS_CSV)
         return
-    head = {
-        "account": found.account,
-        "invoice": found.invoice,
-        "period": found.period,
-        "line": wanted,
-        "product": found.line.product,
-        "element": found.line.element,
-        "destination": found.line.destination,
-        "tier": found.line.tier,
-        "cards": list(found.line.cards),
-        "unit_price": found.unit_price,
-        "arithmetic": found.arithmetic,
-        "events": found.events,
-        "events_listed": found.listed,
-        "base_quantity": found.base_quantity,
-        "adds_up": found.adds_up,
-        "of_lines": list(found.of),
-        "later_events": found.later,
-    }
     if form is Format.JSON:
-        emit_json({**head, "page": rows})
+        emit_json(line_record(found, wanted))
         return
     emit_record(
         {
@@ -206,33 +188,14 @@ def show_line(found: "LineExplanation", wanted: int, form: Format, *, first: int
 
 def show_event(found: "EventExplanation", form: Format, history: "History | None" = None) -> None:
     """Print the explanation of an event, with its revisions."""
-    from rates.cards import instant
+    from billing.records import event_record, parts_record, revisions_record
 
-    head: dict[str, Any] = {
-        "source": found.source,
-        "id": found.id,
-        "account": found.account,
-        "payer": found.payer,
-        "product": found.product,
-        "occurred_at": instant(found.occurred_at),
-        "received_at": instant(found.received_at),
-        "to": found.to,
-        "from": found.from_,
-        "country": found.country,
-        "status": found.status,
-        "said": dict(found.said),
-        "measured": found.measured,
-        "increments": found.increments,
-        "billed": found.billed,
-        "reason": found.reason,
-        "remedy": found.remedy,
-        "command": command_of(found.reason),
-        "invoice": found.invoice,
-        "late": {"invoice": found.missed} if found.late else None,
-    }
-    parts = [asdict(part) for part in found.parts]
+    head: dict[str, Any] = {}
+    for name, value in event_record(found).items():
+        head |= {name: value} | ({"command": command_of(found.reason)} if name == "remedy" else {})
+    parts = parts_record(found)
     if form is Format.JSON:
-        reports = {} if history is None else {"revisions": revisions_of(history)}
+        reports = {} if history is None else {"revisions": revisions_record(history)}
         emit_json({**head, "parts": parts, **reports})
     elif form is Format.CSV:
         emit_csv(parts, _PARTS)
@@ -243,14 +206,6 @@ def show_event(found: "EventExplanation", form: Format, history: "History | None
             emit(parts, _PARTS, form, title="Its lines")
         if history is not None:
             show_revisions(history)
-
-
-def _event_row(share: "EventShare") -> dict[str, Any]:
-    from rates.cards import instant
-
-    row = asdict(share)
-    caller = row.pop("from_")
-    return {**row, "occurred_at": instant(share.occurred_at), "from": caller}
 
 
 def _sums(found: "LineExplanation") -> str:

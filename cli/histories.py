@@ -17,42 +17,27 @@ _REVISIONS = (
 )
 
 
-def revisions_of(history: "History") -> list[dict[str, Any]]:
-    """All reports of an event, the highest first, each with what it changed; for programs."""
-    from rates.cards import instant
-
-    return [
-        {
-            "revision": report.revision,
-            "received_at": instant(report.received_at),
-            "standing": str(report.standing),
-            "void": report.is_void,
-            "changes": [change._asdict() for change in history.changes(place)],
-            "charge": report.charge,
-            "reason": report.reason,
-            "content": dict(report.content),
-        }
-        for place, report in enumerate(history.reports)
-    ]
-
-
 def show_revisions(history: "History") -> None:
     """Print the revisions of an event that has several, or was taken back, for people."""
     if len(history.reports) == 1 and not history.is_void:
         return
-    rows = [{**row, "says": _in_words(row)} for row in revisions_of(history)]
+    from billing.records import revisions_record
+
+    rows = [{**row, "says": _in_words(row)} for row in revisions_record(history)]
     emit(rows, _REVISIONS, Format.TABLE, title="Its revisions, the highest first")
 
 
 def show_taken_back(history: "History", form: Format) -> None:
     """Print what is left of an event that was taken back: its revisions."""
+    from billing.records import revisions_record, void_record
+
     if form is Format.CSV:
-        emit_csv([{**row, "says": _in_words(row)} for row in revisions_of(history)], _REVISIONS)
+        emit_csv([{**row, "says": _in_words(row)} for row in revisions_record(history)], _REVISIONS)
+        return
+    if form is Format.JSON:
+        emit_json(void_record(history))
         return
     head = {"source": history.source, "id": history.id, "revision": history.reports[0].revision}
-    if form is Format.JSON:
-        emit_json({**head, "void": True, "revisions": revisions_of(history)})
-        return
     emit_record(
         {**head, "taken back": "it counts for nothing; a higher revision brings it back"},
         form,

@@ -72,7 +72,7 @@ class Summary:
             self._count("accepted", str(reason), count, chunk.lines[row])
             told["accepted"] += count
             self.zero_rated += count
-        for status, count in receipt.statuses.items():
+        for status, count in receipt.statuses().items():
             known = status in self.statuses or len(self.statuses) < STATUSES
             self.statuses[status if known else OTHER_STATUSES] += count
         # Events of a chunk are told in the order of their ids.

@@ -38,6 +38,7 @@ def rate(
     """Rate usage from a file with cards from files: the bills of a period, and what could not be priced."""
     from billing.bills import Arrangement, bill
     from billing.periods import Period
+    from billing.records import bills_record
     from cli.parties import told_where
     from cli.payloads import payloads_in
     from cli.world import products, states
@@ -55,11 +56,11 @@ def rate(
     payloads = [*payloads_in(usage), *_dues(charges or [], deal.accounts or {}, month)]
     with told_where(places):
         bills = bill(payloads, deal, month)
+    found: dict[str, Any] = bills_record(bills)
     if form is Format.TABLE:
-        _show(bills)
+        _show(found)
     elif form is Format.CSV:
         about = ("account", "currency")
-        found = document(bills)
         lines = [
             {"period": found["period"], **{key: each[key] for key in about}, **line}
             for each in found["accounts"]
@@ -67,33 +68,11 @@ def rate(
         ]
         emit_lines(lines, text("account"), text("period"), text("currency"))
     else:
-        emit_json(document(bills))
+        emit_json(found)
     _report(bills)
     if not _has_usage(bills):
         say(f"There is no usage{f' of {month}' if payloads else ''} in {usage}: nothing to do.")
         raise typer.Exit(Exit.NOTHING_TO_DO)
-
-
-def document(bills: "Bills") -> dict[str, Any]:
-    """The bills as FORMATS 6 writes them. Accounts may have currencies of their own; then `currency` is empty."""
-    from billing.invoices import record
-    from rates.money import format_minor
-
-    currencies = {each.currency for each in bills.bills}
-    return {
-        "period": str(bills.period),
-        "currency": currencies.pop() if len(currencies) == 1 else "",
-        "accounts": [
-            {
-                "account": each.account,
-                "currency": each.currency,
-                "lines": [record(line, each.currency) for line in each.lines],
-                "total": format_minor(each.total_minor, each.currency),
-            }
-            for each in bills.bills
-        ],
-        "quarantined": [{"source": e.source, "id": e.id, "reason": e.reason} for e in bills.quarantined],
-    }
 
 
 def _card(path: Path, places: dict[str, str]) -> "Card":
@@ -144,8 +123,7 @@ def _dues(paths: list[Path], accounts: "Mapping[str, Account]", period: "Period"
     return [each for month in (period.before(), period) for each in events_of(charges, accounts, month)]
 
 
-def _show(bills: "Bills") -> None:
-    found = document(bills)
+def _show(found: Mapping[str, Any]) -> None:
     for account in found["accounts"]:
         total = {"destination": "total", "amount": account["total"]}
         title = f"{account['account']}, {found['period']}, {account['currency']}"

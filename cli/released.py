@@ -1,7 +1,7 @@
 """What a change of the books came to: what moved with it, what it let out of the quarantine, and what still waits."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -13,27 +13,17 @@ if TYPE_CHECKING:
     from billing.flows.publish import Changed
     from billing.flows.release import Released
     from cli.db import Engine
-    from rates.rating import Reason
 
 _ROWS = (text("result"), text("reason"), number("events"))
 
 
 def let_out(engine: "Engine", changed: "Changed") -> "Released":
     """Let out what waited for a change; of a rehearsal, what it would let out. It can be repeated, and never hurts."""
-    from billing.flows.fold import fold
-    from billing.flows.publish import Status
-    from billing.flows.release import Released, release
+    from billing.flows import let_out as flow
     from cli.db import compiled_cards
     from cli.world import actor, now, products
 
-    if changed.foreseen is not None:
-        return changed.foreseen
-    if changed.status is Status.UNCHANGED:
-        return Released(released={}, waiting={})
-    released = release(engine, products(), at=now(), actor=actor(), kept=compiled_cards())
-    if released.released or changed.moved:
-        fold(engine)
-    return released
+    return flow.let_out(engine, products(), changed, at=now(), actor=actor(), kept=compiled_cards())
 
 
 def tell(
@@ -46,10 +36,12 @@ def tell(
     dry_run: bool,
 ) -> None:
     """Say what a change came to; `words` and `facts` are about the change itself. Ends the command if there is none."""
+    from billing.flows.let_out import changed_record
     from billing.flows.publish import Status
     from cli.rerate import correction_record, say_correction, show_correction
 
-    counts = {"released": _by_reason(released.released), "waiting": _by_reason(released.waiting)}
+    said: dict[str, Any] = changed_record(changed, released)
+    counts = {"released": said["released"], "waiting": said["waiting"]}
     correction = changed.correction
     say(words)
     if correction is not None:
@@ -58,11 +50,9 @@ def tell(
         emit_json(
             {
                 **facts,
-                "status": str(changed.status),
+                "status": said.pop("status"),
                 "dry_run": dry_run,
-                "moved": changed.moved,
-                "withdrawn": changed.withdrawn,
-                **counts,
+                **said,
                 **({} if correction is None else {"correction": correction_record(correction)}),
             }
         )
@@ -99,10 +89,6 @@ def _say(changed: "Changed", counts: Mapping[str, Mapping[str, int]], *, dry_run
         say(f"{_events(count)} {waits} for: {reason}")
     if counts["waiting"]:
         say("What waits, and what releases it: tollbook usage quarantine")
-
-
-def _by_reason(counts: "Mapping[Reason, int]") -> dict[str, int]:
-    return {str(reason): count for reason, count in sorted(counts.items())}
 
 
 def _events(count: int) -> str:

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -55,6 +54,7 @@ def statement(
     exit code 4.
     """
     from billing.flows.compose import compose_statement
+    from billing.records import numbered, statement_record
     from cli.db import writing
     from cli.world import now, products
 
@@ -63,10 +63,10 @@ def statement(
     if form is Format.TABLE:
         show_statement(found, every_line=lines)
     elif form is Format.JSON:
-        emit_json(document(found))
+        emit_json(statement_record(found))
     else:
         about = {"account": found.party.account, "period": str(found.period), "currency": found.party.currency}
-        rows = [{**about, **row} for row in _numbered(found)]
+        rows = [{**about, **row} for row in numbered(found.lines, found.party.currency)]
         emit_lines(rows, number("line"), text("account"), text("period"), text("currency"))
     if not found.lines:
         say(f"{account} has no usage with a price in {found.period}.")
@@ -78,50 +78,11 @@ def statement(
         raise typer.Exit(Exit.NOTHING_TO_DO)
 
 
-def document(found: "Statement") -> dict[str, Any]:
-    """A statement as plain values."""
-    from billing.invoices import record
-    from rates.cards import instant
-    from rates.money import format_minor
-
-    money_of = found.party.currency
-    sums = {"by_product": found.by_product, "by_country": found.by_country}
-    return {
-        "account": found.party.account,
-        "name": found.party.name,
-        "period": str(found.period),
-        "at": instant(found.at),
-        "estimate": found.estimate,
-        "currency": money_of,
-        "total": format_minor(found.total_minor, money_of),
-        **{name: {key: format_minor(minor, money_of) for key, minor in by.items()} for name, by in sums.items()},
-        "waiting": dict(found.waiting),
-        "pending": found.pending,
-        "invoices": [
-            {
-                "number": invoice.number,
-                "issued_on": invoice.issued_on.isoformat() if invoice.issued_on else None,
-                "due_on": invoice.due_on.isoformat() if invoice.due_on else None,
-                "total": format_minor(invoice.total_minor, invoice.party.currency),
-                "currency": invoice.party.currency,
-            }
-            for invoice in found.invoices
-        ],
-        "unbilled": {
-            "events": found.later,
-            "amount": format_minor(found.unbilled_minor, money_of),
-            "lines": [record(line, money_of) for line in found.unbilled],
-        },
-        "billed_by": list(found.adjusted_by),
-        "adjustments": [record(line, money_of) for line in found.adjustments],
-        "progress": [asdict(each) for each in found.progress],
-        "lines": _numbered(found),
-    }
-
-
 def show_statement(found: "Statement", *, every_line: bool = False) -> None:
     """Print a statement for a person: the largest lines, unless `every_line` is asked for."""
-    said = document(found)
+    from billing.records import numbered, statement_record
+
+    said: dict[str, Any] = statement_record(found)
     who = f"{said['name']} ({said['account']})" if said["name"] else said["account"]
     word = "estimate, the month is open" if found.estimate else "what has a price; the month is over"
     show(f"Statement of {who}, {said['period']}: {money(said['total'], said['currency'])} ({word})", style="bold")
@@ -140,7 +101,7 @@ def show_statement(found: "Statement", *, every_line: bool = False) -> None:
     progress = [{**each, "tier_of": f"{each['tier']} of {each['tiers']}"} for each in said["progress"]]
     if progress:
         emit(progress, _PROGRESS, Format.TABLE, title="Volume discounts")
-    rows = _numbered(found)
+    rows = numbered(found.lines, found.party.currency)
     title = f"All {len(rows):,} lines" if len(rows) > 1 else "The only line"
     if not every_line and len(rows) > LARGEST:
         sizes = {number: line.amount_minor for number, line in enumerate(found.lines, start=1)}
@@ -177,9 +138,3 @@ def _outside(found: "Statement") -> Iterator[str]:
     if found.later or found.unbilled:
         numbers = ", ".join(found.adjusted_by)
         yield f"After {numbers} came {_after(found)}: the run of a later month adjusts it."
-
-
-def _numbered(found: "Statement") -> list[dict[str, Any]]:
-    from billing.invoices import record
-
-    return [{"line": n, **record(line, found.party.currency)} for n, line in enumerate(found.lines, start=1)]

@@ -11,6 +11,7 @@ from billing.explanations import increments_of
 from billing.flows.price import Pricer
 from billing.jurisdictions import with_jurisdictions
 from billing.payers import payers_of
+from billing.payloads import TEXTS
 from billing.periods import Period
 from billing.rated import Rated, rate_usage
 from billing.store.accounts import read_accounts
@@ -20,6 +21,7 @@ from billing.store.queries.explain import RateRow, read_rates
 from billing.store.queries.pricing import read_prices
 from billing.store.ratebooks import load_books
 from billing.usage import parse
+from rates.cards import instant
 from rates.errors import Fault
 from rates.jurisdiction import States
 from rates.numbering import COUNTRIES
@@ -104,6 +106,50 @@ def ask(
             increments=str(increments_of(row.cells, products[said.product], at) or ""),
             price=found,
         )
+
+
+def usage_of(account: str, product: str, fields: Mapping[str, str]) -> dict[str, object]:
+    """The usage to ask about: fields where an event has them, a package in a list, what only products declare among
+    the attributes. Those that say nothing are left out.
+    """
+    said = {key: value for key, value in fields.items() if value}
+    own = {*TEXTS, "to", "from", "rated_to", "delivered_as", "package"}
+    placed: dict[str, object] = {key: value for key, value in said.items() if key in own}
+    if "package" in placed:
+        placed["packages"] = [placed.pop("package")]
+    declared = {key: value for key, value in said.items() if key not in own}
+    return {"account": account, "product": product, **placed, **({"attributes": declared} if declared else {})}
+
+
+def answer_record(found: Answer) -> dict[str, object]:
+    """An answer as plain values; of a counter that there is not, all is empty."""
+    price, stands = found.price, None if found.price is None else found.price.progress
+    return {
+        "account": found.account,
+        "payer": found.payer,
+        "product": found.product,
+        "at": instant(found.at),
+        "reason": found.reason,
+        "country": found.country,
+        "destination": "" if price is None else price.destination,
+        "currency": found.currency,
+        "unit": "" if price is None else price.unit,
+        "base_price": "" if price is None else price.base_price,
+        "current_price": "" if price is None else price.current_price,
+        "next_price": "" if price is None else price.next_price,
+        "next_threshold": "" if stands is None else stands.next_threshold,
+        "units_to_go": "" if stands is None else stands.to_go,
+        "counted_in": "" if stands is None else stands.unit,
+        "position": "" if stands is None else stands.position,
+        "schedule": "" if stands is None else stands.schedule,
+        "mode": "" if stands is None else stands.mode,
+        "tier": "" if stands is None else stands.tier,
+        "tiers": "" if stands is None else stands.tiers,
+        "free_left": "" if price is None else price.free_left,
+        "increments": found.increments,
+        "card": found.card,
+        "row": found.row,
+    }
 
 
 def _unpriced(said: Answer, rated: Rated) -> Answer:

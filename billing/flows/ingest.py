@@ -24,14 +24,15 @@ from billing.receipts import OUTCOME_CODES, Finding, Outcome, Receipt, Taken, ta
 from billing.reselling import PREFIX, RESERVED
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, transaction
-from billing.store.identity import WORTH_A_TRY, Claimed, next_batch, source_ids
+from billing.store.identity import WORTH_A_TRY, Claimed, next_batches, source_ids
 from billing.store.partitions import make_partitions
 from billing.store.ratebooks import Ratebooks, load_books, lock_books, product_ids
 from billing.store.usage import Batch, make_batch, write_batch
-from billing.usage import Parsed, Reject, Usage, micros, months_of, parse
+from billing.usage import Origin, Parsed, Reject, Usage, micros, months_of, parse
 from rates.jurisdiction import States
 from rates.products import Product, is_called
 from rates.rating import CODES, REASONS, Reason
+from rates.usage import Texts
 
 MONTHS_AHEAD = 3
 LONGEST_PATIENCE = 64
@@ -74,7 +75,8 @@ class Hope:
 class Intake:
     """Where usage from one source (None: the payloads name theirs) enters; keeps the books between chunks.
 
-    `kept`: where compiled cards are kept between processes. `states`: by which jurisdictions are derived.
+    `kept`: where compiled cards are kept between processes. `states`: by which jurisdictions are derived. `ahead`: how
+    many transactions get their numbers at once; those that are not used when the process ends are nobody's.
     """
 
     engine: Engine
@@ -82,7 +84,9 @@ class Intake:
     source: str | None
     kept: CompiledCards | None = None
     states: States | None = None
+    ahead: int = 1
     _books: Ratebooks | None = None
+    _batches: list[int] = field(default_factory=list)
     _product_ids: dict[str, int] = field(default_factory=dict)
     _sources: dict[str, int] = field(default_factory=dict)
     _months: set[date] = field(default_factory=set)
@@ -92,23 +96,25 @@ class Intake:
         """Store what is new of some payloads, received `at`; when this returns, it is committed."""
         return self.write(self.prepare(payloads, at), at)
 
-    def prepare(self, payloads: Sequence[bytes], at: datetime) -> "Prepared":
-        """Parse and rate payloads with the books as last seen."""
-        parsed = parse(payloads, source=self.source, products=self.products, at=at)
+    def prepare(self, payloads: Sequence[bytes], at: datetime, origin: Origin = None) -> "Prepared":
+        """Parse and rate payloads with the books as last seen; `origin` is their source where the intake has none."""
+        origin = origin if self.source is None else self.source
+        parsed = parse(payloads, source=origin, products=self.products, at=at)
         parsed = with_jurisdictions(parsed, self.states, self.products)
-        if self.source is None:
+        if not isinstance(origin, str):
             parsed = without_reserved(parsed)
-        books = self._books
-        with transaction(self.engine) as connection:
-            if books is None:
-                books = load_books(connection, self.products, kept=self.kept)
-            numbers = self._look_up(connection, parsed)
-        # Only now: the numbers that a rolled-back transaction gave are nobody's, and will be somebody else's.
-        self._product_ids, self._sources = numbers.products, numbers.sources
-        if self._books is None:
-            self._books = books
+        numbers, books = self._known(parsed), self._books
+        if numbers is None or books is None:
+            with transaction(self.engine) as connection:
+                if books is None:
+                    books = load_books(connection, self.products, kept=self.kept)
+                numbers = self._look_up(connection, parsed)
+            # Only now: the numbers that a rolled-back transaction gave are nobody's, and will be somebody else's.
+            self._product_ids, self._sources = numbers.products, numbers.sources
+            if self._books is None:
+                self._books = books
         self._make_months(parsed, at)
-        return Prepared(parsed, self._batch(parsed, numbers.batch, at, books), len(payloads))
+        return Prepared(parsed, numbers, self._batch(parsed, numbers, at, books), len(payloads))
 
     def write(self, prepared: "Prepared", at: datetime) -> Receipt:
         """Store what is new of prepared payloads. If the books have moved since, they are rated again first."""
@@ -116,15 +122,21 @@ class Intake:
         with transaction(self.engine) as connection:
             if lock_books(connection, exclusive=False) != batch.book_version:
                 books = load_books(connection, self.products, self._books, self.kept)
-                batch = self._batch(prepared.parsed, batch.number, at, books)
+                batch = self._batch(prepared.parsed, prepared.numbers, at, books)
             written = write_batch(connection, batch, likely_new=self._hope.is_new)
-            self._mirror(connection, batch, written, books or self._books)
+            self._mirror(connection, batch, written, books or self._books, prepared.numbers)
         self._hope.learn(len(batch), written.taken_before)
         if books is not None:
             self._books = books
         return receipt_of(self.products, prepared, batch, written)
 
-    def _mirror(self, connection: Connection, batch: Batch, found: Claimed, books: Ratebooks | None) -> None:
+    def forget(self) -> None:
+        """Forget what the database was seen to have: what is taken in next looks again."""
+        self._product_ids, self._sources, self._months = {}, {}, set()
+
+    def _mirror(
+        self, connection: Connection, batch: Batch, found: Claimed, books: Ratebooks | None, numbers: "Numbers"
+    ) -> None:
         """Store what is resold of the reports that stand now, and take back what is resold no more."""
         if books is None or not books.assignment.resells:
             return
@@ -134,27 +146,39 @@ class Intake:
         of_event = batch.event[stands & (batch.event >= 0)]
         usage, received_at = batch.rated.usage.take(of_event), batch.received_at[of_event]
         if len(found.amending):
-            amended = amended_away(batch, found.amending, self._sources, books.assignment)
+            amended = amended_away(batch, found.amending, numbers.sources, books.assignment)
             take_back(connection, batch, amended)
-        write_mirrors(connection, usage, received_at, books, self._product_ids, likely_new=not len(found.amending))
+        write_mirrors(connection, usage, received_at, books, numbers.products, likely_new=not len(found.amending))
+
+    def _known(self, parsed: Parsed) -> "Numbers | None":
+        """The numbers of what the events name, if the database need not be asked for any of them."""
+        products, sources = self._product_ids, self._sources
+        if not products or not sources.keys() >= set(sources_of(parsed)):
+            return None
+        try:
+            return Numbers(products, sources, self._batches.pop())
+        except IndexError:
+            return None
 
     def _look_up(self, connection: Connection, parsed: Parsed) -> "Numbers":
         """The numbers that the database has for what the events name; what has none gets one."""
         missing = [name for name in sources_of(parsed) if name not in self._sources]
+        number, *ahead = next_batches(connection, self.ahead)
+        self._batches += reversed(ahead)
         return Numbers(
             products=self._product_ids or product_ids(connection, self.products),
             sources=self._sources | source_ids(connection, missing) if missing else self._sources,
-            batch=next_batch(connection),
+            batch=number,
         )
 
-    def _batch(self, parsed: Parsed, number: int, at: datetime, books: Ratebooks) -> Batch:
+    def _batch(self, parsed: Parsed, numbers: "Numbers", at: datetime, books: Ratebooks) -> Batch:
         return make_batch(
             rate_usage(parsed.usage, books.assignment, books.books, books.products),
-            number=number,
+            number=numbers.batch,
             book_version=books.version,
             received_at=np.full(len(parsed.usage), micros(at), dtype=np.int64),
-            source_ids=self._sources,
-            product_ids=self._product_ids,
+            source_ids=numbers.sources,
+            product_ids=numbers.products,
             voids=parsed.voids,
             at=micros(at),
         )
@@ -184,6 +208,7 @@ class Prepared(NamedTuple):
     """Payloads (`size` of them), parsed and rated."""
 
     parsed: Parsed
+    numbers: Numbers
     batch: Batch
     size: int
 
@@ -215,7 +240,7 @@ def take_in(
 ) -> dict[Outcome, int]:
     """What an intake makes of a stream of usage; see `import_usage`."""
     counts = dict.fromkeys(Outcome, 0)
-    with ThreadPoolExecutor(max_workers=1) as thread, _quick_turns():
+    with ThreadPoolExecutor(max_workers=1) as thread, quick_turns():
         for chunk, prepared in _ahead(thread, intake, iter(chunks), at):
             whole = taken(chunk, intake.write(prepared, at))
             for outcome, count in whole.receipt.counts().items():
@@ -243,7 +268,7 @@ def _ahead(
 
 
 @contextmanager
-def _quick_turns() -> Iterator[None]:
+def quick_turns() -> Iterator[None]:
     """Let threads take turns often: whoever talks to the database needs the interpreter briefly and many times, and
     would wait 5 ms each time for the thread that parses, until they did not work at once at all.
     """
@@ -325,14 +350,14 @@ def receipt_of(products: Mapping[str, Product], prepared: Prepared, batch: Batch
     zero_rated = np.zeros(prepared.size, dtype=np.int8)
     zero_rated[usage.row] = np.where(of_event == OUTCOME_CODES[Outcome.ACCEPTED], ratings.reason, 0)
     zero_rated[usage.row[ratings.extra_event]] = 0  # a failed message may still cost a fee
-    statuses = _statuses(usage, zero_rated[usage.row] == CODES[Reason.STATUS_NOT_BILLABLE])
+    unbilled = _statuses(usage, zero_rated == CODES[Reason.STATUS_NOT_BILLABLE])
     return Receipt(
         outcomes=outcomes,
         findings=findings,
         zero_rated=zero_rated,
-        statuses=statuses,
+        unbilled=unbilled,
         row=payload,
-        id=batch.claims["id"],
+        id=batch.claims["id"].combine_chunks(),
         revision=batch.claims["revision"].to_numpy(),
         amended=payload[written.amending],
         voids=voids,
@@ -345,10 +370,11 @@ def _called(products: Mapping[str, Product], usage: Usage) -> NDArray[np.bool_]:
     return called[usage.product.codes]
 
 
-def _statuses(usage: Usage, rows: NDArray[np.bool_]) -> dict[str, int]:
-    """The statuses of some events, and how many have each."""
-    if "status" not in usage.texts or not rows.any():
-        return {}
+def _statuses(usage: Usage, payloads: NDArray[np.bool_]) -> Texts:
+    """The statuses of some payloads, "" of the others."""
+    codes = np.zeros(len(payloads), dtype=np.int32)
+    if "status" not in usage.texts or not payloads.any():
+        return Texts(codes, ("",))
     status = usage.texts["status"]
-    counts = np.bincount(status.codes[rows], minlength=len(status.values)).tolist()
-    return {value: count for value, count in zip(status.values, counts, strict=True) if count}
+    codes[usage.row] = status.codes
+    return Texts(np.where(payloads, codes, np.int32(0)), status.values)

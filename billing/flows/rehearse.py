@@ -39,7 +39,7 @@ class Rehearsal(Intake):
         if book_version(self.connection) != batch.book_version:
             with snapshot(self.engine) as connection:
                 self._books = load_books(connection, self.products, self._books, self.kept)
-            batch = self._batch(prepared.parsed, batch.number, at, self._books)
+            batch = self._batch(prepared.parsed, prepared.numbers, at, self._books)
         return receipt_of(self.products, prepared, batch, foresee(self.connection, batch.number, batch.claims))
 
     def _look_up(self, connection: Connection, parsed: Parsed) -> Numbers:

@@ -8,14 +8,24 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from billing.server import problems
-from billing.server.api import health, keys, usage, webhooks
+from billing.server.api import accounts, contracts, health, keys, statements, usage, webhooks
 from billing.server.logs import RequestLog
+from billing.server.paths import EncodedSlashes
+from billing.server.repeats import Repeats
 from billing.server.world import World
 
 LARGEST_BODY = 10 << 20
 """Bytes of a request's body, as it comes and unpacked."""
 
-_ROUTERS = (health.router, usage.router, keys.router, webhooks.router)
+_ROUTERS = (
+    health.router,
+    usage.router,
+    accounts.router,
+    contracts.router,
+    statements.router,
+    keys.router,
+    webhooks.router,
+)
 _THREADS = 16
 _ABOUT = (
     "Usage in, exact and explained invoices out. An event whose result is `accepted` or `quarantined` is committed: it"
@@ -38,8 +48,10 @@ def build(world: World) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.world = world
-    app.add_middleware(RequestLog)
     problems.install(app)
+    app.add_middleware(Repeats, world=world)  # the last one added is the first to see a request
+    app.add_middleware(EncodedSlashes)
+    app.add_middleware(RequestLog)
     for router in _ROUTERS:
         app.include_router(router, responses=problems.RESPONSES)
     return app

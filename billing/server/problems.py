@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rates.errors import Fault, TollbookError
 
@@ -109,8 +110,33 @@ class _Shown(NamedTuple):
     errors: Sequence[Item] = ()
 
 
+class Expected:
+    """Answers what was foreseen to go wrong below it; what nobody expected goes on up, to be logged as a defect."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        except Exception as error:
+            if begun or status_of(error) is None:
+                raise
+            told, name, detail, errors = _shown(error)
+            await response(told, name, detail, errors=errors)(scope, receive, send)
+
+
 def install(app: FastAPI) -> None:
     """Let an app tell its problems in this form, whatever raises them."""
+    app.add_middleware(Expected)
     app.add_exception_handler(ProblemError, _of_route)
     app.add_exception_handler(HTTPException, _of_framework)
     app.add_exception_handler(RequestValidationError, _of_request)
@@ -146,7 +172,7 @@ def response(
     said = dict(headers or {})
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         said.setdefault("Retry-After", str(RETRY_SECONDS))
-    return JSONResponse(problem.model_dump(mode="json"), status, said, MEDIA_TYPE)
+    return JSONResponse(problem.model_dump(mode="json"), int(status), said, MEDIA_TYPE)
 
 
 def status_of(error: BaseException) -> HTTPStatus | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg.types.json import Jsonb
 from psycopg.types.multirange import Multirange
@@ -16,7 +16,7 @@ from billing.store.engine import Connection
 from rates.deals import NO_DEAL, read_deal, table_of
 from rates.reading import Reader
 
-_FACTS = (
+_FACTS: tuple[LiteralString, ...] = (
     "pays", "prepaid", "currency", "zone", "name", "address", "tax_id", "language", "legal_entity", "suspended",
 )  # fmt: skip
 
@@ -33,13 +33,10 @@ class Accounts:
 def read_accounts(connection: Connection) -> Accounts:
     """All accounts and contracts, as this transaction sees them."""
     rows = connection.execute(
-        f"SELECT a.account_id, a.id, coalesce(p.id, ''), {', '.join(f'a.{fact}' for fact in _FACTS)}"  # noqa: S608
+        f"SELECT a.account_id, {account_columns('a', 'p')}"  # noqa: S608
         " FROM accounts a LEFT JOIN accounts p ON p.account_id = a.parent_id ORDER BY a.account_id"
     ).fetchall()
-    accounts = {}
-    for _, name, parent, *facts in rows:
-        said: dict[str, Any] = {fact: _read(value) for fact, value in zip(_FACTS, facts, strict=True)}
-        accounts[name] = Account(id=AccountId(name), parent=parent, **said)
+    accounts = {name: account_from((name, *facts)) for _, name, *facts in rows}
     contracts: dict[str, list[Contract]] = {}
     for name, effective_from, cards, terms in connection.execute(
         "SELECT a.id, c.effective_from, c.cards, c.terms FROM contracts c JOIN accounts a USING (account_id)"
@@ -48,6 +45,18 @@ def read_accounts(connection: Connection) -> Accounts:
         contract = contract_from(name, effective_from, cards, terms)
         contracts.setdefault(name, []).append(contract)
     return Accounts(accounts=accounts, contracts=contracts, numbers={name: number for number, name, *_ in rows})
+
+
+def account_columns(account: LiteralString, parent: LiteralString) -> LiteralString:
+    """What `account_from` reads, of a table of accounts and, outer joined, of their parents, by their aliases."""
+    return f"{account}.id, coalesce({parent}.id, ''), {', '.join(f'{account}.{fact}' for fact in _FACTS)}"
+
+
+def account_from(row: Sequence[Any]) -> Account:
+    """An account from its columns."""
+    name, parent, *facts = row
+    said: dict[str, Any] = {fact: _read(value) for fact, value in zip(_FACTS, facts, strict=True)}
+    return Account(id=AccountId(name), parent=parent, **said)
 
 
 def insert_accounts(connection: Connection, accounts: Sequence[Account], at: datetime) -> None:

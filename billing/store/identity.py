@@ -18,7 +18,7 @@ from rates.usage import Int64s
 IDENTITY = ("batch", "occurred_at", "fingerprint", "source_id", "revision", "payer_id", "id")
 """The columns of the table of identities."""
 
-WORTH_A_TRY = 1000
+WORTH_A_TRY = 16
 """Fewer events than this are not tried as if all were new: it costs them little to be asked about first."""
 
 _TOLD = ("n", "source_id", "id", "revision", "later", "fingerprint", "payer_id", "occurred_at")
@@ -101,8 +101,13 @@ def known_identities(connection: Connection, sources: Sequence[int], ids: Sequen
 
 def next_batch(connection: Connection) -> int:
     """A number for a transaction that writes usage. One that has failed is not used again."""
-    row = connection.execute("SELECT nextval('batches')").fetchone()
-    return int(row[0]) if row else 0
+    return next_batches(connection, 1)[0]
+
+
+def next_batches(connection: Connection, count: int) -> list[int]:
+    """Numbers for so many transactions that write usage."""
+    rows = connection.execute("SELECT nextval('batches') FROM generate_series(1, %s)", [count]).fetchall()
+    return [int(number) for (number,) in rows]
 
 
 def require_sources(connection: Connection, ids: Sequence[int]) -> None:

@@ -389,6 +389,33 @@ def test_columns_say_of_each_payload_what_reading_it_with_care_says(events: list
     assert voids == list(zip(together.voids.id, together.voids.revision, strict=True))
 
 
+SOURCES = st.sampled_from([None, SOURCE, "other"])
+
+
+@given(st.lists(st.tuples(EVENTS, SOURCES, SOURCES), max_size=8))
+def test_payloads_of_several_sources_are_read_as_those_of_each_are(
+    some: list[tuple[dict[str, object], str | None, str | None]],
+) -> None:
+    texts = payloads([event if named is None else {"source": named, **event} for event, named, _ in some])
+    origins = tuple(origin for _, _, origin in some)
+    together = parse(texts, source=origins, products=products(), at=AT)
+    alone = [read(text, source=origin) for text, origin in zip(texts, origins, strict=True)]
+    assert [replace(one.rejects[0], row=row) for row, one in enumerate(alone) if one.rejects] == [*together.rejects]
+    assert [named_by(one) for one in alone if not one.rejects and not one.voids] == [
+        named_by(together, place) for place in range(len(together.usage))
+    ]
+    assert [one.voids.source + one.voids.id for one in alone if one.voids] == [
+        *zip(together.voids.source, together.voids.id, strict=True)
+    ]
+
+
+def named_by(parsed: Parsed, place: int = 0) -> tuple[str, str, bytes]:
+    """The source, id and content of an event."""
+    usage = parsed.usage
+    source = usage.source.values[usage.source.codes[place]]
+    return source, usage.id[place].as_py(), usage.fingerprint[place].as_py()
+
+
 def test_a_void_needs_its_id_and_its_revision_and_nothing_else_of_it_is_read() -> None:
     parsed = read(
         {"id": "a", "revision": 2, "void": True},

@@ -1,0 +1,304 @@
+"""Requests that come at once share a transaction: each is answered for itself, and only when that is committed.
+
+Whoever hands payloads in gets a future. One thread takes what waits, without ever waiting for more, and makes it
+ready, while another writes what was made ready before: so alone a request goes through at once, and under load the
+groups grow as large as the database is slow, up to a bound. Where the shared transaction fails, its requests are
+taken in by halves, down to one by one, so that the fault of one is never another's.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from queue import SimpleQueue
+from threading import Condition, Semaphore, Thread
+from typing import NamedTuple
+
+from billing.errors import IntakeClosedError, QueueFullError, StoreAwayError
+from billing.flows.ingest import Intake, Prepared, quick_turns, require_free
+from billing.receipts import Receipt, joined
+from billing.sources.ndjson import EVENTS_A_CHUNK
+from billing.store.outages import is_passing
+from billing.usage import Origin
+
+EVENTS_A_GROUP = 1_000
+"""More payloads than this do not share a transaction; those of one request do."""
+
+PATIENCE_SECONDS = 10
+"""For how long a database that is away is waited for."""
+
+_FEWEST_TRIES = 3
+_FIRST_WAIT_SECONDS = 0.05
+_LONGEST_WAIT_SECONDS = 1.0
+_LONGEST_RETURN_SECONDS = 30
+_OBJECT_BYTES = 64
+"""What a payload takes in memory beside its own bytes, about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """How much may wait: payloads, and their bytes. What is bigger than that by itself is let in when nothing waits."""
+
+    payloads: int = 50_000
+    size: int = 64 << 20
+
+
+class Committed(NamedTuple):
+    """A group that is committed: how many requests and payloads, and how long it took to make ready and to write."""
+
+    requests: int
+    payloads: int
+    prepare_seconds: float
+    write_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """Payloads that are stored together or not at all, and who waits for what becomes of them, until when."""
+
+    payloads: Sequence[bytes]
+    source: str | None
+    until: float
+    size: int
+    answer: Future[Receipt] = field(default_factory=Future)
+
+
+_Group = list[_Request]
+
+
+class _Ready(NamedTuple):
+    """A group that was made ready at an instant, in some seconds; or what was in the way of that."""
+
+    group: _Group
+    at: datetime
+    prepared: Prepared | Exception
+    seconds: float
+
+
+class Gathering:
+    """Where requests of all sources enter a process. Its threads start with it and end with `close`.
+
+    `intake` is of no source and nobody else's; `clock` says when payloads are received; `on_commit` hears of groups.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        clock: Callable[[], datetime],
+        *,
+        room: Room | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
+        on_commit: Callable[[Committed], None] = lambda _: None,
+    ) -> None:
+        self._intake, self._clock, self._on_commit = intake, clock, on_commit
+        self._room, self._patience_seconds = room or Room(), patience_seconds
+        self._waiting: deque[_Request] = deque()
+        self._held_payloads = self._held_bytes = 0  # those that wait, and those on their way
+        self._seconds_a_payload = 0.0  # of late
+        self._changed = Condition()
+        self._closed = False
+        self._turn = Semaphore()  # one group is made ready ahead of the one that is being written
+        self._ready: SimpleQueue[_Ready | None] = SimpleQueue()
+        self._turns = ExitStack()
+        self._turns.enter_context(quick_turns())
+        self._threads = [Thread(target=self._prepare_all, name="prepare"), Thread(target=self._write_all, name="write")]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def held(self) -> int:
+        """How many payloads were let in and are not answered for."""
+        return self._held_payloads
+
+    @property
+    def waiting(self) -> int:
+        """How many requests were let in and are not begun."""
+        return len(self._waiting)
+
+    def submit(self, payloads: Sequence[bytes], source: str | None) -> Future[Receipt]:
+        """Hand in payloads from a `source` (None: they name theirs); returns at once.
+
+        The future has the receipt when they are committed, or else a StoreAwayError, or what else was in the way; then
+        it is safe to hand them in again. Cancelled before their turn, they are not stored. Raises QueueFullError,
+        IntakeClosedError, SourceReservedError.
+        """
+        require_free(source)
+        pieces = [payloads[at : at + EVENTS_A_CHUNK] for at in range(0, len(payloads), EVENTS_A_CHUNK)] or [payloads]
+        until = time.monotonic() + self._patience_seconds
+        requests = [_Request(payloads=piece, source=source, until=until, size=_size(piece)) for piece in pieces]
+        size = sum(request.size for request in requests)
+        with self._changed:
+            if self._closed:
+                raise IntakeClosedError("the program ends", remedy="send it again: nothing of it was stored")
+            if self._held_payloads and not self._has_room(len(payloads), size):
+                raise QueueFullError(self._return_in())
+            self._held_payloads += len(payloads)
+            self._held_bytes += size
+            self._waiting += requests
+            self._changed.notify_all()
+        return requests[0].answer if len(requests) == 1 else _together([request.answer for request in requests])
+
+    def close(self) -> None:
+        """Let nobody in any more, and return when all who were let in have their answer."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+        self._turns.close()
+
+    def _has_room(self, payloads: int, size: int) -> bool:
+        room = self._room
+        return self._held_payloads + payloads <= room.payloads and self._held_bytes + size <= room.size
+
+    def _return_in(self) -> int:
+        """In how many seconds what is held now will be stored, as things go."""
+        return min(1 + int(self._held_payloads * self._seconds_a_payload), _LONGEST_RETURN_SECONDS)
+
+    def _prepare_all(self) -> None:
+        """Make ready what waits, group by group, until nothing more can come."""
+        while True:
+            self._turn.acquire()
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                group = list(self._next_group())
+                if not group and self._closed and not self._waiting:
+                    break
+            # What was cancelled while it waited is not begun.
+            self._ready.put(self._made_ready(self._begun(group)))
+        self._ready.put(None)
+
+    def _next_group(self) -> Iterator[_Request]:
+        """The first of those that wait, and as many more as go with it."""
+        payloads = 0
+        while self._waiting and (not payloads or payloads + len(self._waiting[0].payloads) <= EVENTS_A_GROUP):
+            payloads += len(self._waiting[0].payloads)
+            yield self._waiting.popleft()
+
+    def _begun(self, group: _Group) -> _Group:
+        begun = [request for request in group if request.answer.set_running_or_notify_cancel()]
+        if len(begun) < len(group):
+            self._let_go([request for request in group if request.answer.cancelled()])
+        return begun
+
+    def _made_ready(self, group: _Group) -> _Ready:
+        at, start = self._clock(), time.monotonic()
+        prepared: Prepared | Exception
+        try:
+            prepared = self._prepared(group, at)
+        except Exception as error:  # noqa: BLE001 - whatever it was, one of them may be the cause
+            prepared = error
+        return _Ready(group, at, prepared, time.monotonic() - start)
+
+    def _prepared(self, group: _Group, at: datetime) -> Prepared:
+        payloads = group[0].payloads if len(group) == 1 else [one for request in group for one in request.payloads]
+        return self._intake.prepare(payloads, at, _origin(group))
+
+    def _write_all(self) -> None:
+        """Write what was made ready, and answer."""
+        while (ready := self._ready.get()) is not None:
+            self._turn.release()
+            start = time.monotonic()
+            if self._settle(ready):
+                seconds = time.monotonic() - start
+                payloads = sum(len(request.payloads) for request in ready.group)
+                self._note(Committed(len(ready.group), payloads, ready.seconds, seconds))
+
+    def _settle(self, ready: _Ready) -> bool:
+        """Write a group and answer its requests: together, or else by halves. Returns whether it was together."""
+        group = ready.group
+        if not group:
+            return False
+        try:
+            receipt = self._written(ready)
+        except Exception as error:  # noqa: BLE001 - it is theirs who asked
+            self._intake.forget()
+            if len(group) == 1 or isinstance(error, StoreAwayError):
+                self._answer([partial(request.answer.set_exception, error) for request in group], group)
+                return False
+            middle = len(group) // 2
+            for half in (group[:middle], group[middle:]):
+                self._settle(self._made_ready(half))
+            return False
+        receipts = [receipt] if len(group) == 1 else receipt.split([len(request.payloads) for request in group])
+        told = zip(group, receipts, strict=True)
+        self._answer([partial(request.answer.set_result, receipt) for request, receipt in told], group)
+        return True
+
+    def _written(self, ready: _Ready) -> Receipt:
+        """Commit a group, again and again while what is in the way passes. Raises StoreAwayError when it does not."""
+        until, wait, tries = min(request.until for request in ready.group), _FIRST_WAIT_SECONDS, 0
+        while True:
+            try:
+                return self._write(ready)
+            except Exception as error:
+                tries += 1
+                if not is_passing(error):
+                    raise
+                if tries >= _FEWEST_TRIES and time.monotonic() + wait > until:
+                    raise _away(error) from error
+            self._intake.forget()
+            time.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
+            ready = self._made_ready(ready.group)
+
+    def _write(self, ready: _Ready) -> Receipt:
+        if isinstance(ready.prepared, Exception):
+            raise ready.prepared
+        return self._intake.write(ready.prepared, ready.at)
+
+    def _answer(self, answers: Sequence[Callable[[], None]], group: _Group) -> None:
+        self._let_go(group)
+        for answer in answers:
+            answer()
+
+    def _let_go(self, group: _Group) -> None:
+        with self._changed:
+            self._held_payloads -= sum(len(request.payloads) for request in group)
+            self._held_bytes -= sum(request.size for request in group)
+
+    def _note(self, committed: Committed) -> None:
+        took = max(committed.prepare_seconds, committed.write_seconds) / max(committed.payloads, 1)
+        self._seconds_a_payload += (took - self._seconds_a_payload) / 8
+        self._on_commit(committed)
+
+
+def _size(payloads: Sequence[bytes]) -> int:
+    return sum(map(len, payloads)) + _OBJECT_BYTES * len(payloads)
+
+
+def _origin(group: _Group) -> Origin:
+    """The source of all payloads of a group, or else of each."""
+    if len({request.source for request in group}) == 1:
+        return group[0].source
+    return tuple(request.source for request in group for _ in request.payloads)
+
+
+def _away(error: Exception) -> StoreAwayError:
+    said = str(error).strip().partition("\n")[0]
+    remedy = "send it again: an event counts once, also where this one was stored"
+    return StoreAwayError(f"the database could not store it: {said}", remedy=remedy)
+
+
+def _together(answers: Sequence[Future[Receipt]]) -> Future[Receipt]:
+    """One answer for the pieces of a request, when all of them have theirs."""
+    whole: Future[Receipt] = Future()
+    whole.set_running_or_notify_cancel()
+    left = [len(answers)]
+
+    def heard(_: Future[Receipt]) -> None:
+        left[0] -= 1  # one thread answers
+        if left[0]:
+            return
+        try:
+            whole.set_result(joined([answer.result() for answer in answers]))
+        except Exception as error:  # noqa: BLE001 - that of the first piece that has one
+            whole.set_exception(error)
+
+    for answer in answers:
+        answer.add_done_callback(heard)
+    return whole
