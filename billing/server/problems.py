@@ -17,7 +17,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rates.errors import Fault, TollbookError
+from rates.errors import Fault
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1
@@ -140,7 +140,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ProblemError, _of_route)
     app.add_exception_handler(HTTPException, _of_framework)
     app.add_exception_handler(RequestValidationError, _of_request)
-    app.add_exception_handler(TollbookError, _of_anything)  # an answer like others; what Exception gets is a defect too
     app.add_exception_handler(Exception, _of_anything)
     plain = app.openapi
 

@@ -359,8 +359,11 @@ def test_a_worker_that_is_killed_between_sending_and_noting_leads_to_the_same_id
     assert {b"a"} == {each.body.split(b'"subject":"')[1][:1] for each in receiver.requests}
 
 
-def test_what_a_late_worker_notes_of_a_claim_that_ended_undoes_nothing(post: Post, receiver: Receiver) -> None:
-    """Its failure is kept as a try; the delivery stays as the one who took it over left it."""
+@pytest.mark.parametrize("late", [500, 200])
+def test_what_a_late_worker_notes_of_a_claim_that_ended_undoes_nothing(
+    post: Post, receiver: Receiver, late: int
+) -> None:
+    """What it was answered is kept as a try; the delivery stays as the one who took it over left it."""
     post.endpoint(receiver.url())
     post.tell("a")
 
@@ -372,7 +375,7 @@ def test_what_a_late_worker_notes_of_a_claim_that_ended_undoes_nothing(post: Pos
             assert Delivered(delivered=1) == post.round()
         return answer
 
-    receiver.answer = lambda _, handler: reply(handler, 500 if len(receiver.requests) == 1 else 200)
+    receiver.answer = lambda _, handler: reply(handler, late if len(receiver.requests) == 1 else 200)
     deliver(post.engine, send, post.clock)
     assert [("a", "delivered", 2)] == states(post)
 

@@ -179,3 +179,19 @@ def test_only_administrators_have_these_routes(running: Answering, api: httpx.Cl
     paths = api.get("/openapi.json").json()["paths"]
     asked = {(verb.upper(), path) for path, verbs in paths.items() if "/webhooks" in path for verb in verbs}
     assert len(ROUTES) == len(asked), "every route is in the list above"
+
+
+def test_no_secret_is_kept_a_second_time_for_who_repeats_a_request(
+    api: httpx.Client, shop: Shop, receiver: Receiver
+) -> None:
+    for _ in range(2):
+        answer = api.post("/webhooks", json={"url": receiver.url()}, headers={"Idempotency-Key": "once"})
+        assert (201, "no-store") == (answer.status_code, answer.headers["Cache-Control"])
+    tables = shop.rows("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
+    holding = [
+        name
+        for (name,) in tables
+        if shop.rows(f"SELECT 1 FROM {name} WHERE {name}::text LIKE '%whsec_%' LIMIT 1")
+        or shop.rows(f"SELECT 1 FROM {name} WHERE {name}::text LIKE '%{b'whsec_'.hex()}%' LIMIT 1")
+    ]
+    assert ["webhook_endpoints"] == holding
