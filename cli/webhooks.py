@@ -282,17 +282,17 @@ def replay(
 
 @app.command("send")
 def send(form: FormatOption = Format.TABLE) -> None:
-    """One round: try what is due. `tollbook work` does this all the time.
+    """Try what is due, until nothing more arrives. `tollbook work` does this all the time.
 
     Exit code 3: nothing was due; 4: a message is dead now or an endpoint was disabled; 6: something is tried again.
     """
-    from billing.flows.deliver import deliver
+    from billing.flows.deliver import deliver_all
     from billing.outbound.webhooks import Sender
     from cli.db import settings, writing
     from cli.world import now
 
     with writing() as engine:
-        done = deliver(engine, Sender(reach=settings().reach), now)
+        done = deliver_all(engine, Sender(reach=settings().reach), now)
     _tell(done, form)
     if done.dead or done.disabled:
         raise typer.Exit(Exit.NEEDS_A_PERSON)

@@ -15,7 +15,7 @@ import pytest
 
 from billing.accounts import Account, AccountId
 from billing.errors import InputFaultyError
-from billing.flows.deliver import LEASE, Delivered, deliver
+from billing.flows.deliver import LEASE, Delivered, deliver, deliver_all
 from billing.flows.publish import add_accounts
 from billing.flows.webhooks import (
     add_endpoint,
@@ -280,6 +280,17 @@ def test_what_is_left_of_a_turn_after_a_failure_is_given_back(post: Post, receiv
     assert Delivered(retried=1) == post.round()
     receiver.answers(200)
     assert Delivered(delivered=2) == post.round()
+
+
+def test_all_that_is_due_is_sent_in_rounds_that_leave_the_dead_alone(post: Post, receiver: Receiver) -> None:
+    with receiving() as broken:
+        broken.answers(500)
+        post.endpoint(broken.url())
+        post.endpoint(receiver.url())
+        post.tell(*(f"m{n}" for n in range(250)))
+        done = deliver_all(post.engine, post.sender, post.clock)
+        assert (250, 0, 250) == (done.delivered, done.dead, len({*receiver.ids}))
+        assert done.retried == len(broken.requests) < 10
 
 
 def test_an_endpoint_that_hangs_holds_no_other_up(post: Post, receiver: Receiver) -> None:

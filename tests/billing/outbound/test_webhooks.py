@@ -83,7 +83,9 @@ def test_an_answer_without_end_is_not_read_to_its_end(receiver: Receiver) -> Non
             handler.wfile.write(b"x" * 65536)
 
     receiver.answer = endless
-    assert 200 == SENDER(message(receiver.url()), AT).status
+    begun = time.monotonic()
+    assert 200 == Sender(reach=HOME, seconds=10)(message(receiver.url()), AT).status
+    assert time.monotonic() - begun < 5, "it did not go on until the deadline"
 
 
 def test_headers_without_end_are_no_answer(receiver: Receiver) -> None:
