@@ -31,6 +31,10 @@ class EndpointUnchangedError(TollbookError):
     """An endpoint is as it was asked to become; `value` is the id."""
 
 
+class DeliveryUnknownError(TollbookError):
+    """A message was never to be sent to an endpoint; `value` is the message's id."""
+
+
 class DeliveryStateError(TollbookError):
     """A step that a delivery's state does not allow."""
 

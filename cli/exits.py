@@ -49,6 +49,7 @@ EXITS = {
     "billing.keys.ModeMismatchError": Exit.USAGE,
     "billing.runs.PeriodLockedError": Exit.LOCKED,
     "billing.runs.PeriodNotDrawnError": Exit.NOTHING_TO_DO,
+    "billing.webhooks.DeliveryUnknownError": Exit.BAD_INPUT,
     "billing.webhooks.EndpointDisabledError": Exit.ERROR,
     "billing.webhooks.EndpointUnchangedError": Exit.NOTHING_TO_DO,
     "billing.webhooks.EndpointUnknownError": Exit.BAD_INPUT,

@@ -15,6 +15,7 @@ from billing.webhooks import (
     LONGEST_DESCRIPTION,
     OPEN,
     OVERLAP,
+    DeliveryUnknownError,
     Endpoint,
     EndpointAsked,
     EndpointDisabledError,
@@ -152,14 +153,14 @@ def send_test(engine: Engine, id_: str, *, at: datetime, actor: str) -> str:
 def replay_message(engine: Engine, id_: str, message: str, *, at: datetime, actor: str) -> bool:
     """Send one message there again, with the same id; False where it is under way already.
 
-    Raises EndpointUnknownError, EndpointDisabledError, InputFaultyError where it was never to be sent there.
+    Raises EndpointUnknownError, EndpointDisabledError, DeliveryUnknownError.
     """
     with transaction(engine) as connection:
         _enabled(connection, id_)
         before = store.replay_message(connection, id_, message, at)
         if before is None:
             problem, remedy = "was never to be sent there", f"`tollbook webhooks deliveries {id_}` lists what was"
-            raise InputFaultyError([Fault(place="message", value=message, problem=problem, remedy=remedy)])
+            raise DeliveryUnknownError(problem, value=message, remedy=remedy)
         if before in OPEN:
             return False
         _audit(connection, id_, "replay", at, actor, {"message": message})

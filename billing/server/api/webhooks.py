@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Annotated, Self
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from billing.errors import InputFaultyError
 from billing.flows import webhooks as flow
@@ -73,21 +73,14 @@ class SecretRotation(Asked):
 
 
 class Replay(Asked):
-    """What to send again: one `message`; or what was told from `since` to `until` and did not arrive.
+    """What to send again: what was told from `since` up to `until` (now, if it is left out) and did not arrive.
 
     With `delivered` also what arrived.
     """
 
-    message: Annotated[str, StringConstraints(pattern="^msg_[0-9a-f]{32}$")] | None = None
-    since: GivenInstant | None = None
+    since: GivenInstant
     until: GivenInstant | None = None
     delivered: bool = False
-
-    @model_validator(mode="after")
-    def _either(self) -> Self:
-        if (self.message is None) == (self.since is None) or (self.message and (self.until or self.delivered)):
-            raise ValueError("say a message, or since with until and delivered")
-        return self
 
 
 class Endpoint(BaseModel):
@@ -251,17 +244,20 @@ def test(endpoint: EndpointId, world: InWorld, key: Administrator) -> Told:
 
 @router.post("/{endpoint}/replay", status_code=HTTPStatus.ACCEPTED)
 def replay(endpoint: EndpointId, asked: Replay, world: InWorld, key: Administrator) -> Replayed:
-    """Send messages again, with the ids that they had: one, or what did not arrive of a time."""
+    """Send messages again that did not arrive, with the ids that they had; also what was never tried there."""
     at = world.clock()
-    if asked.since is None:
-        with _pointed():
-            again = flow.replay_message(world.engine, endpoint, asked.message or "", at=at, actor=key.name)
-        return Replayed(messages=int(again))
     until = at if asked.until is None else asked.until
     count = flow.replay_between(
         world.engine, endpoint, asked.since, until, at=at, actor=key.name, delivered=asked.delivered
     )
     return Replayed(messages=count)
+
+
+@router.post("/{endpoint}/deliveries/{message}/replay", status_code=HTTPStatus.ACCEPTED)
+def replay_one(endpoint: EndpointId, message: MessageId, world: InWorld, key: Administrator) -> Replayed:
+    """Send one message again, with the id that it had. 0 messages: it is under way already."""
+    again = flow.replay_message(world.engine, endpoint, message, at=world.clock(), actor=key.name)
+    return Replayed(messages=int(again))
 
 
 @router.get("/{endpoint}/deliveries")

@@ -471,6 +471,19 @@ def test_what_somebody_disables_gets_nothing_and_says_so(post: Post, receiver: R
         enable(post.engine, id_, **by("ops"))
 
 
+def test_what_is_told_just_while_an_endpoint_is_disabled_waits_until_it_is_enabled(
+    post: Post, receiver: Receiver
+) -> None:
+    id_, _ = post.endpoint(receiver.url())
+    message = Message(type=MessageType.TRIGGER_FIRED, subject="a", account="", at=START, data={})
+    with transaction(post.engine) as connection:
+        emit(connection, [message])
+        assert 0 == disable(post.engine, id_, **by("ops")), "it does not see what is not committed"
+    assert Delivered() == post.round()
+    enable(post.engine, id_, **by("ops"))
+    assert Delivered(delivered=1) == post.round()
+
+
 def test_what_is_removed_is_unknown_and_its_secrets_are_gone(post: Post, shop: Shop, receiver: Receiver) -> None:
     id_, _ = post.endpoint(receiver.url())
     rotate(post.engine, id_, **by("ops"))

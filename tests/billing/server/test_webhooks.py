@@ -96,8 +96,8 @@ def test_what_was_told_is_listed_and_sent_again(api: httpx.Client, post: Post, r
     assert api.post(f"{path}/enable").json()["disabled_at"] is None
     assert 409 == api.post(f"{path}/enable").status_code
     receiver.answers(200)
-    assert {"messages": 1} == api.post(f"{path}/replay", json={"message": tried["message"]}).json()
-    assert {"messages": 0} == api.post(f"{path}/replay", json={"message": tried["message"]}).json()
+    assert {"messages": 1} == api.post(f"{path}/deliveries/{tried['message']}/replay").json()
+    assert {"messages": 0} == api.post(f"{path}/deliveries/{tried['message']}/replay").json()
     since = {"since": "2026-11-21T12:00:00Z", "until": "2026-11-21T13:00:00+01:00"}
     assert {"messages": 0} == api.post(f"{path}/replay", json=since).json()
     since["until"] = "2026-11-22T00:00:00Z"
@@ -136,15 +136,14 @@ def test_what_cannot_be_an_endpoint_is_told_with_its_place(
     "body",
     [
         {},
-        {"message": "msg_1"},
         {"message": f"msg_{'0' * 32}", "since": "2026-11-21T12:00:00Z"},
-        {"message": f"msg_{'0' * 32}", "delivered": True},
+        {"since": "2026-11-21T12:00:00Z", "delivered": "yes"},
         {"since": "2026-11-21"},
         {"since": "2026-11-21T12:00:00"},
         {"until": "2026-11-21T12:00:00Z"},
     ],
 )
-def test_a_replay_says_one_message_or_a_time(api: httpx.Client, receiver: Receiver, body: dict[str, object]) -> None:
+def test_a_replay_says_since_when(api: httpx.Client, receiver: Receiver, body: dict[str, object]) -> None:
     id_ = added(api, receiver.url())["id"]
     assert 422 == api.post(f"/webhooks/{id_}/replay", json=body).status_code
 
@@ -152,7 +151,7 @@ def test_a_replay_says_one_message_or_a_time(api: httpx.Client, receiver: Receiv
 def test_a_message_that_was_never_to_be_sent_there_is_not_replayed(api: httpx.Client, receiver: Receiver) -> None:
     id_ = added(api, receiver.url())["id"]
     message = f"msg_{'0' * 32}"
-    assert 422 == api.post(f"/webhooks/{id_}/replay", json={"message": message}).status_code
+    assert 404 == api.post(f"/webhooks/{id_}/deliveries/{message}/replay").status_code
     assert 404 == api.get(f"/webhooks/{id_}/deliveries/{message}").status_code
 
 
@@ -165,6 +164,7 @@ ROUTES = [
         for what in ("rotate", "disable", "enable", "test", "replay")
     ),
     ("GET", "/webhooks/ep_000000000000000000000000/deliveries"),
+    ("POST", f"/webhooks/ep_000000000000000000000000/deliveries/msg_{'0' * 32}/replay"),
     ("GET", f"/webhooks/ep_000000000000000000000000/deliveries/msg_{'0' * 32}"),
 ]
 
