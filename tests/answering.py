@@ -11,6 +11,8 @@ from secrets import token_bytes
 import httpx
 import uvicorn
 
+from billing.flows.gather import Gathering
+from billing.flows.ingest import Intake
 from billing.flows.keyring import KeyRing
 from billing.flows.keys import add_key
 from billing.hosts import PUBLIC_ONLY, Reach
@@ -63,7 +65,16 @@ def answering(
     """The service on a database, at one instant for good, with some keys; webhooks may go as far as `reach`."""
     tokens = {each.name: _issued(engine, each, at) for each in grants}
     ring = KeyRing(engine=engine, mode=Mode.TEST)
-    world = World(engine=engine, products=products(), clock=lambda: at, keys=ring, secret=_secret, reach=reach)
+    intake = Gathering(Intake(engine=engine, products=products(), source=None), lambda: at)
+    world = World(
+        engine=engine,
+        products=products(),
+        clock=lambda: at,
+        keys=ring,
+        intake=intake,
+        secret=_secret,
+        reach=reach,
+    )
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(build(world), port=port, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)

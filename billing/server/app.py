@@ -8,21 +8,36 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from billing.server import problems
-from billing.server.api import accounts, contracts, health, keys, statements, usage, webhooks
+from billing.server.api import (
+    accounts,
+    cards,
+    contracts,
+    events,
+    health,
+    keys,
+    prices,
+    rate,
+    statements,
+    usage,
+    webhooks,
+)
+from billing.server.bodies import LARGEST_BODY
 from billing.server.logs import RequestLog
+from billing.server.metrics import CONNECTIONS
 from billing.server.paths import EncodedSlashes
 from billing.server.repeats import Repeats
 from billing.server.world import World
 
-LARGEST_BODY = 10 << 20
-"""Bytes of a request's body, as it comes and unpacked."""
-
 _ROUTERS = (
     health.router,
+    events.router,
     usage.router,
     accounts.router,
     contracts.router,
     statements.router,
+    cards.router,
+    prices.router,
+    rate.router,
     keys.router,
     webhooks.router,
 )
@@ -62,6 +77,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Begin, and when the server has answered its last request, finish what was accepted."""
     anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
     world: World = app.state.world
-    with world.keys:
+    world.watch(CONNECTIONS.set)
+    with world.keys, world.intake:
         yield
     world.engine.dispose()

@@ -67,6 +67,21 @@ def test_an_issued_invoice_is_told_and_verifies(month: Path, tollbook: Tollbook,
 
 
 @pytest.mark.usefixtures("empty_books")
+def test_a_worker_sends_what_is_due_and_warns_of_what_it_gave_up(tollbook: Tollbook, receiver: Receiver) -> None:
+    id_ = added(tollbook, receiver.url())["id"]
+    receiver.answers(500)
+    assert 6 == tollbook("webhooks", "test", id_).code
+    receiver.answers(410)
+    worked = tollbook("work", "--once", "--format", "json")
+    while len(receiver.requests) < 2:  # each command is a second later
+        worked = tollbook("work", "--once", "--format", "json")
+    (told,) = [each for each in json.loads(worked.out) if each["round"] == "webhooks"]
+    assert (4, 0) == (worked.code, told["count"])
+    assert f"{id_} is disabled" in told["warning"]
+    assert "dead letters: 1" in told["warning"]
+
+
+@pytest.mark.usefixtures("empty_books")
 def test_an_endpoint_is_listed_without_its_secret(tollbook: Tollbook, receiver: Receiver) -> None:
     endpoint = added(tollbook, receiver.url(), "--description", "the ledger")
     for command in (("list",), ("show", endpoint["id"])):
