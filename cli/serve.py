@@ -122,5 +122,6 @@ def application() -> "FastAPI":
             kept=kept,
             states=known,
             rules=rules_of(settings()),
+            reach=settings().reach,
         )
     )

@@ -24,6 +24,7 @@ from billing.server.api import (
     runs,
     statements,
     usage,
+    webhooks,
 )
 from billing.server.bodies import LARGEST_BODY
 from billing.server.logs import RequestLog
@@ -48,6 +49,7 @@ _ROUTERS = (
     quarantine.router,
     controls.router,
     keys.router,
+    webhooks.router,
 )
 _THREADS = 16
 _ABOUT = (

@@ -60,7 +60,14 @@ def _zoned(at: datetime) -> datetime:
         raise ValueError("is beyond the calendar in UTC") from None
 
 
-GivenInstant = Annotated[datetime, AfterValidator(_zoned)]
+def _written(value: object) -> object:
+    if not isinstance(value, str) or "T" not in value.upper():
+        raise ValueError("is no instant: write it as 2026-10-01T00:00:00Z")
+    return value
+
+
+# Not strict: what comes out of JSON is a text, and no datetime.
+GivenInstant = Annotated[datetime, Field(strict=False), BeforeValidator(_written), AfterValidator(_zoned)]
 """An instant that a request says, in UTC from here on."""
 
 

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from billing.flows.gather import Gathering
 from billing.flows.keyring import KeyRing
+from billing.hosts import PUBLIC_ONLY, Reach
 from billing.runs import DEFAULT_RULES, IssueRules
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, has_free, snapshot, watch_pool
@@ -24,7 +25,8 @@ class World:
     """The database, the products, the clock, and what is kept between requests.
 
     `intake` is where usage enters, `secret` gives 32 bytes that nobody can guess, `kept` is where compiled cards lie
-    between processes, `states` the table by which jurisdictions are derived; by `rules` the house draws up and issues.
+    between processes, `states` the table by which jurisdictions are derived; by `rules` the house draws up and issues,
+    and `reach` says where webhooks may go.
     """
 
     engine: Engine
@@ -36,6 +38,7 @@ class World:
     kept: CompiledCards | None = None
     states: States | None = None
     rules: IssueRules = DEFAULT_RULES
+    reach: Reach = PUBLIC_ONLY
 
     def reading(self) -> AbstractContextManager[Connection]:
         """The database at one moment, to read from."""
