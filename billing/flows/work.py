@@ -17,6 +17,7 @@ from threading import Event, Thread
 from billing.errors import SchemaMismatchError
 from billing.flows.fold import CHANGES_AT_ONCE, fold_once
 from billing.flows.post import post_charges
+from billing.flows.watch import EVERY, Watched, Watcher
 from billing.periods import Period
 from billing.receipts import Outcome
 from billing.skew import skew, skew_warning
@@ -97,12 +98,20 @@ def rounds(products: Mapping[str, Product], clock: Clock, kept: CompiledCards | 
     def post(engine: Engine, at: datetime) -> Done:
         return _post(engine, at, products, kept)
 
+    watchers: dict[Engine, Watcher] = {}
+
+    def watch(engine: Engine, at: datetime) -> Done:
+        if engine not in watchers:
+            watchers[engine] = Watcher(engine=engine, products=products)
+        return _watched(watchers[engine].round(at))
+
     def compare(engine: Engine, _: datetime) -> Done:
         return _compare(engine, clock)
 
     return (
         Round(name="schema", every=timedelta(seconds=10), work=_check),
         Round(name="fold", every=_SECOND, work=_fold),
+        Round(name="limits", every=EVERY, work=watch, alone=True),
         Round(name="partitions", every=timedelta(hours=6), work=_make_partitions, alone=True),
         Round(name="charges", every=timedelta(hours=1), work=post, alone=True),
         Round(name="clock", every=timedelta(minutes=1), work=compare),
@@ -208,6 +217,12 @@ def _post(engine: Engine, at: datetime, products: Mapping[str, Product], kept: C
     waiting = counts.get(Outcome.QUARANTINED, 0)
     warning = f"{waiting:,} charges wait in quarantine: `tollbook usage quarantine` says why" if waiting else ""
     return Done(count=counts.get(Outcome.ACCEPTED, 0) + waiting, warning=warning)
+
+
+def _watched(found: Watched) -> Done:
+    lost = [f"{account}: {why}" for account, why in found.failed.items()]
+    warning = f"what usage comes to cannot be told of {len(lost):,} accounts, as of {lost[0]}" if lost else ""
+    return Done(count=found.looked_at, warning=warning)
 
 
 def _make_partitions(engine: Engine, at: datetime) -> Done:

@@ -7,8 +7,23 @@ from importlib.metadata import version
 import anyio.to_thread
 from fastapi import FastAPI
 
+from billing.flows.authorize import Gatekeeper
 from billing.server import problems
-from billing.server.api import accounts, cards, contracts, events, health, keys, prices, rate, statements, usage
+from billing.server.api import (
+    accounts,
+    authorize,
+    cards,
+    contracts,
+    events,
+    guards,
+    health,
+    keys,
+    prices,
+    rate,
+    statements,
+    triggers,
+    usage,
+)
 from billing.server.bodies import LARGEST_BODY
 from billing.server.logs import RequestLog
 from billing.server.metrics import CONNECTIONS
@@ -26,6 +41,9 @@ _ROUTERS = (
     cards.router,
     prices.router,
     rate.router,
+    authorize.router,
+    triggers.router,
+    guards.router,
     keys.router,
 )
 _THREADS = 16
@@ -65,6 +83,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
     world: World = app.state.world
     world.watch(CONNECTIONS.set)
-    with world.keys, world.intake:
+    app.state.gate = world.gate or Gatekeeper(
+        world.engine, world.products, world.clock, kept=world.kept, states=world.states
+    )
+    with world.keys, world.intake, app.state.gate:
         yield
     world.engine.dispose()

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from billing.flows.authorize import Gatekeeper
 from billing.flows.gather import Gathering
 from billing.flows.keyring import KeyRing
 from billing.store.compiled import CompiledCards
@@ -23,7 +24,8 @@ class World:
     """The database, the products, the clock, and what is kept between requests.
 
     `intake` is where usage enters, `secret` gives 32 bytes that nobody can guess, `kept` is where compiled cards lie
-    between processes, `states` the table by which jurisdictions are derived.
+    between processes, `states` the table by which jurisdictions are derived, `gate` decides what may begin (one is made
+    where there is none).
     """
 
     engine: Engine
@@ -34,6 +36,7 @@ class World:
     secret: Callable[[], bytes]
     kept: CompiledCards | None = None
     states: States | None = None
+    gate: Gatekeeper | None = None
 
     def reading(self) -> AbstractContextManager[Connection]:
         """The database at one moment, to read from."""
