@@ -6,6 +6,7 @@ All that speaks against it is told, not only the first: whoever releases one rul
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import NamedTuple
@@ -19,6 +20,13 @@ BUDGET, STATE, ACCOUNT, PRICE = "budget", "state", "account", "price"
 """What may speak against usage beside guards: a trigger that stops; that nobody knows how things stand; its account,
 which is not known or suspended; that it has no price.
 """
+
+
+class WhenStale(StrEnum):
+    """What is said while nobody knows how things stand: yes, by what was known last, or no."""
+
+    OPEN = "fail_open"
+    CLOSED = "fail_closed"
 
 
 class Refusal(NamedTuple):

@@ -92,6 +92,7 @@ def application() -> "FastAPI":
     """The app of this environment's world: what each process of the service serves."""
     from secrets import token_bytes
 
+    from billing.flows.authorize import Gatekeeper
     from billing.flows.gather import NUMBERS_AHEAD, Gathering
     from billing.flows.ingest import Intake
     from billing.flows.keyring import KeyRing
@@ -123,5 +124,8 @@ def application() -> "FastAPI":
             states=known,
             rules=rules_of(settings()),
             reach=settings().reach,
+            gate=Gatekeeper(
+                engine(connections=2), sold, now, when_stale=settings().when_stale, kept=kept, states=known
+            ),
         )
     )

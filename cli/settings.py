@@ -9,10 +9,12 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from billing.approvals import Approvals
+from billing.deciding import WhenStale
 from billing.hosts import Reach, networks
 from billing.keys import Mode
 
 FORMS = {
+    "when_stale": "fail_closed or fail_open",
     "series": "1 to 20 capital letters, digits and hyphens that begin with a letter or a digit, as in INV",
     "approvals": "none, one or two-people",
     "bound_factor": "a number from 1 to 1000 with 3 decimals at most, as in 3 or 2.5",
@@ -59,6 +61,7 @@ class Settings(BaseSettings):
     late_limit: int = Field(default=3, ge=0, le=36)
     mode: Mode | None = None
     approvals: Approvals = Approvals.NONE
+    when_stale: WhenStale = WhenStale.CLOSED
     bounds: BoundsKept = BoundsKept.ALL
     bound_factor: Decimal = Field(default=Decimal(3), gt=1, le=1000, decimal_places=3)
     bound_least: int = Field(default=100, ge=0, le=10**9)

@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 from fractions import Fraction
 from threading import Event as Signal
 from threading import Lock, Thread
+from typing import Self
 
 import numpy as np
 
 from billing.accounts import Account
 from billing.assignment import NOBODY
 from billing.currentprices import tier_at
-from billing.deciding import ACCOUNT, PRICE, STATE, Budget, Decision, Refusal, Stands, Wanted, refusals
+from billing.deciding import ACCOUNT, PRICE, STATE, Budget, Decision, Refusal, Stands, Wanted, WhenStale, refusals
 from billing.errors import InputFaultyError
 from billing.flows.holding import Books, Standing, Tariff
 from billing.flows.watch import EVERY
@@ -50,13 +50,6 @@ _PLENTY = 3600
 """So many base units are beyond every grace."""
 
 _SUSPENDED = Refusal("account_suspended", ACCOUNT, "the account that pays is suspended")
-
-
-class WhenStale(StrEnum):
-    """What is said while nobody knows how things stand: yes, by what was known last, or no."""
-
-    OPEN = "fail_open"
-    CLOSED = "fail_closed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +92,7 @@ class Gatekeeper:
         self._thread: Thread | None = None
 
     def start(self) -> None:
-        """Read what is there, and go on reading it in a thread."""
-        self.refresh(self.clock())
+        """Begin to keep what is held fresh, in a thread. Until it has read something, nobody knows how things stand."""
         self._ending.clear()
         self._thread = Thread(target=self._keep_fresh, name="gatekeeper", daemon=True)
         self._thread.start()
@@ -110,6 +102,14 @@ class Gatekeeper:
         self._ending.set()
         if self._thread is not None:
             self._thread.join()
+            self._thread = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def refresh(self, at: datetime, *, wait: bool = True) -> None:
         """Read what has changed. Without `wait`, books that moved are read beside, and hold when they are there."""
@@ -142,12 +142,13 @@ class Gatekeeper:
         return replace(found, allow=found.allow and not stale, refusals=(*stale, *found.refusals)) if stale else found
 
     def _keep_fresh(self) -> None:
-        while not self._ending.wait(EVERY.total_seconds()):
+        while not self._ending.is_set():
             try:
                 self.refresh(self.clock(), wait=False)
                 self.failed = ""
             except Exception as error:  # noqa: BLE001 (whatever it is: the state grows old, and it is said that it does)
                 self.failed = f"{type(error).__name__}: {error}"
+            self._ending.wait(EVERY.total_seconds())
 
     def _read_beside(self, known: Books, at: datetime) -> None:
         """Read other books in a thread of their own: a large card takes longer than a state may be old."""

@@ -18,6 +18,7 @@ from billing.errors import SchemaMismatchError
 from billing.flows.deliver import Send, deliver
 from billing.flows.fold import CHANGES_AT_ONCE, fold_once
 from billing.flows.post import post_charges
+from billing.flows.watch import EVERY, Watched, Watcher
 from billing.periods import Period
 from billing.receipts import Outcome
 from billing.skew import skew, skew_warning
@@ -103,12 +104,20 @@ def rounds(
     def tell(engine: Engine, _: datetime) -> Done:
         return Done() if send is None else _deliver(engine, send, clock)
 
+    watchers: dict[Engine, Watcher] = {}
+
+    def watch(engine: Engine, at: datetime) -> Done:
+        if engine not in watchers:
+            watchers[engine] = Watcher(engine=engine, products=products)
+        return _watched(watchers[engine].round(at))
+
     def compare(engine: Engine, _: datetime) -> Done:
         return _compare(engine, clock)
 
     return (
         Round(name="schema", every=timedelta(seconds=10), work=_check),
         Round(name="fold", every=_SECOND, work=_fold),
+        Round(name="limits", every=EVERY, work=watch, alone=True),
         Round(name="partitions", every=timedelta(hours=6), work=_make_partitions, alone=True),
         Round(name="charges", every=timedelta(hours=1), work=post, alone=True),
         Round(name="clock", every=timedelta(minutes=1), work=compare),
@@ -224,6 +233,12 @@ def _deliver(engine: Engine, send: Send, clock: Clock) -> Done:
     if done.dead:
         said.append(f"dead letters: {done.dead:,}; `tollbook webhooks deliveries --state dead` lists them")
     return Done(count=done.delivered, more=done.delivered > 0, warning="; ".join(said))
+
+
+def _watched(found: Watched) -> Done:
+    lost = [f"{account}: {why}" for account, why in found.failed.items()]
+    warning = f"what usage comes to cannot be told of {len(lost):,} accounts, as of {lost[0]}" if lost else ""
+    return Done(count=found.looked_at, warning=warning)
 
 
 def _make_partitions(engine: Engine, at: datetime) -> Done:

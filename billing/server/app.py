@@ -7,14 +7,17 @@ from importlib.metadata import version
 import anyio.to_thread
 from fastapi import FastAPI
 
+from billing.flows.authorize import Gatekeeper
 from billing.server import problems
 from billing.server.api import (
     accounts,
+    authorize,
     cards,
     contracts,
     controls,
     events,
     events_read,
+    guards,
     health,
     invoices,
     keys,
@@ -23,6 +26,7 @@ from billing.server.api import (
     rate,
     runs,
     statements,
+    triggers,
     usage,
     webhooks,
 )
@@ -48,6 +52,9 @@ _ROUTERS = (
     events_read.router,
     quarantine.router,
     controls.router,
+    authorize.router,
+    triggers.router,
+    guards.router,
     keys.router,
     webhooks.router,
 )
@@ -88,6 +95,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
     world: World = app.state.world
     world.watch(CONNECTIONS.set)
-    with world.keys, world.intake:
+    app.state.gate = world.gate or Gatekeeper(
+        world.engine, world.products, world.clock, kept=world.kept, states=world.states
+    )
+    with world.keys, world.intake, app.state.gate:
         yield
     world.engine.dispose()

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from billing.flows.authorize import Gatekeeper
 from billing.flows.gather import Gathering
 from billing.flows.keyring import KeyRing
 from billing.hosts import PUBLIC_ONLY, Reach
@@ -26,7 +27,7 @@ class World:
 
     `intake` is where usage enters, `secret` gives 32 bytes that nobody can guess, `kept` is where compiled cards lie
     between processes, `states` the table by which jurisdictions are derived; by `rules` the house draws up and issues,
-    and `reach` says where webhooks may go.
+    `reach` says where webhooks may go, and `gate` what may begin (one is made where there is none).
     """
 
     engine: Engine
@@ -39,6 +40,7 @@ class World:
     states: States | None = None
     rules: IssueRules = DEFAULT_RULES
     reach: Reach = PUBLIC_ONLY
+    gate: Gatekeeper | None = None
 
     def reading(self) -> AbstractContextManager[Connection]:
         """The database at one moment, to read from."""

@@ -92,8 +92,8 @@ def check(shop: Shop, most: int) -> None:
         assert isinstance(at, datetime)
         assert isinstance(billed, int)
         day = at.astimezone(UTC).date()
-        for window, start in (("day", day), ("month", day.replace(day=1))):
-            found = sums.setdefault((account, window, start), [0, 0, 0])
+        for window, first in (("day", day), ("month", day.replace(day=1))):
+            found = sums.setdefault((account, window, first), [0, 0, 0])
             found[0] += 1
             found[1] += billed
             found[2] += billed // 60 * 2

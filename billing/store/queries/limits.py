@@ -64,12 +64,15 @@ def listed_guards(connection: Connection, products: Mapping[str, Product]) -> li
     return read_guards(connection, products)
 
 
-def listed_releases(connection: Connection, guard: str = "") -> list[ListedRelease]:
-    """All releases, of a guard or of all, in the order in which they were given."""
+def listed_releases(
+    connection: Connection, guard: str = "", *, start: int = 0, limit: int | None = None
+) -> list[ListedRelease]:
+    """Releases, of a guard or of all, in the order in which they were given: those from a place on."""
     rows = connection.execute(
         "SELECT guard, a.id, destination, until, at, person, reason"
-        " FROM guard_releases JOIN accounts AS a USING (account_id) WHERE %s IN ('', guard) ORDER BY release_id",
-        [guard],
+        " FROM guard_releases JOIN accounts AS a USING (account_id)"
+        " WHERE %s IN ('', guard) ORDER BY release_id OFFSET %s LIMIT %s",
+        [guard, max(start, 0), limit],
     )
     return [ListedRelease(*row) for row in rows]
 

@@ -13,16 +13,17 @@ from typing import Any
 import pytest
 
 from billing.contracts import Contract
-from billing.deciding import Decision
+from billing.deciding import Decision, WhenStale
 from billing.errors import InputFaultyError
 from billing.flows.ask import ask
-from billing.flows.authorize import Asked, Gatekeeper, WhenStale
+from billing.flows.authorize import Asked, Gatekeeper
 from billing.flows.compose import compose_statement
 from billing.flows.fold import fold
 from billing.flows.limit import release_guard, remove_guard, set_guards, set_triggers
 from billing.flows.publish import add_accounts, add_contracts
 from billing.flows.watch import Watcher
 from billing.guards import Release, read_guard
+from billing.periods import ALWAYS
 from billing.triggers import read_trigger
 from rates.deals import Deal, Discount
 from rates.tiers import Selector
@@ -129,7 +130,7 @@ def guard(shop: Shop, **facts: object) -> None:
     set_guards(shop.engine, [found], products(), at=SINCE, actor="ops")
 
 
-def decide(watcher: Watcher, keeper: Gatekeeper, *, at: datetime = AT, **facts: Any) -> Decision:
+def decide(watcher: Watcher, keeper: Gatekeeper, *, at: datetime = AT, **facts: Any) -> Decision:  # noqa: ANN401 (fields of what is asked)
     """Watch, refresh, decide."""
     assert {} == watcher.round(at).failed
     keeper.refresh(at)
@@ -141,8 +142,8 @@ def rules(found: Decision) -> list[str]:
     return [each.rule for each in found.refusals]
 
 
-def release(shop: Shop, to: str = "", **facts: Any) -> None:
-    given = Release(**{"guard": "g", "account": "acme", "destination": to, **facts})
+def release(shop: Shop, to: str = "", until: datetime = ALWAYS) -> None:
+    given = Release(guard="g", account="acme", destination=to, until=until)
     release_guard(shop.engine, given, products(), at=AT, person="Operator", reason="they called")
 
 
@@ -166,7 +167,7 @@ def test_what_nothing_speaks_against_may_begin_and_its_price_is_told(watcher: Wa
     ],
 )
 def test_what_has_no_price_may_not_begin(
-    watcher: Watcher, keeper: Gatekeeper, facts: dict[str, str], rule: str
+    watcher: Watcher, keeper: Gatekeeper, facts: dict[str, Any], rule: str
 ) -> None:
     assert [rule] == rules(decide(watcher, keeper, **facts))
 

@@ -1,7 +1,5 @@
 """`POST /v1/events`: every form of a body, what became of each event, and what is a fault of the request as a whole."""
 
-import gzip
-from functools import partial
 import json
 import threading
 import time
@@ -20,6 +18,7 @@ from tests.answering import Answering, answering, keys
 from tests.shop import SOURCE, Shop, call, payloads
 
 JSON = {"Content-Type": "application/json"}
+_gzipped = partial(gzip.compress, mtime=0)  # of one instant: the name of a test is of its bytes
 LINES = {"Content-Type": "application/x-ndjson"}
 
 
