@@ -16,6 +16,7 @@ from cli import (
     db,
     doctor,
     explain,
+    guards,
     invoices,
     keys,
     prices,
@@ -25,8 +26,11 @@ from cli import (
     scenarios,
     serve,
     statement,
+    triggers,
     usage,
     verify,
+    webhooks,
+    work,
 )
 from cli.demo import command as demo
 from cli.exits import Exit, exit_of, words_of
@@ -45,13 +49,17 @@ _ORDER = (
         "charges",
         "rerate",
         "prices",
+        "triggers",
+        "guards",
+        "authorize",
         "statement",
         "invoices",
         "close",
         "explain",
         "verify",
+        "webhooks",
     ),
-    *("rate", "scenarios", "demo", "doctor", "serve", "keys", "db", "migrate"),
+    *("rate", "scenarios", "demo", "doctor", "serve", "work", "keys", "db", "migrate"),
 )
 """The commands as `--help` lists them: as the work goes. Others come last."""
 
@@ -86,13 +94,18 @@ app.add_typer(charges.app, name="charges", rich_help_panel=BILLING)
 app.add_typer(invoices.app, name="invoices", rich_help_panel=BILLING)
 app.command(rich_help_panel=BILLING)(rerate.rerate)
 app.add_typer(prices.app, name="prices", rich_help_panel=BILLING)
+app.add_typer(triggers.app, name="triggers", rich_help_panel=BILLING)
+app.add_typer(guards.app, name="guards", rich_help_panel=BILLING)
+app.command(rich_help_panel=BILLING)(guards.authorize)
 app.command(rich_help_panel=BILLING)(statement.statement)
 app.command(rich_help_panel=BILLING)(close.close)
 app.add_typer(explain.app, name="explain", rich_help_panel=BILLING)
 app.command(rich_help_panel=BILLING)(verify.verify)
+app.add_typer(webhooks.app, name="webhooks", rich_help_panel=BILLING)
 app.command(rich_help_panel=CHECKS)(rate.rate)
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=CHECKS)
 app.command(rich_help_panel=MACHINE)(serve.serve)
+app.command(rich_help_panel=MACHINE)(work.work)
 app.add_typer(keys.app, name="keys", rich_help_panel=MACHINE)
 app.add_typer(db.app, name="db", rich_help_panel=MACHINE)
 app.command(rich_help_panel=MACHINE)(db.migrate)

@@ -54,20 +54,16 @@ Instant = Annotated[datetime, PlainSerializer(instant, return_type=str, when_use
 """An instant, told as RFC 3339 in UTC with a Z."""
 
 
-def _instant(said: object) -> object:
-    """The instant of a text, in UTC; what is no text is left to others to refuse. Raises ValueError."""
-    if not isinstance(said, str):
-        return said
-    if not re.fullmatch(_RFC_3339, said):
+def _instant(said: object) -> datetime:
+    """The instant of a text, in UTC. Raises ValueError, for what is no text too: a number is no instant."""
+    if not isinstance(said, str) or not re.fullmatch(_RFC_3339, said):
         raise ValueError("is not an instant: write it as 2026-10-01T00:00:00Z, its zone too")
     return parse_instant(said.upper())
 
 
-def _day(said: object) -> object:
-    """The day of a text; what is no text is left to others to refuse. Raises ValueError."""
-    if not isinstance(said, str):
-        return said
-    if not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", said):
+def _day(said: object) -> date:
+    """The day of a text. Raises ValueError, for what is no text too."""
+    if not isinstance(said, str) or not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", said):
         raise ValueError("is not a day: write it as 2026-10-31")
     return date.fromisoformat(said)
 

@@ -59,6 +59,36 @@ def final_invoices(connection: Connection, period: Period) -> dict[int, FinalInv
     return {payer: FinalInvoice(*facts) for payer, *facts in rows}
 
 
+class IssuedInShort(NamedTuple):
+    """What of an invoice is told to others when it is issued; `corrects` and `origin_start` are of credit notes."""
+
+    kind: Kind
+    number: str
+    legal_entity: str
+    account: str
+    period_start: date
+    issued_on: date
+    due_on: date
+    currency: Currency
+    total_minor: int
+    lines: int
+    corrects: str
+    reason: str
+    origin_start: date | None
+
+
+def issued_in_short(connection: Connection, payers: Sequence[int], ids: Sequence[int]) -> list[IssuedInShort]:
+    """What was issued to payers under some ids, in the order of the payers."""
+    rows = connection.execute(
+        "SELECT kind, series, number, legal_entity, account, period_start, issued_on, due_on, currency,"
+        " total_minor, lines, corrects, reason, origin_start FROM invoices"
+        " JOIN unnest(%s::integer[], %s::bigint[]) AS taken(payer_id, invoice_id) USING (payer_id, invoice_id)"
+        " ORDER BY payer_id, invoice_id",
+        [payers, ids],
+    )
+    return [IssuedInShort(Kind(kind), number_text(series, number), *facts) for kind, series, number, *facts in rows]
+
+
 def newest_run(connection: Connection, period: Period) -> DrawnRun | None:
     """The newest run of a period."""
     row = connection.execute(
