@@ -16,12 +16,12 @@ from datetime import datetime
 from functools import partial
 from queue import SimpleQueue
 from threading import Condition, Semaphore, Thread
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
+from billing.chunks import EVENTS_A_CHUNK
 from billing.errors import IntakeClosedError, QueueFullError, StoreAwayError
 from billing.flows.ingest import Intake, Prepared, quick_turns, require_free
 from billing.receipts import Receipt, joined
-from billing.sources.ndjson import EVENTS_A_CHUNK
 from billing.store.outages import is_passing
 from billing.usage import Origin
 
@@ -30,6 +30,9 @@ EVENTS_A_GROUP = 1_000
 
 PATIENCE_SECONDS = 10
 """For how long a database that is away is waited for."""
+
+NUMBERS_AHEAD = 32
+"""`Intake.ahead` of an intake that goes on and on."""
 
 _FEWEST_TRIES = 3
 _FIRST_WAIT_SECONDS = 0.05
@@ -43,7 +46,7 @@ _OBJECT_BYTES = 64
 class Room:
     """How much may wait: payloads, and their bytes. What is bigger than that by itself is let in when nothing waits."""
 
-    payloads: int = 50_000
+    payloads: int = 100_000
     size: int = 64 << 20
 
 
@@ -80,9 +83,10 @@ class _Ready(NamedTuple):
 
 
 class Gathering:
-    """Where requests of all sources enter a process. Its threads start with it and end with `close`.
+    """Where requests of all sources enter a process, for as long as its context lasts.
 
     `intake` is of no source and nobody else's; `clock` says when payloads are received; `on_commit` hears of groups.
+    When the context ends, nobody is let in any more, and all who were let in get their answer.
     """
 
     def __init__(
@@ -100,14 +104,26 @@ class Gathering:
         self._held_payloads = self._held_bytes = 0  # those that wait, and those on their way
         self._seconds_a_payload = 0.0  # of late
         self._changed = Condition()
-        self._closed = False
+        self._closed = True
         self._turn = Semaphore()  # one group is made ready ahead of the one that is being written
         self._ready: SimpleQueue[_Ready | None] = SimpleQueue()
         self._turns = ExitStack()
-        self._turns.enter_context(quick_turns())
         self._threads = [Thread(target=self._prepare_all, name="prepare"), Thread(target=self._write_all, name="write")]
+
+    def __enter__(self) -> Self:
+        self._turns.enter_context(quick_turns())
+        self._closed = False
         for thread in self._threads:
             thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+        self._turns.close()
 
     @property
     def held(self) -> int:
@@ -141,15 +157,6 @@ class Gathering:
             self._waiting += requests
             self._changed.notify_all()
         return requests[0].answer if len(requests) == 1 else _together([request.answer for request in requests])
-
-    def close(self) -> None:
-        """Let nobody in any more, and return when all who were let in have their answer."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
-        self._turns.close()
 
     def _has_room(self, payloads: int, size: int) -> bool:
         room = self._room

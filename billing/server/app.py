@@ -7,24 +7,56 @@ from importlib.metadata import version
 import anyio.to_thread
 from fastapi import FastAPI
 
+from billing.flows.authorize import Gatekeeper
 from billing.server import problems
-from billing.server.api import accounts, contracts, health, keys, statements, usage
+from billing.server.api import (
+    accounts,
+    authorize,
+    cards,
+    contracts,
+    controls,
+    events,
+    events_read,
+    guards,
+    health,
+    invoices,
+    keys,
+    prices,
+    quarantine,
+    rate,
+    runs,
+    statements,
+    triggers,
+    usage,
+    webhooks,
+)
+from billing.server.bodies import LARGEST_BODY
 from billing.server.logs import RequestLog
 from billing.server.metrics import CONNECTIONS
 from billing.server.paths import EncodedSlashes
 from billing.server.repeats import Repeats
 from billing.server.world import World
 
-LARGEST_BODY = 10 << 20
-"""Bytes of a request's body, as it comes and unpacked."""
-
 _ROUTERS = (
     health.router,
+    events.router,
     usage.router,
     accounts.router,
     contracts.router,
     statements.router,
+    cards.router,
+    prices.router,
+    rate.router,
+    invoices.router,
+    runs.router,
+    events_read.router,
+    quarantine.router,
+    controls.router,
+    authorize.router,
+    triggers.router,
+    guards.router,
     keys.router,
+    webhooks.router,
 )
 _THREADS = 16
 _ABOUT = (
@@ -63,6 +95,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
     world: World = app.state.world
     world.watch(CONNECTIONS.set)
-    with world.keys:
+    app.state.gate = world.gate or Gatekeeper(
+        world.engine, world.products, world.clock, kept=world.kept, states=world.states
+    )
+    with world.keys, world.intake, app.state.gate:
         yield
     world.engine.dispose()

@@ -10,6 +10,8 @@ from pathlib import Path
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from billing.flows.gather import Committed
+
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names the folder in which several processes of one service add up their figures.
 
@@ -24,6 +26,9 @@ REQUEST_SECONDS = Histogram(
     "tollbook_request_seconds", "Seconds from a request to its answer.", ("route",), buckets=_SECONDS
 )
 EVENTS = Counter("tollbook_events", "Events that were posted, by what became of them.", ("outcome",))
+GROUP_EVENTS = Histogram(
+    "tollbook_group_events", "Events that shared a transaction.", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+)
 COMMIT_SECONDS = Histogram("tollbook_commit_seconds", "Seconds of a transaction of usage.", buckets=_SECONDS)
 WAITING = Gauge("tollbook_waiting_events", "Events that wait to be written.", multiprocess_mode="livesum")
 CONNECTIONS = Gauge(
@@ -48,6 +53,12 @@ ROUND_DONE = Gauge(
     ("round",),
     multiprocess_mode="max",
 )
+
+
+def note_commit(group: Committed) -> None:
+    """Count a group of requests that is committed."""
+    COMMIT_SECONDS.observe(group.write_seconds)
+    GROUP_EVENTS.observe(group.payloads)
 
 
 def figures() -> bytes:

@@ -39,6 +39,8 @@ STATUSES = {
     "billing.runs.PeriodLockedError": HTTPStatus.CONFLICT,
     "billing.runs.PeriodNotDrawnError": HTTPStatus.NOT_FOUND,
     "billing.candidates.CandidateMisplacedError": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "billing.webhooks.DeliveryUnknownError": HTTPStatus.NOT_FOUND,
+    "billing.webhooks.EndpointUnknownError": HTTPStatus.NOT_FOUND,
     "rates.errors.TollbookError": HTTPStatus.CONFLICT,
     "psycopg.OperationalError": HTTPStatus.SERVICE_UNAVAILABLE,
     "sqlalchemy.exc.OperationalError": HTTPStatus.SERVICE_UNAVAILABLE,

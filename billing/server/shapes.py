@@ -6,7 +6,7 @@ Requests are strict: a key that nobody knows, or a value of another type, is ref
 from datetime import UTC, datetime
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
 
 from billing.accounts import LONGEST_ID
 from billing.periods import Period
@@ -28,6 +28,9 @@ Decimal = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$", examples=["0.01
 
 Exact = Annotated[str, Field(pattern=r"^-?[0-9]+([./][0-9]+)?$", examples=["0.0140", "-1/300"])]
 """A plain decimal, or a fraction in lowest terms where no decimal is exact."""
+
+Whole = Annotated[str, BeforeValidator(str), Field(pattern=r"^-?[0-9]+$", examples=["120"])]
+"""A whole number of base units, as text: it may have more digits than a float."""
 
 Figure = Annotated[str, Field(pattern=r"^(-?[0-9]+([./][0-9]+)?)?$", examples=["500000", ""])]
 """The same; empty where there is none."""
@@ -57,7 +60,14 @@ def _zoned(at: datetime) -> datetime:
         raise ValueError("is beyond the calendar in UTC") from None
 
 
-GivenInstant = Annotated[datetime, AfterValidator(_zoned)]
+def _written(value: object) -> object:
+    if not isinstance(value, str) or "T" not in value.upper():
+        raise ValueError("is no instant: write it as 2026-10-01T00:00:00Z")
+    return value
+
+
+# Not strict: what comes out of JSON is a text, and no datetime.
+GivenInstant = Annotated[datetime, Field(strict=False), BeforeValidator(_written), AfterValidator(_zoned)]
 """An instant that a request says, in UTC from here on."""
 
 

@@ -15,12 +15,11 @@ from typing import BinaryIO, cast
 
 import msgspec
 
-from billing.chunks import Chunk
+from billing.chunks import EVENTS_A_CHUNK, Chunk
 from billing.errors import StreamUnreadableError
 from billing.payloads import LONGEST_LINE
 from billing.receipts import Taken
 
-EVENTS_A_CHUNK = 20_000
 BYTES_A_CHUNK = 8 << 20
 LARGEST_ARRAY = 64 << 20
 """Bytes of a JSON array, which is held in memory; a stream of lines may be of any length."""
@@ -30,6 +29,8 @@ _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 _BLANK = (b"", b"\r")
 _ITEMS = 1000
+_DEEPEST_BYTES = 1 << 20
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 _SIGN = re.compile(r"[ \t\r\n]*([\[,\]])[ \t\r\n]*")
 _ON_ONE_LINE = bytes.maketrans(b"\n\r", b"  ")
 
@@ -91,7 +92,7 @@ def result_lines(taken: Taken) -> bytes:
         finding = receipt.findings.get(row)
         said = {
             "line": line,
-            "id": ids[row] if row in ids else _id_of(chunk.payloads[row]),
+            "id": ids[row] if row in ids else id_of(chunk.payloads[row]),
             "revision": revisions.get(row),
             "outcome": receipt.outcome(row),
             "pointer": finding.pointer if finding is not None else "",
@@ -101,7 +102,7 @@ def result_lines(taken: Taken) -> bytes:
     return b"".join(written)
 
 
-def _id_of(payload: bytes) -> str:
+def id_of(payload: bytes) -> str:
     """The id that a payload names that is no event, "" if there is none to be read."""
     try:
         return msgspec.json.decode(payload, type=_Named).id
@@ -143,7 +144,17 @@ def _items(blocks: Iterator[bytes]) -> Iterator[list[bytes]]:
             )
     items = _elements(bytes(text))
     for start in range(0, len(items), _ITEMS):
-        yield [bytes(item)[: LONGEST_LINE + 1] for item in items[start : start + _ITEMS]]
+        yield _cut_off(items[start : start + _ITEMS])
+
+
+def items_of(text: bytes) -> list[bytes]:
+    """The elements of a JSON array, each as it was written. Raises StreamUnreadableError if it is none."""
+    return _cut_off(_elements(text))
+
+
+def _cut_off(items: Sequence[msgspec.Raw | bytes]) -> list[bytes]:
+    """As much of each item as shows what it is, or that it is too long to be an event."""
+    return [bytes(item)[: LONGEST_LINE + 1] for item in items]
 
 
 def _elements(text: bytes) -> Sequence[msgspec.Raw | bytes]:
@@ -153,7 +164,9 @@ def _elements(text: bytes) -> Sequence[msgspec.Raw | bytes]:
     except (msgspec.DecodeError, RecursionError) as error:
         try:
             return _with_care(text)
-        except (ValueError, RecursionError):
+        except RecursionError:
+            return _by_brackets(text)
+        except ValueError:
             raise StreamUnreadableError(
                 f"begins with [ and is not a JSON array: {error}",
                 place="the stream",
@@ -174,6 +187,24 @@ def _with_care(text: bytes) -> list[bytes]:
         at, sign = _sign(array, end)
     if at != len(array):
         raise ValueError("something stands after its end")
+    return items
+
+
+def _by_brackets(text: bytes) -> list[bytes]:
+    """The same where one element is nested too deeply for anybody to read: that is its own fault too."""
+    items, depth, begins = [], 0, 0
+    for token in _TOKEN.finditer(text) if len(text) <= _DEEPEST_BYTES else ():
+        sign = token[0]
+        if depth == 1 and sign in b",]":
+            items.append(text[begins : token.start()].strip())
+        depth += (sign in b"[{") - (sign in b"]}")
+        if depth == 1 and sign in b"[,":
+            begins = token.end()
+        if not depth:
+            break
+    if depth or not items or text[token.end() :].strip():
+        problem = "begins with [ and is not a JSON array: it is nested too deeply"
+        raise StreamUnreadableError(problem, place="the stream", remedy="write one object a line, or an array of them")
     return items
 
 

@@ -4,17 +4,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import psycopg
 import pytest
 
 from billing.charges import SourceReservedError
+from billing.chunks import EVENTS_A_CHUNK
 from billing.errors import IntakeClosedError, QueueFullError, StoreAwayError
 from billing.flows.gather import EVENTS_A_GROUP, Committed, Gathering, Room
 from billing.flows.ingest import Intake
 from billing.receipts import Outcome, Receipt
-from billing.sources.ndjson import EVENTS_A_CHUNK
 from billing.store.embedded import StopMode, create_database, ensure_running, stop
 from billing.store.engine import open_engine, transaction
 from billing.store.migrate import migrate
@@ -31,13 +31,18 @@ class Door:
 
     def __init__(self, shop: Shop, *, room: Room | None = None, patience_seconds: float = 10) -> None:
         self.groups: list[Committed] = []
-        self.gathering = Gathering(
+        self.ending = ExitStack()
+        gathering = Gathering(
             Intake(engine=shop.engine, products=products(), source=None),
             lambda: AT,
             room=room,
             patience_seconds=patience_seconds,
             on_commit=self.groups.append,
         )
+        self.gathering = self.ending.enter_context(gathering)
+
+    def close(self) -> None:
+        self.ending.close()
 
     def post(self, *events: Mapping[str, object], source: str | None = SOURCE) -> Submitted:
         return self.gathering.submit(payloads(events), source)
@@ -60,7 +65,7 @@ def doors() -> Iterator[Callable[..., Door]]:
 
     yield make
     for door in made:
-        door.gathering.close()
+        door.close()
 
 
 @pytest.fixture
@@ -110,7 +115,7 @@ def test_whoever_is_answered_finds_it_stored(shop: Shop, door: Door) -> None:
         answers.append(door.post(call(number)))
         answers[-1].add_done_callback(lambda _, id_=f"call-{number}": look(id_))  # type: ignore[misc]
     wait(answers, SOON)
-    door.gathering.close()
+    door.close()
     assert ([], [(100,)]) == (lost, shop.rows("SELECT count(*) FROM events"))
 
 
@@ -125,7 +130,7 @@ def test_requests_that_come_at_once_share_a_transaction_and_each_has_its_own_rec
     assert ("/duration_seconds", {0: "call-1"}) == (one.result().findings[1].pointer, one.result().ids())
     assert {0: "call-1", 1: "call-3", 2: "call-2"} == two.result().ids()
     assert {0: "call-1", 1: "call-3"} == three.result().ids()
-    door.gathering.close()
+    door.close()
     assert [1, 0, 7] == [group.payloads for group in door.groups]
     assert [(3,)] == shop.rows("SELECT count(*) FROM written_batches")
 
@@ -141,7 +146,7 @@ def test_requests_of_several_sources_share_a_transaction(shop: Shop, door: Door)
     assert ["/source"] * 3 == [
         found.pointer for answer in (one, two, own) for found in answer.result().findings.values()
     ]
-    door.gathering.close()
+    door.close()
     assert [1, 0, 7] == [group.payloads for group in door.groups]
     assert [("voice-asia-1", 1), (SOURCE, 2), ("voice-us-1", 2)] == shop.rows(
         "SELECT s.id, count(*) FROM events JOIN sources s USING (source_id) GROUP BY 1 ORDER BY 1"
@@ -199,7 +204,7 @@ def test_more_than_there_is_room_for_is_refused_with_a_time_to_come_back(
         assert 4 == door.gathering.held
     assert (1, ["accepted"]) == (refused.value.seconds, outcomes(last.result(SOON)))
     again = door.post(call(3), call(4), call(6), call(7), call(8))
-    door.gathering.close()
+    door.close()
     assert (["accepted"] * 5, 0) == (outcomes(again.result(SOON)), door.gathering.held)
 
 
@@ -214,7 +219,7 @@ def test_bytes_have_no_more_room_than_they_may(shop: Shop, doors: Callable[..., 
 
 def test_closing_finishes_what_was_let_in_and_lets_nobody_in(door: Door) -> None:
     answers = [door.post(call(number)) for number in range(50)]
-    door.gathering.close()
+    door.close()
     assert [["accepted"]] * 50 == [outcomes(answer.result(0)) for answer in answers]
     with pytest.raises(IntakeClosedError):
         door.post(call(50))
@@ -225,7 +230,7 @@ def test_what_is_cancelled_before_its_turn_is_not_stored(shop: Shop, door: Door)
         one, two = door.post(call(1)), door.post(call(2))
         assert one.cancel()
     two.result(SOON)
-    door.gathering.close()
+    door.close()
     assert ([("call-0",), ("call-2",)], 0) == (shop.rows("SELECT id FROM events ORDER BY id"), door.gathering.held)
 
 
@@ -240,7 +245,7 @@ def test_a_request_of_more_than_a_group_is_a_transaction_of_its_own(shop: Shop, 
         small = [door.post(call(number)) for number in range(-3, 0)]
     assert EVENTS_A_GROUP + 99 == large.result(SOON).counts()[Outcome.ACCEPTED]
     wait(small, SOON)
-    door.gathering.close()
+    door.close()
     assert [1, 0, EVENTS_A_GROUP + 99, 3] == [group.payloads for group in door.groups]
 
 

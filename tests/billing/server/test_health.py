@@ -19,6 +19,8 @@ import pytest
 import structlog
 import uvicorn
 
+from billing.flows.gather import Gathering
+from billing.flows.ingest import Intake
 from billing.flows.keyring import KeyRing
 from billing.keys import Mode
 from billing.server.app import build
@@ -69,7 +71,8 @@ def answering(world: World) -> Iterator[httpx.Client]:
 def world_of(engine: Engine) -> World:
     apart = open_engine(engine.url.render_as_string(hide_password=False), connections=1)
     keys = KeyRing(engine=apart, mode=Mode.TEST)
-    return World(engine=engine, products=products(), clock=now, keys=keys, secret=lambda: bytes(32))
+    intake = Gathering(Intake(engine=engine, products=products(), source=None), now)
+    return World(engine=engine, products=products(), clock=now, keys=keys, secret=lambda: bytes(32), intake=intake)
 
 
 def figures(text: str) -> Mapping[str, float]:

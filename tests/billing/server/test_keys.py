@@ -24,6 +24,7 @@ def test_without_a_key_or_with_a_bad_one_nothing_is_told(api: Answering) -> None
         answer = httpx.get(f"{api.url}/v1/keys", headers={"Authorization": said})
         assert (401, "Bearer") == (answer.status_code, answer.headers["WWW-Authenticate"])
         assert answer.json()["type"] in {"urn:tollbook:problem:key-invalid", "urn:tollbook:problem:key-missing"}
+        assert 1 >= answer.json()["detail"].count("the key")
 
 
 def test_a_scope_opens_what_it_is_for_and_nothing_else(api: Answering) -> None:
@@ -65,3 +66,12 @@ def test_what_nobody_asked_for_is_refused_with_its_place(api: Answering) -> None
     answer = api.post("/v1/keys", {"name": "x", "scopes": ["everything"], "colour": "blue"})
     assert 422 == answer.status_code
     assert ["/colour", "/scopes/0"] == sorted(item["pointer"] for item in answer.json()["errors"])
+
+
+def test_a_key_ends_when_it_is_said_to(api: Answering) -> None:
+    """Requests are strict, and an instant is a text in them."""
+    asked = {"name": "visitor", "scopes": ["read"]}
+    for wrong in (1_800_000_000, "1800000000", "2026-10-16", "2026-10-16T00:00:00", True):
+        assert 422 == api.post("/v1/keys", {**asked, "expires_at": wrong}).status_code
+    made = api.post("/v1/keys", {**asked, "expires_at": "2026-10-16T02:00:00+02:00"})
+    assert (201, "2026-10-16T00:00:00Z") == (made.status_code, made.json()["ends_at"])

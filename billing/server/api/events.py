@@ -1,0 +1,170 @@
+"""Usage is posted, amended and taken back. Who has an answer knows what is committed; who has none posts again."""
+
+from asyncio import wrap_future
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, Field
+
+from billing.errors import IntakeClosedError, QueueFullError, StoreAwayError
+from billing.keys import Key
+from billing.receipts import OUTCOMES, Outcome, Receipt
+from billing.server.bodies import MEDIA_TYPES, payloads_of
+from billing.server.callers import Reporter
+from billing.server.metrics import EVENTS, WAITING
+from billing.server.paths import PathName
+from billing.server.problems import ProblemError
+from billing.server.shapes import Asked
+from billing.server.world import InWorld, World
+from billing.sources.ndjson import id_of
+
+router = APIRouter(tags=["events"])
+
+_AT_ONCE = 1 << 16  # bytes of a body that is taken apart without giving the work to another thread
+_NAMES = [str(outcome) for outcome in OUTCOMES]
+
+
+class Result(BaseModel):
+    """What became of one event, at its place among those that were posted; `reason` says why it was not accepted."""
+
+    id: str
+    revision: int | None = None
+    result: Outcome
+    pointer: str = Field(default="", description="Where the fault is in the event (RFC 6901).")
+    reason: str = ""
+
+
+class Results(BaseModel):
+    """What became of each event, in the order in which they were posted, and how many came to what."""
+
+    results: list[Result]
+    counts: dict[Outcome, int]
+
+
+class Revision(Asked):
+    """Which report of its event this is: a whole number above those before."""
+
+    revision: int = Field(ge=2, le=2**31 - 1, examples=[2])
+
+
+class _Result(msgspec.Struct, omit_defaults=True):
+    id: str
+    result: str
+    revision: int | None = None
+    pointer: str = ""
+    reason: str = ""
+
+
+_EXAMPLE = {
+    "id": "CA0017",
+    "account": "acme",
+    "product": "voice.outbound",
+    "occurred_at": "2026-10-02T10:11:12Z",
+    "from": "+14155550123",
+    "to": "+447700900123",
+    "duration_seconds": "61",
+}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {kind: {"schema": {}, "example": _EXAMPLE} for kind in MEDIA_TYPES},
+    }
+}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"model": Results, "description": "None was refused."},
+    207: {"model": Results, "description": "Some were refused: `rejected`, or a `conflict` with what came before."},
+    422: {"model": Results, "description": "All were refused."},
+}
+
+
+@router.post("/v1/events", openapi_extra=_BODY, responses=_ANSWERS)
+async def post_events(request: Request, world: InWorld, key: Reporter) -> Response:
+    """Post usage events: a JSON object, an array, NDJSON, CloudEvents; also gzipped.
+
+    The answer comes when they are committed, and says of each what became of it. It is safe to post them again.
+    """
+    body = await request.body()
+    if len(body) <= _AT_ONCE and "content-encoding" not in request.headers:
+        payloads = payloads_of(body, request.headers)
+    else:
+        payloads = await run_in_threadpool(payloads_of, body, request.headers)
+    return await _answer(world, key, payloads)
+
+
+@router.put("/v1/events/{source}/{event_id}", openapi_extra=_BODY, responses=_ANSWERS)
+async def amend_event(
+    request: Request, source: PathName, event_id: PathName, world: InWorld, key: Reporter
+) -> Response:
+    """Report an event again, with its whole new content and a higher `revision`; the highest one counts."""
+    body = (await request.body()).strip()
+    try:
+        given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        detail = f"the body is not a JSON object: {error}"
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "body-unreadable", detail) from error
+    head = b""
+    for name, value in (("source", source), ("id", event_id)):
+        if name not in given:
+            head += b'"%b":%b,' % (name.encode(), msgspec.json.encode(value))
+        elif _text_of(given[name]) != value:
+            detail = f"the body names another {name} than the path"
+            raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "event-mismatch", detail)
+    return await _answer(world, key, [b"{" + (head if given else head.removesuffix(b",")) + body[1:]])
+
+
+@router.post("/v1/events/{source}/{event_id}/void", responses=_ANSWERS)
+async def void_event(
+    source: PathName, event_id: PathName, revision: Revision, world: InWorld, key: Reporter
+) -> Response:
+    """Take an event back: nothing is left of it, until a higher revision brings it back."""
+    void = {"source": source, "id": event_id, "revision": revision.revision, "void": True}
+    return await _answer(world, key, [msgspec.json.encode(void)])
+
+
+def _text_of(value: msgspec.Raw) -> object:
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+async def _answer(world: World, key: Key, payloads: Sequence[bytes]) -> Response:
+    try:
+        taking = world.intake.submit(payloads, key.source or None)
+        WAITING.set(world.intake.held)
+        receipt = await wrap_future(taking)
+    except QueueFullError as error:
+        again = {"Retry-After": str(error.seconds)}
+        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "queue-full", str(error), headers=again) from error
+    except (IntakeClosedError, StoreAwayError) as error:
+        name = "closing" if isinstance(error, IntakeClosedError) else "database-unreachable"
+        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, name, str(error)) from error
+    counts = {str(outcome): count for outcome, count in receipt.counts().items() if count}
+    for outcome, count in counts.items():
+        EVENTS.labels(outcome).inc(count)
+    told = {"results": _results(payloads, receipt), "counts": counts}
+    return Response(msgspec.json.encode(told), int(_status(receipt)), media_type="application/json")
+
+
+def _status(receipt: Receipt) -> HTTPStatus:
+    refused = len(receipt.refused())
+    if not refused:
+        return HTTPStatus.OK
+    return HTTPStatus.UNPROCESSABLE_ENTITY if refused == len(receipt.outcomes) else HTTPStatus.MULTI_STATUS
+
+
+def _results(payloads: Sequence[bytes], receipt: Receipt) -> list[_Result]:
+    ids, revisions, findings = receipt.ids(), receipt.revisions(), receipt.findings
+    results = []
+    for row, outcome in enumerate(receipt.outcomes.tolist()):
+        id_ = ids[row] if row in ids else id_of(payloads[row])
+        finding = findings.get(row)
+        if finding is None:
+            results.append(_Result(id_, _NAMES[outcome], revisions.get(row)))
+        else:
+            results.append(_Result(id_, _NAMES[outcome], revisions.get(row), finding.pointer, finding.reason))
+    return results
