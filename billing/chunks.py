@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+EVENTS_A_CHUNK = 20_000
+"""Payloads that are one transaction, at most."""
+
 
 class Refused(NamedTuple):
     """A record that is no payload to begin with: where it stands, what is wrong in which column, and what to do."""

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from cli.world import FileUnreadableError, products, read_bytes, read_text, read_toml
-from rates.cardchanges import Rows
+from cli.world import FileUnreadableError, products, read_bytes, read_text
+from rates.cardchanges import Rows, rows_written
 from rates.cardfile import read_card
 from rates.cards import Card
 from rates.errors import CardFaultyError, Fault
@@ -85,5 +85,4 @@ def card_of(path: Path) -> Card:
 
 def rows_of(path: Path) -> Rows:
     """Where the rows of a card's file are written: beside it, or in it."""
-    beside = read_toml(path)[0].get("rates")
-    return Rows(place=beside) if isinstance(beside, str) else Rows(place=f"{path.name}: rate", inline=True)
+    return rows_written(read_text(path), path.name)

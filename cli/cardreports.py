@@ -143,19 +143,12 @@ def tell_notices(read: "CardRead") -> None:
 
 def published(name: str, at: datetime) -> "Card":
     """A published card: the version in force, or the one that is named. Raises CardMissingError."""
-    from billing.store.queries.cards import published_card, published_cards
+    from billing.store.queries.cards import named_card
     from cli.db import reading
     from cli.world import products
-    from rates.cards import instant
 
-    card_id, version, begins = name.partition("@")
     with reading() as connection:
-        if version:
-            starts = {instant(each.effective_from) for each in published_cards(connection) if each.id == card_id}
-            moment = instant_of(begins)
-            card = published_card(connection, card_id, moment, products()) if instant(moment) in starts else None
-        else:
-            card = published_card(connection, card_id, at, products())
+        card = named_card(connection, name, at, products())
     if card is None:
         remedy = "see `tollbook cards list`"
         raise CardMissingError("is neither a file nor a published card in force then", value=name, remedy=remedy)
@@ -168,7 +161,7 @@ def _print(found: "Comparison", by: By, form: Format, *, everything: bool) -> No
     table = found.rows if everything else found.changed()
     if by is By.DESTINATION:
         table = replace(found, rows=table).by_destination()
-    summary = _summary(found)
+    summary = found.summary()
     title = f"{found.old} to {found.new}, {found.currencies[1]}"
     if form is Format.JSON:
         counts = {row["change"]: {key: row[key] for key in ("codes", "destinations")} for row in summary}
@@ -194,19 +187,6 @@ def listed(table: Any, form: Format, *, title: str = "") -> None:  # noqa: ANN40
         emit(table.slice(0, _LISTED).to_pylist(), told, form, title=title)
         if table.num_rows > _LISTED:
             say(f"and {counted(table.num_rows - _LISTED, 'more row')}: --format csv or json has all of them")
-
-
-def _summary(found: "Comparison") -> list[dict[str, Any]]:
-    import pyarrow.compute as pc
-
-    names = found.rows.select(["change", "destination"]).group_by("change").aggregate(
-        [("destination", "count_distinct")]
-    )  # fmt: skip
-    destinations = dict(zip(names["change"].to_pylist(), pc.cast(names[1], "int64").to_pylist(), strict=True))
-    return [
-        {"change": change, "codes": count, "destinations": destinations.get(change, 0)}
-        for change, count in found.counts.items()
-    ]
 
 
 def _several(table: Any, column: Column) -> bool:  # noqa: ANN401 (Arrow publishes no types)

@@ -1,7 +1,7 @@
 """`tollbook cards`: check, publish, list and question rate cards."""
 
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -324,16 +324,11 @@ def _unpriced(quotes: "list[Quote]") -> int:
 
 def _warnings(read: "CardRead") -> "list[Fault]":
     from cli.world import products
-    from rates.cardchanges import countries_denied
-    from rates.filling import filled_of, unfilled, ungiven
+    from rates.comparing.warnings import warnings_of
 
     if read.card is None:
         return []
-    idle = [
-        replace(fault, place=fault.place.replace(f"card {read.card.version}", read.place))
-        for fault in (*unfilled([filled_of(read.card)]), *ungiven(read.card))
-    ]
-    return [*idle, *countries_denied(read.card, products(), written=read.written)]
+    return warnings_of(read.card, products(), written=read.written, place=read.place)
 
 
 def _tell(read: "CardRead") -> None:

@@ -27,6 +27,7 @@ from cli import (
     statement,
     usage,
     verify,
+    work,
 )
 from cli.demo import command as demo
 from cli.exits import Exit, exit_of, words_of
@@ -51,7 +52,7 @@ _ORDER = (
         "explain",
         "verify",
     ),
-    *("rate", "scenarios", "demo", "doctor", "serve", "keys", "db", "migrate"),
+    *("rate", "scenarios", "demo", "doctor", "serve", "work", "keys", "db", "migrate"),
 )
 """The commands as `--help` lists them: as the work goes. Others come last."""
 
@@ -93,6 +94,7 @@ app.command(rich_help_panel=BILLING)(verify.verify)
 app.command(rich_help_panel=CHECKS)(rate.rate)
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=CHECKS)
 app.command(rich_help_panel=MACHINE)(serve.serve)
+app.command(rich_help_panel=MACHINE)(work.work)
 app.add_typer(keys.app, name="keys", rich_help_panel=MACHINE)
 app.add_typer(db.app, name="db", rich_help_panel=MACHINE)
 app.command(rich_help_panel=MACHINE)(db.migrate)

@@ -1,7 +1,10 @@
 """`tollbook serve`: the service that backend teams post usage to, and read from."""
 
 import os
+import signal
+import sys
 import tempfile
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +16,8 @@ if TYPE_CHECKING:
 
 _CONNECTIONS = 12  # of one process: its threads that answer, those that write, those that look
 _GRACE_SECONDS = 30
+_HUNG_SECONDS = 60  # a process that says nothing for this long is ended, and another one started
+_FIGURES = "PROMETHEUS_MULTIPROC_DIR"
 _APPLICATION = "cli.serve:application"
 
 
@@ -22,18 +27,17 @@ def serve(
     ),
     port: Annotated[int, typer.Option(metavar="PORT", min=1, max=65535, help="The port.")] = 8080,
     workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Processes that answer.")] = 1,
+    no_work: Annotated[
+        bool, typer.Option("--no-work", help="Without the process of `tollbook work` beside it.")
+    ] = False,
 ) -> None:
     """Serve the API until it is stopped; what was accepted by then is finished.
 
     The documentation of its routes is at /v1/openapi.json, its figures at /metrics. Put a proxy that speaks TLS before
     it: keys go over the wire.
     """
-    import signal
-
-    import uvicorn
-
     from billing.flows.keys import settle_mode
-    from billing.server.metrics import SHARED
+    from cli.beside import worker_beside
     from cli.db import writing
     from cli.keys import mode_of
     from cli.world import now
@@ -41,23 +45,47 @@ def serve(
     # Said here, once, and not by each process: that there is no database, an old schema, or no mode.
     with writing() as opened:
         settle_mode(opened, mode_of(opened), now())
-    # The server raises the signal that ended it again when it has finished: whoever asked it to end hears that it did.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    with tempfile.TemporaryDirectory(prefix="tollbook-metrics-") as folder:
-        if workers > 1:
-            os.environ.setdefault(SHARED, folder)
+    if sys.stderr.isatty():  # what is no terminal reads JSON
         say(f"Listening on http://{host}:{port} (Ctrl-C stops).")
-        uvicorn.run(
-            _APPLICATION,
-            factory=True,
-            host=host,
-            port=port,
-            workers=workers,
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
+    signal.signal(signal.SIGTERM, _end)
+    with ExitStack() as stack:
+        if workers > 1 or not no_work:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tollbook-metrics-"))
+            os.environ.setdefault(_FIGURES, folder)  # before whoever reads it is imported
+        _configure_logs()
+        if not no_work:
+            stack.enter_context(worker_beside())
+        _answer(host, port, workers)
+
+
+def _end(*_: object) -> None:
+    """End in order: before the server listens to signals itself, and when it has finished, raising its signal again."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(0)
+
+
+def _configure_logs() -> None:
+    from billing.server.logs import configure
+
+    configure()
+
+
+def _answer(host: str, port: int, workers: int) -> None:
+    """Answer requests until it is asked to end, and then those that were accepted."""
+    import uvicorn
+
+    uvicorn.run(
+        _APPLICATION,
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_worker_healthcheck=_HUNG_SECONDS,
+    )
 
 
 def application() -> "FastAPI":

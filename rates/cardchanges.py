@@ -19,6 +19,7 @@ from rates.errors import Fault
 from rates.money import exact
 from rates.numbering import PLAN, country_of
 from rates.products import Product
+from rates.reading import parse_toml
 from rates.steps import Step, parse_steps
 
 Int64s = NDArray[np.int64]
@@ -41,6 +42,12 @@ class Rows:
 
 
 RATES_CSV = Rows(place="rates.csv")
+
+
+def rows_written(toml_text: str, place: str) -> Rows:
+    """Where the rows of the card of a TOML text, which stands at `place`, are written: beside it, or in it."""
+    beside = parse_toml(toml_text, place)[0].get("rates")
+    return Rows(place=beside) if isinstance(beside, str) else Rows(place=f"{place}: rate", inline=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

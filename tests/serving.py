@@ -39,13 +39,18 @@ class Served:
 
 
 @contextmanager
-def serving(database: str, folder: Path, *options: str, environ: Mapping[str, str] | None = None) -> Iterator[Served]:
-    """The service on a database (its URL), with its log in a folder, until the test is done with it."""
+def serving(
+    database: str, folder: Path, *options: str, environ: Mapping[str, str] | None = None, work: bool = False
+) -> Iterator[Served]:
+    """The service on a database (its URL), with its log in a folder, until the test is done with it.
+
+    `work`: with a worker beside it.
+    """
     port = free_port()
     log = folder / f"serve-{port}.log"
     with log.open("wb") as told:
         process = subprocess.Popen(
-            [*_PROGRAM, "serve", "--port", str(port), *options],
+            [*_PROGRAM, "serve", "--port", str(port), *([] if work else ["--no-work"]), *options],
             env=_environ(database, folder, environ or {}),
             stdout=told,
             stderr=told,

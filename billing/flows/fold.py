@@ -19,9 +19,13 @@ class Folded:
 def fold(engine: Engine, *, changes_at_once: int = CHANGES_AT_ONCE) -> Folded:
     """Fold until nothing is left that nobody else is folding."""
     changes = totals = 0
-    while True:
-        with transaction(engine) as connection:
-            some, of = fold_some(connection, changes_at_once)
-        if not some:
-            return Folded(changes=changes, totals=totals)
-        changes, totals = changes + some, totals + of
+    while (some := fold_once(engine, changes_at_once=changes_at_once)).changes:
+        changes, totals = changes + some.changes, totals + some.totals
+    return Folded(changes=changes, totals=totals)
+
+
+def fold_once(engine: Engine, *, changes_at_once: int = CHANGES_AT_ONCE) -> Folded:
+    """Fold some of what nobody else is folding, in one transaction."""
+    with transaction(engine) as connection:
+        changes, totals = fold_some(connection, changes_at_once)
+    return Folded(changes=changes, totals=totals)

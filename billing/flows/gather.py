@@ -18,10 +18,10 @@ from queue import SimpleQueue
 from threading import Condition, Semaphore, Thread
 from typing import NamedTuple, Self
 
+from billing.chunks import EVENTS_A_CHUNK
 from billing.errors import IntakeClosedError, QueueFullError, StoreAwayError
 from billing.flows.ingest import Intake, Prepared, quick_turns, require_free
 from billing.receipts import Receipt, joined
-from billing.sources.ndjson import EVENTS_A_CHUNK
 from billing.store.outages import is_passing
 from billing.usage import Origin
 

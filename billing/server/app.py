@@ -8,9 +8,10 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from billing.server import problems
-from billing.server.api import accounts, contracts, events, health, keys, statements, usage
+from billing.server.api import accounts, cards, contracts, events, health, keys, prices, rate, statements, usage
 from billing.server.bodies import LARGEST_BODY
 from billing.server.logs import RequestLog
+from billing.server.metrics import CONNECTIONS
 from billing.server.paths import EncodedSlashes
 from billing.server.repeats import Repeats
 from billing.server.world import World
@@ -22,6 +23,9 @@ _ROUTERS = (
     accounts.router,
     contracts.router,
     statements.router,
+    cards.router,
+    prices.router,
+    rate.router,
     keys.router,
 )
 _THREADS = 16
@@ -60,6 +64,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Begin, and when the server has answered its last request, finish what was accepted."""
     anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
     world: World = app.state.world
+    world.watch(CONNECTIONS.set)
     with world.keys, world.intake:
         yield
     world.engine.dispose()

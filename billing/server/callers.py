@@ -34,7 +34,7 @@ async def caller(request: Request, world: InWorld, borne: Borne) -> Key:
     if found is None:
         found = await run_in_threadpool(world.keys.find, token, at)
     if isinstance(found, KeyProblem):
-        detail = f"the key {found.detail}; {found.remedy}"
+        detail = f"{found.detail}; {found.remedy}"
         raise ProblemError(HTTPStatus.UNAUTHORIZED, "key-invalid", detail, headers=_ASK)
     request.state.told = {"key": found.name}
     return found

@@ -1,16 +1,25 @@
-"""What the service counts of itself, for Prometheus: requests, events by result, the queue, commits, the fold's lag."""
+"""What the service counts of itself, for Prometheus: requests, events by result, the queue, commits, the fold's lag.
+
+`docs/operations.md` says what each of them means and when to be alarmed.
+"""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from billing.flows.gather import Committed
 
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable that names the folder in which several processes of one service add up their figures."""
+"""The variable that names the folder in which several processes of one service add up their figures.
+
+It is read when this module is imported, and never again.
+"""
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_ROUND_SECONDS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 600)
 
 REQUESTS = Counter("tollbook_requests", "Requests answered.", ("method", "route", "status"))
 REQUEST_SECONDS = Histogram(
@@ -22,7 +31,28 @@ GROUP_EVENTS = Histogram(
 )
 COMMIT_SECONDS = Histogram("tollbook_commit_seconds", "Seconds of a transaction of usage.", buckets=_SECONDS)
 WAITING = Gauge("tollbook_waiting_events", "Events that wait to be written.", multiprocess_mode="livesum")
+CONNECTIONS = Gauge(
+    "tollbook_database_connections_in_use", "Connections of the pools that are in use.", multiprocess_mode="livesum"
+)
+DATABASE_UP = Gauge(
+    "tollbook_database_up", "1: the database answered just now; 0: not.", multiprocess_mode="mostrecent"
+)
+SKEW_SECONDS = Gauge(
+    "tollbook_clock_skew_seconds", "How far the database's clock is ahead of ours.", multiprocess_mode="mostrecent"
+)
 UNFOLDED = Gauge("tollbook_unfolded_changes", "Changes that are not in the totals yet.", multiprocess_mode="mostrecent")
+UNFOLDED_SECONDS = Gauge(
+    "tollbook_unfolded_oldest_seconds", "How long the oldest of them has waited.", multiprocess_mode="mostrecent"
+)
+ROUNDS = Counter("tollbook_rounds", "Turns of a worker's rounds, by how they ended.", ("round", "ending"))
+ROUND_SECONDS = Histogram("tollbook_round_seconds", "Seconds of a turn.", ("round",), buckets=_ROUND_SECONDS)
+ROUND_COUNT = Counter("tollbook_round_items", "What rounds did: changes folded, charges posted.", ("round",))
+ROUND_DONE = Gauge(
+    "tollbook_round_done_timestamp_seconds",
+    "When a round last ended well, here or elsewhere.",
+    ("round",),
+    multiprocess_mode="max",
+)
 
 
 def note_commit(group: Committed) -> None:
@@ -33,8 +63,27 @@ def note_commit(group: Committed) -> None:
 
 def figures() -> bytes:
     """All of it as Prometheus reads it; of several processes, those of all."""
-    if not os.environ.get(SHARED):
+    shared = os.environ.get(SHARED)
+    if not shared:
         return generate_latest(REGISTRY)
-    shared = CollectorRegistry()
-    MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
-    return generate_latest(shared)
+    for pid in _dead(Path(shared)):
+        mark_process_dead(pid, shared)  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def figures_at(host: str, port: int) -> None:
+    """Show the figures of this process at a port, from now on, at any path."""
+    start_http_server(port, host)
+
+
+def _dead(folder: Path) -> Iterator[int]:
+    """The processes that left what holds only while they live, such as how much waits in them."""
+    for pid in {int(path.stem.rpartition("_")[2]) for path in folder.glob("gauge_live*_*.db")}:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            yield pid
+        except PermissionError:
+            continue

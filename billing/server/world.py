@@ -11,9 +11,11 @@ from fastapi import Depends, Request
 from billing.flows.gather import Gathering
 from billing.flows.keyring import KeyRing
 from billing.store.compiled import CompiledCards
-from billing.store.engine import Connection, Engine, snapshot
+from billing.store.engine import Connection, Engine, has_free, snapshot, watch_pool
 from rates.jurisdiction import States
 from rates.products import Product
+
+__all__ = ["Connection", "InWorld", "World", "world_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,14 @@ class World:
     def reading(self) -> AbstractContextManager[Connection]:
         """The database at one moment, to read from."""
         return snapshot(self.engine)
+
+    def has_free_connection(self) -> bool:
+        """Whether the database can be asked without waiting for a connection."""
+        return has_free(self.engine)
+
+    def watch(self, told: Callable[[int], None]) -> None:
+        """Let `told` hear how many connections to the database are in use, whenever that changes."""
+        watch_pool(self.engine, told)
 
 
 def world_of(request: Request) -> World:

@@ -15,12 +15,11 @@ from typing import BinaryIO, cast
 
 import msgspec
 
-from billing.chunks import Chunk
+from billing.chunks import EVENTS_A_CHUNK, Chunk
 from billing.errors import StreamUnreadableError
 from billing.payloads import LONGEST_LINE
 from billing.receipts import Taken
 
-EVENTS_A_CHUNK = 20_000
 BYTES_A_CHUNK = 8 << 20
 LARGEST_ARRAY = 64 << 20
 """Bytes of a JSON array, which is held in memory; a stream of lines may be of any length."""

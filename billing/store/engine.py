@@ -1,14 +1,14 @@
 """The way to the database: an engine (a pool of connections) and units of work on it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psycopg
 import sqlalchemy
-from sqlalchemy import Engine
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy import Engine, event
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
-__all__ = ["Connection", "Engine", "open_engine", "rehearsal", "snapshot", "transaction"]
+__all__ = ["Connection", "Engine", "has_free", "open_engine", "rehearsal", "snapshot", "transaction", "watch_pool"]
 
 Connection = psycopg.Connection
 """A connection inside a unit of work: what the store's functions take."""
@@ -48,6 +48,25 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
     with _checked_out(engine) as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield connection
+
+
+def watch_pool(engine: Engine, told: Callable[[int], None]) -> None:
+    """Let `told` hear how many connections are in use, whenever that changes; it is called by whoever changes it."""
+    pool = _pool(engine)
+    event.listen(pool, "checkout", lambda *_: told(pool.checkedout()))
+    event.listen(pool, "checkin", lambda *_: told(max(0, pool.checkedout() - 1)))  # it is told of before it is back
+
+
+def has_free(engine: Engine) -> bool:
+    """Whether a connection can be had without waiting for one."""
+    pool = _pool(engine)
+    return pool.checkedout() < pool.size()
+
+
+def _pool(engine: Engine) -> QueuePool:
+    if not isinstance(engine.pool, QueuePool):
+        raise TypeError(f"not a pool that counts: {engine.pool!r}")
+    return engine.pool
 
 
 @contextmanager

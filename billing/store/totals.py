@@ -20,7 +20,7 @@ _LETTERS = 26
 _FOLD = """
 WITH taken AS (
     DELETE FROM unfolded WHERE ctid = ANY (ARRAY(SELECT ctid FROM unfolded LIMIT %s FOR UPDATE SKIP LOCKED))
-    RETURNING payer_id, account_id, price_id, day, country, events, quantity
+    RETURNING payer_id, account_id, price_id, day, country, events, quantity, at
 ), sums AS (
     SELECT payer_id, day, price_id, account_id, country COLLATE "C" AS country,
         sum(events)::bigint AS events, sum(quantity) AS quantity, count(*) AS changes
@@ -38,8 +38,8 @@ WITH taken AS (
     SELECT date_trunc('month', day::timestamp)::date AS month, payer_id, 1 FROM folded GROUP BY 1, 2 ORDER BY 1, 2
     ON CONFLICT (month, payer_id) DO UPDATE SET folds = known.folds + 1
 ), left_alone AS (
-    INSERT INTO unfolded (payer_id, account_id, price_id, day, country, events, quantity)
-    SELECT payer_id, account_id, price_id, day, country, events, quantity FROM taken
+    INSERT INTO unfolded (payer_id, account_id, price_id, day, country, events, quantity, at)
+    SELECT payer_id, account_id, price_id, day, country, events, quantity, at FROM taken
     WHERE (SELECT count(*) FROM folded) < (SELECT count(*) FROM sums)
       AND NOT EXISTS (SELECT FROM folded AS f WHERE (f.payer_id, f.day, f.price_id, f.account_id, f.country)
           = (taken.payer_id, taken.day, taken.price_id, taken.account_id, taken.country COLLATE "C"))

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -99,6 +100,17 @@ class Comparison:
         return self.rows.filter(
             pc.or_(pc.not_equal(self.rows["change"], Change.UNCHANGED), pc.not_equal(self.rows["changed"], ""))
         )
+
+    def summary(self) -> list[dict[str, Any]]:
+        """How many codes, and destinations, became what: `change`, `codes` and `destinations` of each change."""
+        names = self.rows.select(["change", "destination"]).group_by("change").aggregate(
+            [("destination", "count_distinct")]
+        )  # fmt: skip
+        destinations = dict(zip(names["change"].to_pylist(), pc.cast(names[1], "int64").to_pylist(), strict=True))
+        return [
+            {"change": change, "codes": count, "destinations": destinations.get(change, 0)}
+            for change, count in self.counts.items()
+        ]
 
 
 def compare(old: Card, new: Card, products: Mapping[str, Product], *, notice_from: datetime) -> Comparison:

@@ -77,7 +77,9 @@ def named(shop: Shop) -> list[Row]:
     return sorted(
         shop.rows(  # type: ignore[arg-type]
             "SELECT payer_id, account_id, price_id, country, day, sum(events)::bigint, sum(quantity)::bigint FROM"
-            " (SELECT * FROM usage_totals UNION ALL SELECT * FROM unfolded) AS t GROUP BY 1, 2, 3, 4, 5"
+            " (SELECT * FROM usage_totals UNION ALL"
+            "  SELECT events, quantity, payer_id, account_id, price_id, day, country FROM unfolded) AS t"
+            " GROUP BY 1, 2, 3, 4, 5"
         )
     )
 

@@ -9,6 +9,7 @@ from billing.store.ratebooks import CardVersion, read_card, read_card_versions
 from rates.cards import Card, identity
 from rates.filling import Kind
 from rates.products import Product
+from rates.reading import parse_instant
 
 
 class ListedCard(NamedTuple):
@@ -29,15 +30,28 @@ class ListedCard(NamedTuple):
     sha256: str
 
 
-def published_cards(connection: Connection) -> list[ListedCard]:
-    """All published versions, by card and beginning."""
-    rows = connection.execute(
-        "SELECT card_id, currency, effective_from, effective_to,"
-        " least(effective_to, lead(effective_from) OVER (PARTITION BY card_id ORDER BY effective_from)),"
-        " rates, prices, published_at, published_by, encode(hash, 'hex')"
-        " FROM standing_versions ORDER BY card_id, effective_from"
-    )
-    return [ListedCard(*row) for row in rows]
+def published_cards(
+    connection: Connection, *, card_id: str = "", after: tuple[str, str] = ("", ""), limit: int | None = None
+) -> list[ListedCard]:
+    """All published versions, by card and beginning, or those of one card; at most `limit` that follow a place.
+
+    A place is a card's id and a beginning, `2026-10-01T00:00:00.000000`.
+    """
+    facts = {"card": card_id, "after": after[0], "at": after[1], "limit": limit}
+    return [ListedCard(*row) for row in connection.execute(_LISTED, facts)]
+
+
+def named_card(connection: Connection, name: str, at: datetime, products: Mapping[str, Product]) -> Card | None:
+    """A card by its id, as it is in force at an instant, or by `id@instant` that version; None if there is none."""
+    card_id, version, begins = name.partition("@")
+    if not version:
+        return published_card(connection, card_id, at, products)
+    try:
+        moment = parse_instant(begins)
+    except ValueError:
+        return None
+    found = [each for each in read_card_versions(connection, card_id) if each.effective_from == moment]
+    return read_card(connection, found[0], products) if found else None
 
 
 def published_card(connection: Connection, card_id: str, at: datetime, products: Mapping[str, Product]) -> Card | None:
@@ -78,3 +92,15 @@ def priced_kinds(connection: Connection, versions: Sequence[int]) -> dict[int, f
 
 def _beginning(version: CardVersion) -> datetime:
     return version.effective_from
+
+
+_LISTED = """
+SELECT * FROM (
+    SELECT card_id, currency, effective_from, effective_to,
+        least(effective_to, lead(effective_from) OVER (PARTITION BY card_id ORDER BY effective_from)),
+        rates, prices, published_at, published_by, encode(hash, 'hex')
+    FROM standing_versions WHERE %(card)s = '' OR card_id = %(card)s
+) AS version
+WHERE (card_id, to_char(effective_from, 'YYYY-MM-DD"T"HH24:MI:SS.US') COLLATE "C") > (%(after)s, %(at)s)
+ORDER BY card_id, effective_from LIMIT %(limit)s
+"""

@@ -115,7 +115,8 @@ CREATE TABLE unfolded (
     account_id integer NOT NULL,
     price_id integer NOT NULL,
     day date NOT NULL,
-    country text NOT NULL
+    country text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now() -- by the database's clock: how far behind folding is, and nothing else
 );
 
 CREATE TABLE usage_totals (

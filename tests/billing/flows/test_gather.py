@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 from billing.charges import SourceReservedError
+from billing.chunks import EVENTS_A_CHUNK
 from billing.errors import IntakeClosedError, QueueFullError, StoreAwayError
 from billing.flows.gather import EVENTS_A_GROUP, Committed, Gathering, Room
 from billing.flows.ingest import Intake
 from billing.receipts import Outcome, Receipt
-from billing.sources.ndjson import EVENTS_A_CHUNK
 from billing.store.embedded import StopMode, create_database, ensure_running, stop
 from billing.store.engine import open_engine, transaction
 from billing.store.migrate import migrate

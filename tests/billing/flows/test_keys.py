@@ -1,5 +1,7 @@
 """Keys in the books: made, replaced and ended, each written down without what opens anything."""
 
+import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from threading import Barrier, Thread
 
@@ -14,12 +16,14 @@ from billing.keys import Issued, Key, KeyConflictError, KeyMissingError, KeyUncl
 from billing.periods import ALWAYS
 from billing.store.embedded import Cluster
 from billing.store.engine import snapshot, transaction
+from billing.store.keys import lock_keys
 from billing.store.queries.keys import deployment_mode, listed_keys
 from tests.keyed import add, grant, secret
 from tests.shop import AT, Shop, account
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+_WAITING = "SELECT count(*) FROM pg_locks WHERE relation = 'keys'::regclass AND NOT granted"
 
 
 def rotate(shop: Shop, number: int, at: datetime = AT, old_ends: datetime = AT + DAY, **more: object) -> Issued:
@@ -112,23 +116,28 @@ def test_two_keys_of_a_name_are_live_at_most(shop: Shop) -> None:
     assert (AT + DAY + HOUR, AT + DAY + HOUR) == (fourth.before.ends_at, listed(shop)[1].ends_at)
 
 
-def test_rotating_at_once_makes_one_key(shop: Shop) -> None:
-    add(shop.engine, 1)
-    ready, ended = Barrier(8), []
+def test_of_many_who_make_a_key_at_once_one_does(shop: Shop) -> None:
+    """They all stand before the table when it is let go: what each read before would be old."""
+    settle_mode(shop.engine, Mode.TEST, AT)
+    for keys, make in ((1, lambda number: add(shop.engine, number)), (2, lambda number: rotate(shop, number))):
+        ended = list[int]()
 
-    def work(number: int) -> None:
-        ready.wait()
-        try:
-            ended.append(rotate(shop, number).key.number)
-        except KeyConflictError:
-            ended.append(0)
+        def work(number: int, make: Callable[[int], Issued] = make, ended: list[int] = ended) -> None:
+            try:
+                ended.append(make(number).key.number)
+            except KeyConflictError:
+                ended.append(0)
 
-    threads = [Thread(target=work, args=(number,)) for number in range(2, 10)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (8, 7, 2) == (len(ended), ended.count(0), len(listed(shop)))
+        threads = [Thread(target=work, args=(10 * keys + number,)) for number in range(4)]
+        with transaction(shop.engine) as connection:
+            lock_keys(connection)
+            for thread in threads:
+                thread.start()
+            while connection.execute(_WAITING).fetchone() != (len(threads),):
+                time.sleep(0.01)
+        for thread in threads:
+            thread.join()
+        assert (4, 3, keys) == (len(ended), ended.count(0), len(listed(shop)))
 
 
 def test_what_ends_in_the_past_is_refused(shop: Shop) -> None:

@@ -43,8 +43,8 @@ EVENTS = (
 WAITING = "SELECT sources.id, q.id, q.reason FROM quarantine q JOIN sources USING (source_id) ORDER BY 1, 2"
 TOTALS = (
     "SELECT accounts.id, sum(events)::int, sum(quantity)::int FROM"
-    " (SELECT * FROM unfolded UNION ALL SELECT events, quantity, payer_id, account_id, price_id, day, country"
-    " FROM usage_totals) AS sums JOIN accounts ON accounts.account_id = payer_id GROUP BY 1 ORDER BY 1"
+    " (SELECT payer_id, events, quantity FROM unfolded UNION ALL SELECT payer_id, events, quantity FROM usage_totals)"
+    " AS sums JOIN accounts ON accounts.account_id = payer_id GROUP BY 1 ORDER BY 1"
 )
 
 
