@@ -72,7 +72,7 @@ def quarantine(
     from cli.world import products
 
     with reading() as connection:
-        whose = _paid_by(account, listed_accounts(connection)) if account else None
+        whose = paid_by(account, listed_accounts(connection)) if account else None
         found = waiting_usage(connection, products(), accounts=whose, period=month)
     rows = [_facts(each) for each in found]
     if form is Format.TABLE:
@@ -103,7 +103,7 @@ def _release(*, too_old: bool, name: str) -> bool:
     return bool(released.released)
 
 
-def _paid_by(account: str, listed: "Sequence[ListedAccount]") -> list[str]:
+def paid_by(account: str, listed: "Sequence[ListedAccount]") -> list[str]:
     """The account, which need not be known, and those that it pays for."""
     return [account, *(each.id for each in listed if each.payer == account)]
 

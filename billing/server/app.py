@@ -39,6 +39,7 @@ from billing.server.world import World
 
 _ROUTERS = (
     health.router,
+    events.often,
     events.router,
     usage.router,
     accounts.router,
