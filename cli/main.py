@@ -29,6 +29,7 @@ from cli import (
     triggers,
     usage,
     verify,
+    webhooks,
     work,
 )
 from cli.demo import command as demo
@@ -56,6 +57,7 @@ _ORDER = (
         "close",
         "explain",
         "verify",
+        "webhooks",
     ),
     *("rate", "scenarios", "demo", "doctor", "serve", "work", "keys", "db", "migrate"),
 )
@@ -99,6 +101,7 @@ app.command(rich_help_panel=BILLING)(statement.statement)
 app.command(rich_help_panel=BILLING)(close.close)
 app.add_typer(explain.app, name="explain", rich_help_panel=BILLING)
 app.command(rich_help_panel=BILLING)(verify.verify)
+app.add_typer(webhooks.app, name="webhooks", rich_help_panel=BILLING)
 app.command(rich_help_panel=CHECKS)(rate.rate)
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=CHECKS)
 app.command(rich_help_panel=MACHINE)(serve.serve)

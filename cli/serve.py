@@ -103,6 +103,7 @@ def application() -> "FastAPI":
     from billing.server.world import World
     from cli.db import compiled_cards, engine, settings
     from cli.keys import mode_of
+    from cli.month import rules_of
     from cli.world import now, products, states
     from cli.zones import pin_time_zones
 
@@ -121,6 +122,8 @@ def application() -> "FastAPI":
             intake=Gathering(taking, now, on_commit=note_commit),
             kept=kept,
             states=known,
+            rules=rules_of(settings()),
+            reach=settings().reach,
             gate=Gatekeeper(
                 engine(connections=2), sold, now, when_stale=settings().when_stale, kept=kept, states=known
             ),

@@ -14,15 +14,21 @@ from billing.server.api import (
     authorize,
     cards,
     contracts,
+    controls,
     events,
+    events_read,
     guards,
     health,
+    invoices,
     keys,
     prices,
+    quarantine,
     rate,
+    runs,
     statements,
     triggers,
     usage,
+    webhooks,
 )
 from billing.server.bodies import LARGEST_BODY
 from billing.server.logs import RequestLog
@@ -33,6 +39,7 @@ from billing.server.world import World
 
 _ROUTERS = (
     health.router,
+    events.often,
     events.router,
     usage.router,
     accounts.router,
@@ -41,10 +48,16 @@ _ROUTERS = (
     cards.router,
     prices.router,
     rate.router,
+    invoices.router,
+    runs.router,
+    events_read.router,
+    quarantine.router,
+    controls.router,
     authorize.router,
     triggers.router,
     guards.router,
     keys.router,
+    webhooks.router,
 )
 _THREADS = 16
 _ABOUT = (
