@@ -1,5 +1,6 @@
 """Who pays for usage, and which book rates it, for columns of accounts and days."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -9,6 +10,7 @@ import numpy as np
 
 from billing.accounts import Account, payer_of
 from billing.contracts import Contract, resold_to
+from rates.compiled.views import view
 from rates.usage import MICROSECONDS_A_DAY, Flags, Int32s, Int64s, Texts
 
 NOBODY = -1
@@ -63,6 +65,16 @@ class Assignment:
             payer=np.where(known, self.payer[places], NOBODY).astype(np.int32),
             book=np.where(known & (begun >= 0), self.book[begun], NOBODY).astype(np.int32),
         )
+
+    def assign_one(self, account: str, occurred_at: int) -> tuple[int, int, int]:
+        """The same of one event: the account, its payer and the book by their numbers, -1 for none."""
+        place = self.places.get(account, NOBODY)
+        if place == NOBODY:
+            return NOBODY, NOBODY, NOBODY
+        starts = view(self.starts)
+        begun = bisect_right(starts, place * _DAYS + occurred_at // MICROSECONDS_A_DAY) - 1
+        book = view(self.book)[begun] if begun >= 0 and starts[begun] // _DAYS == place else NOBODY
+        return view(self.account)[place], view(self.payer)[place], book
 
     def is_resold(self, account: Texts, occurred_at: Int64s) -> Flags:
         """Which of n events somebody resells: by then, a contract of whoever is resold to has begun."""

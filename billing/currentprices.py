@@ -7,6 +7,8 @@ statement (`billing.statements`).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
+from functools import lru_cache
 from math import lcm
 
 import numpy as np
@@ -22,7 +24,7 @@ from rates.pricing import Standing, standings
 from rates.tally.items import items_of
 from rates.tally.pools import drain
 from rates.terms import Terms
-from rates.tiers import Measure, Schedule, Scope
+from rates.tiers import Measure, Mode, Schedule, Scope, whole
 from rates.usage import TOTALS, Totals, no_totals
 
 _PLENTY = 1 << 40
@@ -122,3 +124,14 @@ def _free(totals: Totals, terms: Terms) -> int:
     numbers, place = np.unique(parts.columns()[1], return_inverse=True)
     free = np.array([parts.key(number).tier == FREE for number in numbers.tolist()], dtype=bool)
     return int(parts.columns()[4][free[place]].sum())
+
+
+def tier_at(schedule: Schedule, position: int, size: int) -> int:
+    """The tier (from 0) that a statement tells of a counter at a position, of which `size` are one of its units."""
+    graduated = schedule.mode is Mode.GRADUATED
+    return sum(bound < position + graduated for bound in _bounds(schedule.up_to, size))
+
+
+@lru_cache(maxsize=4096)
+def _bounds(up_to: tuple[Decimal, ...], size: int) -> tuple[int, ...]:
+    return tuple(whole(bound, size) for bound in up_to)

@@ -5,6 +5,7 @@ Money and quantities are decimals as text, instants RFC 3339 in UTC, numbers of 
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import chain
 
 from billing.adjustments import AdjustmentExplanation
 from billing.adjustments import Part as AdjustedPart
@@ -12,6 +13,7 @@ from billing.bills import Bills
 from billing.explanations import EventExplanation, EventShare, LineExplanation
 from billing.histories import History
 from billing.invoices import InvoiceLine, record
+from billing.runs import AccountOutcome, IssueReport, RunReport
 from billing.statements import Statement
 from rates.cards import instant
 from rates.money import Currency, format_minor
@@ -201,3 +203,76 @@ def _part(part: AdjustedPart, money: Currency) -> Record:
 
 def _lying(events: int, base_quantity: int, amount_minor: int, money: Currency) -> Record:
     return {"events": events, "base_quantity": base_quantity, "amount": format_minor(amount_minor, money)}
+
+
+def run_record(report: RunReport) -> Record:
+    """What a run came to, without its accounts one by one."""
+    return {
+        "period": str(report.period),
+        "written": report.written,
+        "provisional": report.provisional,
+        "active": report.active,
+        "billed": report.billed,
+        "zero": report.zero,
+        "parked": report.parked,
+        "failed": report.failed,
+        "final": report.final,
+        "lines": report.lines,
+        "totals": {code: format_minor(minor, code) for code, minor in report.totals_minor.items()},
+        "late": list(report.late),
+        "quarantined": dict(report.quarantined),
+        "pending": report.pending,
+        "mismatches": list(report.mismatches),
+        "credit_notes": report.credit_notes,
+        "adjustments": [
+            {"period": origin, "currency": code, "amount": format_minor(minor, code)}
+            for (origin, code), minor in report.adjusted.items()
+        ],
+        "held_adjustments": [
+            {
+                "account": each.account,
+                "period": each.origin,
+                "amount": format_minor(each.net_minor, each.currency),
+                "currency": each.currency,
+                "releasable": each.releasable,
+                "why": each.why,
+            }
+            for each in report.held
+        ],
+    }
+
+
+def outcomes_record(outcomes: Sequence[AccountOutcome]) -> list[Record]:
+    """What a run came to for some accounts."""
+    return [
+        {
+            "account": each.account,
+            "outcome": "final" if each.final else str(each.outcome),
+            "lines": each.lines,
+            "total": format_minor(each.total_minor, each.currency) if each.currency else "",
+            "currency": each.currency,
+            "reason": each.reason,
+        }
+        for each in outcomes
+    ]
+
+
+def issue_record(report: IssueReport) -> Record:
+    """What a finalization did, and what it left."""
+    return {
+        "period": str(report.period),
+        "issued": report.issued,
+        "numbers": list(chain.from_iterable(report.numbers.values())),
+        "totals": {code: format_minor(minor, code) for code, minor in report.totals_minor.items()},
+        "refused": list(report.refused),
+        "unsigned": {account: str(why) for account, why in report.unsigned.items()},
+        "stopped": list(report.stopped),
+        "withdrawn": {account: str(why) for account, why in report.withdrawn.items()},
+        "late": list(report.late),
+        "quarantined": dict(report.quarantined),
+        "unmatched": {account: list(each) for account, each in report.unmatched.items()},
+        "waiting": dict(report.waiting),
+        "outdated": list(report.outdated),
+        "carried": dict(report.carried),
+        "mismatches": list(report.mismatches),
+    }

@@ -16,6 +16,7 @@ from cli import (
     db,
     doctor,
     explain,
+    guards,
     invoices,
     keys,
     prices,
@@ -25,8 +26,10 @@ from cli import (
     scenarios,
     serve,
     statement,
+    triggers,
     usage,
     verify,
+    webhooks,
     work,
 )
 from cli.demo import command as demo
@@ -46,11 +49,15 @@ _ORDER = (
         "charges",
         "rerate",
         "prices",
+        "triggers",
+        "guards",
+        "authorize",
         "statement",
         "invoices",
         "close",
         "explain",
         "verify",
+        "webhooks",
     ),
     *("rate", "scenarios", "demo", "doctor", "serve", "work", "keys", "db", "migrate"),
 )
@@ -87,10 +94,14 @@ app.add_typer(charges.app, name="charges", rich_help_panel=BILLING)
 app.add_typer(invoices.app, name="invoices", rich_help_panel=BILLING)
 app.command(rich_help_panel=BILLING)(rerate.rerate)
 app.add_typer(prices.app, name="prices", rich_help_panel=BILLING)
+app.add_typer(triggers.app, name="triggers", rich_help_panel=BILLING)
+app.add_typer(guards.app, name="guards", rich_help_panel=BILLING)
+app.command(rich_help_panel=BILLING)(guards.authorize)
 app.command(rich_help_panel=BILLING)(statement.statement)
 app.command(rich_help_panel=BILLING)(close.close)
 app.add_typer(explain.app, name="explain", rich_help_panel=BILLING)
 app.command(rich_help_panel=BILLING)(verify.verify)
+app.add_typer(webhooks.app, name="webhooks", rich_help_panel=BILLING)
 app.command(rich_help_panel=CHECKS)(rate.rate)
 app.add_typer(scenarios.app, name="scenarios", rich_help_panel=CHECKS)
 app.command(rich_help_panel=MACHINE)(serve.serve)

@@ -30,12 +30,12 @@ _Read = Callable[[Mapping[str, object], str], tuple[T | None, list[Fault]]]
 
 def accounts_in(paths: Sequence[Path]) -> Written[Account]:
     """The accounts of some files. Raises InputFaultyError with every fault."""
-    return _all(paths, "account", read_account, lambda account: f"account {account.id}")
+    return read_all(paths, "account", read_account, lambda account: f"account {account.id}")
 
 
 def contracts_in(paths: Sequence[Path]) -> Written[Contract]:
     """The contracts of some files, none from one day twice. Raises InputFaultyError with every fault."""
-    found = _all(paths, "contract", read_contract, subject)
+    found = read_all(paths, "contract", read_contract, subject)
     if faults := overlapping(found):
         with told_where(found.places):
             raise InputFaultyError(faults, place=", ".join(map(str, paths)))
@@ -44,7 +44,7 @@ def contracts_in(paths: Sequence[Path]) -> Written[Contract]:
 
 def charges_in(paths: Sequence[Path]) -> Written[Charge]:
     """The charges of some files. Raises InputFaultyError with every fault."""
-    return _all(paths, "charge", partial(read_charge, products=products()), lambda charge: f"charge {charge.id}")
+    return read_all(paths, "charge", partial(read_charge, products=products()), lambda charge: f"charge {charge.id}")
 
 
 @contextmanager
@@ -68,7 +68,8 @@ def _where(place: str, places: Mapping[str, str]) -> str:
     return f"{places[found]}: {place[len(found) + 2 :]}" if found else place
 
 
-def _all(paths: Sequence[Path], key: str, read: _Read[T], name_of: Callable[[T], str]) -> Written[T]:
+def read_all(paths: Sequence[Path], key: str, read: _Read[T], name_of: Callable[[T], str]) -> Written[T]:
+    """What stands in files under a key, one or many. Raises InputFaultyError with every fault."""
     found = Written[T]()
     faults: list[Fault] = []
     for path in paths:

@@ -72,7 +72,7 @@ def quarantine(
     from cli.world import products
 
     with reading() as connection:
-        whose = _paid_by(account, listed_accounts(connection)) if account else None
+        whose = paid_by(account, listed_accounts(connection)) if account else None
         found = waiting_usage(connection, products(), accounts=whose, period=month)
     rows = [_facts(each) for each in found]
     if form is Format.TABLE:
@@ -103,38 +103,16 @@ def _release(*, too_old: bool, name: str) -> bool:
     return bool(released.released)
 
 
-def _paid_by(account: str, listed: "Sequence[ListedAccount]") -> list[str]:
+def paid_by(account: str, listed: "Sequence[ListedAccount]") -> list[str]:
     """The account, which need not be known, and those that it pays for."""
     return [account, *(each.id for each in listed if each.payer == account)]
 
 
 def _facts(waiting: "Waiting") -> Row:
-    from billing.explanations import remedy_of
-    from rates.cards import instant
+    from billing.store.queries.waiting import waiting_record
 
-    reason, lacking = str(waiting.reason), waiting.lacking
-    others = {name: value for name, value in lacking.dimensions.items() if name not in {"mcc", "mnc"}}
-    return {
-        "reason": reason,
-        "product": waiting.product,
-        "missing": missing(waiting.product, lacking),
-        "events": waiting.events,
-        "accounts": waiting.accounts,
-        "named": list(waiting.named),
-        "first_at": instant(waiting.first_at),
-        "last_at": instant(waiting.last_at),
-        "example": f"{waiting.source}/{waiting.id}",
-        "remedy": remedy_of(reason, has_number=lacking.address is None),
-        "command": command_of(reason),
-        "account": lacking.account,
-        "month": lacking.month,
-        "country": lacking.country,
-        "calling_code": lacking.code,
-        "address": lacking.address or "",
-        "mcc": lacking.dimensions.get("mcc", ""),
-        "mnc": lacking.dimensions.get("mnc", ""),
-        "dimensions": [f"{name}={value}" for name, value in others.items()],
-    }
+    words, command = missing(waiting.product, waiting.lacking), command_of(str(waiting.reason))
+    return {**waiting_record(waiting), "missing": words, "command": command}
 
 
 def missing(product: str, lacking: "Lacking") -> str:

@@ -1,7 +1,6 @@
 """What a run and a finalization came to, for people and for programs."""
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from cli.output import Format, emit, emit_csv, emit_json, emit_record, money, number, say, show, table, text
@@ -37,63 +36,15 @@ _ACCOUNTS = (
 
 def show_run(drawn: "Run", form: Format, *, each_account: bool) -> None:
     """Print what a run did. For a person, accounts one by one only if asked for; those that it stopped at, always."""
-    from rates.money import format_minor
+    from billing.records import outcomes_record, run_record
 
-    rows = [
-        {
-            "account": each.account,
-            "outcome": "final" if each.final else str(each.outcome),
-            "lines": each.lines,
-            "total": format_minor(each.total_minor, each.currency) if each.currency else "",
-            "currency": each.currency,
-            "reason": each.reason,
-        }
-        for each in drawn.outcomes
-    ]
+    rows = outcomes_record(drawn.outcomes)
     if form is Format.JSON:
-        emit_json({**_reported(drawn.report), "accounts": rows})
+        emit_json({**run_record(drawn.report), "accounts": rows})
     elif form is Format.CSV:
         emit_csv(rows, _ACCOUNTS)
     else:
         _show_report(drawn.report, [row for row in rows if each_account or row["reason"]])
-
-
-def _reported(report: "RunReport") -> dict[str, Any]:
-    from rates.money import format_minor
-
-    return {
-        "period": str(report.period),
-        "written": report.written,
-        "provisional": report.provisional,
-        "active": report.active,
-        "billed": report.billed,
-        "zero": report.zero,
-        "parked": report.parked,
-        "failed": report.failed,
-        "final": report.final,
-        "lines": report.lines,
-        "totals": {code: format_minor(minor, code) for code, minor in report.totals_minor.items()},
-        "late": list(report.late),
-        "quarantined": dict(report.quarantined),
-        "pending": report.pending,
-        "mismatches": list(report.mismatches),
-        "credit_notes": report.credit_notes,
-        "adjustments": [
-            {"period": origin, "currency": code, "amount": format_minor(minor, code)}
-            for (origin, code), minor in report.adjusted.items()
-        ],
-        "held_adjustments": [
-            {
-                "account": each.account,
-                "period": each.origin,
-                "amount": format_minor(each.net_minor, each.currency),
-                "currency": each.currency,
-                "releasable": each.releasable,
-                "why": each.why,
-            }
-            for each in report.held
-        ],
-    }
 
 
 def balance_of(report: "RunReport") -> str:
@@ -110,7 +61,9 @@ def amounts(totals_minor: "Mapping[Currency, int]") -> str:
 
 
 def _show_report(report: "RunReport", rows: list[dict[str, Any]]) -> None:
-    said = _reported(report)
+    from billing.records import run_record
+
+    said: dict[str, Any] = run_record(report)
     emit_record(
         {
             "accounts": balance_of(report),
@@ -157,26 +110,9 @@ def _say_held_adjustments(report: "RunReport") -> None:
 
 def show_issued(report: "IssueReport", form: Format) -> None:
     """Print what a finalization did, and what is on no invoice."""
-    from rates.money import format_minor
+    from billing.records import issue_record
 
-    totals = {code: format_minor(minor, code) for code, minor in report.totals_minor.items()}
-    facts: dict[str, Any] = {
-        "period": str(report.period),
-        "issued": report.issued,
-        "numbers": list(chain.from_iterable(report.numbers.values())),
-        "totals": totals,
-        "refused": list(report.refused),
-        "unsigned": dict(report.unsigned),
-        "stopped": list(report.stopped),
-        "withdrawn": dict(report.withdrawn),
-        "late": list(report.late),
-        "quarantined": dict(report.quarantined),
-        "unmatched": {account: list(each) for account, each in report.unmatched.items()},
-        "waiting": dict(report.waiting),
-        "outdated": list(report.outdated),
-        "carried": dict(report.carried),
-        "mismatches": list(report.mismatches),
-    }
+    facts: dict[str, Any] = issue_record(report)
     if form is not Format.JSON:
         runs = (run for numbers in report.numbers.values() for run in numbers_in_words(numbers))
         facts |= {

@@ -92,6 +92,7 @@ def application() -> "FastAPI":
     """The app of this environment's world: what each process of the service serves."""
     from secrets import token_bytes
 
+    from billing.flows.authorize import Gatekeeper
     from billing.flows.gather import NUMBERS_AHEAD, Gathering
     from billing.flows.ingest import Intake
     from billing.flows.keyring import KeyRing
@@ -100,8 +101,9 @@ def application() -> "FastAPI":
     from billing.server.logs import configure, troubled
     from billing.server.metrics import note_commit
     from billing.server.world import World
-    from cli.db import compiled_cards, engine
+    from cli.db import compiled_cards, engine, settings
     from cli.keys import mode_of
+    from cli.month import rules_of
     from cli.world import now, products, states
     from cli.zones import pin_time_zones
 
@@ -120,5 +122,10 @@ def application() -> "FastAPI":
             intake=Gathering(taking, now, on_commit=note_commit),
             kept=kept,
             states=known,
+            rules=rules_of(settings()),
+            reach=settings().reach,
+            gate=Gatekeeper(
+                engine(connections=2), sold, now, when_stale=settings().when_stale, kept=kept, states=known
+            ),
         )
     )

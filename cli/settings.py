@@ -5,13 +5,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from billing.approvals import Approvals
+from billing.deciding import WhenStale
+from billing.hosts import Reach, networks
 from billing.keys import Mode
 
 FORMS = {
+    "when_stale": "fail_closed or fail_open",
     "series": "1 to 20 capital letters, digits and hyphens that begin with a letter or a digit, as in INV",
     "approvals": "none, one or two-people",
     "bound_factor": "a number from 1 to 1000 with 3 decimals at most, as in 3 or 2.5",
@@ -20,6 +23,7 @@ FORMS = {
     "bounds": "all, totals or none",
     "credit_series": "1 to 20 capital letters, digits and hyphens that begin with a letter or a digit, as in CN",
     "late_limit": "a whole number of months from 0 to 36",
+    "webhooks_http": "true or false",
     "mode": "live or test",
     "payment_days": "a whole number of days from 0 to 366",
 }
@@ -42,7 +46,8 @@ class Settings(BaseSettings):
     `approvals` who must approve drafts before they are issued, `mode` whether this deployment is live or a test, which
     its database notes for good when it is said first. Bills are
     held back by `bounds`: `bound_factor` times more or less than the median of the last `bound_months` invoices, if
-    the difference is `bound_least` or more, and with usage that waits for a price. Where the
+    the difference is `bound_least` or more, and with usage that waits for a price. Webhooks go to public addresses over
+    HTTPS, and to the networks of `webhooks_allow` (with commas between); `webhooks_http`: also unencrypted. Where the
     embedded PostgreSQL lies (`TOLLBOOK_DATA`) and which one it is (`TOLLBOOK_PG_BIN`) is read by the store itself.
     """
 
@@ -56,11 +61,27 @@ class Settings(BaseSettings):
     late_limit: int = Field(default=3, ge=0, le=36)
     mode: Mode | None = None
     approvals: Approvals = Approvals.NONE
+    when_stale: WhenStale = WhenStale.CLOSED
     bounds: BoundsKept = BoundsKept.ALL
     bound_factor: Decimal = Field(default=Decimal(3), gt=1, le=1000, decimal_places=3)
     bound_least: int = Field(default=100, ge=0, le=10**9)
     bound_months: int = Field(default=3, ge=1, le=36)
     payment_days: int = Field(default=30, ge=0, le=366)
+    webhooks_allow: str = ""
+    webhooks_http: bool = False
+
+    @field_validator("webhooks_allow")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        _, faults = networks(filter(None, text.split(",")))
+        if faults:
+            raise ValueError("; ".join(map(str, faults)))
+        return text
+
+    @property
+    def reach(self) -> Reach:
+        """How far webhooks may go."""
+        return Reach(allowed=networks(filter(None, self.webhooks_allow.split(",")))[0], http=self.webhooks_http)
 
     @model_validator(mode="after")
     def _own_series(self) -> Self:

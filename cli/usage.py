@@ -29,6 +29,7 @@ from cli.callrecords import (
 )
 from cli.exits import Exit
 from cli.imports import Summary, exit_of, notice_of, show_summary
+from cli.nearby import near_duplicates
 from cli.outfiles import check_target, writing_whole
 from cli.output import Format, FormatOption, progress, say
 from cli.quarantine import quarantine
@@ -139,6 +140,7 @@ def _check_names(file: Path, source: str, targets: dict[str, Path | None], *, ov
 
 
 app.command()(quarantine)
+app.command("near-duplicates")(near_duplicates)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`tollbook work`: what nobody waits for, done by a process of its own: folding, due charges, months ahead."""
+"""`tollbook work`: what nobody waits for, done by a process of its own: folds, due charges, months ahead, webhooks."""
 
 import os
 import signal
@@ -36,7 +36,7 @@ def work(
     ),
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Do what nobody waits for, until it is stopped: fold usage, post due charges, make the months ahead.
+    """Do what nobody waits for, until it is stopped: fold usage, post due charges, make months ahead, send webhooks.
 
     `tollbook serve` runs one beside it. Any number may run at once, on any machine; what one fails in is tried again.
     When it is asked to end it finishes what it has begun.
@@ -92,10 +92,11 @@ def loop(stopping: Event) -> None:
 def _rounds() -> "tuple[Round, ...]":
     """All that a worker does."""
     from billing.flows.work import rounds
-    from cli.db import compiled_cards
+    from billing.outbound.webhooks import Sender
+    from cli.db import compiled_cards, settings
     from cli.world import now, products
 
-    return rounds(products(), now, compiled_cards())
+    return rounds(products(), now, compiled_cards(), send=Sender(reach=settings().reach))
 
 
 def _once(form: Format) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rates.compiled.cards import Lineage
 from rates.compiled.countries import plan_countries
 from rates.compiled.leads import Leads
+from rates.compiled.patterns import ALWAYS
 from rates.compiled.sources import Shared, Source, share
 from rates.compiled.tables import Matched
 from rates.numbering import COUNTRIES
@@ -120,6 +121,19 @@ class Books(Sequence[Book]):
                 if code >= 0:
                     found[some] |= self.lineages[code].in_force(usage.occurred_at[rows[some]]) >= 0
         return found
+
+    def sources_of(self, lineage: int, product: str, element: str) -> Iterator["Asking"]:
+        """The tables in which rows of one lineage are, for whoever asks about one event after the other."""
+        if self.shared[lineage]:
+            for shared in self._shared(product, element):
+                part = int(shared.part_of[lineage])
+                if part > 0:
+                    yield Asking(shared.source, part if shared.several else 0, *ALWAYS)
+            return
+        for card, start, end in self.lineages[lineage].intervals():
+            table = card.table(product, element)
+            if table is not None:
+                yield Asking(Source.of(table, [card]), 0, start, end)
 
     @property
     def price_ids(self) -> tuple[int, int]:
@@ -270,6 +284,15 @@ class Books(Sequence[Book]):
         if key not in self._shared_tables:
             self._shared_tables[key] = share(self.lineages, np.flatnonzero(self.shared).tolist(), key)
         return self._shared_tables[key]
+
+
+class Asking(NamedTuple):
+    """A table to ask from one instant up to another, and a card's part of it (0: it has none)."""
+
+    source: Source
+    part: int
+    start: int
+    end: int
 
 
 class _Asked(NamedTuple):

@@ -15,6 +15,7 @@ from billing.flows.gather import Gathering
 from billing.flows.ingest import Intake
 from billing.flows.keyring import KeyRing
 from billing.flows.keys import add_key
+from billing.hosts import PUBLIC_ONLY, Reach
 from billing.keys import SECRET_BYTES, Grant, Mode, Scope
 from billing.server.app import build
 from billing.server.world import World
@@ -49,7 +50,7 @@ class Answering:
     def get(self, path: str, key: str = OPERATOR, **query: object) -> httpx.Response:
         """The answer to a GET."""
         with self.client(key) as client:
-            return client.get(path, params={name.rstrip("_"): str(value) for name, value in query.items()})
+            return client.get(path, params={name.rstrip("_"): str(value) for name, value in query.items()} or None)
 
     def post(self, path: str, body: object = None, key: str = OPERATOR, **query: object) -> httpx.Response:
         """The answer to a POST of JSON."""
@@ -58,12 +59,22 @@ class Answering:
 
 
 @contextmanager
-def answering(engine: Engine, grants: Iterable[Grant], at: datetime = AT) -> Iterator[Answering]:
-    """The service on a database, at one instant for good, with some keys."""
+def answering(
+    engine: Engine, grants: Iterable[Grant], at: datetime = AT, *, reach: Reach = PUBLIC_ONLY
+) -> Iterator[Answering]:
+    """The service on a database, at one instant for good, with some keys; webhooks may go as far as `reach`."""
     tokens = {each.name: _issued(engine, each, at) for each in grants}
     ring = KeyRing(engine=engine, mode=Mode.TEST)
     intake = Gathering(Intake(engine=engine, products=products(), source=None), lambda: at)
-    world = World(engine=engine, products=products(), clock=lambda: at, keys=ring, intake=intake, secret=_secret)
+    world = World(
+        engine=engine,
+        products=products(),
+        clock=lambda: at,
+        keys=ring,
+        intake=intake,
+        secret=_secret,
+        reach=reach,
+    )
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(build(world), port=port, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)

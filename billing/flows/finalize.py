@@ -21,6 +21,7 @@ from typing import NamedTuple
 from billing.approvals import Approval, ApprovalMissingError, Approvals, Unsigned, require_second, unsigned
 from billing.controls import Mismatches, require_matched
 from billing.drafts import NO_TOTALS_SHA256, totals_sha256
+from billing.flows.announce import announce
 from billing.flows.carry import Carrying
 from billing.flows.hold import unreleased_mismatches, unreleased_waiting
 from billing.invoices import Step, number_text, states_before
@@ -263,6 +264,7 @@ def _batches(
             settle_issued(connection, drafts)
             # Everything is computed by now: the counters are held for as short as can be.
             issued = issue(connection, drafts, take_numbers(connection, drafts, terms), terms)
+            announce(connection, drafts, at=terms.at)
             _audit(connection, period, terms, issued)
         yield issued
 

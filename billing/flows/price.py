@@ -7,6 +7,7 @@ only: its group is priced again in halves until the culprit is alone, as is what
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from itertools import dropwhile, groupby
 from typing import NamedTuple, Self, TypeVar
 
@@ -26,7 +27,7 @@ from rates.deals import Agreements, agreements_of
 from rates.errors import TollbookError
 from rates.lines import PricedLines
 from rates.prices import Price
-from rates.pricing import Wanted, crossing_days, price
+from rates.pricing import Standing, Wanted, crossing_days, price, standings
 from rates.products import Product, declared
 from rates.tally.items import CrossingsIncompleteError
 from rates.terms import Priority, Terms, card_terms
@@ -151,13 +152,18 @@ class Pricer:
 
     def price(self, numbers: Sequence[int], totals: Totals) -> Iterator[PricedLines]:
         """The lines of some accounts, group by group; `failed` says why an account has none."""
-        groups: dict[TermsKey, list[int]] = {}
-        for number, key in self._keys(numbers, totals).items():
-            groups.setdefault(key, []).append(number)
-        ready = [_Group(members, totals_of(totals, members), self._terms(key)) for key, members in groups.items()]
+        groups = self._grouped(numbers, totals).items()
+        ready = [_Group(members, totals_of(totals, members), self._terms(key)) for key, members in groups]
         self._read_ahead(ready)
         for group in ready:
             yield from self._group(group)
+
+    def standings(self, numbers: Sequence[int], totals: Totals) -> Iterator[tuple[TermsKey, list[Standing]]]:
+        """Where the counters of some accounts stand, with what those have in common that share terms."""
+        for key, members in self._grouped(numbers, totals).items():
+            if key.versions:
+                stand = partial(_stand, totals=totals, terms=self._terms(key))
+                yield from ((key, found) for _, found in halved(members, stand, self.failed))
 
     def price_one(self, number: int, totals: Totals) -> PricedLines:
         """The lines of one account; what makes that impossible is raised."""
@@ -177,6 +183,13 @@ class Pricer:
             priorities=key.priorities,
             agreements=self.agreements,
         )
+
+    def _grouped(self, numbers: Sequence[int], totals: Totals) -> dict[TermsKey, list[int]]:
+        """Accounts by the terms that they share."""
+        groups: dict[TermsKey, list[int]] = {}
+        for number, key in self._keys(numbers, totals).items():
+            groups.setdefault(key, []).append(number)
+        return groups
 
     def _keys(self, numbers: Sequence[int], totals: Totals) -> dict[int, TermsKey]:
         """The keys of accounts, by their contracts and by what rated their usage."""
@@ -296,6 +309,10 @@ def halved(
     middle = len(numbers) // 2
     for half in (numbers[:middle], numbers[middle:]):
         yield from halved(half, make, failed)
+
+
+def _stand(numbers: Sequence[int], totals: Totals, terms: Terms) -> list[Standing]:
+    return standings(totals_of(totals, numbers), terms)
 
 
 def _agreements(

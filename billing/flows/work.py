@@ -15,8 +15,10 @@ from enum import StrEnum
 from threading import Event, Thread
 
 from billing.errors import SchemaMismatchError
+from billing.flows.deliver import Send, deliver
 from billing.flows.fold import CHANGES_AT_ONCE, fold_once
 from billing.flows.post import post_charges
+from billing.flows.watch import EVERY, Watched, Watcher
 from billing.periods import Period
 from billing.receipts import Outcome
 from billing.skew import skew, skew_warning
@@ -91,11 +93,23 @@ Tell = Callable[[Turn], None]
 Clock = Callable[[], datetime]
 
 
-def rounds(products: Mapping[str, Product], clock: Clock, kept: CompiledCards | None = None) -> tuple[Round, ...]:
-    """What every worker does. `kept`: where compiled cards are kept."""
+def rounds(
+    products: Mapping[str, Product], clock: Clock, kept: CompiledCards | None = None, *, send: Send | None = None
+) -> tuple[Round, ...]:
+    """What every worker does. `kept`: where compiled cards are kept. `send`: how webhooks leave; without it none do."""
 
     def post(engine: Engine, at: datetime) -> Done:
         return _post(engine, at, products, kept)
+
+    def tell(engine: Engine, _: datetime) -> Done:
+        return Done() if send is None else _deliver(engine, send, clock)
+
+    watchers: dict[Engine, Watcher] = {}
+
+    def watch(engine: Engine, at: datetime) -> Done:
+        if engine not in watchers:
+            watchers[engine] = Watcher(engine=engine, products=products)
+        return _watched(watchers[engine].round(at))
 
     def compare(engine: Engine, _: datetime) -> Done:
         return _compare(engine, clock)
@@ -103,9 +117,11 @@ def rounds(products: Mapping[str, Product], clock: Clock, kept: CompiledCards | 
     return (
         Round(name="schema", every=timedelta(seconds=10), work=_check),
         Round(name="fold", every=_SECOND, work=_fold),
+        Round(name="limits", every=EVERY, work=watch, alone=True),
         Round(name="partitions", every=timedelta(hours=6), work=_make_partitions, alone=True),
         Round(name="charges", every=timedelta(hours=1), work=post, alone=True),
         Round(name="clock", every=timedelta(minutes=1), work=compare),
+        *(() if send is None else (Round(name="webhooks", every=_SECOND, work=tell),)),
     )
 
 
@@ -208,6 +224,21 @@ def _post(engine: Engine, at: datetime, products: Mapping[str, Product], kept: C
     waiting = counts.get(Outcome.QUARANTINED, 0)
     warning = f"{waiting:,} charges wait in quarantine: `tollbook usage quarantine` says why" if waiting else ""
     return Done(count=counts.get(Outcome.ACCEPTED, 0) + waiting, warning=warning)
+
+
+def _deliver(engine: Engine, send: Send, clock: Clock) -> Done:
+    """Few of each endpoint at a time: a worker that is asked to end does so soon."""
+    done = deliver(engine, send, clock, turn=10)
+    said = [f"{each} is disabled: `tollbook webhooks list` says why" for each in done.disabled]
+    if done.dead:
+        said.append(f"dead letters: {done.dead:,}; `tollbook webhooks deliveries --state dead` lists them")
+    return Done(count=done.delivered, more=done.delivered > 0, warning="; ".join(said))
+
+
+def _watched(found: Watched) -> Done:
+    lost = [f"{account}: {why}" for account, why in found.failed.items()]
+    warning = f"what usage comes to cannot be told of {len(lost):,} accounts, as of {lost[0]}" if lost else ""
+    return Done(count=found.looked_at, warning=warning)
 
 
 def _make_partitions(engine: Engine, at: datetime) -> Done:

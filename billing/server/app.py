@@ -7,8 +7,29 @@ from importlib.metadata import version
 import anyio.to_thread
 from fastapi import FastAPI
 
+from billing.flows.authorize import Gatekeeper
 from billing.server import problems
-from billing.server.api import accounts, cards, contracts, events, health, keys, prices, rate, statements, usage
+from billing.server.api import (
+    accounts,
+    authorize,
+    cards,
+    contracts,
+    controls,
+    events,
+    events_read,
+    guards,
+    health,
+    invoices,
+    keys,
+    prices,
+    quarantine,
+    rate,
+    runs,
+    statements,
+    triggers,
+    usage,
+    webhooks,
+)
 from billing.server.bodies import LARGEST_BODY
 from billing.server.logs import RequestLog
 from billing.server.metrics import CONNECTIONS
@@ -27,7 +48,16 @@ _ROUTERS = (
     cards.router,
     prices.router,
     rate.router,
+    invoices.router,
+    runs.router,
+    events_read.router,
+    quarantine.router,
+    controls.router,
+    authorize.router,
+    triggers.router,
+    guards.router,
     keys.router,
+    webhooks.router,
 )
 _THREADS = 16
 _ABOUT = (
@@ -66,6 +96,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
     world: World = app.state.world
     world.watch(CONNECTIONS.set)
-    with world.keys, world.intake:
+    app.state.gate = world.gate or Gatekeeper(
+        world.engine, world.products, world.clock, kept=world.kept, states=world.states
+    )
+    with world.keys, world.intake, app.state.gate:
         yield
     world.engine.dispose()

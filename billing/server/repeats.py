@@ -1,7 +1,7 @@
 """`Idempotency-Key`: a POST that carries one is done once, and whoever sends it again gets the first answer again.
 
-Usage needs none: events have identities of their own, for ever, and not for a day. Keys take none: their answers hold
-what is kept nowhere.
+Usage needs none: events have identities of their own, for ever, and not for a day. Keys and endpoints of webhooks take
+none: their answers hold what is kept nowhere, or in one place only.
 """
 
 import re
@@ -21,7 +21,7 @@ from billing.server.world import World
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
-_APART = ("/v1/events", "/v1/keys", "/v1/authorize", "/v1/rate")
+_APART = ("/v1/events", "/v1/keys", "/v1/webhooks", "/v1/authorize", "/v1/rate")
 _NAME = re.compile(r"[\x21-\x7e]{1,200}")
 
 

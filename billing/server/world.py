@@ -8,8 +8,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from billing.flows.authorize import Gatekeeper
 from billing.flows.gather import Gathering
 from billing.flows.keyring import KeyRing
+from billing.hosts import PUBLIC_ONLY, Reach
+from billing.runs import DEFAULT_RULES, IssueRules
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, has_free, snapshot, watch_pool
 from rates.jurisdiction import States
@@ -23,7 +26,8 @@ class World:
     """The database, the products, the clock, and what is kept between requests.
 
     `intake` is where usage enters, `secret` gives 32 bytes that nobody can guess, `kept` is where compiled cards lie
-    between processes, `states` the table by which jurisdictions are derived.
+    between processes, `states` the table by which jurisdictions are derived; by `rules` the house draws up and issues,
+    `reach` says where webhooks may go, and `gate` what may begin (one is made where there is none).
     """
 
     engine: Engine
@@ -34,6 +38,9 @@ class World:
     secret: Callable[[], bytes]
     kept: CompiledCards | None = None
     states: States | None = None
+    rules: IssueRules = DEFAULT_RULES
+    reach: Reach = PUBLIC_ONLY
+    gate: Gatekeeper | None = None
 
     def reading(self) -> AbstractContextManager[Connection]:
         """The database at one moment, to read from."""

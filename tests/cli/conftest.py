@@ -1,5 +1,6 @@
 """Ways to run commands as a person does: arguments in, exit code and both outputs back."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -86,12 +87,18 @@ def without_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def tollbook(capfd: pytest.CaptureFixture[str]) -> Tollbook:
+def now() -> Iterator[str]:
+    """When commands begin, one after the other: always at the same instant, unless a test says otherwise."""
+    return itertools.repeat(NOW)
+
+
+@pytest.fixture
+def tollbook(capfd: pytest.CaptureFixture[str], now: Iterator[str]) -> Tollbook:
     """The program, at an instant after October 2026: what is tested does not depend on when."""
 
     def run(*arguments: str | Path) -> Ran:
         capfd.readouterr()
-        with freezegun.freeze_time(NOW, tick=True, real_asyncio=True):
+        with freezegun.freeze_time(next(now), tick=True, real_asyncio=True):
             code = main([str(argument) for argument in arguments])
         captured = capfd.readouterr()
         return Ran(code=code, out=captured.out, err=captured.err)

@@ -59,6 +59,36 @@ def final_invoices(connection: Connection, period: Period) -> dict[int, FinalInv
     return {payer: FinalInvoice(*facts) for payer, *facts in rows}
 
 
+class IssuedInShort(NamedTuple):
+    """What of an invoice is told to others when it is issued; `corrects` and `origin_start` are of credit notes."""
+
+    kind: Kind
+    number: str
+    legal_entity: str
+    account: str
+    period_start: date
+    issued_on: date
+    due_on: date
+    currency: Currency
+    total_minor: int
+    lines: int
+    corrects: str
+    reason: str
+    origin_start: date | None
+
+
+def issued_in_short(connection: Connection, payers: Sequence[int], ids: Sequence[int]) -> list[IssuedInShort]:
+    """What was issued to payers under some ids, in the order of the payers."""
+    rows = connection.execute(
+        "SELECT kind, series, number, legal_entity, account, period_start, issued_on, due_on, currency,"
+        " total_minor, lines, corrects, reason, origin_start FROM invoices"
+        " JOIN unnest(%s::integer[], %s::bigint[]) AS taken(payer_id, invoice_id) USING (payer_id, invoice_id)"
+        " ORDER BY payer_id, invoice_id",
+        [payers, ids],
+    )
+    return [IssuedInShort(Kind(kind), number_text(series, number), *facts) for kind, series, number, *facts in rows]
+
+
 def newest_run(connection: Connection, period: Period) -> DrawnRun | None:
     """The newest run of a period."""
     row = connection.execute(
@@ -153,6 +183,80 @@ def invoices_by_number(connection: Connection, series: str, number: int) -> list
         for start, end, kind, of in rows
     )
     return [each for page in pages for each in page if each.number == number_text(series, number)]
+
+
+class Document(NamedTuple):
+    """An invoice or credit note, or a draft of one, without its lines. Of a draft `number` and dates are empty.
+
+    `id` is the same before and after it is issued.
+    """
+
+    id: int
+    payer: int
+    account: str
+    number: str
+    state: State
+    kind: Kind
+    period: Period
+    issued_on: date | None
+    due_on: date | None
+    corrects: str
+    lines: int
+    total_minor: int
+    currency: Currency
+    sha256: str
+
+
+class Sought(NamedTuple):
+    """Which documents: of a billing account and of those that it pays for, of an account, …; None and "" for any."""
+
+    payer: str = ""
+    account: str = ""
+    period: Period | None = None
+    state: str = ""
+    kind: str = ""
+    final: bool = False
+    id: int | None = None
+    number: tuple[str, int] | None = None
+
+
+def documents(
+    connection: Connection, sought: Sought, *, before: tuple[str, int] | None = None, limit: int
+) -> list[Document]:
+    """Documents, the newest month and among them the newest first, at most `limit` that come after a place.
+
+    A place is the first day of a document's month, and its id.
+    """
+    facts = {
+        **sought._asdict(),
+        "period": None if sought.period is None else sought.period.start,
+        "series": None if sought.number is None else sought.number[0],
+        "number": None if sought.number is None else sought.number[1],
+        "day": None if before is None else before[0],
+        "before": None if before is None else before[1],
+        "limit": limit,
+    }
+    return [_document(row) for row in connection.execute(_DOCUMENTS, facts)]
+
+
+def whole(connection: Connection, of: Document) -> Invoice | None:
+    """A document with its lines; None where it is not there any more."""
+    found = read_invoices(connection, of.period, final=of.state is State.FINAL, account=of.account, kind=of.kind)
+    return next((each for each in found if each.sha256 == of.sha256), None)
+
+
+def document_lines(connection: Connection, of: Document, *, after: int, limit: int) -> list[tuple[int, InvoiceLine]]:
+    """Lines of a document with their numbers, those that follow one."""
+    cursor = connection.cursor(row_factory=dict_row)
+    table = sql.Identifier("invoice_lines" if of.state is State.FINAL else "draft_lines")
+    cursor.execute(sql.SQL(_LINES_AFTER).format(table), [of.payer, of.id, after, limit])
+    return [(row.pop("line_no"), _line(row)) for row in cursor]
+
+
+def _document(row: tuple[Any, ...]) -> Document:
+    id_, payer, account, series, number, state, kind, start, end, *rest = row
+    name = "" if number is None else number_text(series, number)
+    return Document(id_, payer, account, name, State(state), Kind(kind), Period(start=start, end=end), *rest)
 
 
 class _Place(NamedTuple):
@@ -276,3 +380,34 @@ def stored_invoice(
         if found:
             return found[0], snapshot_of(connection, payer, period, final=final)
     return None, None
+
+
+_LINES_AFTER = """
+    SELECT line_no, unit_size, events, base_quantity, amount_minor, unit_price, unit_price_exact, product, element,
+           country, destination, tier, unit, base_unit, residual, origin_period, cards
+    FROM {} WHERE payer_id = %s AND invoice_id = %s AND line_no > %s ORDER BY line_no LIMIT %s
+"""
+
+_DOCUMENTS = """
+WITH RECURSIVE paid AS (
+    SELECT account_id FROM accounts WHERE id = %(payer)s
+    UNION ALL
+    SELECT below.account_id FROM accounts AS below JOIN paid ON below.parent_id = paid.account_id WHERE NOT below.pays
+)
+SELECT * FROM (
+    SELECT invoice_id, payer_id, account, series, number, 'final' AS state, kind, period_start, period_end,
+           issued_on, due_on, corrects, lines, total_minor, currency, encode(sha256, 'hex') AS sha256
+    FROM invoices
+    UNION ALL
+    SELECT invoice_id, payer_id, account, NULL, NULL, state, kind, period_start, period_end,
+           NULL, NULL, corrects, lines, total_minor, currency, encode(sha256, 'hex')
+    FROM draft_invoices WHERE NOT %(final)s
+) AS document
+WHERE (%(payer)s = '' OR payer_id IN (SELECT account_id FROM paid)) AND (%(account)s = '' OR account = %(account)s)
+    AND (%(period)s::date IS NULL OR period_start = %(period)s)
+    AND (%(state)s = '' OR state = %(state)s) AND (%(kind)s = '' OR kind = %(kind)s)
+    AND (%(id)s::bigint IS NULL OR invoice_id = %(id)s)
+    AND (%(series)s::text IS NULL OR (series = %(series)s AND number = %(number)s))
+    AND (%(before)s::bigint IS NULL OR (period_start::text, invoice_id) < (%(day)s, %(before)s))
+ORDER BY period_start DESC, invoice_id DESC LIMIT %(limit)s
+"""

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 
 from billing.periods import Period
 from billing.reselling import PREFIX
-from billing.store.bulk import integers_out
+from billing.store.bulk import Table, copy_out, integers_out
 from billing.store.engine import Connection
 from billing.store.ratebooks import CardVersion, read_card_versions
 from billing.store.totals import totals_from
@@ -24,6 +24,24 @@ from rates.rating import CODES, REASONS, Reason
 from rates.usage import TOTALS, Totals, no_totals
 
 _EPOCH = date(1970, 1, 1)
+_TEXTS = (
+    "product",
+    "element",
+    "destination",
+    "number_type",
+    "unit",
+    "base",
+    "prices",
+    "schedule",
+    "free_units",
+    "block",
+)
+_PRICE = {
+    "price_id": pa.int32(),
+    "card_version_id": pa.int32(),
+    "unit_size": pa.int64(),
+    **dict.fromkeys(_TEXTS, pa.string()),
+}
 
 
 def payers_with_usage(connection: Connection, period: Period) -> list[int]:
@@ -87,12 +105,25 @@ def read_tariffs(
     connection: Connection, ids: Collection[int], heads: Mapping[int, Card]
 ) -> dict[int, tuple[Price, Card]]:
     """Prices by their ids, each with the head of its card version."""
-    rows = connection.cursor(row_factory=dict_row).execute(
-        "SELECT price_id, card_version_id, product, element, destination, number_type, unit, unit_size, base, prices,"
-        " schedule, free_units, block FROM prices WHERE price_id = ANY(%s)",
-        [list(ids)],
-    )
+    columns = sql.SQL(", ").join(map(sql.Identifier, _PRICE))
+    query = sql.SQL("SELECT {} FROM prices WHERE price_id = ANY(%s)").format(columns)
+    rows = connection.cursor(row_factory=dict_row).execute(query, [list(ids)])
     return {row.pop("price_id"): _priced(heads[row.pop("card_version_id")], row) for row in rows}
+
+
+def price_rows(connection: Connection, versions: Collection[int]) -> Table:
+    """All prices of some card versions, as they are stored, by ascending id."""
+    query = sql.SQL("SELECT {} FROM prices WHERE card_version_id = ANY({}) ORDER BY price_id").format(
+        sql.SQL(", ").join(map(sql.Identifier, _PRICE)), sql.Literal(list(versions))
+    )
+    return copy_out(connection, query, _PRICE)
+
+
+def price_from(rows: Table, place: int, heads: Mapping[int, Card]) -> tuple[Price, Card]:
+    """The price in a place of such rows, with the head of its card version."""
+    row: dict[str, Any] = {name: rows[name][place].as_py() for name in _PRICE}
+    row.pop("price_id")
+    return _priced(heads[row.pop("card_version_id")], row)
 
 
 def read_heads(connection: Connection, products: Mapping[str, Product], *, replaced: bool = False) -> dict[int, Card]:

@@ -44,3 +44,20 @@ WITH RECURSIVE up AS (
 )
 SELECT account_id, id, pays FROM up ORDER BY height
 """
+
+
+def names_paid(connection: Connection, payer: str) -> list[str]:
+    """An account, which need not be known, and those that it pays for."""
+    rows = connection.execute(_DOWNWARDS, {"payer": payer})
+    return [payer, *(name for (name,) in rows if name != payer)]
+
+
+_DOWNWARDS = """
+WITH RECURSIVE paid AS (
+    SELECT account_id, id FROM accounts WHERE id = %(payer)s AND pays
+    UNION ALL
+    SELECT below.account_id, below.id FROM accounts AS below JOIN paid ON below.parent_id = paid.account_id
+    WHERE NOT below.pays
+)
+SELECT id FROM paid ORDER BY id
+"""

@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 from psycopg import sql
 
+from billing.explanations import remedy_of
 from billing.payloads import attributes_of
 from billing.periods import Period
 from billing.store.engine import Connection
 from billing.store.queries.usage import mirror_ids
+from rates.cards import instant
 from rates.numbering import ranges
 from rates.products import DIMENSIONS, PACKAGES, Product
 from rates.rating import CODES, REASONS, Reason
@@ -204,3 +206,28 @@ def _lacking(reason: Reason, account: str | None, place: tuple[str, str], said: 
         address=address,
         dimensions={name: value for name, value in zip(_DIMENSIONS, stated, strict=True) if value} | declared,
     )
+
+
+def waiting_record(waiting: Waiting) -> dict[str, object]:
+    """What waits for one thing, as plain values, with what would release it."""
+    reason, lacking = str(waiting.reason), waiting.lacking
+    others = {name: value for name, value in lacking.dimensions.items() if name not in {"mcc", "mnc"}}
+    return {
+        "reason": reason,
+        "product": waiting.product,
+        "events": waiting.events,
+        "accounts": waiting.accounts,
+        "named": list(waiting.named),
+        "first_at": instant(waiting.first_at),
+        "last_at": instant(waiting.last_at),
+        "example": f"{waiting.source}/{waiting.id}",
+        "remedy": remedy_of(reason, has_number=lacking.address is None),
+        "account": lacking.account,
+        "month": lacking.month,
+        "country": lacking.country,
+        "calling_code": lacking.code,
+        "address": lacking.address or "",
+        "mcc": lacking.dimensions.get("mcc", ""),
+        "mnc": lacking.dimensions.get("mnc", ""),
+        "dimensions": [f"{name}={value}" for name, value in others.items()],
+    }

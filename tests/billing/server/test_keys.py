@@ -66,3 +66,12 @@ def test_what_nobody_asked_for_is_refused_with_its_place(api: Answering) -> None
     answer = api.post("/v1/keys", {"name": "x", "scopes": ["everything"], "colour": "blue"})
     assert 422 == answer.status_code
     assert ["/colour", "/scopes/0"] == sorted(item["pointer"] for item in answer.json()["errors"])
+
+
+def test_a_key_ends_when_it_is_said_to(api: Answering) -> None:
+    """Requests are strict, and an instant is a text in them."""
+    asked = {"name": "visitor", "scopes": ["read"]}
+    for wrong in (1_800_000_000, "1800000000", "2026-10-16", "2026-10-16T00:00:00", True):
+        assert 422 == api.post("/v1/keys", {**asked, "expires_at": wrong}).status_code
+    made = api.post("/v1/keys", {**asked, "expires_at": "2026-10-16T02:00:00+02:00"})
+    assert (201, "2026-10-16T00:00:00Z") == (made.status_code, made.json()["ends_at"])

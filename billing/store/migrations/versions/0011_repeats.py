@@ -5,7 +5,7 @@ from alembic import op
 from billing.store.migrate import create
 
 revision = "0011"
-down_revision = "0008"
+down_revision = "0010"
 
 
 def upgrade() -> None:

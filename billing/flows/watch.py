@@ -1,0 +1,348 @@
+"""Watch usage: which triggers fire, and how everybody stands to budgets and guards. One round after the other.
+
+A round looks at the payers whose usage has changed since the last one, in one snapshot, and writes what it finds and
+that it was looked at in one transaction: so it may stop anywhere, any number may run at once, and each window of a
+trigger fires once. Whoever decides (`billing.flows.authorize`) reads what rounds leave.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+
+from billing.flows.applying import Applied, Applying
+from billing.flows.counts import Counts, Rows
+from billing.flows.limits import Limits
+from billing.flows.price import Pricer
+from billing.guards import Guard, Kind, unit_price
+from billing.payers import Payer
+from billing.periods import Period, day_of, months_before
+from billing.store.engine import Connection, Engine, snapshot, transaction
+from billing.store.watching import (
+    BudgetState,
+    Firing,
+    PayerState,
+    Touched,
+    end_round,
+    lock_watching,
+    read_budgets,
+    read_states,
+    touched_months,
+    write_budgets,
+    write_firings,
+    write_states,
+)
+from billing.store.webhooks import emit
+from billing.triggers import EPOCH, Action, Measure, Trigger, counted, open_since
+from billing.webhooks import Message, MessageType
+from rates.money import exact
+from rates.numbering import COUNTRIES
+from rates.prices import MAXIMUM, MINIMUM, USAGE, Price
+from rates.products import Product
+from rates.usage import Int64s, Totals
+
+EVERY = timedelta(milliseconds=250)
+"""How long after one round the next one may begin."""
+
+PAYERS_AT_ONCE = 2_000
+MONTHS_KNOWN = 12
+"""How many months back a new guard looks, for what is owed and where usage went."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fired:
+    """A trigger (by its number too) that fired: in which window, and what this had come to, in what it counts."""
+
+    number: int
+    trigger: Trigger
+    payer: str
+    start: date
+    end: date
+    used: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """A round: how many months of payers were looked at, what fired, and whose amounts nobody can tell, and why."""
+
+    number: int
+    looked_at: int
+    fired: tuple[Fired, ...]
+    failed: Mapping[str, str]
+
+
+@dataclass(slots=True, kw_only=True)
+class Watcher:
+    """Rounds of watching, with what stays the same from one to the next."""
+
+    engine: Engine
+    products: Mapping[str, Product]
+    _limits: Limits | None = None
+    _payers: dict[Period, dict[int, Payer]] = field(default_factory=dict)
+    _prices: dict[Period, dict[int, Price]] = field(default_factory=dict)
+
+    def round(self, at: datetime) -> Watched:
+        """Look at all that changed, as of now, which is `at`. Safe to repeat and to run at once with others."""
+        fired: list[Fired] = []
+        failed: dict[str, str] = {}
+        looked_at = 0
+        with transaction(self.engine) as writing:
+            number = lock_watching(writing)
+            with snapshot(self.engine) as reading:
+                limits = self._known(reading)
+                for month, touched in touched_months(reading, limits.versions, *_since(limits, at)).items():
+                    for some in _chunks(touched):
+                        found = self._look(reading, limits, month, some)
+                        fired += found.write(writing, at, number)
+                        failed |= found.failed
+                    looked_at += len(touched)
+            end_round(writing, number, at)
+        return Watched(number=number, looked_at=looked_at, fired=tuple(fired), failed=failed)
+
+    def _known(self, reading: Connection) -> Limits:
+        limits = Limits.read(reading, self.products, self._limits)
+        if self._limits is None or self._limits.versions.books != limits.versions.books:
+            self._payers, self._prices = {}, {}
+        self._limits = limits
+        return limits
+
+    def _look(self, reading: Connection, limits: Limits, month: date, touched: Sequence[Touched]) -> "_Look":
+        period = Period.of_month(month.year, month.month)
+        if period not in self._payers:
+            self._payers[period] = limits.payers(period)
+        payers = self._payers[period]
+        folds = {each.payer: each.folds for each in touched if each.payer in payers}
+        pricer = Pricer.with_heads(reading, period, self.products, {each: payers[each] for each in folds}, limits.heads)
+        pricer.prices = self._prices.setdefault(period, {})
+        totals = pricer.read([*folds])
+        counts = Counts(pricer=pricer, totals=totals, products=(*self.products, ""))
+        look = _Look(reading=reading, limits=limits, period=period, folds=folds, counts=counts)
+        look.run()
+        return look
+
+
+def watch(engine: Engine, products: Mapping[str, Product], at: datetime) -> Watched:
+    """One round by itself."""
+    return Watcher(engine=engine, products=products).round(at)
+
+
+def announce(connection: Connection, fired: Sequence[Fired], at: datetime) -> int:
+    """Tell of triggers that fired, in the transaction in which they do. Gives how many messages that is."""
+    return emit(connection, [_message(each, at) for each in fired])
+
+
+def _message(fired: Fired, at: datetime) -> Message:
+    trigger = fired.trigger
+    data: dict[str, object] = {
+        "trigger": trigger.id,
+        "account": trigger.account,
+        "action": str(trigger.action),
+        "measure": str(trigger.measure),
+        "product": trigger.product,
+        "country": trigger.country,
+        "window": str(trigger.window),
+        "window_start": fired.start.isoformat(),
+        "window_end": fired.end.isoformat(),
+        "threshold": trigger.in_words(trigger.threshold),
+        "used": trigger.in_words(fired.used),
+        "unit": trigger.unit,
+    }
+    subject = f"{fired.number} {fired.start}"  # of another trigger of this name it is told by itself
+    return Message(type=MessageType.TRIGGER_FIRED, subject=subject, account=fired.payer, at=at, data=data)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Look:
+    """A look at some payers in a month: what they come to, what fires, how they stand."""
+
+    reading: Connection
+    limits: Limits
+    period: Period
+    folds: Mapping[int, int]
+    counts: Counts
+    states: list[PayerState] = field(default_factory=list)
+    budgets: list[BudgetState] = field(default_factory=list)
+    firings: list[Firing] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Look at those whose totals are not what they were; of the others only note how often they were folded."""
+        before = read_states(self.reading, self.period.start, [*self.folds], self.limits.versions)
+        digests = self.counts.digests()
+        changed = {}
+        for payer, folds in self.folds.items():
+            old, days = before.get(payer), digests.get(payer, {})
+            if old is None or old.days != days:
+                changed[payer] = _first_change({} if old is None else old.days, days, self.period)
+            elif old.folds != folds:
+                self.states.append(replace(old, folds=folds))
+        if changed:
+            self._look_at(changed, before, digests)
+
+    def write(self, writing: Connection, at: datetime, number: int) -> list[Fired]:
+        """Write what was found; what fires that had not."""
+        write_states(writing, self.period.start, self.states, self.limits.versions, number)
+        write_budgets(writing, self.budgets, number)
+        new = write_firings(writing, self.firings, at)
+        known = {each.number: each.trigger for each in self.limits.triggers}
+        fired = [
+            Fired(
+                number=each.trigger,
+                trigger=known[each.trigger],
+                payer=self._payer_of(known[each.trigger]),
+                start=each.start,
+                end=each.end,
+                used=each.used,
+            )
+            for each in new
+        ]
+        announce(writing, fired, at)
+        return fired
+
+    def _look_at(
+        self,
+        changed: Mapping[int, int],
+        before: Mapping[int, PayerState],
+        digests: Mapping[int, Mapping[str, int]],
+    ) -> None:
+        applying = Applying.of(self.limits, changed)
+        by_day = applying.billed(daily=True)
+        daily = {payer: day for payer, day in changed.items() if payer in by_day}
+        by_month = sorted(applying.billed(daily=False))
+        months, totals, of_trees = self.counts.months(by_month, applying.trees(Measure.AMOUNT, daily=False))
+        days, of_trees_by_day = self.counts.days(daily, applying.trees(Measure.AMOUNT, daily=True))
+        counters = self._counters()
+        lost = self.counts.pricer.failed
+        self.failed = {self.limits.names[payer]: why for payer, why in lost.items()}
+        applying = applying.but_for(lost)
+        amounts = [months.of(applying.whole), of_trees]
+        self._count(applying.some(Measure.AMOUNT, daily=False), Rows.joined(amounts), {})
+        amounts = [days.of(applying.whole), of_trees_by_day]
+        self._count(applying.some(Measure.AMOUNT, daily=True), Rows.joined(amounts), daily)
+        for measure in (Measure.EVENTS, Measure.QUANTITY):
+            rows = self.counts.usage(measure, applying.whole, applying.trees(measure))
+            self._count(applying.some(measure), rows, {})
+        spent, known = _spent(days), self._known(applying.guarded(Kind.DEAR))
+        credited, spending = applying.guarded(Kind.CREDIT), applying.guarded(Kind.SPEND)
+        for payer in changed.keys() - lost.keys():
+            old = before.get(payer)
+            kept = {} if old is None else {day: each for day, each in old.spent.items() if int(day) < changed[payer]}
+            state = PayerState(
+                payer=payer,
+                folds=self.folds[payer],
+                total_minor=totals.get(payer, 0) if payer in credited else None,
+                counters=counters.get(payer, ()),
+                days=digests.get(payer, {}),
+                spent=kept | spent.get(payer, {}) if payer in spending else {},
+                known=known.get(payer, ()),
+            )
+            self.states.append(state)
+
+    def _count(self, some: Sequence["Applied"], rows: Rows, first: Mapping[int, int]) -> None:
+        """Note what windows of triggers come to; `first`: of whom only windows from a day on were counted."""
+        if not some:
+            return
+        triggers = [each.stored.trigger for each in some]
+        subjects = np.array([each.subject for each in some], dtype=np.int64)
+        found = counted(triggers, subjects, self.counts.sums(rows))
+        is_open = open_since(triggers, [each.stored.added_at.astimezone(UTC) for each in some], found)
+        reached = found.reached(triggers) & is_open
+        windows = list(zip(found.trigger.tolist(), found.start.tolist(), found.count.tolist(), strict=True))
+        for (place, start, used), fires in zip(windows, reached.tolist(), strict=True):
+            if fires:
+                window = triggers[place].window_at(day_of(start))
+                self.firings.append(Firing(some[place].stored.number, window.start, window.end, used))
+        self._budget(some, windows, first)
+
+    def _budget(
+        self, some: Sequence["Applied"], windows: Sequence[tuple[int, int, int]], first: Mapping[int, int]
+    ) -> None:
+        """What windows of budgets have come to: also those that have come to nothing since."""
+        stopping = {place: each for place, each in enumerate(some) if each.stored.trigger.action is Action.STOP}
+        used = {(stopping[place].stored.number, day_of(day)): n for place, day, n in windows if place in stopping}
+        since = {
+            each.stored.number: day_of(first[each.payer]) if each.payer in first else self.period.start
+            for each in stopping.values()
+        }
+        for old in read_budgets(self.reading, [*since], self.period.start, self.period.end):
+            if old.start >= since[old.trigger] and (old.trigger, old.start) not in used:
+                used[old.trigger, old.start] = 0
+        self.budgets += [BudgetState(number, start, count) for (number, start), count in used.items()]
+
+    def _counters(self) -> dict[int, list[tuple[str, int, str, str]]]:
+        """Where the counters stand, by payer: those of whoever the supplier bills."""
+        payers, totals = self.counts.pricer.payers, self.counts.totals
+        pairs = zip(totals.account.tolist(), totals.payer.tolist(), strict=True)
+        payer_of = {account: payer for account, payer in pairs if not payers[payer].resold}
+        found: dict[int, list[tuple[str, int, str, str]]] = {}
+        for key, standings in self.counts.pricer.standings([*self.folds], totals):
+            for each in standings if not key.resold else ():
+                payer = each.owner if each.owner in self.folds else payer_of[each.owner]
+                counter = (each.schedule.name, each.owner, str(each.position), str(each.unit_size))
+                found.setdefault(payer, []).append(counter)
+        return found
+
+    def _known(self, dear: Mapping[int, Sequence[Guard]]) -> dict[int, list[tuple[str, str]]]:
+        """The (country, destination) of usage that is dear by some guard, by payer; what costs its limit may be."""
+        found: dict[int, set[tuple[str, str]]] = {}
+        pricer = self.counts.pricer
+        for payer, number, country in _combinations(self.counts.totals) if dear else ():
+            price, own = pricer.prices[number], dear.get(payer, ())
+            is_dear = any(_is_dear(guard, price, pricer.products) for guard in own)
+            if own and (price.element in {MINIMUM, MAXIMUM} or (price.element == USAGE and is_dear)):
+                found.setdefault(payer, set()).add((COUNTRIES[country], price.destination))
+        return {payer: sorted(each) for payer, each in found.items()}
+
+    def _payer_of(self, trigger: Trigger) -> str:
+        subject = self.limits.subject(trigger.account)
+        return trigger.account if subject is None else subject.payer
+
+
+def _since(limits: Limits, at: datetime) -> tuple[date, date]:
+    """The first months that are looked at again where the books or triggers, or where the guards, are others."""
+    now = Period.at(at).start
+    lasting = any(guard.kind in {Kind.DEAR, Kind.CREDIT} for guard in limits.guards)
+    return now, months_before(now, MONTHS_KNOWN) if lasting else now
+
+
+def _first_change(old: Mapping[str, int], new: Mapping[str, int], period: Period) -> int:
+    """The first day, since the epoch, of which the totals are not what they were."""
+    days = [int(day) for day in old.keys() | new.keys() if old.get(day) != new.get(day)]
+    return min(days, default=(period.start - EPOCH).days)
+
+
+def _spent(days: Rows) -> dict[int, dict[str, dict[str, int]]]:
+    """What is spent, by payer, day and country."""
+    found: dict[int, dict[str, dict[str, int]]] = {}
+    for payer, country, day, minor in zip(*(each.tolist() for each in _by_country(days)), strict=True):
+        if minor:
+            found.setdefault(payer, {}).setdefault(str(day), {})[COUNTRIES[country]] = minor
+    return found
+
+
+def _by_country(days: Rows) -> tuple[Int64s, Int64s, Int64s, Int64s]:
+    order = np.lexsort((days.country, days.day, days.whose))
+    whose, country, day, counted_ = (each[order] for each in (days.whose, days.country, days.day, days.counted))
+    if not len(whose):
+        return whose, country, day, counted_
+    changes = (np.diff(each, prepend=-1) != 0 for each in (whose, country, day))
+    first = np.flatnonzero(np.logical_or.reduce([*changes]))
+    return whose[first], country[first], day[first], np.add.reduceat(counted_, first)
+
+
+def _combinations(totals: Totals) -> Iterator[tuple[int, int, int]]:
+    """Each payer with each price and country that it has usage of, once."""
+    columns = np.stack([totals.payer, totals.price.astype(np.int64), totals.country.astype(np.int64)], axis=1)
+    yield from map(tuple, np.unique(columns, axis=0).tolist())
+
+
+def _is_dear(guard: Guard, price: Price, products: Mapping[str, Product]) -> bool:
+    size = products[price.product].unit_size(guard.unit) if price.product in products else None
+    per_unit = unit_price(guard, price, exact(price.prices[0]), size)
+    return per_unit is not None and guard.limit is not None and per_unit > guard.limit
+
+
+def _chunks(touched: Sequence[Touched]) -> Iterator[Sequence[Touched]]:
+    for start in range(0, len(touched), PAYERS_AT_ONCE):
+        yield touched[start : start + PAYERS_AT_ONCE]

@@ -1,0 +1,147 @@
+"""Control totals: what sources say they counted, beside what was accepted from them."""
+
+from dataclasses import replace
+from datetime import date
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from billing.controls import Control, control
+from billing.errors import InputFaultyError
+from billing.flows.control import add_controls
+from billing.keys import Key
+from billing.server.callers import Operator, Reporter
+from billing.server.paging import cursor_of, place_of
+from billing.server.shapes import Asked, MonthOrNone, Name, Page, Paged, Text, Whole, month_of
+from billing.server.world import InWorld, World
+from billing.store.queries.controls import compared_controls
+from rates.errors import Fault
+
+router = APIRouter(tags=["controls"])
+
+MOST_AT_ONCE = 1000
+
+
+class ControlGiven(Asked):
+    """What a source counted of a product on a UTC day: its events, and the sum of their quantities in base units."""
+
+    source: Text = Field(default="", description="Without it, the source of the key.")
+    product: Name
+    day: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", examples=["2026-10-31"])]
+    events: Annotated[int, Field(ge=0, lt=1 << 63)]
+    quantity: Annotated[str, Field(pattern="^[0-9]{1,18}$", examples=["86400"])]
+
+
+class ControlsGiven(Asked):
+    """Control totals to add."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "controls": [
+                        {
+                            "source": "voice-eu-1", "product": "voice.outbound", "day": "2026-10-31",
+                            "events": 1440, "quantity": "86400",
+                        }
+                    ]
+                }
+            ]
+        }
+    )  # fmt: skip
+
+    controls: Annotated[list[ControlGiven], Field(min_length=1, max_length=MOST_AT_ONCE)]
+
+
+class ControlsTold(BaseModel):
+    """How many were given, and how many were new or said something else than before."""
+
+    given: int
+    added: int
+    dry_run: bool
+
+
+class Counted(BaseModel):
+    """Events, and the sum of their quantities."""
+
+    events: int
+    quantity: Whole
+
+
+class ControlTold(BaseModel):
+    """A control total in its newest revision, and what was accepted: rated, at zero or waiting, each once."""
+
+    source: str
+    product: str
+    day: date
+    revision: int
+    counted: Counted
+    accepted: Counted
+    matches: bool
+
+
+class Listing(Paged):
+    """Which month, and whether only what does not match."""
+
+    period: MonthOrNone = ""
+    mismatches: bool = Field(default=False, description="Only those that do not match.")
+
+
+@router.post("/v1/controls")
+def add(world: InWorld, key: Reporter, given: ControlsGiven, *, dry_run: bool = False) -> ControlsTold:
+    """Say what a source counted on a day. Another count is a new revision; the same again changes nothing.
+
+    Where it is not what was accepted, the accounts with such usage are parked by runs until somebody looked.
+    """
+    found = _read(world, key, given)
+    added = add_controls(world.engine, found, at=world.clock(), actor=key.name, dry_run=dry_run)
+    return ControlsTold(given=len(found), added=added, dry_run=dry_run)
+
+
+@router.get("/v1/controls")
+def controls(world: InWorld, _: Operator, asked: Annotated[Listing, Query()]) -> Page[ControlTold]:
+    """What sources say they counted in a month, by source, product and day, and what was accepted from them."""
+    (first,) = place_of(asked.cursor, (0,))
+    skip = max(0, int(first))
+    with world.reading() as connection:
+        found = compared_controls(connection, month_of(asked.period, world.clock()))
+    found = [each for each in found if not (asked.mismatches and each.matches)]
+    items = [
+        ControlTold(
+            source=each.key.source,
+            product=each.key.product,
+            day=each.key.day,
+            revision=each.revision,
+            counted=Counted.model_validate(each.counted._asdict()),
+            accepted=Counted.model_validate(each.accepted._asdict()),
+            matches=each.matches,
+        )
+        for each in found[skip : skip + asked.limit]
+    ]
+    more = cursor_of((skip + len(items),)) if skip + len(items) < len(found) else None
+    return Page(items=items, next=more)
+
+
+def _read(world: World, key: Key, given: ControlsGiven) -> list[Control]:
+    """The control totals of a request. Raises InputFaultyError with every fault."""
+    found: dict[tuple[object, ...], Control] = {}
+    faults: list[Fault] = []
+    for number, each in enumerate(given.controls):
+        place = f"/controls/{number}"
+        texts = {name: str(value) for name, value in each.model_dump().items()}
+        one = control(texts | {"source": each.source or key.source}, place)
+        if isinstance(one, list):
+            faults += (replace(fault, place=fault.place.replace(" ", "/")) for fault in one)
+        elif one.key.product not in world.products:
+            known = f"use one of {', '.join(sorted(world.products))}"
+            faults.append(_fault(f"{place}/product", one.key.product, "is not a product", known))
+        elif found.setdefault(one.key, one) != one:
+            faults.append(_fault(place, "", "contradicts another one of the request", "say each count once"))
+    if faults:
+        raise InputFaultyError(faults, place="control totals")
+    return list(found.values())
+
+
+def _fault(place: str, value: str, problem: str, remedy: str) -> Fault:
+    return Fault(place=place, value=value, problem=problem, remedy=remedy)
