@@ -24,7 +24,7 @@ from billing.store.embedded import Cluster, create_database, drop_database
 from billing.store.engine import open_engine, transaction
 from tests.killing import prepare
 from tests.serving import Served, serving
-from tests.shop import SOURCE, Shop, call, payloads
+from tests.shop import Shop, call, payloads
 from tests.stocked import SWITCH, tokens
 
 JSON = {"Content-Type": "application/json"}
@@ -260,9 +260,7 @@ def test_of_what_is_twice_in_a_batch_the_first_counts(api: Besieged, shop: Shop)
     assert [(40, 40 * 61)] == shop.rows("SELECT count(*), sum(measured)::int FROM events")
 
 
-def test_of_what_two_servers_are_told_at_once_one_is_told_it_is_new(
-    api: Besieged, shop: Shop, tmp_path: Path
-) -> None:
+def test_of_what_two_servers_are_told_at_once_one_is_told_it_is_new(api: Besieged, shop: Shop, tmp_path: Path) -> None:
     """The same is a duplicate at the other, and what contradicts it a conflict."""
     rounds, each = 30, 20
     with serving(_url(shop), tmp_path) as other:
