@@ -143,6 +143,8 @@ async def _answer(world: World, key: Key, payloads: Sequence[bytes]) -> Response
     except (IntakeClosedError, StoreAwayError) as error:
         name = "closing" if isinstance(error, IntakeClosedError) else "database-unreachable"
         raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, name, str(error)) from error
+    finally:
+        WAITING.set(world.intake.held)
     counts = {str(outcome): count for outcome, count in receipt.counts().items() if count}
     for outcome, count in counts.items():
         EVENTS.labels(outcome).inc(count)
