@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,11 +25,11 @@ _TEMPLATE = "template_benchmark"
 
 
 @contextmanager
-def server() -> Iterator[Cluster]:
+def server(settings: Mapping[str, str] | None = None) -> Iterator[Cluster]:
     """A running server, with an empty database of this schema to make others from."""
     folder = Path(tempfile.mkdtemp(prefix="tollbook-benchmark-"))
     folder.chmod(0o755)  # root's server runs as somebody else
-    cluster = cluster_at(folder / "data", find_binaries(os.environ))
+    cluster = cluster_at(folder / "data", find_binaries(os.environ), settings)
     try:
         ensure_running(cluster, _silent)
         engine = open_engine(create_database(cluster, _TEMPLATE).sqlalchemy_url)

@@ -50,7 +50,7 @@ class Answering:
     def get(self, path: str, key: str = OPERATOR, **query: object) -> httpx.Response:
         """The answer to a GET."""
         with self.client(key) as client:
-            return client.get(path, params={name.rstrip("_"): str(value) for name, value in query.items()})
+            return client.get(path, params={name.rstrip("_"): str(value) for name, value in query.items()} or None)
 
     def post(self, path: str, body: object = None, key: str = OPERATOR, **query: object) -> httpx.Response:
         """The answer to a POST of JSON."""

@@ -33,7 +33,9 @@ from billing.store.watching import (
     write_firings,
     write_states,
 )
+from billing.store.webhooks import emit
 from billing.triggers import EPOCH, Action, Measure, Trigger, counted, open_since
+from billing.webhooks import Message, MessageType
 from rates.money import exact
 from rates.numbering import COUNTRIES
 from rates.prices import MAXIMUM, MINIMUM, USAGE, Price
@@ -50,8 +52,9 @@ MONTHS_KNOWN = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fired:
-    """A trigger that fired: in which window, and what this had come to, in what the trigger counts."""
+    """A trigger (by its number too) that fired: in which window, and what this had come to, in what it counts."""
 
+    number: int
     trigger: Trigger
     payer: str
     start: date
@@ -124,11 +127,29 @@ def watch(engine: Engine, products: Mapping[str, Product], at: datetime) -> Watc
     return Watcher(engine=engine, products=products).round(at)
 
 
-def announce(connection: Connection, fired: Sequence[Fired], at: datetime) -> None:
-    """Tell of triggers that fired, in the transaction in which they do.
+def announce(connection: Connection, fired: Sequence[Fired], at: datetime) -> int:
+    """Tell of triggers that fired, in the transaction in which they do. Gives how many messages that is."""
+    return emit(connection, [_message(each, at) for each in fired])
 
-    Here the outbox takes a message `usage.trigger.fired` of each.
-    """
+
+def _message(fired: Fired, at: datetime) -> Message:
+    trigger = fired.trigger
+    data: dict[str, object] = {
+        "trigger": trigger.id,
+        "account": trigger.account,
+        "action": str(trigger.action),
+        "measure": str(trigger.measure),
+        "product": trigger.product,
+        "country": trigger.country,
+        "window": str(trigger.window),
+        "window_start": fired.start.isoformat(),
+        "window_end": fired.end.isoformat(),
+        "threshold": trigger.in_words(trigger.threshold),
+        "used": trigger.in_words(fired.used),
+        "unit": trigger.unit,
+    }
+    subject = f"{fired.number} {fired.start}"  # of another trigger of this name it is told by itself
+    return Message(type=MessageType.TRIGGER_FIRED, subject=subject, account=fired.payer, at=at, data=data)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -167,6 +188,7 @@ class _Look:
         known = {each.number: each.trigger for each in self.limits.triggers}
         fired = [
             Fired(
+                number=each.trigger,
                 trigger=known[each.trigger],
                 payer=self._payer_of(known[each.trigger]),
                 start=each.start,

@@ -16,7 +16,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from billing.accounts import AccountId
 from billing.keys import Key, KeyProblem, Kind, Scope
 from billing.server.problems import ProblemError
-from billing.server.world import InWorld
+from billing.server.world import InWorld, World
 
 _BEARER = HTTPBearer(auto_error=False, description="`Authorization: Bearer tb_live_…` (or `tb_test_…`)")
 _ASK = {"WWW-Authenticate": "Bearer"}
@@ -52,8 +52,16 @@ def _may(scope: Scope, *, customers: bool = False) -> Callable[[Key], Awaitable[
     return allowed
 
 
-Reporter = Annotated[Key, Depends(_may(Scope.INGEST))]
+_reports = _may(Scope.INGEST)
+
+Reporter = Annotated[Key, Depends(_reports)]
 """Whoever reports usage."""
+
+
+async def reporter(request: Request, world: World) -> Key:
+    """Whoever reports usage by a request, for a route that is asked too often to have its arguments made for it."""
+    return await _reports(await caller(request, world, await _BEARER(request)))
+
 
 Reader = Annotated[Key, Depends(_may(Scope.READ, customers=True))]
 """Whoever reads: an operator all of it, a customer its own."""

@@ -1,5 +1,6 @@
 """Lists a page at a time: `limit` things after a `cursor`, which means nothing to whoever gets it."""
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from http import HTTPStatus
@@ -38,4 +39,4 @@ def place_of(cursor: str, first: tuple[str | int, ...]) -> tuple[str | int, ...]
 def _fits(place: list[str | int]) -> bool:
     """Whether the database can compare with it."""
     numbers = all(abs(part) < 1 << 63 for part in place if isinstance(part, int))
-    return numbers and all("\x00" not in part and part.isprintable() for part in place if isinstance(part, str))
+    return numbers and not any(re.search("[\x00\ud800-\udfff]", part) for part in place if isinstance(part, str))

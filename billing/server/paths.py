@@ -4,27 +4,32 @@ Servers decode a path before it is routed, and then nobody can tell. So such a s
 character, which no name has, and turned back where the name is read.
 """
 
+import re
+from http import HTTPStatus
 from typing import Annotated
 from urllib.parse import unquote
 
 from fastapi import Path
-from pydantic import BeforeValidator, StringConstraints
+from pydantic import AfterValidator
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from billing.accounts import LONGEST_ID
+from billing.server.problems import ProblemError
 
 _STAND_IN = "\x1f"
 
 
-def _slashed(name: object) -> object:
-    return name.replace(_STAND_IN, "/") if isinstance(name, str) else name
+def _name(text: str) -> str:
+    name = text.replace(_STAND_IN, "/")
+    if re.search("[\x00-\x1f\x7f-\x9f]", name):  # nothing is called so
+        raise ProblemError(HTTPStatus.NOT_FOUND, "not-found", "nothing has such a name")
+    return name
 
 
 PathName = Annotated[
     str,
-    Path(description="Percent-encoded; a slash in it as `%2F`."),
-    BeforeValidator(_slashed),
-    StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$"),
+    Path(description="Percent-encoded; a slash in it as `%2F`.", min_length=1, max_length=LONGEST_ID),
+    AfterValidator(_name),
 ]
 """A name as a part of a path."""
 

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rates.errors import Fault
@@ -218,13 +219,25 @@ async def _of_route(_: Request, error: Exception) -> JSONResponse:
     return response(error.status, error.name, error.detail, errors=error.errors, headers=error.headers)
 
 
-async def _of_framework(_: Request, error: Exception) -> JSONResponse:
+async def _of_framework(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        error.headers = {"Allow": ", ".join(_methods(request))}
     name = status.phrase.lower().replace(" ", "-")
     detail = "" if error.detail == status.phrase else str(error.detail)
     return response(status, name, detail, headers=error.headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods that a request's path knows: the framework names those of its first route alone."""
+    routes, scope = request.app.router.routes, dict(request.scope)
+    return [
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches(scope | {"method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 async def _of_request(_: Request, error: Exception) -> JSONResponse:

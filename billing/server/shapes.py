@@ -3,18 +3,21 @@
 Requests are strict: a key that nobody knows, or a value of another type, is refused with its place.
 """
 
-from datetime import UTC, datetime
+import re
+from datetime import date, datetime
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
 
 from billing.accounts import LONGEST_ID
 from billing.periods import Period
 from billing.server.paging import MOST
 from rates.cards import instant
+from rates.reading import parse_instant
 
 T = TypeVar("T")
 
+_RFC_3339 = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 _PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=_PRINTABLE)]
@@ -51,24 +54,25 @@ Instant = Annotated[datetime, PlainSerializer(instant, return_type=str, when_use
 """An instant, told as RFC 3339 in UTC with a Z."""
 
 
-def _zoned(at: datetime) -> datetime:
-    if at.tzinfo is None:
-        raise ValueError("a time without a zone is no instant: end it with Z")
-    try:
-        return at.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("is beyond the calendar in UTC") from None
+def _instant(said: object) -> datetime:
+    """The instant of a text, in UTC. Raises ValueError, for what is no text too: a number is no instant."""
+    if not isinstance(said, str) or not re.fullmatch(_RFC_3339, said):
+        raise ValueError("is not an instant: write it as 2026-10-01T00:00:00Z, its zone too")
+    return parse_instant(said.upper())
 
 
-def _written(value: object) -> object:
-    if not isinstance(value, str) or "T" not in value.upper():
-        raise ValueError("is no instant: write it as 2026-10-01T00:00:00Z")
-    return value
+def _day(said: object) -> date:
+    """The day of a text. Raises ValueError, for what is no text too."""
+    if not isinstance(said, str) or not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", said):
+        raise ValueError("is not a day: write it as 2026-10-31")
+    return date.fromisoformat(said)
 
 
-# Not strict: what comes out of JSON is a text, and no datetime.
-GivenInstant = Annotated[datetime, Field(strict=False), BeforeValidator(_written), AfterValidator(_zoned)]
+GivenInstant = Annotated[datetime, BeforeValidator(_instant)]
 """An instant that a request says, in UTC from here on."""
+
+GivenDay = Annotated[date, BeforeValidator(_day)]
+"""A UTC day that a request says."""
 
 
 class Asked(BaseModel):

@@ -55,7 +55,7 @@ class World:
         watch_pool(self.engine, told)
 
 
-def world_of(request: Request) -> World:
+async def world_of(request: Request) -> World:  # async: a plain function would be called in another thread
     """The world of the app that a request came to."""
     world: World = request.app.state.world
     return world

@@ -1,7 +1,6 @@
 """What was used: events and quantities by account, product, country and day, as of now."""
 
 from datetime import date
-from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -10,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from billing.periods import Period
 from billing.server.callers import Reader
 from billing.server.paging import cursor_of, place_of
-from billing.server.problems import Item, ProblemError
-from billing.server.shapes import Decimal, Page, Paged, Text
+from billing.server.shapes import Decimal, GivenDay, Page, Paged, Text
 from billing.server.sight import see_account
 from billing.server.world import InWorld
 from billing.store.queries.spent import By, Wanted, usage_by
@@ -54,10 +52,12 @@ class Asking(Paged):
     account: Text = Field(default="", description="A billing account with all that it pays for, or one below it.")
     product: Text = ""
     country: str = Field(default="", pattern="^([A-Z]{2})?$", description="ISO 3166-1 alpha-2.")
-    since: date | None = Field(
+    since: GivenDay | None = Field(
         default=None, alias="from", description="The first UTC day; without it the first of this month."
     )
-    to: date | None = Field(default=None, description="The UTC day after the last; without it the end of the month.")
+    to: GivenDay | None = Field(
+        default=None, description="The UTC day after the last; without it the end of the month."
+    )
     by: str = Field(default=By.PRODUCT, pattern=_BY, description="What to sum by, with commas between.")
 
 
@@ -74,9 +74,6 @@ def usage(world: InWorld, key: Reader, asked: Annotated[Asking, Query()]) -> Pag
     wanted = Wanted(
         asked.since or now.start, asked.to or _end(asked.since, now), product=asked.product, country=asked.country
     )
-    if wanted.since >= wanted.until:
-        fault = Item(pointer="query to", reason=f"is not after {wanted.since}", remedy="it is the day after the last")
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "request-invalid", "no day is asked for", errors=[fault])
     if whose := asked.account or key.account:
         seen = see_account(world, key, whose)
         wanted = wanted._replace(payer=seen.payer_number, account=None if seen.root else seen.number)

@@ -1,5 +1,6 @@
 """Rounds of watching: what fires, when, once; what budgets and guards have come to."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -14,7 +15,10 @@ from billing.flows.limit import remove_trigger, set_guards, set_triggers
 from billing.flows.publish import add_accounts, add_contracts
 from billing.flows.watch import Fired, Watcher, watch
 from billing.guards import read_guard
+from billing.store.engine import snapshot, transaction
+from billing.store.webhooks import insert_endpoint
 from billing.triggers import read_trigger
+from billing.webhooks import Endpoint, MessageType
 from rates.deals import Commitment, Deal, Discount
 from tests.shop import AT, OCTOBER, Shop, account, call, products, read
 
@@ -318,3 +322,23 @@ def test_thousands_of_triggers_in_one_round(shop: Shop) -> None:
     assert timedelta(seconds=3) > datetime.now(UTC) - began
     events = [each for each in made if each.measure == "events" and each.account != "acme-uk" and each.threshold <= 3]
     assert len(events) == sum(each.trigger.measure == "events" for each in found_)
+
+
+def test_what_fires_is_told_in_the_same_transaction_and_once(shop: Shop) -> None:
+    told_of = (MessageType.TRIGGER_FIRED,)
+    url = "https://example.com/"
+    endpoint = Endpoint(id="ep", url=url, types=told_of, account="", description="", created_at=SINCE)
+    with transaction(shop.engine) as connection:
+        assert insert_endpoint(connection, endpoint, "whsec_" + "A" * 32)
+    set_one(shop, measure="amount", threshold="0.50", unit="USD", action="stop", window="day")
+    shop.post(call(1), call(2))
+    fold(shop.engine)
+    watch(shop.engine, products(), AT)
+    watch(shop.engine, products(), AT)
+    with snapshot(shop.engine) as connection:
+        (told,) = connection.execute("SELECT type, body FROM webhook_messages").fetchall()
+    assert "usage.trigger.fired" == told[0]
+    data = json.loads(told[1])["data"]
+    assert ("t", "acme", "stop", "2026-10-02", "0.50", "1.20", "USD") == tuple(
+        data[name] for name in ("trigger", "account", "action", "window_start", "threshold", "used", "unit")
+    )

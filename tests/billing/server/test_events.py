@@ -1,10 +1,12 @@
 """`POST /v1/events`: every form of a body, what became of each event, and what is a fault of the request as a whole."""
 
+import gzip
 import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 import pytest

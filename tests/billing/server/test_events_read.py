@@ -31,6 +31,7 @@ def api(cluster: Cluster, migrated: str) -> Iterator[Answering]:
         call(7, occurred_at=SAME, account="zen"),
         call(8, occurred_at="2026-10-06T00:00:00Z", account="nobody"),
         call(9, occurred_at="2026-10-07T00:00:00Z", id="tree/branch/1"),
+        call(12, occurred_at="2026-10-10T00:00:00Z", id="zero\u200bwidth", account="acme"),
         call(10, occurred_at="2026-10-08T00:00:00Z"),
         call(11, occurred_at="2026-10-09T00:00:00Z", account="zen"),
     )
@@ -60,8 +61,8 @@ def ids(api: Answering, key: str = "read", **query: object) -> list[str]:
             return found
 
 
-ALL = ["1", "2", "3", "4", "5", "6", "7", "8", "tree/branch/1", "10", "11"]
-ACME = ["1", "3", "4", "5", "6", "tree/branch/1", "10", "11"]
+ALL = ["1", "2", "3", "4", "5", "6", "7", "8", "tree/branch/1", "10", "11", "zero\u200bwidth"]
+ACME = ["1", "3", "4", "5", "6", "tree/branch/1", "10", "11", "zero\u200bwidth"]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
@@ -81,7 +82,7 @@ def test_a_customer_sees_events_that_it_pays_for(api: Answering, limit: int) -> 
     ("query", "expected"),
     [
         ({"account": "acme-sub"}, ["3"]),
-        ({"outcome": "rated"}, ["1", "2", "3", "5", "7", "tree/branch/1", "10", "11"]),
+        ({"outcome": "rated"}, ["1", "2", "3", "5", "7", "tree/branch/1", "10", "11", "zero\u200bwidth"]),
         ({"outcome": "zero_rated"}, ["6"]),
         ({"outcome": "quarantined"}, ["4", "8"]),
         ({"from_": "2026-10-04T00:00:00Z", "to": SAME}, ["4"]),
@@ -176,3 +177,19 @@ def test_a_control_total_that_is_none_is_refused(api: Answering, change: dict[st
 @pytest.mark.parametrize("cursor", ["x", "W10", "WzEsMiwzXQ", "WzkyMjMzNzIwMzY4NTQ3NzU4MDgsMSwieCJd"])
 def test_a_cursor_of_another_list_is_refused(api: Answering, cursor: str) -> None:
     assert 422 == api.get("/v1/events", cursor=cursor).status_code
+
+
+@pytest.mark.parametrize("instant", ["0.5", "2026-10-02", "2026-10-02T00:00:00", "2026-10-02T25:00:00Z"])
+def test_what_is_no_instant_is_refused(api: Answering, instant: str) -> None:
+    answer = api.get("/v1/events", to=instant)
+    assert (422, "query to") == (answer.status_code, answer.json()["errors"][0]["pointer"])
+
+
+def test_a_name_that_nothing_can_have_is_not_there(api: Answering) -> None:
+    assert [404, 404] == [api.get(f"/v1/accounts/{name}").status_code for name in ("%00", "%18B")]
+
+
+def test_a_method_that_a_path_does_not_know_is_told_with_those_that_it_does(api: Answering) -> None:
+    with api.client() as client:
+        answer = client.request("DELETE", "/v1/accounts")
+    assert (405, {"GET", "POST"}) == (answer.status_code, set(answer.headers["Allow"].split(", ")))

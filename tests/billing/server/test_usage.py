@@ -85,6 +85,11 @@ def test_pages_have_every_group_once(api: Answering) -> None:
     assert 4 == len(found)
 
 
-def test_days_that_are_none_are_refused(api: Answering) -> None:
-    answer = api.get("/v1/usage", from_="2026-10-02", to="2026-10-02")
-    assert (422, "query to") == (answer.status_code, answer.json()["errors"][0]["pointer"])
+def test_no_days_have_no_usage(api: Answering) -> None:
+    assert [] == rows(api, from_="2026-10-02", to="2026-10-02")
+
+
+@pytest.mark.parametrize("day", ["2026-02-30", "20261002", "0", "2026-10-02T00:00:00Z"])
+def test_what_is_no_day_is_refused(api: Answering, day: str) -> None:
+    answer = api.get("/v1/usage", from_=day)
+    assert (422, "query from") == (answer.status_code, answer.json()["errors"][0]["pointer"])
