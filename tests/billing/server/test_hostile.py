@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -24,7 +24,7 @@ from billing.store.embedded import Cluster, create_database, drop_database
 from billing.store.engine import open_engine, transaction
 from tests.killing import prepare
 from tests.serving import Served, serving
-from tests.shop import SOURCE, Shop, call, payloads
+from tests.shop import Shop, call, payloads
 from tests.stocked import SWITCH, tokens
 
 JSON = {"Content-Type": "application/json"}
@@ -197,11 +197,9 @@ def test_a_body_of_no_stated_length_is_cut_off_where_it_is_too_large(api: Besieg
 
     before = api.forget_memory()
     headers = JSON | ({"Idempotency-Key": "endless"} if named else {})
-    with api.served.client(api.tokens["operator"]) as client:
-        try:
-            assert 413 == client.post(path, content=pieces(), headers=headers).status_code
-        except (httpx.WriteError, httpx.ReadError):
-            pass  # it was hung up on before it had sent all of it
+    hung_up = suppress(httpx.WriteError, httpx.ReadError)  # before it had sent all of it
+    with api.served.client(api.tokens["operator"]) as client, hung_up:
+        assert 413 == client.post(path, content=pieces(), headers=headers).status_code
     assert api.memory() - before < 60
 
 
@@ -224,8 +222,8 @@ FIELDS = [
     "bytes_received",
 ]  # fmt: skip
 WRONG = [
-    True, False, -1, 1.5, 10**400, [], [[]], [1], [None], {}, {"a": {}}, {"a": 1}, "", " ", "\x00", "\ud800", "x" * 5000,
-    "NaN", "1e9", "٣", "-1", "0x10", "2026-13-01T00:00:00Z", "2026-10-02T10:11:12", "+", "+00",
+    True, False, -1, 1.5, 10**400, [], [[]], [1], [None], {}, {"a": {}}, {"a": 1}, "", " ", "\x00", "\ud800",
+    "x" * 5000, "NaN", "1e9", "٣", "-1", "0x10", "2026-13-01T00:00:00Z", "2026-10-02T10:11:12", "+", "+00",
 ]  # fmt: skip
 TEXTS = {
     "id", "account", "product", "from", "to", "rated_to", "country", "number_type", "region", "jurisdiction", "package",
@@ -350,10 +348,8 @@ def test_bodies_that_never_end_take_a_bounded_part_of_memory(api: Besieged) -> N
         slow = [stack.enter_context(api.begin(LARGEST_BODY, b"")) for _ in range(30)]
 
         def fill(opened: socket.socket) -> None:
-            try:
+            with suppress(OSError):  # it was hung up on
                 opened.sendall(piece)
-            except OSError:
-                pass  # it was hung up on
 
         with ThreadPoolExecutor(30) as pool:
             list(pool.map(fill, slow))
