@@ -30,11 +30,11 @@ from billing.server.api import (
     usage,
     webhooks,
 )
-from billing.server.bodies import LARGEST_BODY
 from billing.server.logs import RequestLog
 from billing.server.metrics import CONNECTIONS
 from billing.server.paths import EncodedSlashes
 from billing.server.repeats import Repeats
+from billing.server.uploads import Uploads
 from billing.server.world import World
 
 _ROUTERS = (
@@ -77,13 +77,13 @@ def build(world: World) -> FastAPI:
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
-        max_body_size=LARGEST_BODY,
         redirect_slashes=False,
     )
     app.state.world = world
     problems.install(app)
     app.add_middleware(Repeats, world=world)  # the last one added is the first to see a request
     app.add_middleware(EncodedSlashes)
+    app.add_middleware(Uploads)
     app.add_middleware(RequestLog)
     for router in _ROUTERS:
         app.include_router(router, responses=problems.RESPONSES)
