@@ -189,14 +189,14 @@ def events(world: InWorld, key: Reader, asked: Annotated[Listing, Query()]) -> P
     return Page(items=[EventListed.model_validate(_facts(each)) for each in page], next=more)
 
 
-@router.get("/v1/events/{source}/{id}")
-def event(world: InWorld, key: Reader, source: PathName, id: PathName) -> EventTold | EventVoid:  # noqa: A002 (its name)
+@router.get("/v1/events/{source}/{event_id}")
+def event(world: InWorld, key: Reader, source: PathName, event_id: PathName) -> EventTold | EventVoid:
     """An event and how it came to its price: card, prefix, increments, tiers, arithmetic; and all its revisions."""
     try:
-        history = _seen(world, key, recall_event(world.engine, world.products, source, id))
+        history = _seen(world, key, recall_event(world.engine, world.products, source, event_id))
         if history.is_void:
             return EventVoid.model_validate(void_record(history))
-        found = explain_event(world.engine, world.products, source, id)
+        found = explain_event(world.engine, world.products, source, event_id)
     except SubjectMissingError as error:
         raise missing("event") from error
     if not may_see(world, key, found.account):  # it was amended in between

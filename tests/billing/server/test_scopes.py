@@ -75,7 +75,7 @@ TABLE: dict[tuple[str, str], tuple[str, str, str]] = {
     ("GET", "/v1/runs/{period}"): (OPERATORS, "", ""),
     ("POST", "/v1/runs/{period}/finalize"): (Scope.FINANCE, "", ""),
     ("GET", "/v1/events"): (READERS, "/v1/events?account=zen", "/v1/events?account=none"),
-    ("GET", "/v1/events/{source}/{id}"): (READERS, f"/v1/events/{SOURCE}/call-2", f"/v1/events/{SOURCE}/none"),
+    ("GET", "/v1/events/{source}/{event_id}"): (READERS, f"/v1/events/{SOURCE}/call-2", f"/v1/events/{SOURCE}/none"),
     ("GET", "/v1/quarantine"): (READERS, "/v1/quarantine?account=zen", "/v1/quarantine?account=none"),
     ("GET", "/v1/controls"): (OPERATORS, "", ""),
     ("POST", "/v1/controls"): (Scope.INGEST, "", ""),
@@ -125,7 +125,7 @@ def test_every_route_is_in_the_table(api: Answering) -> None:
 
 def status(api: Answering, method: str, path: str, key: str) -> int:
     """What a route answers to a key, to a request that it would refuse as faulty if it let the key in."""
-    for name in ("account", "card", "period", "source", "invoice", "name", "id"):
+    for name in ("account", "card", "period", "source", "invoice", "name", "event_id"):
         path = path.replace(f"{{{name}}}", "2026-10")
     path = path.replace("{line}", "1")
     with api.client(key) as client:
