@@ -276,31 +276,34 @@ def _selected(triggers: Sequence[Trigger], sums: Sums, pair: Int64s, row: Int64s
 
 
 def _size_of(read: Reader, measure: Measure, product: str, unit: str, products: Mapping[str, Product]) -> int:
-    """How many of what is counted are one unit; 1 where that is a fault."""
+    """How many of what is counted are one unit; 0 where that is a fault."""
     some = [each for each in products.values() if fnmatchcase(each.id, product)]
     if product and not some:
         read.fault("product", "selects no product", "write a product, or some as in voice.*")
     if not unit or measure is Measure.EVENTS:
         if unit and unit != EVENT:
             read.fault("unit", "is not what events are counted in", "leave it out")
-        return 1
+        return int(measure is Measure.EVENTS and unit == EVENT)
     if measure is Measure.AMOUNT:
         if unit not in EXPONENTS:
             read.fault("unit", "is not a currency, which an amount is in", "write that of who pays, as in EUR")
-        return int(10 ** EXPONENTS.get(Currency(unit), 0))
+            return 0
+        return int(10 ** EXPONENTS[Currency(unit)])
+    if not some:
+        return 0
     sizes = {(each.base, each.units.get(unit)) for each in some}
     if len(sizes) != 1 or None in {size for _, size in sizes}:
-        known = " or ".join(sorted(set.intersection(*(set(each.units) for each in some)))) if some else ""
+        known = " or ".join(sorted(set.intersection(*(set(each.units) for each in some))))
         remedy = f"write {known}" if known else "select products that are counted alike, as in voice.*"
         read.fault("unit", f"is not a unit in which all of {product} is counted", remedy)
-        return 1
+        return 0
     return next(size or 1 for _, size in sizes)
 
 
 def _threshold(read: Reader, size: int) -> int:
     """The threshold in what is counted."""
     written = exact(read.decimal("threshold")) * size
-    if read.is_faulty("threshold"):
+    if not size or read.is_faulty("threshold"):
         return 1
     if written.denominator != 1:
         read.fault("threshold", "is not a whole number of what is counted", "write one with fewer decimals")

@@ -14,8 +14,8 @@ from cli.output import Format, FormatOption, emit, number, text
 if TYPE_CHECKING:
     from billing.flows.work import Round, Turn
 
-_CONNECTIONS = 16
-"""Of one worker: each round takes one or two, one that is `alone` another, and the poster of charges two more."""
+_CONNECTIONS = 20
+"""Of one worker: most rounds take one, one that is `alone` another, the poster of charges and webhooks some more."""
 
 _QUIET_SECONDS = 60
 """A round that comes round sooner than this is told only where something is the matter."""

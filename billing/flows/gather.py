@@ -1,9 +1,10 @@
 """Requests that come at once share a transaction: each is answered for itself, and only when that is committed.
 
 Whoever hands payloads in gets a future. One thread takes what waits, without ever waiting for more, and makes it
-ready, while another writes what was made ready before: so alone a request goes through at once, and under load the
-groups grow as large as the database is slow, up to a bound. Where the shared transaction fails, its requests are
-taken in by halves, down to one by one, so that the fault of one is never another's.
+ready; another writes it. While that one is at work, the next group is made ready if it is large already, and else
+grows: so alone a request goes through at once, and under load groups are as large as the database is slow, up to a
+bound. Where the shared transaction fails, its requests are taken in by halves, down to one by one, so that the fault
+of one is never another's.
 """
 
 import time
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from queue import SimpleQueue
-from threading import Condition, Semaphore, Thread
+from threading import Condition, Thread
 from typing import NamedTuple, Self
 
 from billing.chunks import EVENTS_A_CHUNK
@@ -27,6 +28,9 @@ from billing.usage import Origin
 
 EVENTS_A_GROUP = 1_000
 """More payloads than this do not share a transaction; those of one request do."""
+
+WORTH_MAKING_READY = 250
+"""Payloads that are made ready while others are being written; fewer wait for more until those are."""
 
 PATIENCE_SECONDS = 10
 """For how long a database that is away is waited for."""
@@ -101,11 +105,12 @@ class Gathering:
         self._intake, self._clock, self._on_commit = intake, clock, on_commit
         self._room, self._patience_seconds = room or Room(), patience_seconds
         self._waiting: deque[_Request] = deque()
+        self._waiting_payloads = 0
         self._held_payloads = self._held_bytes = 0  # those that wait, and those on their way
         self._seconds_a_payload = 0.0  # of late
         self._changed = Condition()
         self._closed = True
-        self._turn = Semaphore()  # one group is made ready ahead of the one that is being written
+        self._groups = 0  # on their way: one that is being written, and one ahead of it
         self._ready: SimpleQueue[_Ready | None] = SimpleQueue()
         self._turns = ExitStack()
         self._threads = [Thread(target=self._prepare_all, name="prepare"), Thread(target=self._write_all, name="write")]
@@ -152,6 +157,7 @@ class Gathering:
                 raise IntakeClosedError("the program ends", remedy="send it again: nothing of it was stored")
             if self._held_payloads and not self._has_room(len(payloads), size):
                 raise QueueFullError(self._return_in())
+            self._waiting_payloads += len(payloads)
             self._held_payloads += len(payloads)
             self._held_bytes += size
             self._waiting += requests
@@ -169,22 +175,30 @@ class Gathering:
     def _prepare_all(self) -> None:
         """Make ready what waits, group by group, until nothing more can come."""
         while True:
-            self._turn.acquire()
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closed)
+                self._changed.wait_for(self._may_go_on)
                 group = list(self._next_group())
-                if not group and self._closed and not self._waiting:
-                    break
+                self._groups += 1
+            if not group:
+                break
             # What was cancelled while it waited is not begun.
             self._ready.put(self._made_ready(self._begun(group)))
         self._ready.put(None)
+
+    def _may_go_on(self) -> bool:
+        """Whether the next group is to be made ready, or nothing more can come."""
+        if not self._waiting:
+            return self._closed
+        return not self._groups or (self._groups == 1 and self._waiting_payloads >= WORTH_MAKING_READY)
 
     def _next_group(self) -> Iterator[_Request]:
         """The first of those that wait, and as many more as go with it."""
         payloads = 0
         while self._waiting and (not payloads or payloads + len(self._waiting[0].payloads) <= EVENTS_A_GROUP):
-            payloads += len(self._waiting[0].payloads)
-            yield self._waiting.popleft()
+            request = self._waiting.popleft()
+            payloads += len(request.payloads)
+            self._waiting_payloads -= len(request.payloads)
+            yield request
 
     def _begun(self, group: _Group) -> _Group:
         begun = [request for request in group if request.answer.set_running_or_notify_cancel()]
@@ -208,10 +222,13 @@ class Gathering:
     def _write_all(self) -> None:
         """Write what was made ready, and answer."""
         while (ready := self._ready.get()) is not None:
-            self._turn.release()
             start = time.monotonic()
-            if self._settle(ready):
-                seconds = time.monotonic() - start
+            together = self._settle(ready)
+            seconds = time.monotonic() - start
+            with self._changed:
+                self._groups -= 1
+                self._changed.notify_all()
+            if together:
                 payloads = sum(len(request.payloads) for request in ready.group)
                 self._note(Committed(len(ready.group), payloads, ready.seconds, seconds))
 

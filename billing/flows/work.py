@@ -18,6 +18,7 @@ from billing.errors import SchemaMismatchError
 from billing.flows.deliver import Send, deliver
 from billing.flows.fold import CHANGES_AT_ONCE, fold_once
 from billing.flows.post import post_charges
+from billing.flows.repeat import forget_old
 from billing.flows.watch import EVERY, Watched, Watcher
 from billing.periods import Period
 from billing.receipts import Outcome
@@ -120,6 +121,7 @@ def rounds(
         Round(name="limits", every=EVERY, work=watch, alone=True),
         Round(name="partitions", every=timedelta(hours=6), work=_make_partitions, alone=True),
         Round(name="charges", every=timedelta(hours=1), work=post, alone=True),
+        Round(name="repeats", every=timedelta(hours=1), work=_forget, alone=True),
         Round(name="clock", every=timedelta(minutes=1), work=compare),
         *(() if send is None else (Round(name="webhooks", every=_SECOND, work=tell),)),
     )
@@ -247,6 +249,10 @@ def _make_partitions(engine: Engine, at: datetime) -> Done:
         missing = months_missing(connection, months)
         make_partitions(connection, sorted(missing))
     return Done(count=len(missing))
+
+
+def _forget(engine: Engine, at: datetime) -> Done:
+    return Done(count=forget_old(engine, at))
 
 
 def _compare(engine: Engine, clock: Clock) -> Done:

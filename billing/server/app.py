@@ -30,12 +30,12 @@ from billing.server.api import (
     usage,
     webhooks,
 )
-from billing.server.bodies import LARGEST_BODY
 from billing.server.describing import describe, name_of_route
 from billing.server.logs import RequestLog
 from billing.server.metrics import CONNECTIONS
 from billing.server.paths import EncodedSlashes
 from billing.server.repeats import Repeats
+from billing.server.uploads import Uploads
 from billing.server.world import World
 
 _ROUTERS = (
@@ -78,7 +78,6 @@ def build(world: World) -> FastAPI:
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
-        max_body_size=LARGEST_BODY,
         redirect_slashes=False,
         generate_unique_id_function=name_of_route,
     )
@@ -87,6 +86,7 @@ def build(world: World) -> FastAPI:
     describe(app)
     app.add_middleware(Repeats, world=world)  # the last one added is the first to see a request
     app.add_middleware(EncodedSlashes)
+    app.add_middleware(Uploads)
     app.add_middleware(RequestLog)
     for router in _ROUTERS:
         app.include_router(router, responses=problems.RESPONSES)

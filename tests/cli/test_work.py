@@ -70,7 +70,7 @@ def test_once_does_each_round_and_says_what_came_of_it(behind: Address, tollbook
     rows = {row["round"]: row for row in csv.DictReader(io.StringIO(ran.out))}
     assert 0 == unfolded(behind)
     assert ("done", "1") == (rows["fold"]["ending"], rows["fold"]["count"])
-    assert {"schema", "fold", "limits", "partitions", "charges", "clock", "webhooks"} == rows.keys()
+    assert {"schema", "fold", "limits", "partitions", "charges", "repeats", "clock", "webhooks"} == rows.keys()
     # The clock of these tests is not the database's.
     assert (4, True) == (ran.code, rows["clock"]["warning"].startswith("the database's clock is"))
 
@@ -147,12 +147,17 @@ def test_a_worker_does_not_outlive_a_service_that_is_killed(behind: Address, tmp
     assert 1 == len(told(running.log, "ended"))
 
 
-def test_two_workers_at_once_fold_each_change_once(behind: Address, books: Path, tollbook: Tollbook) -> None:
-    workers = [
-        subprocess.Popen([*PROGRAM, "work"], stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)})
-        for _ in "12"
-    ]
+def test_two_workers_at_once_fold_each_change_once(
+    behind: Address, books: Path, tollbook: Tollbook, tmp_path: Path
+) -> None:
+    logs = [tmp_path / "log-1", tmp_path / "log-2"]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    workers = []
+    for log in logs:
+        with log.open("wb") as out:
+            workers.append(subprocess.Popen([*PROGRAM, "work"], stderr=out, env=environ))
     try:
+        until(lambda: all(told(log, "begun") for log in logs))
         for batch in range(5):
             lines = [with_changes(id=f"more-{batch}-{n}") for n in range(20)]
             (books / "more.ndjson").write_text("\n".join(lines))

@@ -162,6 +162,8 @@ async def _answer(world: World, key: Key, payloads: Sequence[bytes]) -> Response
     except (IntakeClosedError, StoreAwayError) as error:
         name = "closing" if isinstance(error, IntakeClosedError) else "database-unreachable"
         raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, name, str(error)) from error
+    finally:
+        WAITING.set(world.intake.held)
     outcomes = [_NAMES[outcome] for outcome in receipt.outcomes.tolist()]
     counts = Counter(outcomes)
     for outcome, count in counts.items():

@@ -22,7 +22,7 @@ from billing.server.problems import ProblemError
 from billing.server.shapes import Decimal, Exact, Instant, Line, MonthOrNone, Page, Paged, Text, Whole
 from billing.server.sight import see_account
 from billing.server.world import InWorld, World
-from billing.store.queries.invoices import Document, Sought, document_lines, documents, whole
+from billing.store.queries.documents import Document, Sought, document_lines, documents, whole
 from rates.money import format_minor
 
 router = APIRouter(tags=["invoices"])

@@ -79,6 +79,34 @@ TABLE: dict[tuple[str, str], tuple[str, str, str]] = {
     ("GET", "/v1/quarantine"): (READERS, "/v1/quarantine?account=zen", "/v1/quarantine?account=none"),
     ("GET", "/v1/controls"): (OPERATORS, "", ""),
     ("POST", "/v1/controls"): (Scope.INGEST, "", ""),
+    ("POST", "/v1/events"): (Scope.INGEST, "", ""),
+    ("PUT", "/v1/events/{source}/{event_id}"): (Scope.INGEST, "", ""),
+    ("POST", "/v1/events/{source}/{event_id}/void"): (Scope.INGEST, "", ""),
+    ("POST", "/v1/authorize"): (OPERATORS, "", ""),
+    ("GET", "/v1/triggers"): (OPERATORS, "", ""),
+    ("GET", "/v1/triggers/{name}"): (OPERATORS, "", ""),
+    ("PUT", "/v1/triggers/{name}"): (Scope.ADMIN, "", ""),
+    ("DELETE", "/v1/triggers/{name}"): (Scope.ADMIN, "", ""),
+    ("GET", "/v1/firings"): (OPERATORS, "", ""),
+    ("GET", "/v1/guards"): (OPERATORS, "", ""),
+    ("GET", "/v1/guards/{name}"): (OPERATORS, "", ""),
+    ("PUT", "/v1/guards/{name}"): (Scope.ADMIN, "", ""),
+    ("DELETE", "/v1/guards/{name}"): (Scope.ADMIN, "", ""),
+    ("GET", "/v1/guards/{name}/releases"): (OPERATORS, "", ""),
+    ("POST", "/v1/guards/{name}/releases"): (Scope.ADMIN, "", ""),
+    ("GET", "/v1/webhooks"): (Scope.ADMIN, "", ""),
+    ("POST", "/v1/webhooks"): (Scope.ADMIN, "", ""),
+    ("GET", "/v1/webhooks/{endpoint}"): (Scope.ADMIN, "", ""),
+    ("PATCH", "/v1/webhooks/{endpoint}"): (Scope.ADMIN, "", ""),
+    ("DELETE", "/v1/webhooks/{endpoint}"): (Scope.ADMIN, "", ""),
+    ("POST", "/v1/webhooks/{endpoint}/disable"): (Scope.ADMIN, "", ""),
+    ("POST", "/v1/webhooks/{endpoint}/enable"): (Scope.ADMIN, "", ""),
+    ("POST", "/v1/webhooks/{endpoint}/rotate"): (Scope.ADMIN, "", ""),
+    ("POST", "/v1/webhooks/{endpoint}/test"): (Scope.ADMIN, "", ""),
+    ("POST", "/v1/webhooks/{endpoint}/replay"): (Scope.ADMIN, "", ""),
+    ("GET", "/v1/webhooks/{endpoint}/deliveries"): (Scope.ADMIN, "", ""),
+    ("GET", "/v1/webhooks/{endpoint}/deliveries/{message}"): (Scope.ADMIN, "", ""),
+    ("POST", "/v1/webhooks/{endpoint}/deliveries/{message}/replay"): (Scope.ADMIN, "", ""),
     ("GET", "/v1/keys"): (Scope.ADMIN, "", ""),
     ("POST", "/v1/keys"): (Scope.ADMIN, "", ""),
     ("POST", "/v1/keys/{name}/rotate"): (Scope.ADMIN, "", ""),
@@ -125,7 +153,7 @@ def test_every_route_is_in_the_table(api: Answering) -> None:
 
 def status(api: Answering, method: str, path: str, key: str) -> int:
     """What a route answers to a key, to a request that it would refuse as faulty if it let the key in."""
-    for name in ("account", "card", "period", "source", "invoice", "name", "event_id"):
+    for name in ("account", "card", "period", "source", "invoice", "name", "event_id", "endpoint", "message"):
         path = path.replace(f"{{{name}}}", "2026-10")
     path = path.replace("{line}", "1")
     with api.client(key) as client:
