@@ -231,9 +231,6 @@ async def _of_framework(request: Request, error: Exception) -> JSONResponse:
         return response(status, "method-not-allowed", detail, headers={"Allow": known})
     if status is HTTPStatus.NOT_FOUND:
         return response(status, "not-found", "no such route; /v1/openapi.json has them all")
-    if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        detail = "the body is larger than may be: send less at once"
-        return response(status, "body-too-large", detail, headers=error.headers)
     return response(status, "request-unreadable", str(error.detail), headers=error.headers)
 
 
