@@ -13,7 +13,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -49,6 +48,18 @@ STATUSES = {
 }
 
 _UNREACHED = "the database cannot be reached; nothing of this request is stored unless it was before: repeat it"
+
+
+# Of pydantic's words for what is wrong with a request, those that leave out what to do, by their types.
+_REASONS = {"missing": "is missing", "extra_forbidden": "is nothing that is known here"}
+_REMEDIES = {
+    "missing": "give it",
+    "extra_forbidden": "leave it out, or mend its name; /v1/openapi.json has the names",
+    "json_invalid": "send one JSON object",
+    "string_type": "write it between quotation marks",
+    "int_type": "write it without quotation marks",
+    "bool_type": "write true or false, without quotation marks",
+}
 
 
 class Item(BaseModel):
@@ -144,15 +155,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _of_framework)
     app.add_exception_handler(RequestValidationError, _of_request)
     app.add_exception_handler(Exception, _of_anything)
-    plain = app.openapi
-
-    def with_problems() -> dict[str, Any]:
-        described = plain()
-        _, found = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
-        described.setdefault("components", {}).setdefault("schemas", {}).update(found["$defs"])
-        return described
-
-    app.openapi = with_problems  # type: ignore[method-assign]  # FastAPI's own way to add to it
 
 
 def response(
@@ -225,10 +227,12 @@ async def _of_framework(request: Request, error: Exception) -> JSONResponse:
         raise error
     status = HTTPStatus(error.status_code)
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
-        error.headers = {"Allow": ", ".join(_methods(request))}
-    name = status.phrase.lower().replace(" ", "-")
-    detail = "" if error.detail == status.phrase else str(error.detail)
-    return response(status, name, detail, headers=error.headers)
+        known = ", ".join(_methods(request))
+        detail = f"{request.method} is not answered here, but {known}"
+        return response(status, "method-not-allowed", detail, headers={"Allow": known})
+    if status is HTTPStatus.NOT_FOUND:
+        return response(status, "not-found", "no such route; /v1/openapi.json has them all")
+    return response(status, "request-unreadable", str(error.detail), headers=error.headers)
 
 
 def _methods(request: Request) -> list[str]:
@@ -244,9 +248,24 @@ def _methods(request: Request) -> list[str]:
 async def _of_request(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
-    items = [Item(pointer=_pointer(fault["loc"]), reason=str(fault["msg"])) for fault in error.errors()]
+    items = [
+        Item(
+            pointer=_pointer(fault["loc"]),
+            reason=_reason(fault),
+            remedy=_REMEDIES.get(fault["type"], ""),
+        )
+        for fault in error.errors()
+    ]
     detail = f"{len(items)} {'thing is' if len(items) == 1 else 'things are'} wrong with the request"
     return response(HTTPStatus.UNPROCESSABLE_ENTITY, "request-invalid", detail, errors=items)
+
+
+def _reason(fault: Mapping[str, Any]) -> str:
+    """Why something of a request is wrong, after the name of its place."""
+    said = str(fault["msg"])
+    if fault["type"] == "json_invalid":
+        return f"is not JSON: {fault.get('ctx', {}).get('error', said)}"
+    return _REASONS.get(fault["type"], said)
 
 
 def _pointer(location: Sequence[str | int]) -> str:

@@ -71,6 +71,19 @@ class InvoiceTold(BaseModel):
 class InvoiceWhole(InvoiceTold):
     """The same with who is billed, and which earlier months it adjusts."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "17", "number": "INV-000001", "state": "final", "kind": "usage", "account": "acme",
+                    "period": "2026-10", "issued_on": "2026-11-04", "due_on": "2026-12-04", "corrects": "",
+                    "lines": 12, "total": "104.20", "currency": "USD", "sha256": "5f70…", "name": "Acme Ltd",
+                    "address": ["1 High Street", "London"], "tax_id": "GB123456789", "legal_entity": "", "adjusts": [],
+                }
+            ]
+        }
+    )  # fmt: skip
+
     name: str
     address: list[str]
     tax_id: str
