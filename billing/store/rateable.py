@@ -18,6 +18,7 @@ from billing.reselling import PREFIX
 from billing.store.beside import read_beside, together
 from billing.store.bulk import Table
 from billing.store.engine import Connection
+from billing.store.partitions import pages_of
 from billing.store.ratings import SELDOM, apart
 from billing.store.reported import named, numpy_of, usage_of
 from billing.usage import Usage
@@ -71,13 +72,14 @@ def rated_usage(
 ) -> Iterator[Rateable]:
     """Events of a period that were rated, in no order. While some are worked on, the next are read.
 
-    Both halves of the period are read at once: a server that makes rows and a client that takes them wait for each
-    other, and so one of two processors would be idle.
+    Two halves are read at once: a server that makes rows and a client that takes them wait for each other, and so one
+    of two processors would be idle. Halves of the pages, as halves of the time lie on every page, and both would read
+    all of them.
     """
     names = _names(connection)
-    middle = period.opens + (period.closes - period.opens) // 2
-    halves = [(period.opens, middle), (middle, period.closes)]
-    queries = [rated_query(*half, which, with_ids=with_ids) for half in halves]
+    whole = rated_query(period.opens, period.closes, which, with_ids=with_ids)
+    middle = sql.Literal(f"({pages_of(connection, period.start) // 2},0)")
+    queries = [whole + sql.SQL(f" AND ctid {half} {{}}::tid").format(middle) for half in ("<", ">=")]
     for rows in together([read_beside(connection, query) for query in queries]):
         yield _rateable(rows, names)
 
