@@ -23,6 +23,9 @@ from rates.usage import Int64s
 
 _FEW = 1 << 16
 
+NOWHERE = -1
+"""In place of a line's number, of a row that is on none."""
+
 FREE = "free"
 """The tier of units that a pool gives free."""
 
@@ -135,6 +138,25 @@ class Cut(NamedTuple):
     amount: Fraction
 
 
+class Piece(NamedTuple):
+    """Quantities on lines, int64[n] each; a line may be `NOWHERE`. `rows` are their places in what they came in.
+
+    That is None where they are all of it.
+    """
+
+    payer: Int64s
+    line: Int64s
+    version: Int64s
+    events: Int64s
+    quantity: Int64s
+    rows: Int64s | None
+
+    @property
+    def places(self) -> Int64s:
+        """The same, also where they are all of it."""
+        return np.arange(len(self.line)) if self.rows is None else self.rows
+
+
 @dataclass(slots=True)
 class Parts:
     """Quantities on their way to lines: columns in pieces, and the line keys that they point to.
@@ -148,7 +170,7 @@ class Parts:
     families: list[LineKey] = field(default_factory=list)
     names: dict[tuple[object, ...], int] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
-    pieces: list[tuple[Int64s, ...]] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
     rounded: list[tuple[Int64s, Int64s, Int64s]] = field(default_factory=list)
     charges: dict[Fraction, list[tuple[Int64s, Int64s, Int64s]]] = field(default_factory=dict)
     cuts: list[Cut] = field(default_factory=list)
@@ -157,7 +179,7 @@ class Parts:
         """Put money on a line beside quantity times price, also where nothing else is on it."""
         self.cuts.append(found)
         row = (found.payer, found.line, version, 0, 0, found.place)
-        self.pieces.append(tuple(np.array([each], dtype=np.int64) for each in row))
+        self.pieces.append(Piece(*(np.array([each], dtype=np.int64) for each in row)))
 
     def add(
         self,
@@ -168,22 +190,21 @@ class Parts:
         quantity: Int64s,
         rows: Int64s | None = None,
     ) -> None:
-        """Put quantities (and how many events they stand for) on lines; all int64[n].
+        """Put quantities (and how many events they stand for) on lines, or `NOWHERE`; all int64[n].
 
         `rows` are their places in what they came in, where they are not all of it.
         """
         is_due = (quantity != 0) | (events != 0)
         if is_due.all():  # as most often: nothing has to be copied
-            places = np.arange(len(payer)) if rows is None else rows
-            self.pieces.append((payer, line, version, events, quantity, places))
+            self.pieces.append(Piece(payer, line, version, events, quantity, rows))
             return
         some = np.flatnonzero(is_due)
         places = some if rows is None else rows[some]
-        self.pieces.append((payer[some], line[some], version[some], events[some], quantity[some], places))
+        self.pieces.append(Piece(payer[some], line[some], version[some], events[some], quantity[some], places))
 
     def columns(self) -> list[Int64s]:
         """The payer, line, version, events and quantity of all that was added, and its place in what it came in."""
-        return runs.joined(self.pieces, 6)
+        return runs.joined([(*piece[:5], piece.places) for piece in self.pieces], 6)
 
     def line(self, key: LineKey) -> int:
         """The number of a line key."""
@@ -213,7 +234,7 @@ def lines_of(parts: Parts, currency_code: str) -> PricedLines:
 
     Raises `QuantityOverflowError` for a quantity or an amount of more than 64 bits.
     """
-    payer, line, version, events, quantity = runs.joined([_runs(*piece) for piece in parts.pieces], 5)
+    payer, line, version, events, quantity = _runs(parts.pieces)
     ranked = _Ranked.of(parts.families, line)
     rank = ranked.rank(line)
     order = runs.order(payer, rank, version)
@@ -286,13 +307,28 @@ class _Ranked:
         return LineKeys(families, self.family, self.country)
 
 
-def _runs(
-    payer: Int64s, line: Int64s, version: Int64s, events: Int64s, quantity: Int64s, _: Int64s
-) -> tuple[Int64s, ...]:
-    """A piece with one row for rows of one line that follow each other, as days of one price do in totals."""
-    of_one = version.strides == (0,)  # a broadcast number
-    first = np.flatnonzero(runs.changes(payer, line) if of_one else runs.changes(payer, line, version))
-    return payer[first], line[first], version[first], runs.sums(events, first), runs.sums(quantity, first)
+def _runs(pieces: Sequence[Piece]) -> list[Int64s]:
+    """Pieces with one row for rows of one line that follow each other, as days of one price do in totals.
+
+    The payer, line, version, events and quantity of each; those on no line are left out.
+    """
+    begins = [np.flatnonzero(_changes(piece)) for piece in pieces]
+    kept = [piece.line[first] != NOWHERE for piece, first in zip(pieces, begins, strict=True)]
+    ends = np.cumsum([0, *(np.count_nonzero(some) for some in kept)]).tolist()
+    found = [np.empty(ends[-1], dtype=np.int64) for _ in range(5)]
+    for piece, first, some, (start, stop) in zip(pieces, begins, kept, pairwise(ends), strict=True):
+        at = slice(start, stop)
+        for column, values in zip(found[3:], (piece.events, piece.quantity), strict=True):
+            np.compress(some, runs.sums(values, first), out=column[at])
+        of_line = first[some]
+        for column, values in zip(found, (piece.payer, piece.line, piece.version), strict=False):
+            column[at] = values[of_line]
+    return found
+
+
+def _changes(piece: Piece) -> NDArray[np.bool_]:
+    of_one = piece.version.strides == (0,)  # a broadcast number
+    return runs.changes(piece.payer, piece.line) if of_one else runs.changes(piece.payer, piece.line, piece.version)
 
 
 class _Lines:

@@ -4,8 +4,9 @@ A counter passes most days without crossing a bound. On those it is enough to kn
 only the items of the other days are put in order and followed one by one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,31 +83,45 @@ class DailyRun:
         return found
 
 
-def run_by_day(fill: Int64s, scope: Int64s, day: NDArray[np.int32], bounds: Iterable[Int64s]) -> DailyRun:
-    """The course of the counters, one for each value of `scope`, that items move by `fill` (int64[n]).
+class Moves(NamedTuple):
+    """What moves counters: items of `scope` and `day` by `fill` (int64[n], int32[n], int64[n]).
 
-    `bounds` are all that anybody will ask about. Items of one day of a counter are in their order, days in none.
+    Those that are `replaced` (bool[n]) stand where their day begins, and move nothing.
     """
-    require_room(fill)
-    first, low = int(scope.min()), int(day.min())
-    counters, days = int(scope.max()) - first + 1, int(day.max()) - low + 1
-    cell = scope * days
-    cell += day
-    cell -= first * days + low
+
+    fill: Int64s
+    scope: Int64s
+    day: NDArray[np.int32]
+    replaced: Bools
+
+
+def run_by_day(strands: Sequence[Moves], bounds: Iterable[Int64s]) -> list[DailyRun]:
+    """The course of the counters, one for each value of `scope`, over all that moves them; as each strand sees it.
+
+    `bounds` are all that anybody will ask about. Items of one day of a counter are in their order, and of one strand
+    but for those that are replaced and those that move nothing; days are in no order.
+    """
+    require_room(*(moves.fill for moves in strands))
+    first, low = (min(int(column.min()) for column in columns) for columns in _scopes_and_days(strands))
+    last, high = (max(int(column.max()) for column in columns) for columns in _scopes_and_days(strands))
+    counters, days = last - first + 1, high - low + 1
+    cells = [_cells(moves, days, first * days + low) for moves in strands]
     moved = np.zeros(counters * days, dtype=np.int64)
-    np.add.at(moved, cell, fill)
+    for moves, cell in zip(strands, cells, strict=True):
+        np.add.at(moved, cell, moves.fill)
+        away = np.flatnonzero(moves.replaced)
+        np.subtract.at(moved, cell[away], moves.fill[away])
     ends = np.cumsum(moved.reshape(counters, days), axis=1)
     begins, totals = ends.ravel() - moved, np.repeat(ends[:, -1], days)
     every = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *bounds]))
     crossing = _crossed(begins, ends.ravel(), every)
-    rows = np.flatnonzero(crossing[cell])
-    rows = rows[np.argsort(cell[rows], kind="stable")]
-    after, here = np.cumsum(fill[rows]), cell[rows]
-    before = after - fill[rows]
-    opens = np.flatnonzero(np.diff(here, prepend=-1))
-    of_day = np.diff(np.append(opens, len(rows)))
-    exact = before - np.repeat(before[opens], of_day) + begins[here]
-    return DailyRun(cell=cell, begins=begins, ends=ends.ravel(), totals=totals, rows=rows, exact=exact)
+    found = []
+    for moves, cell in zip(strands, cells, strict=True):
+        rows = np.flatnonzero(crossing[cell] & ~moves.replaced)
+        rows = rows[np.argsort(cell[rows], kind="stable")]
+        exact = begins[cell[rows]] + _within(moves.fill[rows], cell[rows])
+        found.append(DailyRun(cell=cell, begins=begins, ends=ends.ravel(), totals=totals, rows=rows, exact=exact))
+    return found
 
 
 def fits_days(scope: Int64s, day: NDArray[np.int32]) -> bool:
@@ -120,3 +135,24 @@ def fits_days(scope: Int64s, day: NDArray[np.int32]) -> bool:
 def _crossed(begins: Int64s, ends: Int64s, bounds: Int64s) -> Bools:
     crossed: Bools = np.searchsorted(bounds, begins, "right") != np.searchsorted(bounds, ends, "right")
     return crossed
+
+
+def _scopes_and_days(strands: Sequence[Moves]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    some = [moves for moves in strands if len(moves.fill)]
+    return [moves.scope for moves in some], [moves.day for moves in some]
+
+
+def _cells(moves: Moves, days: int, base: int) -> Int64s:
+    """Which of the days of all counters each item is of."""
+    cell = moves.scope * days
+    cell += moves.day
+    cell -= base
+    return cell
+
+
+def _within(fill: Int64s, cell: Int64s) -> Int64s:
+    """What moves a counter on the same day before each item does, items of one cell being together."""
+    before = np.cumsum(fill) - fill
+    opens = np.flatnonzero(np.diff(cell, prepend=-1))
+    found: Int64s = before - np.repeat(before[opens], np.diff(np.append(opens, len(cell))))
+    return found
