@@ -6,11 +6,12 @@ only the items of the other days are put in order and followed one by one.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rates.runs import blocks
 from rates.tally.counters import Bools, Int64s, reaching, require_room
 from rates.tiers import tier_of
 
@@ -67,7 +68,9 @@ class DailyRun:
 
     def crossed(self, bounds: Int64s) -> Bools:
         """Items on days on which the counter goes from one tier into another: their order matters."""
-        return _crossed(self.begins, self.ends, bounds)[self.cell]
+        found = np.zeros(len(self.cell), dtype=np.bool_)
+        found[self.rows] = _crossed(self.begins, self.ends, bounds)[self.cell[self.rows]]
+        return found
 
     def tiers(self, bounds: Int64s) -> NDArray[np.integer]:
         """The tier (from 0) in which each item begins, in as few bits as they need."""
@@ -102,25 +105,29 @@ def run_by_day(strands: Sequence[Moves], bounds: Iterable[Int64s]) -> list[Daily
     but for those that are replaced and those that move nothing; days are in no order.
     """
     require_room(*(moves.fill for moves in strands))
-    first, low = (min(int(column.min()) for column in columns) for columns in _scopes_and_days(strands))
-    last, high = (max(int(column.max()) for column in columns) for columns in _scopes_and_days(strands))
+    some = [moves for moves in strands if len(moves.fill)]
+    first, last = min(int(each.scope.min()) for each in some), max(int(each.scope.max()) for each in some)
+    low, high = min(int(each.day.min()) for each in some), max(int(each.day.max()) for each in some)
     counters, days = last - first + 1, high - low + 1
-    cells = [_cells(moves, days, first * days + low) for moves in strands]
-    moved = np.zeros(counters * days, dtype=np.int64)
-    for moves, cell in zip(strands, cells, strict=True):
-        np.add.at(moved, cell, moves.fill)
+    moved, cells = np.zeros(counters * days, dtype=np.int64), []
+    for moves in strands:
+        cell = np.empty(len(moves.fill), dtype=np.int64)
+        for rows in blocks(len(cell)):
+            cell[rows] = moves.scope[rows] * days + (moves.day[rows] - (first * days + low))
+            np.add.at(moved, cell[rows], moves.fill[rows])
         away = np.flatnonzero(moves.replaced)
         np.subtract.at(moved, cell[away], moves.fill[away])
+        cells.append(cell)
     ends = np.cumsum(moved.reshape(counters, days), axis=1)
     begins, totals = ends.ravel() - moved, np.repeat(ends[:, -1], days)
     every = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *bounds]))
     crossing = _crossed(begins, ends.ravel(), every)
     found = []
     for moves, cell in zip(strands, cells, strict=True):
-        rows = np.flatnonzero(crossing[cell] & ~moves.replaced)
-        rows = rows[np.argsort(cell[rows], kind="stable")]
-        exact = begins[cell[rows]] + _within(moves.fill[rows], cell[rows])
-        found.append(DailyRun(cell=cell, begins=begins, ends=ends.ravel(), totals=totals, rows=rows, exact=exact))
+        at = np.flatnonzero(crossing.take(cell, mode="clip") & ~moves.replaced)
+        at = at[np.argsort(cell[at], kind="stable")]
+        exact = begins[cell[at]] + _within(moves.fill[at], cell[at])
+        found.append(DailyRun(cell=cell, begins=begins, ends=ends.ravel(), totals=totals, rows=at, exact=exact))
     return found
 
 
@@ -135,19 +142,6 @@ def fits_days(scope: Int64s, day: NDArray[np.int32]) -> bool:
 def _crossed(begins: Int64s, ends: Int64s, bounds: Int64s) -> Bools:
     crossed: Bools = np.searchsorted(bounds, begins, "right") != np.searchsorted(bounds, ends, "right")
     return crossed
-
-
-def _scopes_and_days(strands: Sequence[Moves]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-    some = [moves for moves in strands if len(moves.fill)]
-    return [moves.scope for moves in some], [moves.day for moves in some]
-
-
-def _cells(moves: Moves, days: int, base: int) -> Int64s:
-    """Which of the days of all counters each item is of."""
-    cell = moves.scope * days
-    cell += moves.day
-    cell -= base
-    return cell
 
 
 def _within(fill: Int64s, cell: Int64s) -> Int64s:

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from rates.deals import WHOLE, Discount, left_of, under
 from rates.errors import TollbookError
-from rates.lines import NOWHERE, Cut, Parts, key_of
+from rates.lines import Cut, Parts, key_of
 from rates.numbering import COUNTRIES
 from rates.prices import CHARGE, EVENT, USAGE, Price
 from rates.products import MONEY
+from rates.runs import blocks
+from rates.summing import NOWHERE
 from rates.tally.counters import Bools, Int64s
 from rates.tally.orders import by_payer_and_day, days_among, numbered
 from rates.terms import BookTerms, Terms
@@ -115,10 +117,11 @@ class Items:
         """
         if len(which):
             kind, billed = (self.kind, self.billed) if rows is None else (self.kind[rows], self.billed[rows])
-            line = np.multiply(which, len(self.prices), dtype=np.int64)
-            line += kind
-            # Every number is below the length: unlike "raise", this needs no second column.
-            np.take(np.concatenate(lines), line, out=line, mode="clip")
+            numbers, line = np.concatenate(lines), np.empty(len(which), dtype=np.int64)
+            for some in blocks(len(which)):
+                place = which[some].astype(np.int64) * len(self.prices) + kind[some]
+                # Every place is below the length: unlike "raise", this needs no second column.
+                np.take(numbers, place, out=line[some], mode="clip")
             line[self.replaced if rows is None else self.replaced[rows]] = NOWHERE
             parts.add(billed, line, self.version_of(parts, kind), events, quantity, rows)
 

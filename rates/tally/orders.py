@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from rates.runs import blocks
 from rates.usage import Int64s
 
 _FEW = 1 << 22
@@ -69,5 +70,7 @@ def days_among(payer: Int64s, day: NDArray[np.int32], payers: Int64s, days: NDAr
         return np.isin(payer * (1 << 20) + day, payers * (1 << 20) + days)
     there = np.zeros((int(max(payer.max(), payers.max())) + 1) * span, dtype=bool)
     there[payers * span + (days - low)] = True
-    found: NDArray[np.bool_] = there[payer * span + (day - low)]
+    found = np.empty(len(payer), dtype=np.bool_)
+    for some in blocks(len(payer)):
+        np.take(there, payer[some] * span + (day[some] - low), out=found[some], mode="clip")
     return found
