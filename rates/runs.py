@@ -38,7 +38,7 @@ def largest(column: NDArray[Any]) -> int:
     return max(int(column.max(initial=0)), -int(column.min(initial=0)))
 
 
-def changes(*columns: Int64s) -> NDArray[np.bool_]:
+def changes(*columns: NDArray[Any]) -> NDArray[np.bool_]:
     """Where a row differs from the one before it."""
     new = np.ones(len(columns[0]), dtype=bool)
     if len(new):
@@ -48,7 +48,7 @@ def changes(*columns: Int64s) -> NDArray[np.bool_]:
     return new
 
 
-def order(payer: Int64s, rank: Int64s, version: Int64s) -> Int64s:
+def order(payer: Int64s, rank: NDArray[np.int32], version: Int64s) -> Int64s:
     """The order by payer, then by key, then by card version; one number for all three where 64 bits hold it."""
     if not len(payer):
         return np.zeros(0, dtype=np.int64)

@@ -68,14 +68,15 @@ class Piece(NamedTuple):
 class Ranked:
     """The lines that there are, in the order of their keys: `number`, `family` and `country` (a code), int64[k] each.
 
-    `by_number` are their ranks in the order of numbers; `table`, where numbers are few, the rank by the number itself.
+    `by_number` (int32[k]) are their ranks in the order of numbers; `table`, where numbers are few, the rank by the
+    number itself.
     """
 
     number: Int64s
     family: Int64s
     country: Int64s
-    by_number: Int64s
-    table: Int64s | None
+    by_number: NDArray[np.int32]
+    table: NDArray[np.int32] | None
 
     @classmethod
     def of(cls, families: Sequence[tuple[Any, ...]], lines: Sequence[Int64s]) -> "Ranked":
@@ -91,16 +92,16 @@ class Ranked:
         rest = np.empty(len(families), dtype=np.int64)
         rest[ranked] = np.arange(len(families))
         order = np.argsort((head[family] * len(COUNTRIES) + country) * max(len(families), 1) + rest[family])
-        by_number = np.empty(len(number), dtype=np.int64)
+        by_number = np.empty(len(number), dtype=np.int32)
         by_number[order] = np.arange(len(number))
         table = None
         if counted:
-            table = np.zeros(many, dtype=np.int64)
+            table = np.zeros(many, dtype=np.int32)
             table[number] = by_number
         return cls(number=number, family=family[order], country=country[order], by_number=by_number, table=table)
 
-    def rank(self, line: Int64s) -> Int64s:
-        """The ranks of lines (int64[n])."""
+    def rank(self, line: Int64s) -> NDArray[np.int32]:
+        """The ranks of lines (int64[n]), int32[n]."""
         return self.by_number[np.searchsorted(self.number, line)] if self.table is None else self.table[line]
 
 

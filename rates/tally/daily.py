@@ -6,7 +6,7 @@ only the items of the other days are put in order and followed one by one.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,12 @@ _FEW_DAYS = 1 << 16
 class DailyRun:
     """What `counters.Run` says; but on days on which its counter crosses no bound, an item starts where the day does.
 
-    That is in the same tier. `cell` is int64[n]: which day of a counter each item is of. `begins`, `ends` and `totals`
+    That is in the same tier. `cell` is int32[n]: which day of a counter each item is of. `begins`, `ends` and `totals`
     are of each such day. `rows` are the items of the days with a crossing, `exact` where the counter stood before each
-    of them. All int64.
+    of them. All but `cell` are int64.
     """
 
-    cell: Int64s
+    cell: NDArray[np.int32]
     begins: Int64s
     ends: Int64s
     totals: Int64s
@@ -75,7 +75,7 @@ class DailyRun:
     def tiers(self, bounds: Int64s) -> NDArray[np.integer]:
         """The tier (from 0) in which each item begins, in as few bits as they need."""
         narrow = np.min_scalar_type(len(bounds))
-        found: NDArray[np.integer] = tier_of(self.begins, bounds).astype(narrow)[self.cell]
+        found: NDArray[np.integer] = _of_each(self.cell, tier_of(self.begins, bounds).astype(narrow))
         found[self.rows] = tier_of(self.exact, bounds)
         return found
 
@@ -111,10 +111,11 @@ def run_by_day(strands: Sequence[Moves], bounds: Iterable[Int64s]) -> list[Daily
     counters, days = last - first + 1, high - low + 1
     moved, cells = np.zeros(counters * days, dtype=np.int64), []
     for moves in strands:
-        cell = np.empty(len(moves.fill), dtype=np.int64)
+        cell = np.empty(len(moves.fill), dtype=np.int32)
         for rows in blocks(len(cell)):
-            cell[rows] = moves.scope[rows] * days + (moves.day[rows] - (first * days + low))
-            np.add.at(moved, cell[rows], moves.fill[rows])
+            here = moves.scope[rows] * days + (moves.day[rows] - (first * days + low))
+            np.add.at(moved, here, moves.fill[rows])
+            cell[rows] = here
         away = np.flatnonzero(moves.replaced)
         np.subtract.at(moved, cell[away], moves.fill[away])
         cells.append(cell)
@@ -124,7 +125,7 @@ def run_by_day(strands: Sequence[Moves], bounds: Iterable[Int64s]) -> list[Daily
     crossing = _crossed(begins, ends.ravel(), every)
     found = []
     for moves, cell in zip(strands, cells, strict=True):
-        at = np.flatnonzero(crossing.take(cell, mode="clip") & ~moves.replaced)
+        at = np.flatnonzero(_of_each(cell, crossing) & ~moves.replaced)
         at = at[np.argsort(cell[at], kind="stable")]
         exact = begins[cell[at]] + _within(moves.fill[at], cell[at])
         found.append(DailyRun(cell=cell, begins=begins, ends=ends.ravel(), totals=totals, rows=at, exact=exact))
@@ -144,7 +145,15 @@ def _crossed(begins: Int64s, ends: Int64s, bounds: Int64s) -> Bools:
     return crossed
 
 
-def _within(fill: Int64s, cell: Int64s) -> Int64s:
+def _of_each(cell: NDArray[np.int32], values: NDArray[Any]) -> NDArray[Any]:
+    """The value of each item's day."""
+    found = np.empty(len(cell), dtype=values.dtype)
+    for rows in blocks(len(cell)):
+        np.take(values, cell[rows], out=found[rows], mode="clip")
+    return found
+
+
+def _within(fill: Int64s, cell: NDArray[np.int32]) -> Int64s:
     """What moves a counter on the same day before each item does, items of one cell being together."""
     before = np.cumsum(fill) - fill
     opens = np.flatnonzero(np.diff(cell, prepend=-1))
