@@ -13,6 +13,7 @@ CREATE TABLE accounts (
     tax_id text NOT NULL,
     language text NOT NULL,
     legal_entity text NOT NULL,
+    suspended tstzmultirange NOT NULL, -- when: its charges wait until it is reactivated
     added_at timestamptz NOT NULL
 );
 
@@ -21,6 +22,7 @@ CREATE TABLE contracts (
     account_id integer NOT NULL REFERENCES accounts,
     effective_from date NOT NULL,
     cards text[] NOT NULL CHECK (cardinality(cards) > 0),
+    terms jsonb NOT NULL DEFAULT '{}', -- what it says beside its cards, as its file writes it: discounts, commitment, credits
     added_at timestamptz NOT NULL,
     UNIQUE (account_id, effective_from)
 );

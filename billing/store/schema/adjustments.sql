@@ -49,9 +49,6 @@ CREATE TABLE billed_months (
     FOREIGN KEY (payer_id, invoice_id) REFERENCES invoices
 );
 CREATE INDEX ON billed_months (origin_start, payer_id);
--- late <= final holds no more: who had no invoice of a month, and was billed for it by the run of a later one, may have
--- usage that came after that.
-ALTER TABLE draft_runs DROP CONSTRAINT draft_runs_check2;
 
 -- Adjustments that the newest run of a period left out, and why.
 CREATE TABLE held_adjustments (
@@ -79,15 +76,4 @@ CREATE TABLE adjustment_releases (
 );
 CREATE INDEX ON adjustment_releases (origin_start, payer_id);
 
-CREATE TRIGGER invoice_adjustments_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON invoice_adjustments
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER invoice_adjusted_totals_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON invoice_adjusted_totals
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER billed_months_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON billed_months
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER adjustment_releases_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON adjustment_releases
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-ALTER TABLE invoice_adjustments ENABLE ALWAYS TRIGGER invoice_adjustments_stay;
-ALTER TABLE invoice_adjusted_totals ENABLE ALWAYS TRIGGER invoice_adjusted_totals_stay;
-ALTER TABLE billed_months ENABLE ALWAYS TRIGGER billed_months_stay;
-ALTER TABLE adjustment_releases ENABLE ALWAYS TRIGGER adjustment_releases_stay;
+SELECT keep_for_good('invoice_adjustments', 'invoice_adjusted_totals', 'billed_months', 'adjustment_releases');

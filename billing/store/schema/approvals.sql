@@ -23,12 +23,7 @@ CREATE TABLE approved_drafts (
     PRIMARY KEY (approval_id, invoice_id)
 );
 
-CREATE TRIGGER approvals_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON approvals
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER approved_drafts_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON approved_drafts
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-ALTER TABLE approvals ENABLE ALWAYS TRIGGER approvals_stay;
-ALTER TABLE approved_drafts ENABLE ALWAYS TRIGGER approved_drafts_stay;
+SELECT keep_for_good('approvals', 'approved_drafts');
 
 -- Accounts that a safety bound held back, and who let them go on, why, and at which total.
 CREATE TABLE bound_releases (
@@ -46,6 +41,4 @@ CREATE TABLE bound_releases (
 );
 CREATE INDEX ON bound_releases (period_start, payer_id, release_id);
 
-CREATE TRIGGER bound_releases_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON bound_releases
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-ALTER TABLE bound_releases ENABLE ALWAYS TRIGGER bound_releases_stay;
+SELECT keep_for_good('bound_releases');

@@ -6,6 +6,18 @@ BEGIN
         USING ERRCODE = 'restrict_violation';
 END $$;
 
+-- Let rows of tables be added and never changed, whoever asks: a trigger that is not ENABLE ALWAYS sleeps in a replica.
+CREATE FUNCTION keep_for_good(VARIADIC tables regclass[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    kept regclass;
+BEGIN
+    FOREACH kept IN ARRAY tables LOOP
+        EXECUTE format('CREATE TRIGGER %I BEFORE UPDATE OR DELETE OR TRUNCATE ON %s'
+                       ' FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', kept || '_stay', kept);
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', kept, kept || '_stay');
+    END LOOP;
+END $$;
+
 CREATE TABLE audit_log (
     entry bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL,
@@ -16,6 +28,4 @@ CREATE TABLE audit_log (
 );
 CREATE INDEX ON audit_log (subject, entry);
 
-CREATE TRIGGER audit_log_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-ALTER TABLE audit_log ENABLE ALWAYS TRIGGER audit_log_stays;
+SELECT keep_for_good('audit_log');

@@ -83,13 +83,5 @@ CREATE TABLE prices (
     block text NOT NULL
 );
 
-CREATE TRIGGER card_versions_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON card_versions
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER rates_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON rates
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER prices_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON prices
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-ALTER TABLE card_versions ENABLE ALWAYS TRIGGER card_versions_stay;
-ALTER TABLE rates ENABLE ALWAYS TRIGGER rates_stay;
+SELECT keep_for_good('card_versions', 'rates', 'prices');
 ALTER TABLE rates ENABLE ALWAYS TRIGGER rates_are_of_versions;
-ALTER TABLE prices ENABLE ALWAYS TRIGGER prices_stay;

@@ -24,12 +24,4 @@ CREATE TABLE charge_ends (
     PRIMARY KEY (charge_id, effective_to)
 );
 
-CREATE TRIGGER charges_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON charges
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER charge_ends_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON charge_ends
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-ALTER TABLE charges ENABLE ALWAYS TRIGGER charges_stay;
-ALTER TABLE charge_ends ENABLE ALWAYS TRIGGER charge_ends_stay;
-
--- When an account was suspended: its charges wait until it is reactivated.
-ALTER TABLE accounts ADD COLUMN suspended tstzmultirange NOT NULL DEFAULT '{}';
+SELECT keep_for_good('charges', 'charge_ends');

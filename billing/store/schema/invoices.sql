@@ -23,7 +23,8 @@ CREATE TABLE draft_runs (
     parked integer NOT NULL,
     failed integer NOT NULL,
     final integer NOT NULL CHECK (final <= billed), -- billed before this run
-    late integer NOT NULL CHECK (late <= final), -- of those, with usage that has changed since
+    -- With usage that has changed since: of those, and of whoever was billed for the month by the run of a later one.
+    late integer NOT NULL CHECK (late >= 0),
     snapshot_id bigint NOT NULL REFERENCES billed_batches,
     changed boolean NOT NULL, -- whether it drew a draft, took one away, or is the first of its period
     CHECK (billed + zero + parked + failed = active)
@@ -174,18 +175,4 @@ CREATE TABLE invoice_events (
 );
 CREATE INDEX ON invoice_events (payer_id, invoice_id);
 
-CREATE TRIGGER billed_batches_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON billed_batches
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER invoices_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON invoices
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER invoice_lines_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON invoice_lines
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER invoice_billed_totals_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON invoice_billed_totals
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER invoice_events_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON invoice_events
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-ALTER TABLE billed_batches ENABLE ALWAYS TRIGGER billed_batches_stay;
-ALTER TABLE invoices ENABLE ALWAYS TRIGGER invoices_stay;
-ALTER TABLE invoice_lines ENABLE ALWAYS TRIGGER invoice_lines_stay;
-ALTER TABLE invoice_billed_totals ENABLE ALWAYS TRIGGER invoice_billed_totals_stay;
-ALTER TABLE invoice_events ENABLE ALWAYS TRIGGER invoice_events_stay;
+SELECT keep_for_good('billed_batches', 'invoices', 'invoice_lines', 'invoice_billed_totals', 'invoice_events');

@@ -59,9 +59,4 @@ CREATE TABLE event_revision_elements (
 );
 CREATE INDEX ON event_revision_elements (payer_id, occurred_at);
 
-CREATE TRIGGER event_revisions_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON event_revisions
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER event_revision_elements_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON event_revision_elements
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-ALTER TABLE event_revisions ENABLE ALWAYS TRIGGER event_revisions_stay;
-ALTER TABLE event_revision_elements ENABLE ALWAYS TRIGGER event_revision_elements_stay;
+SELECT keep_for_good('event_revisions', 'event_revision_elements');

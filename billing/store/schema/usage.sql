@@ -156,6 +156,4 @@ CREATE TABLE usage_controls (
     PRIMARY KEY (source, product, day, revision)
 );
 CREATE INDEX ON usage_controls (day);
-CREATE TRIGGER usage_controls_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON usage_controls
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-ALTER TABLE usage_controls ENABLE ALWAYS TRIGGER usage_controls_stay;
+SELECT keep_for_good('usage_controls');

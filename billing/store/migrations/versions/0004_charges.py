@@ -4,8 +4,8 @@ from alembic import op
 
 from billing.store.migrate import create
 
-revision = "0005"
-down_revision = "0004"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:

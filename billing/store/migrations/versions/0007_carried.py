@@ -4,8 +4,8 @@ from alembic import op
 
 from billing.store.migrate import create
 
-revision = "0009"
-down_revision = "0007"
+revision = "0007"
+down_revision = "0006"
 
 
 def upgrade() -> None:
