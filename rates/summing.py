@@ -126,7 +126,7 @@ def sums_of(pieces: Sequence[Piece], ranked: Ranked, versions: Sequence[str], *,
     pieces = [piece.by_payer() for piece in pieces if len(piece.line)]
     found, end = Sums.room(sum(len(piece.line) for piece in pieces)), 0
     for stretches in _stretches(pieces, rows_at_once):
-        some = [piece.summed(start, stop) for piece, (start, stop) in zip(pieces, stretches, strict=True)]
+        some = [piece.summed(*ends) for piece, ends in zip(pieces, stretches, strict=True) if ends[0] < ends[1]]
         payer, line, version, events, quantity = runs.joined([each[:5] for each in some], 5)
         rank = ranked.rank(line)
         order = runs.order(payer, rank, version)
