@@ -16,11 +16,11 @@ def columns(rows: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([payer for payer, _ in rows], dtype=np.int64), np.array([day for _, day in rows], dtype=np.int32)
 
 
-@given(values)
-def test_values_are_numbered_in_their_order(given_values: list[int]) -> None:
-    distinct, place = numbered(np.array(given_values, dtype=np.int64))
-    assert sorted(set(given_values)) == distinct.tolist()
-    assert given_values == distinct[place].tolist()
+@given(values, values)
+def test_values_are_numbered_in_their_order(some: list[int], others: list[int]) -> None:
+    distinct, places = numbered(np.array(some, dtype=np.int64), np.array(others, dtype=np.int64))
+    assert sorted({*some, *others}) == distinct.tolist()
+    assert [some, others] == [distinct[place].tolist() for place in places]
 
 
 @given(pairs)
