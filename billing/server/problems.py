@@ -79,6 +79,7 @@ RESPONSES: dict[int | str, dict[str, object]] = {
         (HTTPStatus.UNAUTHORIZED, "No key, or one that is not good any more."),
         (HTTPStatus.FORBIDDEN, "The key is not for this."),
         (HTTPStatus.NOT_FOUND, "Not there, or not this customer's."),
+        (HTTPStatus.REQUEST_TIMEOUT, "The body did not come in time."),
         (HTTPStatus.CONFLICT, "It contradicts what is there, or something else is at work on it."),
         (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large."),
         (HTTPStatus.UNPROCESSABLE_ENTITY, "Something in the request is wrong; `errors` says each thing."),
