@@ -88,6 +88,7 @@ FORMS = {
     r"^ep_[0-9a-f]{24}$": "write the id of an endpoint, as GET /v1/webhooks lists it",
     r"^msg_[0-9a-f]{32}$": "write the id of a message, as the deliveries of an endpoint list it",
     r"^-?[0-9]+(\.[0-9]+)?$": _DECIMAL,
+    r"^[0-9]+(\.[0-9]+)?$": _DECIMAL,
     r"^[0-9]{1,13}(\.[0-9]{1,12})?$": _DECIMAL,
     r"^[0-9]{1,18}$": "write a whole number between quotation marks, as in 86400",
     r"^[0-9a-f]{64}$": "write the digest as the run told it: 64 digits and letters a to f",
