@@ -60,8 +60,6 @@ KEYS = {
     *REQUIRED, *TEXTS, *_MEASURED, *PARTICULARS,
     "source", "to", "from", "rated_to", "quantity", "attributes", "revision", "void",
 }  # fmt: skip
-"""What a usage event may say."""
-
 _ENVELOPE = {"specversion", "source", "id", "time", "subject", "type", "data", "datacontenttype", "dataschema"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
