@@ -24,14 +24,13 @@ from rates.tally.counters import Bools, Int64s, Run, run
 from rates.tally.daily import DailyRun, Moves, fits_days, run_by_day
 from rates.tally.flats import Counter, add_flats
 from rates.tally.items import CrossingsIncompleteError, Items, items_by_day, items_of
+from rates.tally.orders import distinct_days
 from rates.tally.pools import Rest, drain, has_pools
 from rates.tally.spend import Spend, cut_by_money, spend_of
 from rates.tally.versions import said_by
 from rates.terms import CardTerms, Terms
 from rates.tiers import Measure, Mode, Schedule, Scope, split
 from rates.usage import Totals, no_totals
-
-_DAY_BITS = 20
 
 
 class Wanted(NamedTuple):
@@ -98,8 +97,8 @@ def crossing_days(totals: Totals, crossings: Totals, terms: Terms) -> Wanted:
 
     Free units decide what is left to fill the counters, so that a second call may want more days than the first.
     """
-    if len(crossings) and not has_pools(totals, terms):
-        # Which days they are does not depend on the order within any: the first call named them all.
+    if len(crossings) and not has_pools(crossings, terms):
+        # Nothing is in a pool on these days, so their order frees no other units: the first call named them all.
         return Wanted(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32))
     strands = _strands(totals, crossings, terms, Parts())
     items, missing = strands[0].items, strands[0].rest.missing
@@ -199,8 +198,7 @@ def _needs_no_order(totals: Totals, terms: Terms) -> bool:
 def _wanted(items: Items, missing: Bools) -> Wanted:
     """The days of some items."""
     rows = np.flatnonzero(missing)
-    wanted = np.unique((items.rows.payer[rows] << _DAY_BITS) + items.rows.day[rows])
-    return Wanted(wanted >> _DAY_BITS, (wanted & ((1 << _DAY_BITS) - 1)).astype(np.int32))
+    return Wanted(*distinct_days(items.rows.payer[rows], items.rows.day[rows]))
 
 
 def _counters(strands: Sequence[_Strand], terms: Terms) -> Iterator[list[Counter]]:
@@ -313,8 +311,8 @@ def _emit_by_units(
     priced: Bools,
 ) -> None:
     """Put what a counter prices on its tiers: what begins in one and is cut at its bound goes on in others."""
-    first, is_cut = _tiers_of(schedule, counter, rest, items)
-    cut = np.flatnonzero(priced & is_cut)
+    first, cut = _tiers_of(schedule, counter, rest, items)
+    cut = cut[priced[cut]]
     spread = split(counter.course.start_of(cut), rest.quantity[cut], schedule.bounds(counter.unit_size))
     charged = rest.charged
     if len(cut):
@@ -364,7 +362,10 @@ def _unplaced(schedule: Schedule, items: Items, counter: Counter, priced: Bools)
     """Items on whose order within the day it depends in which tiers they are."""
     if schedule.mode is not Mode.GRADUATED:
         return np.zeros(len(priced), dtype=bool)
-    return priced & ~items.ordered & counter.course.crossed(schedule.bounds(counter.unit_size))
+    unplaced = counter.course.crossed(schedule.bounds(counter.unit_size))
+    unplaced &= priced
+    unplaced &= ~items.ordered
+    return unplaced
 
 
 def _in_tier(version: str, schedule: Schedule, tier: int, price: Price) -> Fraction | None:
@@ -373,14 +374,15 @@ def _in_tier(version: str, schedule: Schedule, tier: int, price: Price) -> Fract
     return price.unit_price(tier, schedule) if priced else None
 
 
-def _tiers_of(schedule: Schedule, counter: Counter, rest: Rest, items: Items) -> tuple[NDArray[np.integer], Bools]:
-    """The tier in which each item starts, [n], and whether its units are cut at a bound and go on in others."""
+def _tiers_of(schedule: Schedule, counter: Counter, rest: Rest, items: Items) -> tuple[NDArray[np.integer], Int64s]:
+    """The tier in which each item starts, [n], and which items' units are cut at a bound and go on in others."""
     bounds, by_events = schedule.bounds(counter.unit_size), schedule.measure is Measure.EVENTS
-    nowhere = np.zeros(len(rest.quantity), dtype=bool)
+    nowhere = np.empty(0, dtype=np.int64)
     if schedule.mode is Mode.VOLUME:
         return np.searchsorted(bounds, counter.course.total, side="left").astype(np.int64, copy=False), nowhere
     # Counted by events, one is whole: its further parts are in the tier of its first.
     first = counter.course.tiers(bounds)
     if by_events:
         return first[items.head], nowhere
-    return first, counter.course.beyond(rest.quantity, bounds) & counter.filling & ~items.per_event
+    cut = counter.course.beyond(rest.quantity, bounds)
+    return first, cut[counter.filling[cut] & ~items.per_event[cut]]

@@ -53,12 +53,14 @@ class Piece(NamedTuple):
         """
         payer, line, version, events, quantity, _ = self._take(slice(start, stop))
         of_one = version.strides == (0,)  # a broadcast number
-        first = np.flatnonzero(runs.changes(payer, line) if of_one else runs.changes(payer, line, version))
-        sums = [runs.sums(events, first), runs.sums(quantity, first)]
-        nowhere = line[first] == NOWHERE
+        begins = runs.changes(payer, line) if of_one else runs.changes(payer, line, version)
+        nowhere = line == NOWHERE
         if nowhere.any():
-            first, sums = first[~nowhere], [column[~nowhere] for column in sums]
-        return Piece(payer[first], line[first], version[first], *sums)
+            # They begin no run, and add nothing to the one before them.
+            begins &= ~nowhere
+            events, quantity = np.where(nowhere, 0, events), np.where(nowhere, 0, quantity)
+        first = np.flatnonzero(begins)
+        return Piece(payer[first], line[first], version[first], runs.sums(events, first), runs.sums(quantity, first))
 
     def _take(self, some: Int64s | slice) -> Self:
         return self._replace(**{name: column[some] for name, column in self._asdict().items() if column is not None})

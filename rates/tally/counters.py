@@ -48,9 +48,9 @@ class Run:
         """The tier (from 0) in which each item begins."""
         return tier_of(self.start, bounds)
 
-    def beyond(self, quantity: Int64s, bounds: NDArray[Any]) -> Bools:
-        """Items of which some units are beyond the bound of the tier in which they begin."""
-        return reaching(self.start, quantity, bounds)
+    def beyond(self, quantity: Int64s, bounds: NDArray[Any]) -> Int64s:
+        """The places of items of which some units are beyond the bound of the tier in which they begin."""
+        return np.flatnonzero(reaching(self.start, quantity, bounds))
 
 
 def run(fill: NDArray[Any], scope: Int64s, day: NDArray[np.int32]) -> Run:

@@ -79,11 +79,9 @@ class DailyRun:
         found[self.rows] = tier_of(self.exact, bounds)
         return found
 
-    def beyond(self, quantity: Int64s, bounds: Int64s) -> Bools:
-        """Items of which some units are beyond the bound of the tier in which they begin."""
-        found = np.zeros(len(self.cell), dtype=np.bool_)
-        found[self.rows] = reaching(self.exact, quantity[self.rows], bounds)
-        return found
+    def beyond(self, quantity: Int64s, bounds: Int64s) -> Int64s:
+        """The places of items of which some units are beyond the bound of the tier in which they begin."""
+        return np.sort(self.rows[reaching(self.exact, quantity[self.rows], bounds)])
 
 
 class Moves(NamedTuple):

@@ -62,6 +62,14 @@ def by_payer_and_day(payer: Int64s, day: NDArray[np.int32]) -> Int64s:
     return order
 
 
+def distinct_days(payer: Int64s, day: NDArray[np.int32]) -> tuple[Int64s, NDArray[np.int32]]:
+    """The distinct days of payers, by payer and then by day."""
+    low = int(day.min(initial=np.iinfo(np.int32).max))
+    span = int(day.max(initial=low)) - low + 1
+    payers, days = np.divmod(distinct(payer * span + (day - low)), span)
+    return payers, (days + low).astype(np.int32)
+
+
 def days_among(payer: Int64s, day: NDArray[np.int32], payers: Int64s, days: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Which of n days of payers are among some others, bool[n]."""
     low, high = (int(bound) for bound in (min(day.min(), days.min()), max(day.max(), days.max())))

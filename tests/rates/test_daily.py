@@ -24,7 +24,7 @@ def test_what_is_told_of_items_in_no_order_of_days_is_what_is_told_of_them_in_or
     for some in (bounds, others):
         assert ordered.crossed(some).tolist() == found.crossed(some)[order].tolist()
         assert ordered.tiers(some).tolist() == found.tiers(some)[order].tolist()
-        assert ordered.beyond(fill[order], some).tolist() == found.beyond(fill, some)[order].tolist()
+        assert np.sort(order[ordered.beyond(fill[order], some)]).tolist() == found.beyond(fill, some).tolist()
     crossing = ordered.crossed(bounds)
     assert ordered.start[crossing].tolist() == found.start[order][crossing].tolist()
     places = order[crossing]
@@ -46,7 +46,8 @@ def test_days_whose_items_are_replaced_by_others_go_by_those(
     (whole,), (days, events) = run_by_day([every], [bounds]), run_by_day([without, beside], [bounds])
 
     def told(course: DailyRun, fill: np.ndarray) -> list[np.ndarray]:
-        return [course.start, course.total, course.tiers(bounds), course.crossed(bounds), course.beyond(fill, bounds)]
+        beyond = np.isin(np.arange(len(fill)), course.beyond(fill, bounds))
+        return [course.start, course.total, course.tiers(bounds), course.crossed(bounds), beyond]
 
     for one, kept, moved in zip(told(whole, fill), told(days, fill), told(events, fill[replaced]), strict=True):
         assert one[~replaced].tolist() == kept[~replaced].tolist()
