@@ -4,6 +4,7 @@ The intake itself reads raw bytes and checks each event by `billing.payloads`; t
 a client or generates one.
 """
 
+import json
 from typing import Any
 
 from billing.accounts import LONGEST_ID
@@ -25,9 +26,10 @@ EVENT: dict[str, Any] = {
     "description": "One thing that was used. `source` and `id` are its identity, for ever; a key may have a source.",
     "required": list(REQUIRED),
     "properties": {
-        **dict.fromkeys((*TEXTS, "from", "to", "rated_to", "package", "delivered_as"), _WORD),
+        **dict.fromkeys((*TEXTS, "from", "to", "rated_to", "delivered_as"), _WORD),
         **dict.fromkeys(_MEASURES, _FIGURE),
         **dict.fromkeys(("id", "account", "product", "source"), _NAME),
+        "duration_seconds": _FIGURE | {"description": f"{_FIGURE['description']} {_ROUNDED}"},
         "occurred_at": {"type": "string", "format": "date-time", "description": "With Z, or its distance from UTC."},
         "text": {"type": "string", "description": "What a message said: counted in segments, never stored."},
         "packages": {"type": "array", "items": {"anyOf": [_WORD, {"type": "object"}]}},
@@ -74,7 +76,10 @@ _FORMS: dict[str, dict[str, Any]] = {
     "application/cloudevents+json": {"schema": _CLOUD_EVENT, "example": _CLOUD_EXAMPLE},
     "application/cloudevents-batch+json": {"schema": _many(_CLOUD_EVENT), "example": [_CLOUD_EXAMPLE]},
 }
-_LINES = {"schema": {"type": "string", "description": "An event, or a CloudEvent, in each line."}}
+_LINES = {
+    "schema": {"type": "string", "description": "An event, or a CloudEvent, in each line."},
+    "example": "".join(f"{json.dumps(_EXAMPLE | {'id': name})}\n" for name in ("CA0017", "CA0018")),
+}
 
 POSTED: dict[str, Any] = {
     "requestBody": {"required": True, "content": {kind: _FORMS.get(kind, _LINES) for kind in MEDIA_TYPES}}

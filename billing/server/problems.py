@@ -7,7 +7,7 @@ there is one, why, and what to do about it. `docs/api.md` lists them all.
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from billing.server.wording import said
 from rates.errors import Fault
 
 MEDIA_TYPE = "application/problem+json"
@@ -48,18 +49,6 @@ STATUSES = {
 }
 
 _UNREACHED = "the database cannot be reached; nothing of this request is stored unless it was before: repeat it"
-
-
-# Of pydantic's words for what is wrong with a request, those that leave out what to do, by their types.
-_REASONS = {"missing": "is missing", "extra_forbidden": "is nothing that is known here"}
-_REMEDIES = {
-    "missing": "give it",
-    "extra_forbidden": "leave it out, or mend its name; /v1/openapi.json has the names",
-    "json_invalid": "send one JSON object",
-    "string_type": "write it between quotation marks",
-    "int_type": "write it without quotation marks",
-    "bool_type": "write true or false, without quotation marks",
-}
 
 
 class Item(BaseModel):
@@ -173,10 +162,10 @@ def response(
         detail=_in_unicode(detail),
         errors=list(errors),
     )
-    said = dict(headers or {})
+    told = dict(headers or {})
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        said.setdefault("Retry-After", str(RETRY_SECONDS))
-    return JSONResponse(problem.model_dump(mode="json"), int(status), said, MEDIA_TYPE)
+        told.setdefault("Retry-After", str(RETRY_SECONDS))
+    return JSONResponse(problem.model_dump(mode="json"), int(status), told, MEDIA_TYPE)
 
 
 def status_of(error: BaseException) -> HTTPStatus | None:
@@ -248,32 +237,9 @@ def _methods(request: Request) -> list[str]:
 async def _of_request(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
-    items = [
-        Item(
-            pointer=_pointer(fault["loc"]),
-            reason=_reason(fault),
-            remedy=_REMEDIES.get(fault["type"], ""),
-        )
-        for fault in error.errors()
-    ]
+    items = [Item(**said(fault)._asdict()) for fault in error.errors()]
     detail = f"{len(items)} {'thing is' if len(items) == 1 else 'things are'} wrong with the request"
     return response(HTTPStatus.UNPROCESSABLE_ENTITY, "request-invalid", detail, errors=items)
-
-
-def _reason(fault: Mapping[str, Any]) -> str:
-    """Why something of a request is wrong, after the name of its place."""
-    said = str(fault["msg"])
-    if fault["type"] == "json_invalid":
-        return f"is not JSON: {fault.get('ctx', {}).get('error', said)}"
-    return _REASONS.get(fault["type"], said)
-
-
-def _pointer(location: Sequence[str | int]) -> str:
-    """Where a fault of a request is: a JSON pointer into the body, or the name of the parameter behind its place."""
-    place, *path = location
-    if place == "body":
-        return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
-    return f"{place} {'.'.join(map(str, path))}".strip()
 
 
 def _in_unicode(text: str) -> str:

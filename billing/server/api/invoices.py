@@ -210,7 +210,7 @@ def invoices(world: InWorld, key: Reader, asked: Annotated[Listing, Query()]) ->
 
 @router.get("/v1/invoices/{invoice}")
 def invoice(world: InWorld, key: Reader, invoice: PathName) -> InvoiceWhole:
-    """One of them, by its number or its `id`, without its lines."""
+    """An invoice or credit note, by its number or its `id`, without its lines."""
     document, found = _whole(world, key, invoice)
     return InvoiceWhole.model_validate(
         {
@@ -226,7 +226,7 @@ def invoice(world: InWorld, key: Reader, invoice: PathName) -> InvoiceWhole:
 
 @router.get("/v1/invoices/{invoice}/lines")
 def lines(world: InWorld, key: Reader, invoice: PathName, asked: Annotated[Paged, Query()]) -> Page[Line]:
-    """Its lines, in their order."""
+    """The lines of an invoice, in their order."""
     (after,) = place_of(asked.cursor, (0,))
     document = _one(world, key, invoice)
     with world.reading() as connection:
@@ -252,7 +252,7 @@ def lines(world: InWorld, key: Reader, invoice: PathName, asked: Annotated[Paged
 def document(
     world: InWorld, key: Reader, invoice: PathName, form: Annotated[Form, Query(alias="format")] = Form.JSON
 ) -> Response:
-    """It whole, to be handed on: JSON, or CSV with one row for each line (FORMATS 6)."""
+    """An invoice whole, to be handed on: JSON, or CSV with one row for each line."""
     _, found = _whole(world, key, invoice)
     if form is Form.CSV:
         return Response("".join(csv_document.render([found])), media_type="text/csv; charset=utf-8")

@@ -8,7 +8,9 @@ from typing import Any, cast
 import jsonschema_rs
 import pytest
 
+from billing import payloads
 from billing.server.app import build
+from billing.server.posted import EVENT
 from billing.server.problems import MEDIA_TYPE
 from billing.server.world import World
 
@@ -108,3 +110,7 @@ def test_a_route_says_what_scope_it_takes_and_whether_customers_may_call_it() ->
     assert ([{"HTTPBearer": ["ingest"]}], False) == (events["security"], events["x-customers"])
     assert ([{"HTTPBearer": ["read"]}], True) == (usage["security"], usage["x-customers"])
     assert ([{"HTTPBearer": ["read"]}], False) == (cards["security"], cards["x-customers"])
+
+
+def test_an_event_has_the_fields_that_are_taken() -> None:
+    assert payloads.KEYS == set(EVENT["properties"])
