@@ -20,11 +20,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from billing.server.metrics import REQUEST_SECONDS, REQUESTS
+from billing.server.problems import answer_to
 
 REQUEST_ID = "X-Request-Id"
 _FRAMES = 4
-_WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_SECRET = re.compile(r"tb_(?:live|test)_[\w-]+|[0-9]{7,}")
+_WELL_FORMED = re.compile(rb"(?!.*(?:tb_live_|tb_test_|whsec_))[A-Za-z0-9._-]{1,64}")
+_SECRET = re.compile(r"tb_(?:live|test)_[\w-]+|whsec_[\w+/=-]+|[0-9]{7,}")
 _OPEN = frozenset({"request_id", "timestamp"})
 _QUIET = frozenset({"/v1/health", "/v1/ready", "/metrics"})
 
@@ -118,9 +119,11 @@ class RequestLog:
 
         try:
             await self.app(scope, receive, sending)
-        except Exception:
+        except Exception as error:
             self.log.exception("defect", route=_route(scope))
-            raise
+            if status:
+                raise
+            await answer_to(error)(scope, receive, sending)  # here, where it gets the id that the log has
         finally:
             self._tell(scope, status, time.perf_counter() - started)
 

@@ -137,8 +137,7 @@ class Expected:
         except Exception as error:
             if begun or status_of(error) is None:
                 raise
-            told, name, detail, errors = _shown(error)
-            await response(told, name, detail, errors=errors)(scope, receive, send)
+            await answer_to(error)(scope, receive, send)
 
 
 def install(app: FastAPI) -> None:
@@ -170,6 +169,12 @@ def response(
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         told.setdefault("Retry-After", str(RETRY_SECONDS))
     return JSONResponse(problem.model_dump(mode="json"), int(status), told, MEDIA_TYPE)
+
+
+def answer_to(error: BaseException) -> JSONResponse:
+    """What is told of an error, expected or not."""
+    status, name, detail, errors = _shown(error)
+    return response(status, name, detail, errors=errors)
 
 
 def status_of(error: BaseException) -> HTTPStatus | None:
@@ -205,8 +210,7 @@ def _shown(error: BaseException) -> _Shown:
 
 
 async def _of_anything(_: Request, error: Exception) -> JSONResponse:
-    status, name, detail, errors = _shown(error)
-    return response(status, name, detail, errors=errors)
+    return answer_to(error)
 
 
 async def _of_route(_: Request, error: Exception) -> JSONResponse:
