@@ -121,7 +121,7 @@ def application() -> "FastAPI":
             clock=now,
             secret=lambda: token_bytes(SECRET_BYTES),
             keys=KeyRing(engine=apart, mode=mode_of(opened), troubled=troubled),
-            intake=Gathering(taking, now, on_commit=note_commit),
+            intake=Gathering(taking, now, on_commit=note_commit, troubled=troubled),
             kept=kept,
             states=known,
             rules=rules_of(settings()),

@@ -297,3 +297,17 @@ def test_an_answer_that_the_database_gives_to_nobody_else_is_theirs_who_asked(sh
 
 def _silent(_: str) -> None:
     pass
+
+
+def test_a_listener_that_fails_ends_nothing(shop: Shop) -> None:
+    """It is told of, and what comes after is stored and answered."""
+    told: list[Exception] = []
+
+    def fail(_: Committed) -> None:
+        raise OSError("no space left on device")
+
+    intake = Intake(engine=shop.engine, products=products(), source=None)
+    with Gathering(intake, lambda: AT, on_commit=fail, troubled=told.append) as gathering:
+        for number in range(2):
+            assert ["accepted"] == outcomes(gathering.submit(payloads([call(number)]), SOURCE).result(SOON))
+    assert ["no space left on device"] * 2 == [str(each) for each in told]
