@@ -7,8 +7,8 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
@@ -45,6 +45,7 @@ router = APIRouter(tags=["events"])
 often = APIRouter(tags=["events"], route_class=_Often)
 
 _AT_ONCE = 1 << 16  # bytes of a body that is taken apart without giving the work to another thread
+_TAKING_APART = CapacityLimiter(2)  # threads of its own: those that answer may all be waiting
 _NAMES = [str(outcome) for outcome in OUTCOMES]
 _COUNTED = {name: EVENTS.labels(name) for name in _NAMES}
 
@@ -100,7 +101,7 @@ async def post_events(request: Request, world: InWorld, key: Reporter) -> Respon
     if len(body) <= _AT_ONCE and "content-encoding" not in request.headers:
         payloads = payloads_of(body, request.headers)
     else:
-        payloads = await run_in_threadpool(payloads_of, body, request.headers)
+        payloads = await to_thread.run_sync(payloads_of, body, request.headers, limiter=_TAKING_APART)
     return await _answer(world, key, payloads)
 
 

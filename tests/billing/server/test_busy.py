@@ -1,5 +1,7 @@
-"""Reads that take all the connections there are for them do not keep usage from being stored."""
+"""Reads that take all the connections and threads there are for them do not keep usage from being stored."""
 
+import gzip
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,6 +33,10 @@ def test_usage_is_taken_while_every_reader_waits(database_url: str, served: Serv
                 time.sleep(0.05)
             began = time.monotonic()
             answer = client.post("/v1/events", json=call(2), timeout=20)
+            assert (200, {"accepted": 1}) == (answer.status_code, answer.json()["counts"])
+            packed = gzip.compress(json.dumps(call(3)).encode())  # taken apart in a thread
+            headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+            answer = client.post("/v1/events", content=packed, headers=headers, timeout=20)
             assert (200, {"accepted": 1}) == (answer.status_code, answer.json()["counts"])
             assert time.monotonic() - began < 5
         assert {200} == {each.result() for each in waiting}
