@@ -27,8 +27,8 @@ Borne = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
 async def caller(request: Request, world: InWorld, borne: Borne) -> Key:
     """The key of a request. Raises ProblemError 401 without a good one."""
     if borne is None:
-        detail = "send a key: Authorization: Bearer tb_live_…"
-        raise ProblemError(HTTPStatus.UNAUTHORIZED, "key-missing", detail, headers=_ASK)
+        detail = "send a key, as in Authorization: Bearer tb_live_… (or tb_test_…)"
+        raise ProblemError(HTTPStatus.UNAUTHORIZED, "key-absent", detail, headers=_ASK)
     token, at = borne.credentials, world.clock()
     found: Key | KeyProblem | None = world.keys.seen(token, at)
     if found is None:
@@ -40,15 +40,24 @@ async def caller(request: Request, world: InWorld, borne: Borne) -> Key:
     return found
 
 
+_ASKED: dict[object, tuple[Scope, bool]] = {}
+
+
+def asked_of(dependency: object) -> tuple[Scope, bool] | None:
+    """The scope that a dependency of a route asks for, and whether customers' keys will do; None if it asks no key."""
+    return _ASKED.get(dependency)
+
+
 def _may(scope: Scope, *, customers: bool = False) -> Callable[[Key], Awaitable[Key]]:
     async def allowed(key: Annotated[Key, Depends(caller)]) -> Key:
         if not key.may(scope):
-            detail = f"the key {key.name} is not for this: it takes the scope {scope}"
+            detail = f"the key {key.name} is not for this: take one with the scope {scope}"
             raise ProblemError(HTTPStatus.FORBIDDEN, "scope-missing", detail)
         if key.kind is Kind.CUSTOMER and not customers:
-            raise ProblemError(HTTPStatus.FORBIDDEN, "operators-only", "this is for the operator's keys")
+            raise ProblemError(HTTPStatus.FORBIDDEN, "operators-only", "this is for keys of the operator")
         return key
 
+    _ASKED[allowed] = scope, customers
     return allowed
 
 
