@@ -23,9 +23,9 @@ from rates.errors import Fault
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1
 
-# By name, as `cli.exits` has them. The first base class that is named here decides; what is not here is a defect, and
-# is told without what it says.
-STATUSES = {
+# By name, as `cli.exits` has them. The first base class that is named here decides; what is not here, or
+# has no status, is a defect, and is told without what it says.
+STATUSES: Mapping[str, HTTPStatus | None] = {
     "rates.errors.CardFaultyError": HTTPStatus.UNPROCESSABLE_ENTITY,
     "rates.compiled.shapes.CardTooWideError": HTTPStatus.UNPROCESSABLE_ENTITY,
     "rates.products.ProductUnknownError": HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -42,6 +42,10 @@ STATUSES = {
     "billing.candidates.CandidateMisplacedError": HTTPStatus.UNPROCESSABLE_ENTITY,
     "billing.webhooks.DeliveryUnknownError": HTTPStatus.NOT_FOUND,
     "billing.webhooks.EndpointUnknownError": HTTPStatus.NOT_FOUND,
+    "billing.errors.EventMissingError": None,
+    "billing.errors.SourceUnknownError": None,
+    "billing.runs.RunUnbalancedError": None,
+    "rates.tally.items.CrossingsIncompleteError": None,
     "rates.errors.TollbookError": HTTPStatus.CONFLICT,
     "psycopg.OperationalError": HTTPStatus.SERVICE_UNAVAILABLE,
     "sqlalchemy.exc.OperationalError": HTTPStatus.SERVICE_UNAVAILABLE,
