@@ -1,6 +1,7 @@
 """What threads have done reaches whoever awaits it in the loop, and wakes the loop once for all of it."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Future
 
 import pytest
@@ -30,9 +31,15 @@ def test_each_has_its_own_result_and_what_went_wrong_is_raised() -> None:
 def test_the_loop_is_woken_once_for_all_that_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     async def asking() -> int:
         futures, tasks = await _asked(Answers(), 50)
-        woken, loop = [], asyncio.get_running_loop()
+        woken: list[object] = []
+        loop = asyncio.get_running_loop()
         wake = loop.call_soon_threadsafe
-        monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *call: (woken.append(call), wake(*call))[1])
+
+        def counted(call: Callable[[], object]) -> object:
+            woken.append(call)
+            return wake(call)
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
         for number, future in enumerate(futures):
             future.set_result(number)
         assert list(range(50)) == await asyncio.gather(*tasks)
