@@ -3,8 +3,9 @@
 Whoever hands payloads in gets a future. One thread takes what waits and makes it ready; another writes it. While that
 one is at work, the next group is made ready if it is large already, and else grows. Those who are answered together are
 likely to come again together: so a small group waits, briefly, until as many are there as shared the one before. Alone
-a request goes through at once, and under load groups are as large as the database is slow, up to a bound. Where the shared transaction fails, its requests are taken in by halves, down to one by one, so that the fault
-of one is never another's.
+a request goes through at once, and under load groups are as large as the database is slow, up to a bound. Where the
+shared transaction fails, its requests are taken in by halves, down to one by one, so that the fault of one is never
+another's.
 """
 
 import time

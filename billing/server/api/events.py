@@ -53,8 +53,8 @@ class Revision(Asked):
     revision: int = Field(ge=2, le=2**31 - 1, examples=[2])
 
 
-class _Result(msgspec.Struct, omit_defaults=True):
-    id: str
+class _Result(msgspec.Struct, omit_defaults=True, gc=False):
+    id: str | None
     result: str
     revision: int | None = None
     pointer: str = ""
@@ -137,6 +137,7 @@ def _text_of(value: msgspec.Raw) -> object:
 async def _answer(world: World, key: Key, payloads: Sequence[bytes]) -> Response:
     try:
         taking = world.intake.submit(payloads, key.source or None)
+        WAITING.set(world.intake.held)
         receipt = await world.taken.of(taking)
     except QueueFullError as error:
         again = {"Retry-After": str(error.seconds)}
@@ -162,13 +163,11 @@ def _status(counts: Mapping[str, int]) -> HTTPStatus:
 
 
 def _results(payloads: Sequence[bytes], receipt: Receipt, outcomes: Sequence[str]) -> list[_Result]:
-    ids, revisions, findings = receipt.ids(), receipt.revisions(), receipt.findings
-    results = []
-    for row, outcome in enumerate(outcomes):
-        id_ = ids[row] if row in ids else id_of(payloads[row])
-        finding = findings.get(row)
-        if finding is None:
-            results.append(_Result(id_, outcome, revisions.get(row)))
-        else:
-            results.append(_Result(id_, outcome, revisions.get(row), finding.pointer, finding.reason))
+    ids, revisions, rows = receipt.ids(), receipt.revisions(), range(len(outcomes))
+    results = list(map(_Result, map(ids.get, rows), outcomes, map(revisions.get, rows)))
+    if len(ids) < len(rows):
+        for row in set(rows).difference(ids):
+            results[row].id = id_of(payloads[row])
+    for row, finding in receipt.findings.items():
+        results[row].pointer, results[row].reason = finding.pointer, finding.reason
     return results

@@ -306,7 +306,7 @@ def test_those_who_shared_a_transaction_are_waited_for_when_they_come_again(
     with held_up(shop, door):
         together = [door.post(call(number)) for number in range(1, 4)]
     wait(together, SOON)
-    again = []
+    again: list[Submitted] = []
     for number in range(4, 7):
         assert not wait(again, 0.05).done
         again.append(door.post(call(number)))
