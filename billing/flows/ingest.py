@@ -38,7 +38,7 @@ MONTHS_AHEAD = 3
 LONGEST_PATIENCE = 64
 """Chunks without a known event that are waited for, at most, before one is tried as if all of it were new."""
 
-_TURN_SECONDS = 0.0002
+_TURN_SECONDS = 0.00005
 _CONFLICT = "was reported before with other content; the first report stays"
 VOID = "void"
 """The reason that is given for an accepted payload that takes an event back."""
