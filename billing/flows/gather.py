@@ -1,11 +1,11 @@
 """Requests that come at once share a transaction: each is answered for itself, and only when that is committed.
 
-Whoever hands payloads in gets a future. One thread takes what waits and makes it ready; another writes it. While that
-one is at work, the next group is made ready if it is large already, and else grows. Those who are answered together are
-likely to come again together: so a small group waits, briefly, until as many are there as shared the one before. Alone
-a request goes through at once, and under load groups are as large as the database is slow, up to a bound. Where the
-shared transaction fails, its requests are taken in by halves, down to one by one, so that the fault of one is never
-another's.
+Whoever hands payloads in gets a future. One thread takes what waits and makes it ready; others write it. While those
+are at work, the next group is made ready and written if it is large already, and else grows. Those who are answered
+together are likely to come again together: so a small group waits, briefly, until as many are there as shared the one
+before. Alone a request goes through at once, and under load groups are as large as the database is slow, up to a bound.
+Where the shared transaction fails, its requests are taken in by halves, down to one by one, so that the fault of one is
+never another's.
 """
 
 import time
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from queue import SimpleQueue
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 from typing import NamedTuple, Self
 
 from billing.chunks import EVENTS_A_CHUNK
@@ -32,6 +32,9 @@ EVENTS_A_GROUP = 1_000
 
 WORTH_MAKING_READY = 250
 """Payloads that are made ready while others are being written; fewer wait for more until those are."""
+
+WRITERS = 2
+"""Groups that are written at once: the database writes one while it makes another last."""
 
 TOGETHER_SECONDS = 0.005
 """For how long fewer requests than shared the last transaction are held back, at most."""
@@ -116,10 +119,11 @@ class Gathering:
         self._awaited = self._may_go_on  # what must be so before requests are taken
         self._shared = 0  # requests that shared the last group
         self._closed = True
-        self._groups = 0  # on their way: one that is being written, and one ahead of it
+        self._groups = 0  # on their way: those that are being written, and one ahead of them
         self._ready: SimpleQueue[_Ready | None] = SimpleQueue()
         self._turns = ExitStack()
-        self._threads = [Thread(target=self._prepare_all, name="prepare"), Thread(target=self._write_all, name="write")]
+        writing = [Thread(target=self._write_all, name=f"write-{number}") for number in range(WRITERS)]
+        self._threads = [Thread(target=self._prepare_all, name="prepare"), *writing]
 
     def __enter__(self) -> Self:
         self._turns.enter_context(quick_turns())
@@ -192,7 +196,8 @@ class Gathering:
                 break
             # What was cancelled while it waited is not begun.
             self._ready.put(self._made_ready(self._begun(group)))
-        self._ready.put(None)
+        for _ in range(WRITERS):
+            self._ready.put(None)
 
     def _await(self, awaited: Callable[[], bool], seconds: float | None = None) -> None:
         self._awaited = awaited
@@ -202,7 +207,7 @@ class Gathering:
         """Whether the next group is to be made ready, or nothing more can come."""
         if not self._waiting:
             return self._closed
-        return not self._groups or (self._groups == 1 and self._waiting_payloads >= WORTH_MAKING_READY)
+        return not self._groups or (self._groups <= WRITERS and self._waiting_payloads >= WORTH_MAKING_READY)
 
     def _are_together(self) -> bool:
         """Whether those that wait are as many as came together last, or enough by themselves."""
@@ -330,12 +335,13 @@ def _together(answers: Sequence[Future[Receipt]]) -> Future[Receipt]:
     """One answer for the pieces of a request, when all of them have theirs."""
     whole: Future[Receipt] = Future()
     whole.set_running_or_notify_cancel()
-    left = [len(answers)]
+    left, counting = [len(answers)], Lock()
 
     def heard(_: Future[Receipt]) -> None:
-        left[0] -= 1  # one thread answers
-        if left[0]:
-            return
+        with counting:
+            left[0] -= 1
+            if left[0]:
+                return
         try:
             whole.set_result(joined([answer.result() for answer in answers]))
         except Exception as error:  # noqa: BLE001 - that of the first piece that has one
