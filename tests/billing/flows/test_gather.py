@@ -12,7 +12,7 @@ import pytest
 from billing.charges import SourceReservedError
 from billing.chunks import EVENTS_A_CHUNK
 from billing.errors import IntakeClosedError, QueueFullError, StoreAwayError
-from billing.flows.gather import EVENTS_A_GROUP, Committed, Gathering, Room
+from billing.flows.gather import EVENTS_A_GROUP, WORTH_MAKING_READY, WRITERS, Committed, Gathering, Room
 from billing.flows.ingest import Intake
 from billing.receipts import Outcome, Receipt
 from billing.store.embedded import StopMode, create_database, ensure_running, stop
@@ -323,3 +323,13 @@ def test_those_who_do_not_come_again_are_waited_for_once_and_not_long(shop: Shop
     assert ["accepted"] == outcomes(door.post(call(5)).result(SOON))
     door.close()
     assert [1, 3, 1, 1] == [group.requests for group in door.groups]
+
+
+def test_what_is_large_is_written_while_something_else_is(shop: Shop, door: Door) -> None:
+    with held_up(shop, door):
+        large = door.post(*(call(number) for number in range(1, 1 + WORTH_MAKING_READY)))
+        until = time.monotonic() + SOON
+        while len(shop.rows("SELECT FROM pg_locks WHERE NOT granted")) < WRITERS and time.monotonic() < until:
+            time.sleep(0.01)
+        assert WRITERS == len(shop.rows("SELECT FROM pg_locks WHERE NOT granted"))
+    assert ["accepted"] * WORTH_MAKING_READY == outcomes(large.result(SOON))
