@@ -55,15 +55,14 @@ class Assignment:
 
         `resold` are those of which it is the reseller's customer, and the reseller's cards.
         """
-        places = self._places(account)
-        known = places != NOBODY
+        codes, places = account.codes, self._places(account)
         if resold is not None:
-            places = np.where(known & resold, places + len(self.places), places)
-        begun = self._begun(places, occurred_at)
+            behind = np.where(places != NOBODY, places + len(self.places), NOBODY)
+            codes, places = codes + resold * np.int32(len(places)), np.concatenate([places, behind])
         return Assigned(
-            account=np.where(known, self.account[places], NOBODY).astype(np.int32),
-            payer=np.where(known, self.payer[places], NOBODY).astype(np.int32),
-            book=np.where(known & (begun >= 0), self.book[begun], NOBODY).astype(np.int32),
+            account=self.account[places][codes],
+            payer=self.payer[places][codes],
+            book=self._books_of(places, codes, occurred_at),
         )
 
     def assign_one(self, account: str, occurred_at: int) -> tuple[int, int, int]:
@@ -80,13 +79,23 @@ class Assignment:
         """Which of n events somebody resells: by then, a contract of whoever is resold to has begun."""
         places = self._places(account)
         behind = np.where(places != NOBODY, places + len(self.places), NOBODY)
-        found: Flags = self._begun(behind, occurred_at) != NOBODY
+        found: Flags = self._begun(behind[account.codes], occurred_at) != NOBODY
         return found
 
     def _places(self, account: Texts) -> Int64s:
-        return np.array([self.places.get(name, NOBODY) for name in account.values], dtype=np.int64)[account.codes]
+        """The place of each distinct account."""
+        return np.array([self.places.get(name, NOBODY) for name in account.values], dtype=np.int64)
 
-    def _begun(self, places: Int64s, occurred_at: Int64s) -> Int64s:
+    def _books_of(self, places: Int64s, codes: Int32s, occurred_at: Int64s) -> Int32s:
+        """The books of n events, by the places of the distinct accounts and whose each is (`codes`, int32[n])."""
+        if not len(codes):
+            return np.empty(0, dtype=np.int32)
+        begun, later = self._begun(places, occurred_at.min()), self._begun(places, occurred_at.max())
+        if not np.array_equal(begun, later):  # some account has several in the meantime
+            begun, codes = self._begun(places[codes], occurred_at), np.arange(len(codes), dtype=np.int32)
+        return np.where(begun != NOBODY, self.book[begun], np.int32(NOBODY))[codes]
+
+    def _begun(self, places: Int64s, occurred_at: Int64s | np.int64) -> Int64s:
         """Which start holds; -1 where no contract has begun: the start before is another account's, or none."""
         begun = np.searchsorted(self.starts, places * _DAYS + occurred_at // MICROSECONDS_A_DAY, side="right") - 1
         return np.where((begun >= 0) & (self.starts[begun] // _DAYS == places), begun, NOBODY)

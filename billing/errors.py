@@ -16,7 +16,7 @@ class InputFaultyError(TollbookError):
         self.faults = tuple(faults)
         count = len(self.faults)
         problem = f"{count:,} {'fault' if count == 1 else 'faults'}"
-        super().__init__(problem, place=place, remedy="mend them and try again")
+        super().__init__(problem, place=place, remedy=f"mend {'it' if count == 1 else 'them'} and try again")
         self.args = (self.faults,)  # pickling calls the class again with `args`
 
     def __str__(self) -> str:

@@ -56,7 +56,7 @@ OWN_FIELDS: Mapping[str, tuple[str, ...]] = {
 """A product's measure -> the fields that say it, beside `quantity`."""
 
 _MEASURED = ("duration_seconds", "segments", "text", "bytes_sent", "bytes_received", "packages")
-_KEYS = {
+KEYS = {
     *REQUIRED, *TEXTS, *_MEASURED, *PARTICULARS,
     "source", "to", "from", "rated_to", "quantity", "attributes", "revision", "void",
 }  # fmt: skip
@@ -211,8 +211,8 @@ def _void(given: Mapping[str, object], source: str | None) -> Void:
 
 
 def _check_keys(given: Mapping[str, object]) -> None:
-    for key in (key for key in given if key not in _KEYS):
-        near = "".join(f" did you mean {name}?" for name in get_close_matches(key, _KEYS, 1))
+    for key in (key for key in given if key not in KEYS):
+        near = "".join(f" did you mean {name}?" for name in get_close_matches(key, KEYS, 1))
         said = f"is not a field of a usage event;{near} a dimension that the product declares stands in attributes"
         raise _FaultError(_shown(key), said)
 

@@ -111,8 +111,12 @@ def paid_by(account: str, listed: "Sequence[ListedAccount]") -> list[str]:
 def _facts(waiting: "Waiting") -> Row:
     from billing.store.queries.waiting import waiting_record
 
-    words, command = missing(waiting.product, waiting.lacking), command_of(str(waiting.reason))
-    return {**waiting_record(waiting), "missing": words, "command": command}
+    facts = {
+        **waiting_record(waiting),
+        "missing": missing(waiting.product, waiting.lacking),
+        "command": command_of(str(waiting.reason)),
+    }
+    return {column.key: facts[column.key] for column in _FACTS}
 
 
 def missing(product: str, lacking: "Lacking") -> str:

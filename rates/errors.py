@@ -100,7 +100,7 @@ class CardFaultyError(TollbookError):
         super().__init__(
             f"{count:,} {'fault' if count == 1 else 'faults'}",
             place=place,
-            remedy="mend them and check the card again",
+            remedy=f"mend {'it' if count == 1 else 'them'} and check the card again",
         )
         # Pickling (process pools, Spark) calls the class again with `args`.
         self.args = (self.faults,)

@@ -6,7 +6,7 @@ The line key is the rounding unit: prefixes, card versions, days and subaccounts
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
+from functools import cached_property
 from math import lcm
 from typing import Any, NamedTuple, overload
 
@@ -19,9 +19,8 @@ from rates.numbering import COUNTRIES, COUNTRY_CODES
 from rates.prices import CHARGE, USAGE, Price
 from rates.quantities import INT64_MAX, require_headroom
 from rates.ratios import Charged, Ratios, rounded
+from rates.summing import Piece, Ranked, Sums, sums_of
 from rates.usage import Int64s
-
-_FEW = 1 << 16
 
 FREE = "free"
 """The tier of units that a pool gives free."""
@@ -148,7 +147,7 @@ class Parts:
     families: list[LineKey] = field(default_factory=list)
     names: dict[tuple[object, ...], int] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
-    pieces: list[tuple[Int64s, ...]] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
     rounded: list[tuple[Int64s, Int64s, Int64s]] = field(default_factory=list)
     charges: dict[Fraction, list[tuple[Int64s, Int64s, Int64s]]] = field(default_factory=dict)
     cuts: list[Cut] = field(default_factory=list)
@@ -157,7 +156,7 @@ class Parts:
         """Put money on a line beside quantity times price, also where nothing else is on it."""
         self.cuts.append(found)
         row = (found.payer, found.line, version, 0, 0, found.place)
-        self.pieces.append(tuple(np.array([each], dtype=np.int64) for each in row))
+        self.pieces.append(Piece(*(np.array([each], dtype=np.int64) for each in row)))
 
     def add(
         self,
@@ -168,22 +167,21 @@ class Parts:
         quantity: Int64s,
         rows: Int64s | None = None,
     ) -> None:
-        """Put quantities (and how many events they stand for) on lines; all int64[n].
+        """Put quantities (and how many events they stand for) on lines, or `NOWHERE`; all int64[n].
 
         `rows` are their places in what they came in, where they are not all of it.
         """
         is_due = (quantity != 0) | (events != 0)
         if is_due.all():  # as most often: nothing has to be copied
-            places = np.arange(len(payer)) if rows is None else rows
-            self.pieces.append((payer, line, version, events, quantity, places))
+            self.pieces.append(Piece(payer, line, version, events, quantity, rows))
             return
         some = np.flatnonzero(is_due)
         places = some if rows is None else rows[some]
-        self.pieces.append((payer[some], line[some], version[some], events[some], quantity[some], places))
+        self.pieces.append(Piece(payer[some], line[some], version[some], events[some], quantity[some], places))
 
     def columns(self) -> list[Int64s]:
         """The payer, line, version, events and quantity of all that was added, and its place in what it came in."""
-        return runs.joined(self.pieces, 6)
+        return runs.joined([(*piece[:5], piece.places) for piece in self.pieces], 6)
 
     def line(self, key: LineKey) -> int:
         """The number of a line key."""
@@ -213,96 +211,41 @@ def lines_of(parts: Parts, currency_code: str) -> PricedLines:
 
     Raises `QuantityOverflowError` for a quantity or an amount of more than 64 bits.
     """
-    payer, line, version, events, quantity = runs.joined([_runs(*piece) for piece in parts.pieces], 5)
-    ranked = _Ranked.of(parts.families, line)
-    rank = ranked.rank(line)
-    order = runs.order(payer, rank, version)
-    payer, rank, version = payer[order], rank[order], version[order]
-    first = np.flatnonzero(runs.changes(payer, rank))
-    base_quantity = runs.sums(quantity[order], first)
-    multiplied, charged = base_quantity, None
-    lines = _Lines(payer[first], rank[first], ranked)
+    ranked = Ranked.of(parts.families, [piece.line for piece in parts.pieces])
+    sums = sums_of(parts.pieces, ranked, list(parts.versions))
+    lines = _Lines(sums, ranked)
+    multiplied, charged = sums.quantity, None
     if parts.rounded:
-        multiplied = base_quantity - lines.sums(parts.rounded)
+        multiplied = sums.quantity - lines.sums(parts.rounded)
         charged = _charged(parts, lines)
-    family = ranked.family[rank[first]]
-    amounts, residuals = _amounts(parts.families, family, multiplied, currency_code, charged)
+    amounts, residuals = _amounts(parts.families, ranked.family, sums.rank, multiplied, currency_code, charged)
     if parts.cuts:
         amounts, residuals = _with_cuts(amounts, residuals, parts.cuts, lines, currency_code)
     return PricedLines(
         currency=currency_code,
-        keys=ranked.keys(parts.families),
-        payer=payer[first],
-        key=rank[first].astype(np.int32),
-        events=runs.sums(events[order], first),
-        base_quantity=base_quantity,
+        keys=LineKeys(parts.families, ranked.family, ranked.country),
+        payer=sums.payer,
+        key=sums.rank,
+        events=sums.events,
+        base_quantity=sums.quantity,
         amount_minor=amounts,
         residuals=residuals,
-        cards=_cards(list(parts.versions), version, first),
+        cards=sums.cards,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ranked:
-    """The lines that there are, in the order of their keys: `number`, `family` and `country` (a code), int64[k] each.
-
-    `by_number` are their ranks in the order of numbers; `table`, where numbers are few, the rank by the number itself.
-    """
-
-    number: Int64s
-    family: Int64s
-    country: Int64s
-    by_number: Int64s
-    table: Int64s | None
-
-    @classmethod
-    def of(cls, families: Sequence[LineKey], line: Int64s) -> "_Ranked":
-        """The ranks of the distinct ones of some lines (int64[n])."""
-        many = len(families) * len(COUNTRIES)
-        counted = many <= _FEW + len(line) * 2
-        number = runs.counted(line, many) if counted else np.unique(line)
-        family, country = np.divmod(number, len(COUNTRIES))
-        # By product and element, then by country, then by all the rest.
-        heads = {head: place for place, head in enumerate(sorted({key[:2] for key in families}))}
-        ranked = sorted(range(len(families)), key=families.__getitem__)
-        head = np.array([heads[key[:2]] for key in families], dtype=np.int64)
-        rest = np.empty(len(families), dtype=np.int64)
-        rest[ranked] = np.arange(len(families))
-        order = np.argsort((head[family] * len(COUNTRIES) + country) * max(len(families), 1) + rest[family])
-        by_number = np.empty(len(number), dtype=np.int64)
-        by_number[order] = np.arange(len(number))
-        table = None
-        if counted:
-            table = np.zeros(many, dtype=np.int64)
-            table[number] = by_number
-        return cls(number=number, family=family[order], country=country[order], by_number=by_number, table=table)
-
-    def rank(self, line: Int64s) -> Int64s:
-        """The ranks of lines (int64[n])."""
-        return self.by_number[np.searchsorted(self.number, line)] if self.table is None else self.table[line]
-
-    def keys(self, families: Sequence[LineKey]) -> "LineKeys":
-        """The keys in their order."""
-        return LineKeys(families, self.family, self.country)
-
-
-def _runs(
-    payer: Int64s, line: Int64s, version: Int64s, events: Int64s, quantity: Int64s, _: Int64s
-) -> tuple[Int64s, ...]:
-    """A piece with one row for rows of one line that follow each other, as days of one price do in totals."""
-    of_one = version.strides == (0,)  # a broadcast number
-    first = np.flatnonzero(runs.changes(payer, line) if of_one else runs.changes(payer, line, version))
-    return payer[first], line[first], version[first], runs.sums(events, first), runs.sums(quantity, first)
 
 
 class _Lines:
     """Lines by payer and rank of their key."""
 
-    def __init__(self, payer: Int64s, rank: Int64s, ranked: _Ranked) -> None:
+    def __init__(self, sums: Sums, ranked: Ranked) -> None:
+        self._sums = sums
         self._ranked = ranked
         self._keys = len(ranked.number)
-        # They are in this order.
-        self._names = payer * self._keys + rank
+
+    @cached_property
+    def _names(self) -> Int64s:
+        """They are in this order; most bills do not ask for it."""
+        return self._sums.payer * self._keys + self._sums.rank
 
     def place(self, payer: int, line: int) -> int:
         """Which of the lines one is."""
@@ -340,9 +283,16 @@ def _charged(parts: Parts, lines: _Lines) -> Charged:
 
 
 def _amounts(
-    families: Sequence[LineKey], family: Int64s, quantity: Int64s, code: str, charged: Charged | None
+    families: Sequence[LineKey],
+    family: Int64s,
+    rank: NDArray[np.int32],
+    quantity: Int64s,
+    code: str,
+    charged: Charged | None,
 ) -> tuple[Int64s, Ratios]:
     """The rounded amount of each line in minor units, and what rounding took away, in major ones.
+
+    `family` is that of each rank.
 
     In columns where 64 bits hold every product, checked before multiplying; else in Python's integers.
     """
@@ -350,13 +300,13 @@ def _amounts(
     step, scale = invoice_step(money), 10 ** EXPONENTS[money]
     tops = [key.unit_price.numerator * scale for key in families]
     bottoms = [key.unit_price.denominator * key.unit_size for key in families]
-    largest_top = max(map(abs, tops), default=0) * max(int(np.abs(quantity).max(initial=0)), 1)
+    largest_top = max(map(abs, tops), default=0) * max(runs.largest(quantity), 1)
     # 2 × bottom × step divides, and minor × bottom comes back up to largest_top + bottom × step.
     fits = charged is None and 2 * (largest_top + max(bottoms, default=1) * step * scale) <= INT64_MAX
     kind = np.dtype(np.int64 if fits else object)
-    top, bottom = np.array(tops, dtype=kind), np.array(bottoms, dtype=kind)
-    minor, residuals = rounded(top, bottom, family, quantity, charged, step, scale)
-    require_headroom(int(np.abs(minor).max(initial=0)), "the amount of a line")
+    top, bottom = np.array(tops, dtype=kind)[family], np.array(bottoms, dtype=kind)[family]
+    minor, residuals = rounded(top, bottom, rank, quantity, charged, step, scale)
+    require_headroom(runs.largest(minor), "the amount of a line")
     return minor.astype(np.int64, copy=False), residuals
 
 
@@ -378,11 +328,3 @@ def _with_cuts(
         rest = (whole - minor) * Fraction(1, scale)
         amounts[at], tops[at], bottoms[at] = minor, rest.numerator, rest.denominator
     return amounts, Ratios(numerator=tops, denominator=bottoms)
-
-
-def _cards(versions: list[str], version: Int64s, first: Int64s) -> list[tuple[str, ...]]:
-    if len(versions) == 1:
-        return [(versions[0],)] * len(first)
-    bounds = np.append(first, len(version)).tolist()
-    seen = version.tolist()
-    return [tuple(sorted({versions[v] for v in seen[a:b]})) for a, b in pairwise(bounds)]

@@ -20,18 +20,17 @@ from rates.lines import LineKey, Parts, PricedLines, lines_of
 from rates.money import exact
 from rates.netting import net
 from rates.prices import Price
-from rates.tally.counters import Bools, Int64s, run
-from rates.tally.daily import fits_days, run_by_day
+from rates.tally.counters import Bools, Int64s, Run, run
+from rates.tally.daily import DailyRun, Moves, fits_days, run_by_day
 from rates.tally.flats import Counter, add_flats
-from rates.tally.items import CrossingsIncompleteError, Items, items_of
+from rates.tally.items import CrossingsIncompleteError, Items, items_by_day, items_of
+from rates.tally.orders import distinct_days
 from rates.tally.pools import Rest, drain, has_pools
-from rates.tally.spend import cut_by_money, spend_of
+from rates.tally.spend import Spend, cut_by_money, spend_of
 from rates.tally.versions import said_by
 from rates.terms import CardTerms, Terms
 from rates.tiers import Measure, Mode, Schedule, Scope, split
 from rates.usage import Totals, no_totals
-
-_DAY_BITS = 20
 
 
 class Wanted(NamedTuple):
@@ -98,15 +97,16 @@ def crossing_days(totals: Totals, crossings: Totals, terms: Terms) -> Wanted:
 
     Free units decide what is left to fill the counters, so that a second call may want more days than the first.
     """
-    if len(crossings) and not has_pools(totals, terms):
-        # Which days they are does not depend on the order within any: the first call named them all.
+    if len(crossings) and not has_pools(crossings, terms):
+        # Nothing is in a pool on these days, so their order frees no other units: the first call named them all.
         return Wanted(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32))
-    items = items_of(totals, crossings, terms, as_they_come=_needs_no_order(totals, terms))
-    rest = drain(items, terms, Parts())
-    missing = rest.missing
-    for counter in _counters(items, terms, rest):
-        for version, priced in _priced_by(items, counter):
-            missing = missing | _unplaced(terms.cards[version].schedules[counter.schedule.name], items, counter, priced)
+    strands = _strands(totals, crossings, terms, Parts())
+    items, missing = strands[0].items, strands[0].rest.missing
+    for counter, *_ in _counters(strands, terms):
+        name = counter.schedule.name
+        for version in _versions(items, name):
+            priced = _priced_by(items, version, name)
+            missing = missing | _unplaced(terms.cards[version].schedules[name], items, counter, priced)
         missing = missing | add_flats(Parts(), items, counter, ())
     return _wanted(items, missing)
 
@@ -115,7 +115,7 @@ def standings(totals: Totals, terms: Terms) -> list[Standing]:
     """Where each counter stands that these totals filled, by schedule name and owner."""
     items = items_of(totals, no_totals(), terms)
     found = []
-    for counter in _counters(items, terms, drain(items, terms, Parts())):
+    for (counter,) in _counters([_Strand(items, drain(items, terms, Parts()))], terms):
         owners, rows = np.unique(counter.owner[counter.filling], return_index=True)
         positions = counter.course.total[counter.filling][rows].tolist()
         size = counter.unit_size
@@ -128,11 +128,12 @@ def standings(totals: Totals, terms: Terms) -> list[Standing]:
 def place(events: Totals, terms: Terms) -> Placements:
     """Where one payer's usage of a period came to lie: `events` is all of it, in chronological order, a row each."""
     items, parts = items_of(events, events, terms), Parts()
-    rest = drain(items, terms, parts)
-    _emit_untiered(items, parts, rest)
+    strands = [_Strand(items, drain(items, terms, parts))]
+    _emit_untiered(strands, parts)
     position, scale = np.full(len(events), -1, dtype=object), dict[str, int]()
-    for counter in _counters(items, terms, rest):
-        _emit_tiers(items, terms, parts, rest, counter)
+    for counters in _counters(strands, terms):
+        _emit_tiers(strands, terms, parts, counters)
+        (counter,) = counters
         course, name = counter.course, counter.schedule.name
         stood = course.total if counter.schedule.mode is Mode.VOLUME else course.start
         position = np.where(items.where([price.schedule == name for price in items.prices]), stood, position)
@@ -155,14 +156,31 @@ def place(events: Totals, terms: Terms) -> Placements:
     )
 
 
+class _Strand(NamedTuple):
+    """Items, and what pools leave of them."""
+
+    items: Items
+    rest: Rest
+
+
+def _strands(totals: Totals, crossings: Totals, terms: Terms, parts: Parts) -> list[_Strand]:
+    """All that is priced, its free units on their lines. Of the first strand the order within a day may be missing."""
+    apart = items_by_day if _needs_no_order(totals, terms) else _in_one
+    return [_Strand(items, drain(items, terms, parts)) for items in apart(totals, crossings, terms)]
+
+
+def _in_one(totals: Totals, crossings: Totals, terms: Terms) -> list[Items]:
+    return [items_of(totals, crossings, terms)]
+
+
 def _distribute(totals: Totals, crossings: Totals, terms: Terms, payers: Sequence[int]) -> tuple[Parts, Wanted]:
-    items, parts = items_of(totals, crossings, terms, as_they_come=_needs_no_order(totals, terms)), Parts()
-    rest = drain(items, terms, parts)
-    _emit_untiered(items, parts, rest)
-    missing = rest.missing
-    for counter in _counters(items, terms, rest):
-        missing = missing | _emit_tiers(items, terms, parts, rest, counter)
-        missing = missing | add_flats(parts, items, counter, payers)
+    parts = Parts()
+    strands = _strands(totals, crossings, terms, parts)
+    _emit_untiered(strands, parts)
+    items, missing = strands[0].items, strands[0].rest.missing
+    for counters in _counters(strands, terms):
+        missing = missing | _emit_tiers(strands, terms, parts, counters)
+        missing = missing | add_flats(parts, items, counters[0], payers)
     return parts, _wanted(items, missing)
 
 
@@ -180,36 +198,62 @@ def _needs_no_order(totals: Totals, terms: Terms) -> bool:
 def _wanted(items: Items, missing: Bools) -> Wanted:
     """The days of some items."""
     rows = np.flatnonzero(missing)
-    wanted = np.unique((items.rows.payer[rows] << _DAY_BITS) + items.rows.day[rows])
-    return Wanted(wanted >> _DAY_BITS, (wanted & ((1 << _DAY_BITS) - 1)).astype(np.int32))
+    return Wanted(*distinct_days(items.rows.payer[rows], items.rows.day[rows]))
 
 
-def _counters(items: Items, terms: Terms, rest: Rest) -> Iterator[Counter]:
+def _counters(strands: Sequence[_Strand], terms: Terms) -> Iterator[list[Counter]]:
+    """Each counter, as each strand sees it."""
     for name, schedule in sorted(terms.schedules().items()):
-        said = said_by(items, terms, partial(_has_schedule, name))
-        filling = items.where(items.taken_by(schedule.fill)) & (said.place >= 0)
-        owner = items.scope(schedule.scope)
-        by_quantity, spend = schedule.measure is Measure.QUANTITY, None
-        moves = _paid_events(items, rest) if schedule.measure is Measure.EVENTS else rest.quantity
-        moved: NDArray[Any] = moves if filling.all() else np.where(filling, moves, 0)
-        size = terms.unit_size(schedule.unit, schedule.fill) if by_quantity else 1
         stated = [card.schedules[name] for card in terms.cards.values() if name in card.schedules]
-        if schedule.measure is Measure.AMOUNT:
-            spend = spend_of(items, filling, rest.charged, stated)
-            moved, size = spend.each * rest.charged, spend.scale
-        yield Counter(
-            schedule=schedule,
-            unit_size=size,
-            owner=owner,
-            filling=filling,
-            moved=moved,
-            course=run_by_day(moved, owner, items.rows.day, [each.bounds(size) for each in stated])
-            if items.as_they_come
-            else run(moved, owner, items.rows.day),
-            said=said,
-            at_zero=terms.due_at_zero(name),
-            spend=spend,
-        )
+        taken = strands[0].items.taken_by(schedule.fill)
+        said = [said_by(items, terms, partial(_has_schedule, name)) for items, _ in strands]
+        filling = [items.where(taken) & (each.place >= 0) for (items, _), each in zip(strands, said, strict=True)]
+        moves = [_moved(schedule, *each, stated) for each in zip(strands, filling, strict=True)]
+        size = terms.unit_size(schedule.unit, schedule.fill) if schedule.measure is Measure.QUANTITY else 1
+        size = moves[0].spend.scale if moves[0].spend is not None else size
+        courses = _courses(strands, schedule, [each.moved for each in moves], [each.bounds(size) for each in stated])
+        yield [
+            Counter(
+                schedule=schedule,
+                unit_size=size,
+                owner=strand.items.scope(schedule.scope),
+                filling=filling[at],
+                moved=moves[at].moved,
+                course=courses[at],
+                said=said[at],
+                at_zero=terms.due_at_zero(name),
+                spend=moves[at].spend,
+            )
+            for at, strand in enumerate(strands)
+        ]
+
+
+class _Moved(NamedTuple):
+    """By how much each of n items moves a counter; of a counter of money, what it counts."""
+
+    moved: NDArray[Any]
+    spend: Spend | None
+
+
+def _moved(schedule: Schedule, strand: _Strand, filling: Bools, stated: Sequence[Schedule]) -> _Moved:
+    items, rest = strand
+    if schedule.measure is Measure.AMOUNT:
+        spend = spend_of(items, filling, rest.charged, stated)
+        return _Moved(spend.each * rest.charged, spend)
+    moves = _paid_events(items, rest) if schedule.measure is Measure.EVENTS else rest.quantity
+    return _Moved(moves if filling.all() else np.where(filling, moves, 0), None)
+
+
+def _courses(
+    strands: Sequence[_Strand], schedule: Schedule, moved: Sequence[NDArray[Any]], bounds: Sequence[NDArray[Any]]
+) -> Sequence[Run | DailyRun]:
+    moves = [
+        Moves(fill, items.scope(schedule.scope), items.rows.day, items.replaced)
+        for (items, _), fill in zip(strands, moved, strict=True)
+    ]
+    if strands[0].items.as_they_come:
+        return run_by_day(moves, bounds)
+    return [run(each.fill, each.scope, each.day) for each in moves]
 
 
 def _paid_events(items: Items, rest: Rest) -> Int64s:
@@ -224,47 +268,64 @@ def _has_schedule(name: str, card: CardTerms) -> bool:
     return name in card.schedules
 
 
-def _emit_untiered(items: Items, parts: Parts, rest: Rest) -> None:
-    wanted = [not price.schedule for price in items.prices]
-    if not any(wanted):
-        return
-    untiered = items.where(wanted)
-    lines = items.lines(parts, "", lambda price: None if price.schedule else exact(price.prices[0]))
-    untiered = untiered & ~items.is_charge
-    events, charged = rest.events, rest.charged
-    if not untiered.all():
-        events, charged = np.where(untiered, events, 0), np.where(untiered, charged, 0)
-    items.emit(parts, lines, events, charged)
-    items.emit_rounded(parts, lines, charged)
+def _emit_untiered(strands: Sequence[_Strand], parts: Parts) -> None:
+    for items, rest in strands:
+        wanted = [not price.schedule for price in items.prices]
+        if not any(wanted):
+            return
+        untiered = items.where(wanted)
+        lines = items.lines(parts, "", lambda price: None if price.schedule else exact(price.prices[0]))
+        untiered = untiered & ~items.is_charge
+        events, charged = rest.events, rest.charged
+        if not untiered.all():
+            events, charged = np.where(untiered, events, 0), np.where(untiered, charged, 0)
+        items.emit(parts, lines, events, charged)
+        items.emit_rounded(parts, lines, charged)
 
 
-def _emit_tiers(items: Items, terms: Terms, parts: Parts, rest: Rest, counter: Counter) -> Bools:
-    """Put what a counter prices on its tiers; returns the items whose order within the day that needs."""
-    missing = np.zeros(len(rest.quantity), dtype=bool)
-    for version, priced in _priced_by(items, counter):
-        schedule = terms.cards[version].schedules[counter.schedule.name]
-        missing |= _unplaced(schedule, items, counter, priced)
+def _emit_tiers(strands: Sequence[_Strand], terms: Terms, parts: Parts, counters: Sequence[Counter]) -> Bools:
+    """Put what a counter prices on its tiers; returns the items of the first strand whose order that needs."""
+    name = counters[0].schedule.name
+    missing = np.zeros(len(strands[0].items.kind), dtype=bool)
+    for version in _versions(strands[0].items, name):
+        schedule = terms.cards[version].schedules[name]
         of_tier = [partial(_in_tier, version, schedule, tier) for tier in range(schedule.tiers)]
-        lines = [items.lines(parts, str(tier), price_of) for tier, price_of in enumerate(of_tier, start=1)]
-        if counter.spend is not None and schedule.mode is Mode.GRADUATED:
-            _emit_by_money(schedule, items, parts, rest, counter, lines, priced)
-            continue
-        first, is_cut = _tiers_of(schedule, counter, rest, items)
-        cut = np.flatnonzero(priced & is_cut)
-        spread = split(counter.course.start_of(cut), rest.quantity[cut], schedule.bounds(counter.unit_size))
-        charged = rest.charged
-        if len(cut):
-            charged = charged.copy()
-            charged[cut] = spread[np.arange(len(cut)), first[cut]]
-        if priced.all():
-            items.emit_rows(parts, lines, None, first, rest.events, charged)
-        else:
-            rows = np.flatnonzero(priced)
-            items.emit_rows(parts, lines, rows, first[rows], rest.events[rows], charged[rows])
-        for tier in range(1, schedule.tiers):
-            on = np.flatnonzero(first[cut] < tier)
-            items.emit_rows(parts, lines, cut[on], np.full(len(on), tier), np.zeros_like(on), spread[on, tier])
+        lines = [strands[0].items.lines(parts, str(tier), price_of) for tier, price_of in enumerate(of_tier, start=1)]
+        for (items, rest), counter in zip(strands, counters, strict=True):
+            priced = _priced_by(items, version, name)
+            if items is strands[0].items:
+                missing |= _unplaced(schedule, items, counter, priced)
+            by_money = counter.spend is not None and schedule.mode is Mode.GRADUATED
+            emit = _emit_by_money if by_money else _emit_by_units
+            emit(schedule, items, parts, rest, counter, lines, priced)
     return missing
+
+
+def _emit_by_units(
+    schedule: Schedule,
+    items: Items,
+    parts: Parts,
+    rest: Rest,
+    counter: Counter,
+    lines: Sequence[Int64s],
+    priced: Bools,
+) -> None:
+    """Put what a counter prices on its tiers: what begins in one and is cut at its bound goes on in others."""
+    first, cut = _tiers_of(schedule, counter, rest, items)
+    cut = cut[priced[cut]]
+    spread = split(counter.course.start_of(cut), rest.quantity[cut], schedule.bounds(counter.unit_size))
+    charged = rest.charged
+    if len(cut):
+        charged = charged.copy()
+        charged[cut] = spread[np.arange(len(cut)), first[cut]]
+    if priced.all():
+        items.emit_rows(parts, lines, None, first, rest.events, charged)
+    else:
+        rows = np.flatnonzero(priced)
+        items.emit_rows(parts, lines, rows, first[rows], rest.events[rows], charged[rows])
+    for tier in range(1, schedule.tiers):
+        on = np.flatnonzero(first[cut] < tier)
+        items.emit_rows(parts, lines, cut[on], np.full(len(on), tier), np.zeros_like(on), spread[on, tier])
 
 
 def _emit_by_money(
@@ -276,7 +337,7 @@ def _emit_by_money(
     lines: Sequence[Int64s],
     priced: Bools,
 ) -> None:
-    """Put what a counter of money prices on its tiers, where a unit may lie in several."""
+    """The same of a counter of money, where a unit may lie in several."""
     if counter.spend is None:
         return
     bounds = schedule.bounds(counter.unit_size)
@@ -287,18 +348,24 @@ def _emit_by_money(
         items.emit_cuts(parts, of_tier, [(at, units) for at, of, units in beyond if of == tier and priced[at]])
 
 
-def _priced_by(items: Items, counter: Counter) -> Iterator[tuple[str, Bools]]:
-    """The card versions whose prices go by a counter, and which items each of them priced."""
-    name = counter.schedule.name
-    for version in sorted({price.card for price in items.prices if price.schedule == name}):
-        yield version, items.where([(price.card, price.schedule) == (version, name) for price in items.prices])
+def _versions(items: Items, schedule: str) -> list[str]:
+    """The card versions whose prices go by a schedule."""
+    return sorted({price.card for price in items.prices if price.schedule == schedule})
+
+
+def _priced_by(items: Items, version: str, schedule: str) -> Bools:
+    """Items that a card version prices by a schedule."""
+    return items.where([(price.card, price.schedule) == (version, schedule) for price in items.prices])
 
 
 def _unplaced(schedule: Schedule, items: Items, counter: Counter, priced: Bools) -> Bools:
     """Items on whose order within the day it depends in which tiers they are."""
     if schedule.mode is not Mode.GRADUATED:
         return np.zeros(len(priced), dtype=bool)
-    return priced & ~items.ordered & counter.course.crossed(schedule.bounds(counter.unit_size))
+    unplaced = counter.course.crossed(schedule.bounds(counter.unit_size))
+    unplaced &= priced
+    unplaced &= ~items.ordered
+    return unplaced
 
 
 def _in_tier(version: str, schedule: Schedule, tier: int, price: Price) -> Fraction | None:
@@ -307,14 +374,15 @@ def _in_tier(version: str, schedule: Schedule, tier: int, price: Price) -> Fract
     return price.unit_price(tier, schedule) if priced else None
 
 
-def _tiers_of(schedule: Schedule, counter: Counter, rest: Rest, items: Items) -> tuple[NDArray[np.integer], Bools]:
-    """The tier in which each item starts, [n], and whether its units are cut at a bound and go on in others."""
+def _tiers_of(schedule: Schedule, counter: Counter, rest: Rest, items: Items) -> tuple[NDArray[np.integer], Int64s]:
+    """The tier in which each item starts, [n], and which items' units are cut at a bound and go on in others."""
     bounds, by_events = schedule.bounds(counter.unit_size), schedule.measure is Measure.EVENTS
-    nowhere = np.zeros(len(rest.quantity), dtype=bool)
+    nowhere = np.empty(0, dtype=np.int64)
     if schedule.mode is Mode.VOLUME:
         return np.searchsorted(bounds, counter.course.total, side="left").astype(np.int64, copy=False), nowhere
     # Counted by events, one is whole: its further parts are in the tier of its first.
     first = counter.course.tiers(bounds)
     if by_events:
         return first[items.head], nowhere
-    return first, counter.course.beyond(rest.quantity, bounds) & counter.filling & ~items.per_event
+    cut = counter.course.beyond(rest.quantity, bounds)
+    return first, cut[counter.filling[cut] & ~items.per_event[cut]]

@@ -51,24 +51,24 @@ class Charged(NamedTuple):
 def rounded(
     top: NDArray[Any],
     bottom: NDArray[Any],
-    family: Int64s,
+    which: NDArray[np.integer],
     quantity: Int64s,
     charged: Charged | None,
     step: int,
     scale: int,
 ) -> tuple[NDArray[Any], Ratios]:
-    """Quantities times the ratio of their families in minor units, to steps, and what that took away in major ones.
+    """Quantities times ratios in minor units, to steps, and what that took away in major ones.
 
-    `family` and `quantity` are int64[n]; `top` and `bottom` are of each family. `scale` minor units are a major one.
-    Nothing may overflow the kind of `top`.
+    `quantity` is int64[n]; `which` [n] of the ratios, `top` by `bottom`, is that of each. `scale` minor units are a
+    major one. Nothing may overflow the kind of `top`.
     """
     kind = top.dtype
-    minor = np.empty(len(family), dtype=kind)
+    minor = np.empty(len(which), dtype=kind)
     residuals = Ratios(numerator=np.empty_like(minor), denominator=np.empty_like(minor))
     # In blocks, so that what is reckoned on the way to an amount stays in the processor's cache.
-    for start in range(0, len(family), _BLOCK):
+    for start in range(0, len(which), _BLOCK):
         some = slice(start, start + _BLOCK)
-        above, below = top[family[some]] * quantity[some].astype(kind, copy=False), bottom[family[some]]
+        above, below = top[which[some]] * quantity[some].astype(kind, copy=False), bottom[which[some]]
         if charged is not None:
             above = above * charged.whole + charged.units[some] * scale * below
             below = below * charged.whole

@@ -283,7 +283,7 @@ def prepare(shop: Shop) -> None:
 
 
 @contextmanager
-def _database() -> Iterator[tuple[Shop, Cluster]]:
+def production_database() -> Iterator[tuple[Shop, Cluster]]:
     """A PostgreSQL as in production, of this run's own."""
     with tempfile.TemporaryDirectory(prefix="tollbook-kill-") as folder:
         Path(folder).chmod(0o755)
@@ -303,7 +303,7 @@ def main() -> int:
     parsing.add_argument("--workers", type=int, default=1)
     parsing.add_argument("--database", action="store_true", help="kill PostgreSQL too")
     asked = parsing.parse_args()
-    with _database() as (shop, cluster), tempfile.TemporaryDirectory() as folder:
+    with production_database() as (shop, cluster), tempfile.TemporaryDirectory() as folder:
         prepare(shop)
         verdict = trial(
             shop, Path(folder), asked.kills, "--workers", str(asked.workers),

@@ -16,8 +16,8 @@ from tests.invoicing import CLOSED, card
 from tests.shop import AT, OCTOBER, SOURCE, Shop, call, products
 
 CUSTOMER, ANOTHER = "acme", "zen"
-SWITCH = "switch"
-"""A key that reports usage, of a source of its own."""
+SWITCH, EVERYTHING = "switch", "everything"
+"""Keys of a source: one that reports usage, and one that may do all there is."""
 
 
 def stock(engine: Engine) -> Shop:
@@ -46,7 +46,8 @@ def tokens(engine: Engine, *customers: str) -> dict[str, str]:
     """Tokens of keys that are good now, by name: of each scope, for everything, a switch's, each customer's."""
     at = datetime.now(UTC)
     switch = Grant(name=SWITCH, scopes=frozenset({Scope.INGEST}), source=SOURCE)
+    everything = Grant(name=EVERYTHING, scopes=frozenset(Scope), source=SOURCE)
     return {
         grant.name: add_key(engine, grant, token_bytes(SECRET_BYTES), mode=Mode.TEST, at=at, actor="test").token.text
-        for grant in [*keys(*(customers or (CUSTOMER, ANOTHER))), switch]
+        for grant in [*keys(*(customers or (CUSTOMER, ANOTHER))), switch, everything]
     }

@@ -7,7 +7,7 @@ goes through the pricing of every bill. Where a counter crosses a bound, the eve
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from billing.accounts import payer_of
 from billing.assignment import NOBODY
 from billing.candidates import Contracts
 from billing.flows.costs import Bought, Costs
+from billing.flows.days import Days
 from billing.flows.price import Pricer
 from billing.payers import payers_of
 from billing.periods import Period
@@ -23,7 +24,7 @@ from billing.store.accounts import Accounts
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection
 from billing.store.queries.pricing import head_of
-from billing.store.rateable import Rateable, Selection, rated_usage, usage_of_days, waiting_usage
+from billing.store.rateable import OfDays, Rateable, Selection, rated_usage, waiting_usage
 from billing.store.ratebooks import CardVersion, Imagined, Ratebooks, load_books, read_card_versions
 from billing.usage import micros
 from rates.averages import prices_of_month
@@ -107,7 +108,7 @@ def retell(
     """Rate the usage of some payers in a period by imagined books, also what waits in quarantine for a price."""
     telling = _Telling.begin(books, period, payers, buy)
     # Where somebody resells, the events of everyone are not all that there are: some are the reseller's side of others.
-    everyone = set(payers) >= {payer for payer in _payers(books.accounts).values() if payer != NOBODY}
+    everyone = set(payers) >= {payer for payer in numbered_payers(books.accounts).values() if payer != NOBODY}
     everyone = everyone and not books.rating.assignment.resells
     for some in rated_usage(connection, period, Selection(payers=None if everyone else payers)):
         waiting = telling.add(some, is_rated=True)
@@ -136,7 +137,7 @@ class _Telling:
     def begin(cls, books: Books, period: Period, payers: Sequence[int], buy: Costs | None) -> Self:
         """Ready for the usage of some payers."""
         wanted = set(payers)
-        paid = {account: payer for account, payer in _payers(books.accounts).items() if payer in wanted}
+        paid = {account: payer for account, payer in numbered_payers(books.accounts).items() if payer in wanted}
         account, payer = np.array(list(paid), dtype=np.int64), np.array(list(paid.values()), dtype=np.int64)
         days = (micros(period.opens), micros(period.closes) - 1)
         prices = books.rating.books.price_ids
@@ -184,13 +185,29 @@ def _columns(books: Books, some: Rateable) -> UsageColumns:
     return columns_of(some.usage, assigned, books.rating.products)
 
 
-def _payers(accounts: Accounts) -> dict[int, int]:
+def numbered_payers(accounts: Accounts) -> dict[int, int]:
     """The number of each account's payer, by the account's."""
     found = {}
     for name, number in accounts.numbers.items():
         payer = payer_of(name, accounts.accounts)
         found[number] = NOBODY if payer is None else accounts.numbers[payer.id]
     return found
+
+
+@dataclass(slots=True, kw_only=True)
+class RealPricer(Pricer):
+    """What prices accounts as they are, beside an imagined pricer that mostly wants the same `days`."""
+
+    days: Days
+
+    @classmethod
+    def beside(cls, plain: Pricer, days: Days) -> Self:
+        """The same pricer, that reads these days."""
+        return cls(**_known(plain), days=days)
+
+    def crossings(self, wanted: Wanted) -> Totals:
+        """The events of crossing days in order, as they are rated."""
+        return joined([some.rated for some in self.days.of(wanted)])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -201,24 +218,17 @@ class ImaginedPricer(Pricer):
     """
 
     books: Books
+    days: Days
     retold: Totals | None = None
-    paid: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
-    def imagined(
-        cls, reading: Connection, period: Period, products: Mapping[str, Product], books: Books, retold: Totals | None
-    ) -> Self:
+    def imagined(cls, products: Mapping[str, Product], books: Books, retold: Totals | None, days: Days) -> Self:
         """The terms of the imagined cards, and the payers by the imagined contracts."""
-        accounts = books.accounts
+        accounts, period = books.accounts, days.period
         payers = payers_of(accounts.accounts, accounts.contracts, accounts.numbers, period)
-        plain = Pricer.with_heads(reading, period, products, payers, books.heads)
-        known = {name: getattr(plain, name) for name in Pricer.__dataclass_fields__}
-        return cls(
-            **{**known, "prices": prices_of_month(books.prices, plain.products)},
-            books=books,
-            retold=retold,
-            paid=_payers(accounts),
-        )
+        plain = Pricer.with_heads(days.reading, period, products, payers, books.heads)
+        prices = prices_of_month(books.prices, plain.products)
+        return cls(**{**_known(plain), "prices": prices}, books=books, days=days, retold=retold)
 
     def totals(self, numbers: Sequence[int]) -> Totals:
         """The totals of some accounts, as they are retold."""
@@ -230,20 +240,19 @@ class ImaginedPricer(Pricer):
 
     def crossings(self, wanted: Wanted) -> Totals:
         """The events of crossing days in order, rated by the imagined books."""
-        if self.retold is None:
-            return Pricer.crossings(self, wanted)
-        payers = set(wanted.payer.tolist())
-        paid = {account: payer for account, payer in self.paid.items() if payer in payers}
-        days = usage_of_days(self.reading, self.period, wanted, paid)
-        return joined([self._ordered(some, paid) for some in days])
+        as_rated = self.retold is None
+        return joined([some.rated if as_rated else self._ordered(some) for some in self.days.of(wanted)])
 
-    def _ordered(self, some: Rateable, paid: Mapping[int, int]) -> Totals:
+    def _ordered(self, some: OfDays) -> Totals:
         """The usage of events that are in order, a row each; the parts of one that was cut follow each other."""
-        columns = _columns(self.books, some)
+        columns = _columns(self.books, some.events)
         ratings = rate(columns, self.books.rating.books, self.books.rating.products)
-        account = some.account.astype(np.int64)
-        rows = elements(ratings, columns, _table(paid)[account], account)
+        rows = elements(ratings, columns, some.payer, some.events.account.astype(np.int64))
         event = np.concatenate([np.flatnonzero(ratings.price >= 0), ratings.extra_event])
         usage = [number for number in np.unique(rows.price).tolist() if self.prices[number].element == USAGE]
         some_rows = np.flatnonzero(np.isin(rows.price, usage))
         return rows.take(some_rows[np.argsort(event[some_rows], kind="stable")])
+
+
+def _known(plain: Pricer) -> dict[str, Any]:
+    return {name: getattr(plain, name) for name in Pricer.__dataclass_fields__}

@@ -40,7 +40,7 @@ LONGEST_PATIENCE = 64
 """Chunks without a known event that are waited for, at most, before one is tried as if all of it were new."""
 
 _TURN_SECONDS = 0.00005
-_CONFLICT = "was reported before with other content; the first report stays"
+_CONFLICT = "was reported before with other content; the first report stays; to amend it, send a higher revision"
 VOID = "void"
 """The reason that is given for an accepted payload that takes an event back."""
 

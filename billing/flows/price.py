@@ -344,8 +344,8 @@ def totals_of(totals: Totals, numbers: Sequence[int]) -> Totals:
 
 def _events(totals: Totals, wanted: Wanted) -> int:
     """How many events the totals of some days have."""
-    days = _days(wanted.payer, wanted.day)
-    return int(totals.events[np.isin(_days(totals.payer, totals.day), days)].sum())
+    days = days_numbered(wanted.payer, wanted.day)
+    return int(totals.events[np.isin(days_numbered(totals.payer, totals.day), days)].sum())
 
 
 def _require_events(wanted: Wanted, read: Totals) -> None:
@@ -362,9 +362,10 @@ def _require_events(wanted: Wanted, read: Totals) -> None:
 
 def _without_events(wanted: Wanted, read: Totals) -> NDArray[np.bool_]:
     """Which of the days have no event among those that were read."""
-    return ~np.isin(_days(wanted.payer, wanted.day), _days(read.payer, read.day))
+    return ~np.isin(days_numbered(wanted.payer, wanted.day), days_numbered(read.payer, read.day))
 
 
-def _days(payer: NDArray[np.int64], day: NDArray[np.int32]) -> NDArray[np.int64]:
+def days_numbered(payer: NDArray[np.int64], day: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Days of payers, each as one number."""
     days: NDArray[np.int64] = payer * (1 << 20) + day
     return days

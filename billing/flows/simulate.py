@@ -15,7 +15,8 @@ from billing.errors import InputFaultyError
 from billing.flows.contracting import contract_faults
 from billing.flows.costs import Costs
 from billing.flows.counters import imagined_faults
-from billing.flows.imagine import Books, ImaginedPricer, Retold, imagine, retell
+from billing.flows.days import Days
+from billing.flows.imagine import Books, ImaginedPricer, RealPricer, Retold, imagine, numbered_payers, retell
 from billing.flows.price import Pricer, totals_of
 from billing.invoices import InvoiceLine, lines_by_payer
 from billing.payers import payers_of, paying
@@ -158,27 +159,31 @@ def _simulate(moment: _Moment, placed: Placed, books: Books, asked: Asked, *, re
 def _both_sides(
     moment: _Moment, books: Books, asked: Asked, names: Mapping[int, str], *, rerated: bool
 ) -> tuple["_Priced", "_Priced", Retold]:
-    """What some accounts come to now and then, on two connections that see the same moment.
-
-    What it comes to now is priced while usage is read and rated; then each prices one half of what it would come to.
-    """
+    """What some accounts come to now and then, on two connections that see the same moment: each prices one half."""
     stored, period, products = moment.stored, moment.period, moment.products
     numbers = [*names]
     payers = payers_of(stored.accounts, stored.contracts, stored.numbers, period)
     told = Retold()
     with ThreadPoolExecutor(max_workers=1) as thread, transaction(moment.engine) as beside:
         join_snapshot(beside, share_snapshot(moment.reading))
-        pricer = Pricer.begin(beside, period, products, payers)
-        now = thread.submit(_priced, pricer, numbers, names, asked)
         if numbers and (rerated or asked.buy is not None):
             told = retell(moment.reading, books, period, numbers, asked.buy)
-        totals = told.totals if rerated else None
-        imagined = ImaginedPricer.imagined(moment.reading, period, products, books, totals)
-        half = len(numbers) // 2
-        other = replace(imagined, reading=beside, prices=dict(imagined.prices), failed={})
-        coming = thread.submit(_priced, other, numbers[half:], names, asked)
-        then = _priced(imagined, numbers[:half], names, asked)
-        return now.result(), then.plus(coming.result()), told
+        days = Days(reading=moment.reading, period=period, paid=numbered_payers(books.accounts))
+        now = RealPricer.beside(Pricer.begin(moment.reading, period, products, payers), days)
+        then = ImaginedPricer.imagined(products, books, told.totals if rerated else None, days)
+        middle = len(numbers) // 2
+        coming = thread.submit(_priced, *_elsewhere(now, then, beside), numbers[middle:], names, asked)
+        ours, others = _priced(now, then, numbers[:middle], names, asked), coming.result()
+        return ours[0].plus(others[0]), ours[1].plus(others[1]), told
+
+
+def _elsewhere(now: RealPricer, then: ImaginedPricer, reading: Connection) -> tuple[RealPricer, ImaginedPricer]:
+    """The same pricers on another connection, for other accounts."""
+    days = then.days.on(reading)
+    return (
+        replace(now, reading=reading, days=days, prices=dict(now.prices), failed={}),
+        replace(then, reading=reading, days=days, prices=dict(then.prices), failed={}),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +192,7 @@ class _Priced:
 
     side: Side
     failed: Mapping[int, str]
-    lines: Mapping[int, Sequence[InvoiceLine]]
+    lines: dict[int, list[InvoiceLine]]
 
     def plus(self, other: "_Priced") -> "_Priced":
         """These and others."""
@@ -195,16 +200,20 @@ class _Priced:
         return _Priced(side=self.side.plus(other.side), failed=failed, lines=lines)
 
 
-def _priced(pricer: Pricer, numbers: Sequence[int], names: Mapping[int, str], asked: Asked) -> _Priced:
-    """Price some accounts, chunk by chunk."""
-    side, found = Side(names=names), dict[int, list[InvoiceLine]]()
+def _priced(
+    now: RealPricer, then: ImaginedPricer, numbers: Sequence[int], names: Mapping[int, str], asked: Asked
+) -> tuple[_Priced, _Priced]:
+    """Price some accounts now and then, chunk by chunk."""
+    sides = [_Priced(side=Side(names=names), failed=pricer.failed, lines={}) for pricer in (now, then)]
     for start in range(0, len(numbers), CHUNK):
-        for some, totals in pricer.read_each(numbers[start : start + CHUNK]):
-            for lines in pricer.price(some, totals_of(totals, some)):
-                side.add(lines)
-                if asked.with_lines:
-                    found |= lines_by_payer(lines, str(pricer.period))
-    return _Priced(side=side, failed=pricer.failed, lines=found)
+        for pricer, priced in zip((now, then), sides, strict=True):
+            for some, totals in pricer.read_each(numbers[start : start + CHUNK]):
+                for lines in pricer.price(some, totals_of(totals, some)):
+                    priced.side.add(lines)
+                    if asked.with_lines:
+                        priced.lines.update(lines_by_payer(lines, str(pricer.period)))
+        then.days.forget()
+    return sides[0], sides[1]
 
 
 def _by_name(counts: Counter[int], names: Mapping[int, str]) -> dict[str, int]:

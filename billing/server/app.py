@@ -30,6 +30,7 @@ from billing.server.api import (
     usage,
     webhooks,
 )
+from billing.server.describing import describe, name_of_route
 from billing.server.logs import RequestLog
 from billing.server.metrics import CONNECTIONS
 from billing.server.often import Often
@@ -80,9 +81,11 @@ def build(world: World) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # there are figures and logs of our own
+        generate_unique_id_function=name_of_route,
     )
     app.state.world = world
     problems.install(app)
+    describe(app)
     app.add_middleware(Repeats, world=world)  # the last one added is the first to see a request
     app.add_middleware(EncodedSlashes)
     app.add_middleware(Often, world=world, routes=events.often.routes)

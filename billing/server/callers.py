@@ -31,8 +31,8 @@ async def caller(request: Request, world: InWorld, borne: Borne) -> Key:
 
 async def _caller(request: Request, world: World, token: str) -> Key:
     if not token:
-        detail = "send a key: Authorization: Bearer tb_live_…"
-        raise ProblemError(HTTPStatus.UNAUTHORIZED, "key-missing", detail, headers=_ASK)
+        detail = "send a key, as in Authorization: Bearer tb_live_… (or tb_test_…)"
+        raise ProblemError(HTTPStatus.UNAUTHORIZED, "key-absent", detail, headers=_ASK)
     at = world.clock()
     found: Key | KeyProblem | None = world.keys.seen(token, at)
     if found is None:
@@ -44,15 +44,24 @@ async def _caller(request: Request, world: World, token: str) -> Key:
     return found
 
 
+_ASKED: dict[object, tuple[Scope, bool]] = {}
+
+
+def asked_of(dependency: object) -> tuple[Scope, bool] | None:
+    """The scope that a dependency of a route asks for, and whether customers' keys will do; None if it asks no key."""
+    return _ASKED.get(dependency)
+
+
 def _may(scope: Scope, *, customers: bool = False) -> Callable[[Key], Awaitable[Key]]:
     async def allowed(key: Annotated[Key, Depends(caller)]) -> Key:
         if not key.may(scope):
-            detail = f"the key {key.name} is not for this: it takes the scope {scope}"
+            detail = f"the key {key.name} is not for this: take one with the scope {scope}"
             raise ProblemError(HTTPStatus.FORBIDDEN, "scope-missing", detail)
         if key.kind is Kind.CUSTOMER and not customers:
-            raise ProblemError(HTTPStatus.FORBIDDEN, "operators-only", "this is for the operator's keys")
+            raise ProblemError(HTTPStatus.FORBIDDEN, "operators-only", "this is for keys of the operator")
         return key
 
+    _ASKED[allowed] = scope, customers
     return allowed
 
 

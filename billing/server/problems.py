@@ -7,25 +7,25 @@ there is one, why, and what to do about it. `docs/api.md` lists them all.
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from billing.server.wording import said
 from rates.errors import Fault
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1
 
-# By name, as `cli.exits` has them. The first base class that is named here decides; what is not here is a defect, and
-# is told without what it says.
-STATUSES = {
+# By name, as `cli.exits` has them. The first base class that is named here decides; what is not here, or
+# has no status, is a defect, and is told without what it says.
+STATUSES: Mapping[str, HTTPStatus | None] = {
     "rates.errors.CardFaultyError": HTTPStatus.UNPROCESSABLE_ENTITY,
     "rates.compiled.shapes.CardTooWideError": HTTPStatus.UNPROCESSABLE_ENTITY,
     "rates.products.ProductUnknownError": HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -42,6 +42,10 @@ STATUSES = {
     "billing.candidates.CandidateMisplacedError": HTTPStatus.UNPROCESSABLE_ENTITY,
     "billing.webhooks.DeliveryUnknownError": HTTPStatus.NOT_FOUND,
     "billing.webhooks.EndpointUnknownError": HTTPStatus.NOT_FOUND,
+    "billing.errors.EventMissingError": None,
+    "billing.errors.SourceUnknownError": None,
+    "billing.runs.RunUnbalancedError": None,
+    "rates.tally.items.CrossingsIncompleteError": None,
     "rates.errors.TollbookError": HTTPStatus.CONFLICT,
     "psycopg.OperationalError": HTTPStatus.SERVICE_UNAVAILABLE,
     "sqlalchemy.exc.OperationalError": HTTPStatus.SERVICE_UNAVAILABLE,
@@ -79,6 +83,7 @@ RESPONSES: dict[int | str, dict[str, object]] = {
         (HTTPStatus.UNAUTHORIZED, "No key, or one that is not good any more."),
         (HTTPStatus.FORBIDDEN, "The key is not for this."),
         (HTTPStatus.NOT_FOUND, "Not there, or not this customer's."),
+        (HTTPStatus.REQUEST_TIMEOUT, "The body did not come in time."),
         (HTTPStatus.CONFLICT, "It contradicts what is there, or something else is at work on it."),
         (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large."),
         (HTTPStatus.UNPROCESSABLE_ENTITY, "Something in the request is wrong; `errors` says each thing."),
@@ -143,15 +148,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _of_framework)
     app.add_exception_handler(RequestValidationError, _of_request)
     app.add_exception_handler(Exception, _of_anything)
-    plain = app.openapi
-
-    def with_problems() -> dict[str, Any]:
-        described = plain()
-        _, found = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
-        described.setdefault("components", {}).setdefault("schemas", {}).update(found["$defs"])
-        return described
-
-    app.openapi = with_problems  # type: ignore[method-assign]  # FastAPI's own way to add to it
 
 
 def response(
@@ -170,10 +166,10 @@ def response(
         detail=_in_unicode(detail),
         errors=list(errors),
     )
-    said = dict(headers or {})
+    told = dict(headers or {})
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        said.setdefault("Retry-After", str(RETRY_SECONDS))
-    return JSONResponse(problem.model_dump(mode="json"), int(status), said, MEDIA_TYPE)
+        told.setdefault("Retry-After", str(RETRY_SECONDS))
+    return JSONResponse(problem.model_dump(mode="json"), int(status), told, MEDIA_TYPE)
 
 
 def answer_to(error: Exception) -> JSONResponse | None:
@@ -235,10 +231,12 @@ async def _of_framework(request: Request, error: Exception) -> JSONResponse:
         raise error
     status = HTTPStatus(error.status_code)
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
-        error.headers = {"Allow": ", ".join(_methods(request))}
-    name = status.phrase.lower().replace(" ", "-")
-    detail = "" if error.detail == status.phrase else str(error.detail)
-    return response(status, name, detail, headers=error.headers)
+        known = ", ".join(_methods(request))
+        detail = f"{request.method} is not answered here, but {known}"
+        return response(status, "method-not-allowed", detail, headers={"Allow": known})
+    if status is HTTPStatus.NOT_FOUND:
+        return response(status, "not-found", "no such route; /v1/openapi.json has them all")
+    return response(status, "request-unreadable", str(error.detail), headers=error.headers)
 
 
 def _methods(request: Request) -> list[str]:
@@ -254,17 +252,9 @@ def _methods(request: Request) -> list[str]:
 async def _of_request(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
-    items = [Item(pointer=_pointer(fault["loc"]), reason=str(fault["msg"])) for fault in error.errors()]
+    items = [Item(**said(fault)._asdict()) for fault in error.errors()]
     detail = f"{len(items)} {'thing is' if len(items) == 1 else 'things are'} wrong with the request"
     return response(HTTPStatus.UNPROCESSABLE_ENTITY, "request-invalid", detail, errors=items)
-
-
-def _pointer(location: Sequence[str | int]) -> str:
-    """Where a fault of a request is: a JSON pointer into the body, or the name of the parameter behind its place."""
-    place, *path = location
-    if place == "body":
-        return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
-    return f"{place} {'.'.join(map(str, path))}".strip()
 
 
 def _in_unicode(text: str) -> str:

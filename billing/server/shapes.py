@@ -7,7 +7,8 @@ import re
 from datetime import date, datetime
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints, field_validator
+from pydantic.config import JsonDict
 
 from billing.accounts import LONGEST_ID
 from billing.periods import Period
@@ -25,6 +26,9 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID, pat
 
 Text = Annotated[str, StringConstraints(max_length=LONGEST_ID, pattern=_PRINTABLE)]
 """The same, or nothing."""
+
+NAMED: JsonDict = {"additionalProperties": False}
+"""For OpenAPI, of a table by names: what is no name is no key of it."""
 
 Decimal = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$", examples=["0.0140"])]
 """A plain decimal, never a float."""
@@ -79,6 +83,12 @@ class Asked(BaseModel):
     """What a request says: strict, and of known keys only."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _integral(cls, value: object) -> object:
+        """A number without a fraction, which to JSON is the same however it is written: 24 and 24.0."""
+        return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class Sought(BaseModel):

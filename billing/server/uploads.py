@@ -71,7 +71,7 @@ class _Upload:
         size = len(message.get("body", b""))
         if self.size + size > LARGEST_BODY:
             return self._refuse(_too_large())
-        if self._uploads.held and self._uploads.held + size > self._uploads.most:
+        if self._uploads.held + size > self._uploads.most:
             return self._refuse(_too_much())
         self.size += size
         self._uploads.held += size

@@ -41,6 +41,16 @@ def make_partitions(connection: Connection, months: Iterable[date]) -> None:
         connection.execute(attach.format(parent, child, period.opens.isoformat(), period.closes.isoformat()))
 
 
+def pages_of(connection: Connection, month: date) -> int:
+    """How many pages the events of a month (its first day) lie on by now; 0 where it has none."""
+    row = connection.execute(
+        "SELECT pg_relation_size(c.oid) / current_setting('block_size')::bigint FROM pg_class c"
+        " WHERE c.relname = %s AND pg_table_is_visible(c.oid)",
+        [f"events_{month:%Y_%m}"],
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def _missing(connection: Connection, names: Iterable[str]) -> list[str]:
     # The catalogue is read, not to_regclass(): that may remember what was missing before the lock was waited for.
     rows = connection.execute(

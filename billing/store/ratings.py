@@ -18,7 +18,7 @@ from billing.rerating import Stretch, reordered
 from billing.store.beside import ahead, read_beside
 from billing.store.bulk import Table
 from billing.store.engine import Connection
-from billing.store.reported import NUMBERS, SAID, named, numpy_of, usage_of
+from billing.store.reported import NUMBERS, SAID, named, numpy_of, usage_of, whole
 from billing.usage import Usage
 from rates.numbering import COUNTRIES
 from rates.rating import Ratings
@@ -132,7 +132,7 @@ def _up_to(elements: Table, rows: Table) -> int:
 
 
 def _stored(rows: Table, elements: Table, names: Names) -> Stored:
-    column = {name: rows[name].combine_chunks() for name in rows.column_names}
+    column = whole(rows)
     column |= apart(column.pop("seldom")) | {"occurred_at": column["occurred_at"].cast(pa.int64())}
     owner = numpy_of(pc.index_in(_keys(elements), _keys(rows))) if len(elements) else np.zeros(0, dtype=np.int64)
     order = np.lexsort((numpy_of(elements["part"]), owner))

@@ -77,6 +77,12 @@ def named(numbers: NDArray[np.int32] | NDArray[np.int16], names: Mapping[int, st
     return Texts(codes=place[numbers], values=("", *(names[number] for number in distinct.tolist())))
 
 
+def whole(rows: Table) -> dict[str, Table]:
+    """The columns of a table, each as one array; what is in one piece is not copied."""
+    columns = {name: rows[name] for name in rows.column_names}
+    return {name: each.chunk(0) if each.num_chunks == 1 else each.combine_chunks() for name, each in columns.items()}
+
+
 def numpy_of(column: Table) -> NDArray[Any]:
     """An Arrow column without nulls."""
     found: NDArray[Any] = column.to_numpy(zero_copy_only=False)

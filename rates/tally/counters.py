@@ -48,9 +48,9 @@ class Run:
         """The tier (from 0) in which each item begins."""
         return tier_of(self.start, bounds)
 
-    def beyond(self, quantity: Int64s, bounds: NDArray[Any]) -> Bools:
-        """Items of which some units are beyond the bound of the tier in which they begin."""
-        return reaching(self.start, quantity, bounds)
+    def beyond(self, quantity: Int64s, bounds: NDArray[Any]) -> Int64s:
+        """The places of items of which some units are beyond the bound of the tier in which they begin."""
+        return np.flatnonzero(reaching(self.start, quantity, bounds))
 
 
 def run(fill: NDArray[Any], scope: Int64s, day: NDArray[np.int32]) -> Run:
@@ -72,9 +72,12 @@ def run(fill: NDArray[Any], scope: Int64s, day: NDArray[np.int32]) -> Run:
     return Run(start=found[0], day_start=found[1], day_end=found[2], total=found[3])
 
 
-def require_room(fill: NDArray[Any]) -> None:
+def require_room(*fills: NDArray[Any]) -> None:
     """Raises `QuantityOverflowError` where what moves counters ([n], whole numbers) adds up to more than 64 bits."""
-    if len(fill) and fill.dtype != object and int(fill.max()) * len(fill) >= 1 << 63 and sum(fill.tolist()) >= 1 << 63:
+    some = [fill for fill in fills if len(fill) and fill.dtype != object]
+    if sum(int(fill.max()) * len(fill) for fill in some) < 1 << 63:
+        return
+    if sum(sum(fill.tolist()) for fill in some) >= 1 << 63:
         raise QuantityOverflowError("the quantities of a counter add up to more than 64 bits", place="counters")
 
 

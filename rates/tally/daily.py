@@ -4,12 +4,14 @@ A counter passes most days without crossing a bound. On those it is enough to kn
 only the items of the other days are put in order and followed one by one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rates.runs import blocks
 from rates.tally.counters import Bools, Int64s, reaching, require_room
 from rates.tiers import tier_of
 
@@ -20,12 +22,12 @@ _FEW_DAYS = 1 << 16
 class DailyRun:
     """What `counters.Run` says; but on days on which its counter crosses no bound, an item starts where the day does.
 
-    That is in the same tier. `cell` is int64[n]: which day of a counter each item is of. `begins`, `ends` and `totals`
+    That is in the same tier. `cell` is int32[n]: which day of a counter each item is of. `begins`, `ends` and `totals`
     are of each such day. `rows` are the items of the days with a crossing, `exact` where the counter stood before each
-    of them. All int64.
+    of them. All but `cell` are int64.
     """
 
-    cell: Int64s
+    cell: NDArray[np.int32]
     begins: Int64s
     ends: Int64s
     totals: Int64s
@@ -66,47 +68,66 @@ class DailyRun:
 
     def crossed(self, bounds: Int64s) -> Bools:
         """Items on days on which the counter goes from one tier into another: their order matters."""
-        return _crossed(self.begins, self.ends, bounds)[self.cell]
+        found = np.zeros(len(self.cell), dtype=np.bool_)
+        found[self.rows] = _crossed(self.begins, self.ends, bounds)[self.cell[self.rows]]
+        return found
 
     def tiers(self, bounds: Int64s) -> NDArray[np.integer]:
         """The tier (from 0) in which each item begins, in as few bits as they need."""
         narrow = np.min_scalar_type(len(bounds))
-        found: NDArray[np.integer] = tier_of(self.begins, bounds).astype(narrow)[self.cell]
+        found: NDArray[np.integer] = _of_each(self.cell, tier_of(self.begins, bounds).astype(narrow))
         found[self.rows] = tier_of(self.exact, bounds)
         return found
 
-    def beyond(self, quantity: Int64s, bounds: Int64s) -> Bools:
-        """Items of which some units are beyond the bound of the tier in which they begin."""
-        found = np.zeros(len(self.cell), dtype=np.bool_)
-        found[self.rows] = reaching(self.exact, quantity[self.rows], bounds)
-        return found
+    def beyond(self, quantity: Int64s, bounds: Int64s) -> Int64s:
+        """The places of items of which some units are beyond the bound of the tier in which they begin."""
+        return np.sort(self.rows[reaching(self.exact, quantity[self.rows], bounds)])
 
 
-def run_by_day(fill: Int64s, scope: Int64s, day: NDArray[np.int32], bounds: Iterable[Int64s]) -> DailyRun:
-    """The course of the counters, one for each value of `scope`, that items move by `fill` (int64[n]).
+class Moves(NamedTuple):
+    """What moves counters: items of `scope` and `day` by `fill` (int64[n], int32[n], int64[n]).
 
-    `bounds` are all that anybody will ask about. Items of one day of a counter are in their order, days in none.
+    Those that are `replaced` (bool[n]) stand where their day begins, and move nothing.
     """
-    require_room(fill)
-    first, low = int(scope.min()), int(day.min())
-    counters, days = int(scope.max()) - first + 1, int(day.max()) - low + 1
-    cell = scope * days
-    cell += day
-    cell -= first * days + low
-    moved = np.zeros(counters * days, dtype=np.int64)
-    np.add.at(moved, cell, fill)
+
+    fill: Int64s
+    scope: Int64s
+    day: NDArray[np.int32]
+    replaced: Bools
+
+
+def run_by_day(strands: Sequence[Moves], bounds: Iterable[Int64s]) -> list[DailyRun]:
+    """The course of the counters, one for each value of `scope`, over all that moves them; as each strand sees it.
+
+    `bounds` are all that anybody will ask about. Items of one day of a counter are in their order, and of one strand
+    but for those that are replaced and those that move nothing; days are in no order.
+    """
+    require_room(*(moves.fill for moves in strands))
+    some = [moves for moves in strands if len(moves.fill)]
+    first, last = min(int(each.scope.min()) for each in some), max(int(each.scope.max()) for each in some)
+    low, high = min(int(each.day.min()) for each in some), max(int(each.day.max()) for each in some)
+    counters, days = last - first + 1, high - low + 1
+    moved, cells = np.zeros(counters * days, dtype=np.int64), []
+    for moves in strands:
+        cell = np.empty(len(moves.fill), dtype=np.int32)
+        for rows in blocks(len(cell)):
+            here = moves.scope[rows] * days + (moves.day[rows] - (first * days + low))
+            np.add.at(moved, here, moves.fill[rows])
+            cell[rows] = here
+        away = np.flatnonzero(moves.replaced)
+        np.subtract.at(moved, cell[away], moves.fill[away])
+        cells.append(cell)
     ends = np.cumsum(moved.reshape(counters, days), axis=1)
     begins, totals = ends.ravel() - moved, np.repeat(ends[:, -1], days)
     every = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *bounds]))
     crossing = _crossed(begins, ends.ravel(), every)
-    rows = np.flatnonzero(crossing[cell])
-    rows = rows[np.argsort(cell[rows], kind="stable")]
-    after, here = np.cumsum(fill[rows]), cell[rows]
-    before = after - fill[rows]
-    opens = np.flatnonzero(np.diff(here, prepend=-1))
-    of_day = np.diff(np.append(opens, len(rows)))
-    exact = before - np.repeat(before[opens], of_day) + begins[here]
-    return DailyRun(cell=cell, begins=begins, ends=ends.ravel(), totals=totals, rows=rows, exact=exact)
+    found = []
+    for moves, cell in zip(strands, cells, strict=True):
+        at = np.flatnonzero(_of_each(cell, crossing) & ~moves.replaced)
+        at = at[np.argsort(cell[at], kind="stable")]
+        exact = begins[cell[at]] + _within(moves.fill[at], cell[at])
+        found.append(DailyRun(cell=cell, begins=begins, ends=ends.ravel(), totals=totals, rows=at, exact=exact))
+    return found
 
 
 def fits_days(scope: Int64s, day: NDArray[np.int32]) -> bool:
@@ -120,3 +141,19 @@ def fits_days(scope: Int64s, day: NDArray[np.int32]) -> bool:
 def _crossed(begins: Int64s, ends: Int64s, bounds: Int64s) -> Bools:
     crossed: Bools = np.searchsorted(bounds, begins, "right") != np.searchsorted(bounds, ends, "right")
     return crossed
+
+
+def _of_each(cell: NDArray[np.int32], values: NDArray[Any]) -> NDArray[Any]:
+    """The value of each item's day."""
+    found = np.empty(len(cell), dtype=values.dtype)
+    for rows in blocks(len(cell)):
+        np.take(values, cell[rows], out=found[rows], mode="clip")
+    return found
+
+
+def _within(fill: Int64s, cell: NDArray[np.int32]) -> Int64s:
+    """What moves a counter on the same day before each item does, items of one cell being together."""
+    before = np.cumsum(fill) - fill
+    opens = np.flatnonzero(np.diff(cell, prepend=-1))
+    found: Int64s = before - np.repeat(before[opens], np.diff(np.append(opens, len(cell))))
+    return found

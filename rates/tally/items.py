@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from rates.lines import Cut, Parts, key_of
 from rates.numbering import COUNTRIES
 from rates.prices import CHARGE, EVENT, USAGE, Price
 from rates.products import MONEY
+from rates.runs import blocks
+from rates.summing import NOWHERE
 from rates.tally.counters import Bools, Int64s
 from rates.tally.orders import by_payer_and_day, days_among, numbered
 from rates.terms import BookTerms, Terms
@@ -36,6 +38,7 @@ class Items:
     `book` (int64[n] into `books`) is the book of each item's day. `left` is what contracts leave of the price of each
     kind: an offer makes kinds of its own. `billed` int64[n] is the payer under the terms of the day (`deals.under`).
     `country` are the codes of the kinds' countries; kinds that only these tell apart are `alike`, by number.
+    `replaced` (bool[n]) is usage in place of which its events are priced, which are items apart, with the same kinds.
     `as_they_come`: nothing needs the order of days, and they are in none.
     """
 
@@ -46,6 +49,7 @@ class Items:
     country: Int64s
     alike: Int64s
     ordered: Bools
+    replaced: Bools
     books: list[BookTerms]
     book: Int64s
     left: list[Fraction]
@@ -85,7 +89,9 @@ class Items:
     def emit(self, parts: Parts, lines: Int64s, events: Int64s, quantity: Int64s) -> None:
         """Put events and quantities (int64[n]) on lines; `lines` has the number of each kind's line key."""
         if len(self.kind):
-            parts.add(self.billed, lines[self.kind], self.version_of(parts, self.kind), events, quantity)
+            line = lines[self.kind]
+            line[self.replaced] = NOWHERE
+            parts.add(self.billed, line, self.version_of(parts, self.kind), events, quantity)
 
     def emit_cuts(self, parts: Parts, lines: Int64s, beyond: Sequence[tuple[int, Fraction]]) -> None:
         """Put what bounds of money cut of items, as (item, units), on lines by the number of each kind's key."""
@@ -111,20 +117,22 @@ class Items:
         """
         if len(which):
             kind, billed = (self.kind, self.billed) if rows is None else (self.kind[rows], self.billed[rows])
-            line = np.multiply(which, len(self.prices), dtype=np.int64)
-            line += kind
-            # Every number is below the length: unlike "raise", this needs no second column.
-            np.take(np.concatenate(lines), line, out=line, mode="clip")
+            numbers, line = np.concatenate(lines), np.empty(len(which), dtype=np.int64)
+            for some in blocks(len(which)):
+                place = which[some].astype(np.int64) * len(self.prices) + kind[some]
+                # Every place is below the length: unlike "raise", this needs no second column.
+                np.take(numbers, place, out=line[some], mode="clip")
+            line[self.replaced if rows is None else self.replaced[rows]] = NOWHERE
             parts.add(billed, line, self.version_of(parts, kind), events, quantity, rows)
 
     def emit_rounded(self, parts: Parts, lines: Int64s, quantity: Int64s) -> None:
         """Say of which of these quantities (int64[n]) no price is multiplied, and what is charged for them instead."""
         values = [_value(price, left) for price, left in zip(self.prices, self.left, strict=True)]
         for value in sorted({value for value in values if value is not None}):
-            some = np.flatnonzero(self.where([each == value for each in values]))
+            some = np.flatnonzero(self.where([each == value for each in values]) & ~self.replaced)
             entries = parts.charges.setdefault(value, [])
             entries.append((self.billed[some], lines[self.kind[some]], self.rows.quantity[some]))
-        some = np.flatnonzero(self.is_rounded & (quantity != 0))
+        some = np.flatnonzero(self.is_rounded & (quantity != 0) & ~self.replaced)
         if len(some):
             parts.rounded.append((self.billed[some], lines[self.kind[some]], quantity[some]))
 
@@ -141,7 +149,7 @@ class Items:
     @property
     def is_further(self) -> Bools:
         """Items that are further parts of an event that was cut: the part that counts it stands before them."""
-        further: Bools = self.ordered & (self.rows.events == 0)
+        further: Bools = self.ordered & ~self.replaced & (self.rows.events == 0)
         return further
 
     @property
@@ -166,24 +174,47 @@ class Items:
         return taken
 
 
-def items_of(totals: Totals, crossings: Totals, terms: Terms, *, as_they_come: bool = False) -> Items:
-    """The totals with the usage of ordered days replaced by its events, in order.
+def items_of(totals: Totals, crossings: Totals, terms: Terms) -> Items:
+    """The totals with the usage of ordered days replaced by its events, in order."""
+    kept = np.flatnonzero(~_replaced(totals, crossings, terms))
+    rows = _with(totals, kept, crossings) if len(crossings) else totals
+    ordered = np.arange(len(rows)) >= len(kept)
+    order = by_payer_and_day(rows.payer, rows.day)
+    rows, ordered = rows.take(order), ordered[order]
+    return _items([_Strand(rows, ordered, np.zeros(len(rows), dtype=np.bool_))], terms, as_they_come=False)[0]
 
-    `as_they_come`: only the items of each day of a payer are in their order, and its days in none.
+
+def items_by_day(totals: Totals, crossings: Totals, terms: Terms) -> list[Items]:
+    """The totals as they come and, where there are any, the events of ordered days beside them.
+
+    Only the events of a day of a payer are in their order, and nothing else. All have the same kinds.
     """
-    rows = _replace_ordered(totals, crossings, terms)
-    ordered = np.concatenate([np.zeros(len(rows) - len(crossings), dtype=bool), np.ones(len(crossings), dtype=bool)])
-    if not as_they_come:
-        order = by_payer_and_day(rows.payer, rows.day)
-        rows, ordered = rows.take(order), ordered[order]
-    pairs = rows.price.astype(np.int64) * len(COUNTRIES) + rows.country
+    replaced = _replaced(totals, crossings, terms)
+    strands = [_Strand(totals, replaced, replaced)]
+    if len(crossings):
+        every = np.ones(len(crossings), dtype=np.bool_)
+        strands.append(_Strand(crossings, every, ~every))
+    return _items(strands, terms, as_they_come=True)
+
+
+class _Strand(NamedTuple):
+    """The rows of some items, and which of them are `ordered` and `replaced`, bool[n]."""
+
+    rows: Totals
+    ordered: Bools
+    replaced: Bools
+
+
+def _items(strands: Sequence[_Strand], terms: Terms, *, as_they_come: bool) -> list[Items]:
+    pairs = [rows.price.astype(np.int64) * len(COUNTRIES) + rows.country for rows, _, _ in strands]
     offers: tuple[tuple[Discount, ...], ...] = ((),)
-    billed = rows.payer
+    billed = [rows.payer for rows, _, _ in strands]
     if terms.agreements is not None:
-        placed = terms.agreements.place(rows.payer, rows.day)
-        pairs += placed.offer << _PAIR_BITS
-        billed, offers = under(rows.payer, placed.terms), terms.agreements.offers
-    distinct, kind = numbered(pairs)
+        placed = [terms.agreements.place(rows.payer, rows.day) for rows, _, _ in strands]
+        pairs = [pair + (at.offer << _PAIR_BITS) for pair, at in zip(pairs, placed, strict=True)]
+        billed = [under(payer, at.terms) for payer, at in zip(billed, placed, strict=True)]
+        offers = terms.agreements.offers
+    distinct, kinds = numbered(*pairs)
     offer, distinct = distinct >> _PAIR_BITS, distinct & ((1 << _PAIR_BITS) - 1)
     price_ids, countries = np.divmod(distinct, len(COUNTRIES))
     prices = [terms.prices[p] for p in price_ids.tolist()]
@@ -192,22 +223,26 @@ def items_of(totals: Totals, crossings: Totals, terms: Terms, *, as_they_come: b
         left_of(offers[n], terms.products[price.product], price.element, country, price.number_type) if n else WHOLE
         for n, price, country in zip(offer.tolist(), prices, names, strict=True)
     ]
-    books = terms.books()
+    alike, books = _alike(price_ids, left), terms.books()
     begins = np.array([(day - _EPOCH).days for day, _ in books], dtype=np.int32)
-    return Items(
-        rows=rows,
-        kind=kind,
-        prices=prices,
-        countries=names,
-        country=countries,
-        alike=_alike(price_ids, left),
-        ordered=ordered,
-        books=[(), *(book for _, book in books)],  # before the first contract there is none
-        book=np.searchsorted(begins, rows.day, side="right").astype(np.int64, copy=False),
-        as_they_come=as_they_come,
-        left=left,
-        billed=billed,
-    )
+    return [
+        Items(
+            rows=rows,
+            kind=kind,
+            prices=prices,
+            countries=names,
+            country=countries,
+            alike=alike,
+            ordered=ordered,
+            replaced=replaced,
+            books=[(), *(book for _, book in books)],  # before the first contract there is none
+            book=np.searchsorted(begins, rows.day, side="right").astype(np.int64, copy=False),
+            as_they_come=as_they_come,
+            left=left,
+            billed=payer,
+        )
+        for (rows, ordered, replaced), kind, payer in zip(strands, kinds, billed, strict=True)
+    ]
 
 
 def _alike(price: Int64s, left: Sequence[Fraction]) -> Int64s:
@@ -219,21 +254,22 @@ def _alike(price: Int64s, left: Sequence[Fraction]) -> Int64s:
     return found
 
 
-def _replace_ordered(totals: Totals, crossings: Totals, terms: Terms) -> Totals:
+def _replaced(totals: Totals, crossings: Totals, terms: Terms) -> Bools:
+    """The usage of which `crossings` are the events, bool[n]."""
     if not len(crossings):
-        return totals
-    replaced = np.flatnonzero(days_among(totals.payer, totals.day, crossings.payer, crossings.day))
-    distinct, place = numbered(totals.price[replaced].astype(np.int64))
+        return np.zeros(len(totals), dtype=np.bool_)
+    among = np.flatnonzero(days_among(totals.payer, totals.day, crossings.payer, crossings.day))
+    distinct, (place,) = numbered(totals.price[among].astype(np.int64))
     usage = np.array([terms.prices[number].element == USAGE for number in distinct.tolist()], dtype=np.bool_)
-    replaced = replaced[usage[place]]
-    if (totals.quantity[replaced].sum(), totals.events[replaced].sum()) != (
+    among = among[usage[place]]
+    if (totals.quantity[among].sum(), totals.events[among].sum()) != (
         crossings.quantity.sum(),
         crossings.events.sum(),
     ):
         raise CrossingsIncompleteError("ordered events do not add up to the totals of their days", place="crossings")
-    kept = np.ones(len(totals), dtype=np.bool_)
-    kept[replaced] = False
-    return _with(totals, np.flatnonzero(kept), crossings)
+    replaced = np.zeros(len(totals), dtype=np.bool_)
+    replaced[among] = True
+    return replaced
 
 
 def _with(totals: Totals, kept: Int64s, more: Totals) -> Totals:

@@ -1,8 +1,11 @@
 """Orders and numbers of long columns, found by counting where values are few, and by sorting elsewhere."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from rates.runs import blocks
 from rates.usage import Int64s
 
 _FEW = 1 << 22
@@ -10,24 +13,30 @@ _HALF = 16
 _LOW = (1 << _HALF) - 1
 
 
-def distinct(values: Int64s) -> Int64s:
-    """The distinct values in their order, as `np.unique` has them."""
-    if not len(values) or int(values.min()) < 0 or int(values.max()) >= _FEW:
-        return np.unique(values)
-    there = np.zeros(int(values.max()) + 1, dtype=bool)
-    there[values] = True
+def distinct(*columns: Int64s) -> Int64s:
+    """The distinct values of some columns in their order, as `np.unique` has them."""
+    if not _are_few(columns):
+        return np.unique(np.concatenate(columns))
+    there = np.zeros(max(int(values.max(initial=0)) for values in columns) + 1, dtype=bool)
+    for values in columns:
+        there[values] = True
     return np.flatnonzero(there)
 
 
-def numbered(values: Int64s) -> tuple[Int64s, Int64s]:
-    """The distinct values in their order, and the place of each of n in them: as `np.unique` has it."""
-    if not len(values) or int(values.min()) < 0 or int(values.max()) >= _FEW:
-        found, place = np.unique(values, return_inverse=True)
-        return found, place.astype(np.int64, copy=False)
-    found = distinct(values)
-    places = np.zeros(int(found[-1]) + 1, dtype=np.int64)
+def numbered(*columns: Int64s) -> tuple[Int64s, list[Int64s]]:
+    """The distinct values of some columns in their order, and by column the place of each of n in them."""
+    if not _are_few(columns):
+        found, place = np.unique(np.concatenate(columns), return_inverse=True)
+        return found, np.split(place.astype(np.int64, copy=False), np.cumsum([len(values) for values in columns[:-1]]))
+    found = distinct(*columns)
+    places = np.zeros(int(found.max(initial=0)) + 1, dtype=np.int64)
     places[found] = np.arange(len(found))
-    return found, places[values]
+    return found, [places[values] for values in columns]
+
+
+def _are_few(columns: Sequence[Int64s]) -> bool:
+    """Whether values may be counted in a table."""
+    return all(int(values.min(initial=0)) >= 0 and int(values.max(initial=0)) < _FEW for values in columns)
 
 
 def by_payer_and_day(payer: Int64s, day: NDArray[np.int32]) -> Int64s:
@@ -53,6 +62,14 @@ def by_payer_and_day(payer: Int64s, day: NDArray[np.int32]) -> Int64s:
     return order
 
 
+def distinct_days(payer: Int64s, day: NDArray[np.int32]) -> tuple[Int64s, NDArray[np.int32]]:
+    """The distinct days of payers, by payer and then by day."""
+    low = int(day.min(initial=np.iinfo(np.int32).max))
+    span = int(day.max(initial=low)) - low + 1
+    payers, days = np.divmod(distinct(payer * span + (day - low)), span)
+    return payers, (days + low).astype(np.int32)
+
+
 def days_among(payer: Int64s, day: NDArray[np.int32], payers: Int64s, days: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Which of n days of payers are among some others, bool[n]."""
     low, high = (int(bound) for bound in (min(day.min(), days.min()), max(day.max(), days.max())))
@@ -61,5 +78,7 @@ def days_among(payer: Int64s, day: NDArray[np.int32], payers: Int64s, days: NDAr
         return np.isin(payer * (1 << 20) + day, payers * (1 << 20) + days)
     there = np.zeros((int(max(payer.max(), payers.max())) + 1) * span, dtype=bool)
     there[payers * span + (days - low)] = True
-    found: NDArray[np.bool_] = there[payer * span + (day - low)]
+    found = np.empty(len(payer), dtype=np.bool_)
+    for some in blocks(len(payer)):
+        np.take(there, payer[some] * span + (day[some] - low), out=found[some], mode="clip")
     return found

@@ -11,7 +11,7 @@ import pytest
 from billing.accounts import read_account
 from billing.charges import read_charge
 from billing.contracts import read_contract
-from billing.payloads import _KEYS, Flat, read_payload
+from billing.payloads import KEYS, Flat, read_payload
 from billing.scenarios import read_scenario, run
 from cli.cardfiles import check_card
 from cli.world import products
@@ -153,7 +153,7 @@ def test_the_keys_of_a_rate_are_those_of_the_readers() -> None:
 
 
 def test_the_fields_of_an_event_are_those_of_the_reader() -> None:
-    assert sorted(_KEYS) == sorted(keys("Usage events"))
+    assert sorted(KEYS) == sorted(keys("Usage events"))
     assert set() == refused("Usage events")
 
 

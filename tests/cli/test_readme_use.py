@@ -10,7 +10,7 @@ from tests.cli.conftest import Tollbook
 README = Path(__file__).resolve().parents[2] / "README.md"
 SECTION = README.read_text(encoding="utf-8").partition("\n## Use it\n")[2].partition("\n## ")[0]
 FILES = dict(re.findall(r"^`([a-z.]+)`:\n\n```\w+\n(.*?)^```$", SECTION, flags=re.MULTILINE | re.DOTALL))
-COMMANDS = [line.removeprefix("$ tollbook ").split() for line in SECTION.splitlines() if line.startswith("$ ")]
+COMMANDS = [line.removeprefix("$ tollbook ").split() for line in SECTION.splitlines() if line.startswith("$ tollbook ")]
 
 
 @pytest.mark.usefixtures("empty_books")

@@ -33,7 +33,7 @@ def test_each_report_is_told_what_became_of_it(books: Path, tollbook: Tollbook) 
         code,
         *(counts[key] for key in ("accepted", "superseded", "conflict", "amended", "void")),
     )
-    conflict = "was reported before with other content; the first report stays"
+    conflict = "was reported before with other content; the first report stays; to amend it, send a higher revision"
     assert [("superseded", 1, ""), ("accepted", 2, ""), ("conflict", 2, conflict)] == results(books)
     code, counts = imported(tollbook, books, VOID, amended(4, duration_seconds="601"))
     assert (0, 1, 1, 1) == (code, *(counts[key] for key in ("accepted", "superseded", "amended")))

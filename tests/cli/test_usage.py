@@ -121,7 +121,10 @@ def test_what_says_something_else_again_is_a_conflict_and_changes_nothing(books:
     (books / "other.ndjson").write_text(with_changes(duration_seconds="6000") + "\n")
     code, counts, err = imported(tollbook, books / "other.ndjson")
     assert (4, 1, 0) == (code, counts["conflict"], counts["accepted"])
-    assert "line 1: was reported before with other content; the first report stays" in err
+    assert (
+        "line 1: was reported before with other content; the first report stays; to amend it, send a higher revision"
+        in err
+    )
     printed = json.loads(tollbook("invoices", "preview", "2026-10", "--format", "json").out)
     assert {"USD": "0.04"} == printed["totals"]
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rates.tally.orders import by_payer_and_day, days_among, numbered
+from rates.tally.orders import by_payer_and_day, days_among, distinct_days, numbered
 
 values = st.lists(st.one_of(st.integers(0, 9), st.integers(-(2**62), 2**62)), max_size=30)
 payers = st.one_of(st.integers(0, 5), st.integers(0, 1 << 33))
@@ -16,11 +16,11 @@ def columns(rows: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([payer for payer, _ in rows], dtype=np.int64), np.array([day for _, day in rows], dtype=np.int32)
 
 
-@given(values)
-def test_values_are_numbered_in_their_order(given_values: list[int]) -> None:
-    distinct, place = numbered(np.array(given_values, dtype=np.int64))
-    assert sorted(set(given_values)) == distinct.tolist()
-    assert given_values == distinct[place].tolist()
+@given(values, values)
+def test_values_are_numbered_in_their_order(some: list[int], others: list[int]) -> None:
+    distinct, places = numbered(np.array(some, dtype=np.int64), np.array(others, dtype=np.int64))
+    assert sorted({*some, *others}) == distinct.tolist()
+    assert [some, others] == [distinct[place].tolist() for place in places]
 
 
 @given(pairs)
@@ -32,6 +32,13 @@ def test_rows_come_by_payer_and_day_and_else_as_they_stood(rows: list[tuple[int,
 @given(pairs, pairs)
 def test_days_are_among_others(rows: list[tuple[int, int]], others: list[tuple[int, int]]) -> None:
     assert [row in others for row in rows] == days_among(*columns(rows), *columns(others)).tolist()
+
+
+@given(st.one_of(pairs, st.just([])))
+def test_each_day_of_a_payer_is_named_once_and_in_order(rows: list[tuple[int, int]]) -> None:
+    payer, day = distinct_days(*columns(rows))
+    assert sorted(set(rows)) == list(zip(payer.tolist(), day.tolist(), strict=True))
+    assert day.dtype == np.int32
 
 
 def test_more_payers_than_sixteen_bits_hold_are_in_order() -> None:

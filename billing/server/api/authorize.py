@@ -10,7 +10,7 @@ from billing.flows.authorize import Asked as Wanted
 from billing.flows.authorize import Gatekeeper
 from billing.payloads import MAX_QUANTITY
 from billing.server.callers import Operator
-from billing.server.shapes import Asked, Figure, Instant, Name, Text
+from billing.server.shapes import NAMED, Asked, Figure, Instant, Name, Text
 from billing.server.world import InWorld
 
 router = APIRouter(tags=["limits"])
@@ -41,7 +41,7 @@ class Beginning(Asked):
     region: Text = ""
     jurisdiction: Text = ""
     package: Text = ""
-    attributes: dict[Name, Text] = Field(default={}, max_length=20)
+    attributes: dict[Name, Text] = Field(default={}, max_length=20, json_schema_extra=NAMED)
     expected_quantity: Annotated[int, Field(ge=0, le=MAX_QUANTITY)] = Field(
         default=0, description="In base units of the product, as in seconds; 0: nobody knows."
     )

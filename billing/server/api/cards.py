@@ -16,7 +16,7 @@ from billing.server.callers import Bookkeeper, Operator, missing
 from billing.server.paging import cursor_of, place_of
 from billing.server.paths import PathName
 from billing.server.problems import Item, item_of
-from billing.server.shapes import Asked, Figure, Instant, Name, Page, Paged, Sought
+from billing.server.shapes import NAMED, Asked, Figure, Instant, Name, Page, Paged, Sought
 from billing.server.world import InWorld, World
 from billing.store.queries.cards import ListedCard, card_before, named_card, published_cards
 from rates.cardchanges import Rows, rows_written
@@ -52,7 +52,7 @@ class CardGiven(Asked):
     )  # fmt: skip
 
     card: Annotated[str, Field(min_length=1)]
-    files: Annotated[dict[Name, str], Field(max_length=10)] | None = None
+    files: Annotated[dict[Name, str], Field(max_length=10, json_schema_extra=NAMED)] | None = None
 
 
 class CardTold(BaseModel):

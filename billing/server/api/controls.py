@@ -29,7 +29,7 @@ class ControlGiven(Asked):
     source: Text = Field(default="", description="Without it, the source of the key.")
     product: Name
     day: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", examples=["2026-10-31"])]
-    events: Annotated[int, Field(ge=0, lt=1 << 63)]
+    events: Annotated[int, Field(ge=0, le=10**15)]
     quantity: Annotated[str, Field(pattern="^[0-9]{1,18}$", examples=["86400"])]
 
 

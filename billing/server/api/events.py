@@ -13,10 +13,12 @@ from pydantic import BaseModel, Field
 from billing.errors import IntakeClosedError, QueueFullError, StoreAwayError
 from billing.keys import Key
 from billing.receipts import OUTCOMES, Outcome, Receipt
-from billing.server.bodies import MEDIA_TYPES, payloads_of
+from billing.server import problems
+from billing.server.bodies import payloads_of
 from billing.server.callers import Reporter
 from billing.server.metrics import EVENTS, WAITING
 from billing.server.paths import PathName
+from billing.server.posted import AMENDED, POSTED
 from billing.server.problems import ProblemError
 from billing.server.shapes import Asked
 from billing.server.world import InWorld, World
@@ -61,29 +63,17 @@ class _Result(msgspec.Struct, omit_defaults=True, gc=False):
     reason: str = ""
 
 
-_EXAMPLE = {
-    "id": "CA0017",
-    "account": "acme",
-    "product": "voice.outbound",
-    "occurred_at": "2026-10-02T10:11:12Z",
-    "from": "+14155550123",
-    "to": "+447700900123",
-    "duration_seconds": "61",
-}
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {kind: {"schema": {}, "example": _EXAMPLE} for kind in MEDIA_TYPES},
-    }
-}
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"model": Results, "description": "None was refused."},
     207: {"model": Results, "description": "Some were refused: `rejected`, or a `conflict` with what came before."},
-    422: {"model": Results, "description": "All were refused."},
+    415: {"description": "Another media type, or another coding, than these."},
+    422: {"model": Results, "description": "All were refused; or, as a problem, the request itself is wrong."},
 }
+for _refused in (415, 422):
+    _ANSWERS[_refused]["content"] = problems.RESPONSES[422]["content"]
 
 
-@often.post("/v1/events", openapi_extra=_BODY, responses=_ANSWERS)
+@often.post("/v1/events", openapi_extra=POSTED, responses=_ANSWERS)
 async def post_events(request: Request, world: InWorld, key: Reporter) -> Response:
     """Post usage events: a JSON object, an array, NDJSON, CloudEvents; also gzipped.
 
@@ -97,7 +87,7 @@ async def post_events(request: Request, world: InWorld, key: Reporter) -> Respon
     return await _answer(world, key, payloads)
 
 
-@router.put("/v1/events/{source}/{event_id}", openapi_extra=_BODY, responses=_ANSWERS)
+@router.put("/v1/events/{source}/{event_id}", openapi_extra=AMENDED, responses=_ANSWERS)
 async def amend_event(
     request: Request, source: PathName, event_id: PathName, world: InWorld, key: Reporter
 ) -> Response:

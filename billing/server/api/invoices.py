@@ -22,7 +22,7 @@ from billing.server.problems import ProblemError
 from billing.server.shapes import Decimal, Exact, Instant, Line, MonthOrNone, Page, Paged, Text, Whole
 from billing.server.sight import see_account
 from billing.server.world import InWorld, World
-from billing.store.queries.invoices import Document, Sought, document_lines, documents, whole
+from billing.store.queries.documents import Document, Sought, document_lines, documents, whole
 from rates.money import format_minor
 
 router = APIRouter(tags=["invoices"])
@@ -70,6 +70,19 @@ class InvoiceTold(BaseModel):
 
 class InvoiceWhole(InvoiceTold):
     """The same with who is billed, and which earlier months it adjusts."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "17", "number": "INV-000001", "state": "final", "kind": "usage", "account": "acme",
+                    "period": "2026-10", "issued_on": "2026-11-04", "due_on": "2026-12-04", "corrects": "",
+                    "lines": 12, "total": "104.20", "currency": "USD", "sha256": "5f70…", "name": "Acme Ltd",
+                    "address": ["1 High Street", "London"], "tax_id": "GB123456789", "legal_entity": "", "adjusts": [],
+                }
+            ]
+        }
+    )  # fmt: skip
 
     name: str
     address: list[str]
@@ -197,7 +210,7 @@ def invoices(world: InWorld, key: Reader, asked: Annotated[Listing, Query()]) ->
 
 @router.get("/v1/invoices/{invoice}")
 def invoice(world: InWorld, key: Reader, invoice: PathName) -> InvoiceWhole:
-    """One of them, by its number or its `id`, without its lines."""
+    """An invoice or credit note, by its number or its `id`, without its lines."""
     document, found = _whole(world, key, invoice)
     return InvoiceWhole.model_validate(
         {
@@ -213,7 +226,7 @@ def invoice(world: InWorld, key: Reader, invoice: PathName) -> InvoiceWhole:
 
 @router.get("/v1/invoices/{invoice}/lines")
 def lines(world: InWorld, key: Reader, invoice: PathName, asked: Annotated[Paged, Query()]) -> Page[Line]:
-    """Its lines, in their order."""
+    """The lines of an invoice, in their order."""
     (after,) = place_of(asked.cursor, (0,))
     document = _one(world, key, invoice)
     with world.reading() as connection:
@@ -239,7 +252,7 @@ def lines(world: InWorld, key: Reader, invoice: PathName, asked: Annotated[Paged
 def document(
     world: InWorld, key: Reader, invoice: PathName, form: Annotated[Form, Query(alias="format")] = Form.JSON
 ) -> Response:
-    """It whole, to be handed on: JSON, or CSV with one row for each line (FORMATS 6)."""
+    """An invoice whole, to be handed on: JSON, or CSV with one row for each line."""
     _, found = _whole(world, key, invoice)
     if form is Form.CSV:
         return Response("".join(csv_document.render([found])), media_type="text/csv; charset=utf-8")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from billing.errors import InputFaultyError
 from billing.server.shapes import Asked, Name, Text
@@ -16,7 +16,17 @@ T = TypeVar("T")
 MOST_AT_ONCE = 1000
 
 _Plain = Annotated[str, Field(pattern=r"^[0-9]{1,13}(\.[0-9]{1,12})?$", examples=["12.5"])]
-_Day = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", examples=["2026-10-01"])]
+
+
+def _real(day: str) -> str:
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        raise ValueError("is not a day of the calendar") from None
+    return day
+
+
+_Day = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", examples=["2026-10-01"]), AfterValidator(_real)]
 _Moment = Annotated[str, Field(max_length=40, examples=["2026-10-01T00:00:00Z"])]
 _Words = Annotated[str, Field(max_length=200)]
 _Some = _Words | Annotated[list[_Words], Field(max_length=300)]

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from billing.flows.ask import answer_record, ask, usage_of
 from billing.server.callers import Reader
@@ -30,6 +30,13 @@ class Asking(Sought):
     jurisdiction: Text = ""
     package: Text = ""
     at: GivenInstant | None = Field(default=None, description="Without it, now.")
+
+    @field_validator("to", "from_", "rated_to")
+    @classmethod
+    def _not_unescaped(cls, number: str) -> str:
+        if number.startswith(" "):
+            raise ValueError("begins with a space: in a URL, write + as %2B")
+        return number
 
 
 class PriceTold(BaseModel):

@@ -1,6 +1,7 @@
 """What was used: events and quantities by account, product, country and day, as of now."""
 
 from datetime import date
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from billing.periods import Period
 from billing.server.callers import Reader
 from billing.server.paging import cursor_of, place_of
+from billing.server.problems import Item, ProblemError
 from billing.server.shapes import Decimal, GivenDay, Page, Paged, Text
 from billing.server.sight import see_account
 from billing.server.world import InWorld
@@ -74,6 +76,9 @@ def usage(world: InWorld, key: Reader, asked: Annotated[Asking, Query()]) -> Pag
     wanted = Wanted(
         asked.since or now.start, asked.to or _end(asked.since, now), product=asked.product, country=asked.country
     )
+    if wanted.until < wanted.since:
+        wrong = Item(reason="query to: is before from", remedy="write the day after the last one that is wanted")
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "request-invalid", "no day is asked for", errors=[wrong])
     if whose := asked.account or key.account:
         seen = see_account(world, key, whose)
         wanted = wanted._replace(payer=seen.payer_number, account=None if seen.root else seen.number)

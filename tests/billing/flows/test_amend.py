@@ -138,7 +138,10 @@ def test_another_content_of_a_known_revision_is_a_conflict_and_changes_nothing(o
     for revision in (1, 3):
         report = call(1, revision=revision, duration_seconds="1000")
         receipt = opened.post(report)
-        assert (["conflict"], "was reported before with other content; the first report stays") == (
+        assert (
+            ["conflict"],
+            "was reported before with other content; the first report stays; to amend it, send a higher revision",
+        ) == (
             outcomes(receipt),
             receipt.reason(0),
         )

@@ -1,6 +1,7 @@
 """What holds of every route: problems, request ids, logs, figures, and how the service ends."""
 
 import json
+import time
 from pathlib import Path
 
 import httpx
@@ -35,6 +36,9 @@ def test_a_request_keeps_its_own_id_if_it_is_well_formed(served: Served) -> None
 
 def test_the_log_is_json_and_holds_no_path(served: Served) -> None:
     httpx.get(f"{served.url}/v1/events/switch/+14155550123", headers={"X-Request-Id": "look-here"})
+    until = time.monotonic() + 10  # the answer may be here before the line is written
+    while "look-here" not in served.log.read_text() and time.monotonic() < until:
+        time.sleep(0.05)
     lines = [json.loads(line) for line in served.log.read_text().splitlines() if line.startswith("{")]
     told = next(line for line in lines if line.get("request_id") == "look-here")
     assert ("GET", "request") == (told["method"], told["event"])

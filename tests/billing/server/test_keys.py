@@ -23,7 +23,7 @@ def test_without_a_key_or_with_a_bad_one_nothing_is_told(api: Answering) -> None
     for said in bad:
         answer = httpx.get(f"{api.url}/v1/keys", headers={"Authorization": said})
         assert (401, "Bearer") == (answer.status_code, answer.headers["WWW-Authenticate"])
-        assert answer.json()["type"] in {"urn:tollbook:problem:key-invalid", "urn:tollbook:problem:key-missing"}
+        assert answer.json()["type"] in {"urn:tollbook:problem:key-invalid", "urn:tollbook:problem:key-absent"}
         assert 1 >= answer.json()["detail"].count("the key")
 
 

@@ -93,3 +93,8 @@ def test_no_days_have_no_usage(api: Answering) -> None:
 def test_what_is_no_day_is_refused(api: Answering, day: str) -> None:
     answer = api.get("/v1/usage", from_=day)
     assert (422, "query from") == (answer.status_code, answer.json()["errors"][0]["pointer"])
+
+
+def test_days_that_end_before_they_begin_are_refused(api: Answering) -> None:
+    answer = api.get("/v1/usage", from_="2026-10-05", to="2026-10-04")
+    assert (422, "urn:tollbook:problem:request-invalid") == (answer.status_code, answer.json()["type"])

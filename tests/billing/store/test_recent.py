@@ -70,3 +70,29 @@ def test_a_page_in_the_middle_is_read_by_the_index_alone(
     assert "Seq Scan on events" not in plan
     read = [int(float(line.split("rows=")[2].split()[0])) for line in plan.splitlines() if "payer_id_occurred" in line]
     assert max(read) < 100, plan
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_of_more_payers_than_a_page_has_events_those_count_whose_events_come_first(
+    shop: Shop, limit: int, *, newest_first: bool
+) -> None:
+    names = ["a", "b", "c", "d", "e", "f"]
+    shop.publish()
+    shop.admit(*names)
+    days = {"a": (3, 9), "b": (5,), "c": (9, 2), "d": (1,), "e": (9,), "f": (4, 6)}
+    calls = [(day, name) for name, some in days.items() for day in some]
+    shop.post(
+        *(call(0, id=f"{name}{day}", account=name, occurred_at=f"2026-10-0{day}T00:00:00Z") for day, name in calls)
+    )
+    place, found = None, list[str]()
+    with snapshot(shop.engine) as connection:
+        for _ in range(len(calls) + 1):
+            wanted = Wanted(SINCE, UNTIL)
+            page = recent_events(connection, wanted, after=place, newest_first=newest_first, limit=limit)
+            if not page:
+                break
+            found += [each.id for each in page]
+            place = page[-1].place
+    expected = [f"{name}{day}" for day, name in sorted(calls, reverse=newest_first)]
+    assert expected == found

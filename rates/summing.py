@@ -1,0 +1,161 @@
+"""Sums of lines: pieces of quantities, put in the order of payers and of their lines' keys, and added up.
+
+Some payers at a time, so that what is reckoned on the way stays in the processor's cache.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rates import runs
+from rates.numbering import COUNTRIES
+from rates.usage import Int64s
+
+NOWHERE = -1
+"""In place of a line's number, of a row that is on none."""
+
+_FEW = 1 << 16
+_BLOCK = 1 << 17
+
+
+class Piece(NamedTuple):
+    """Quantities on lines, int64[n] each; a line may be `NOWHERE`. `rows` are their places in what they came in.
+
+    That is None where they are all of it.
+    """
+
+    payer: Int64s
+    line: Int64s
+    version: Int64s
+    events: Int64s
+    quantity: Int64s
+    rows: Int64s | None = None
+
+    @property
+    def places(self) -> Int64s:
+        """The same, also where they are all of it."""
+        return np.arange(len(self.line)) if self.rows is None else self.rows
+
+    def by_payer(self) -> Self:
+        """The same in the order of payers."""
+        if (self.payer[1:] >= self.payer[:-1]).all():
+            return self
+        return self._take(np.argsort(self.payer, kind="stable"))
+
+    def summed(self, start: int, stop: int) -> "Piece":
+        """Of a stretch one row for rows of one line that follow each other, as days of one price do in totals.
+
+        What is on no line is left out.
+        """
+        payer, line, version, events, quantity, _ = self._take(slice(start, stop))
+        of_one = version.strides == (0,)  # a broadcast number
+        begins = runs.changes(payer, line) if of_one else runs.changes(payer, line, version)
+        nowhere = line == NOWHERE
+        if nowhere.any():
+            # They begin no run, and add nothing to the one before them.
+            begins &= ~nowhere
+            events, quantity = np.where(nowhere, 0, events), np.where(nowhere, 0, quantity)
+        first = np.flatnonzero(begins)
+        return Piece(payer[first], line[first], version[first], runs.sums(events, first), runs.sums(quantity, first))
+
+    def _take(self, some: Int64s | slice) -> Self:
+        return self._replace(**{name: column[some] for name, column in self._asdict().items() if column is not None})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """The lines that there are, in the order of their keys: `number`, `family` and `country` (a code), int64[k] each.
+
+    `by_number` (int32[k]) are their ranks in the order of numbers; `table`, where numbers are few, the rank by the
+    number itself.
+    """
+
+    number: Int64s
+    family: Int64s
+    country: Int64s
+    by_number: NDArray[np.int32]
+    table: NDArray[np.int32] | None
+
+    @classmethod
+    def of(cls, families: Sequence[tuple[Any, ...]], lines: Sequence[Int64s]) -> "Ranked":
+        """The ranks of the distinct ones of some lines (int64[n] each); `families` are keys in every country."""
+        many = len(families) * len(COUNTRIES)
+        counted = many <= _FEW + sum(map(len, lines)) * 2
+        number = runs.counted(lines, many) if counted else np.setdiff1d(np.concatenate(lines), NOWHERE)
+        family, country = np.divmod(number, len(COUNTRIES))
+        # By product and element, then by country, then by all the rest.
+        heads = {head: place for place, head in enumerate(sorted({key[:2] for key in families}))}
+        ranked = sorted(range(len(families)), key=families.__getitem__)
+        head = np.array([heads[key[:2]] for key in families], dtype=np.int64)
+        rest = np.empty(len(families), dtype=np.int64)
+        rest[ranked] = np.arange(len(families))
+        order = np.argsort((head[family] * len(COUNTRIES) + country) * max(len(families), 1) + rest[family])
+        by_number = np.empty(len(number), dtype=np.int32)
+        by_number[order] = np.arange(len(number))
+        table = None
+        if counted:
+            table = np.zeros(many, dtype=np.int32)
+            table[number] = by_number
+        return cls(number=number, family=family[order], country=country[order], by_number=by_number, table=table)
+
+    def rank(self, line: Int64s) -> NDArray[np.int32]:
+        """The ranks of lines (int64[n]), int32[n]."""
+        return self.by_number[np.searchsorted(self.number, line)] if self.table is None else self.table[line]
+
+
+class Sums(NamedTuple):
+    """Lines by payer and then by rank: payer, events and quantity int64[m], rank int32[m], and the card versions."""
+
+    payer: Int64s
+    rank: NDArray[np.int32]
+    events: Int64s
+    quantity: Int64s
+    cards: list[tuple[str, ...]]
+
+    @classmethod
+    def room(cls, most: int) -> "Sums":
+        """Room for at most so many: memory is taken up only as far as it is written."""
+        numbers = [np.empty(most, dtype=np.int64) for _ in range(3)]
+        return cls(numbers[0], np.empty(most, dtype=np.int32), numbers[1], numbers[2], [])
+
+
+def sums_of(pieces: Sequence[Piece], ranked: Ranked, versions: Sequence[str], *, rows_at_once: int = _BLOCK) -> Sums:
+    """What pieces add up to. Raises `QuantityOverflowError`."""
+    pieces = [piece.by_payer() for piece in pieces if len(piece.line)]
+    found, end = Sums.room(sum(len(piece.line) for piece in pieces)), 0
+    for stretches in _stretches(pieces, rows_at_once):
+        some = [piece.summed(*ends) for piece, ends in zip(pieces, stretches, strict=True) if ends[0] < ends[1]]
+        payer, line, version, events, quantity = runs.joined([each[:5] for each in some], 5)
+        rank = ranked.rank(line)
+        order = runs.order(payer, rank, version)
+        payer, rank, version = payer[order], rank[order], version[order]
+        first = np.flatnonzero(runs.changes(payer, rank))
+        at = slice(end, end + len(first))
+        found.payer[at], found.rank[at] = payer[first], rank[first]
+        found.events[at], found.quantity[at] = runs.sums(events[order], first), runs.sums(quantity[order], first)
+        found.cards.extend(_cards(versions, version, first))
+        end = at.stop
+    return Sums(found.payer[:end], found.rank[:end], found.events[:end], found.quantity[:end], found.cards)
+
+
+def _stretches(pieces: Sequence[Piece], many: int) -> Iterator[list[tuple[int, int]]]:
+    """Where in each piece, which are in the order of payers, the rows of some payers are; about so many of them."""
+    if not pieces:
+        return
+    longest = max((piece.payer for piece in pieces), key=len)
+    cuts = np.unique(longest[many::many])
+    edges = [np.concatenate([[0], np.searchsorted(payer, cuts), [len(payer)]]) for payer, *_ in pieces]
+    for place in range(len(cuts) + 1):
+        yield [(int(edge[place]), int(edge[place + 1])) for edge in edges]
+
+
+def _cards(versions: Sequence[str], version: Int64s, first: Int64s) -> list[tuple[str, ...]]:
+    if len(versions) == 1:
+        return [(versions[0],)] * len(first)
+    bounds = np.append(first, len(version)).tolist()
+    seen = version.tolist()
+    return [tuple(sorted({versions[v] for v in seen[a:b]})) for a, b in pairwise(bounds)]
