@@ -83,6 +83,7 @@ def _answer(host: str, port: int, workers: int) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # nothing is said of who calls, nor of the address that they asked
         timeout_graceful_shutdown=_GRACE_SECONDS,
         timeout_worker_healthcheck=_HUNG_SECONDS,
     )

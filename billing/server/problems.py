@@ -135,10 +135,10 @@ class Expected:
         try:
             await self.app(scope, receive, sending)
         except Exception as error:
-            if begun or status_of(error) is None:
+            expected = None if begun else answer_to(error)
+            if expected is None:
                 raise
-            told, name, detail, errors = _shown(error)
-            await response(told, name, detail, errors=errors)(scope, receive, send)
+            await expected(scope, receive, send)
 
 
 def install(app: FastAPI) -> None:
@@ -170,6 +170,16 @@ def response(
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         told.setdefault("Retry-After", str(RETRY_SECONDS))
     return JSONResponse(problem.model_dump(mode="json"), int(status), told, MEDIA_TYPE)
+
+
+def answer_to(error: Exception) -> JSONResponse | None:
+    """The answer that tells an expected error; None for one that nobody expected."""
+    if isinstance(error, ProblemError):
+        return response(error.status, error.name, error.detail, errors=error.errors, headers=error.headers)
+    if status_of(error) is None:
+        return None
+    status, name, detail, errors = _shown(error)
+    return response(status, name, detail, errors=errors)
 
 
 def status_of(error: BaseException) -> HTTPStatus | None:
@@ -210,9 +220,10 @@ async def _of_anything(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _of_route(_: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, ProblemError):
+    answer = answer_to(error) if isinstance(error, ProblemError) else None
+    if answer is None:
         raise error
-    return response(error.status, error.name, error.detail, errors=error.errors, headers=error.headers)
+    return answer
 
 
 async def _of_framework(request: Request, error: Exception) -> JSONResponse:
