@@ -96,8 +96,9 @@ class _Ready(NamedTuple):
 class Gathering:
     """Where requests of all sources enter a process, for as long as its context lasts.
 
-    `intake` is of no source and nobody else's; `clock` says when payloads are received; `on_commit` hears of groups.
-    When the context ends, nobody is let in any more, and all who were let in get their answer.
+    `intake` is of no source and nobody else's; `clock` says when payloads are received; `on_commit` hears of groups,
+    `troubled` of what that fails in. When the context ends, nobody is let in any more, and all who were let in get
+    their answer.
     """
 
     def __init__(
@@ -108,8 +109,9 @@ class Gathering:
         room: Room | None = None,
         patience_seconds: float = PATIENCE_SECONDS,
         on_commit: Callable[[Committed], None] = lambda _: None,
+        troubled: Callable[[Exception], None] = lambda _: None,
     ) -> None:
-        self._intake, self._clock, self._on_commit = intake, clock, on_commit
+        self._intake, self._clock, self._on_commit, self._troubled = intake, clock, on_commit, troubled
         self._room, self._patience_seconds = room or Room(), patience_seconds
         self._waiting: deque[_Request] = deque()
         self._waiting_payloads = 0
@@ -262,6 +264,7 @@ class Gathering:
             return False
         try:
             receipt = self._written(ready)
+            receipts = [receipt] if len(group) == 1 else receipt.split([len(request.payloads) for request in group])
         except Exception as error:  # noqa: BLE001 - it is theirs who asked
             self._intake.forget()
             if len(group) == 1 or isinstance(error, StoreAwayError):
@@ -271,7 +274,6 @@ class Gathering:
             for half in (group[:middle], group[middle:]):
                 self._settle(self._made_ready(half))
             return False
-        receipts = [receipt] if len(group) == 1 else receipt.split([len(request.payloads) for request in group])
         told = zip(group, receipts, strict=True)
         self._answer([partial(request.answer.set_result, receipt) for request, receipt in told], group)
         return True
@@ -311,7 +313,10 @@ class Gathering:
     def _note(self, committed: Committed) -> None:
         took = max(committed.prepare_seconds, committed.write_seconds) / max(committed.payloads, 1)
         self._seconds_a_payload += (took - self._seconds_a_payload) / 8
-        self._on_commit(committed)
+        try:
+            self._on_commit(committed)
+        except Exception as error:  # noqa: BLE001 - whoever listens does not end the thread that all wait for
+            self._troubled(error)
 
 
 def _size(payloads: Sequence[bytes]) -> int:

@@ -142,6 +142,7 @@ class Intake:
     def forget(self) -> None:
         """Forget what the database was seen to have: what is taken in next looks again."""
         self._product_ids, self._sources, self._months = {}, {}, set()
+        self._batches.clear()
 
     def _mirror(
         self, connection: Connection, batch: Batch, found: Claimed, books: Ratebooks | None, numbers: "Numbers"

@@ -23,12 +23,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from billing.server.metrics import REQUEST_SECONDS, REQUESTS
+from billing.server.problems import defect
 
 REQUEST_ID = "X-Request-Id"
 _REQUEST_ID = REQUEST_ID.lower().encode()
 _FRAMES = 4
-_WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_SECRET = re.compile(r"tb_(?:live|test)_[\w-]+|[0-9]{7,}")
+_WELL_FORMED = re.compile(rb"(?!.*(?:tb_live_|tb_test_|whsec_))[A-Za-z0-9._-]{1,64}")
+_SECRET = re.compile(r"tb_(?:live|test)_[\w-]+|whsec_[\w+/=-]+|[0-9]{7,}")
 _OPEN = frozenset({"request_id", "timestamp"})
 _QUIET = frozenset({"/v1/health", "/v1/ready", "/metrics"})
 
@@ -157,7 +158,9 @@ class RequestLog:
             await self.app(scope, receive, sending)
         except Exception:
             self.log.exception("defect", route=_route(scope))
-            raise
+            if status:
+                raise
+            await defect()(scope, receive, sending)  # here, where it gets the id that the log has
         finally:
             self._tell(scope, request_id, status, time.perf_counter() - started)
 

@@ -333,3 +333,17 @@ def test_what_is_large_is_written_while_something_else_is(shop: Shop, door: Door
             time.sleep(0.01)
         assert WRITERS == len(shop.rows("SELECT FROM pg_locks WHERE NOT granted"))
     assert ["accepted"] * WORTH_MAKING_READY == outcomes(large.result(SOON))
+
+
+def test_a_listener_that_fails_ends_nothing(shop: Shop) -> None:
+    """It is told of, and what comes after is stored and answered."""
+    told: list[Exception] = []
+
+    def fail(_: Committed) -> None:
+        raise OSError("no space left on device")
+
+    intake = Intake(engine=shop.engine, products=products(), source=None)
+    with Gathering(intake, lambda: AT, on_commit=fail, troubled=told.append) as gathering:
+        for number in range(2):
+            assert ["accepted"] == outcomes(gathering.submit(payloads([call(number)]), SOURCE).result(SOON))
+    assert ["no space left on device"] * 2 == [str(each) for each in told]
