@@ -56,7 +56,6 @@ class Fired:
 
     number: int
     trigger: Trigger
-    payer: str
     start: date
     end: date
     used: int
@@ -149,7 +148,7 @@ def _message(fired: Fired, at: datetime) -> Message:
         "unit": trigger.unit,
     }
     subject = f"{fired.number} {fired.start}"  # of another trigger of this name it is told by itself
-    return Message(type=MessageType.TRIGGER_FIRED, subject=subject, account=fired.payer, at=at, data=data)
+    return Message(type=MessageType.TRIGGER_FIRED, subject=subject, account=trigger.account, at=at, data=data)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -190,7 +189,6 @@ class _Look:
             Fired(
                 number=each.trigger,
                 trigger=known[each.trigger],
-                payer=self._payer_of(known[each.trigger]),
                 start=each.start,
                 end=each.end,
                 used=each.used,
@@ -293,10 +291,6 @@ class _Look:
             if own and (price.element in {MINIMUM, MAXIMUM} or (price.element == USAGE and is_dear)):
                 found.setdefault(payer, set()).add((COUNTRIES[country], price.destination))
         return {payer: sorted(each) for payer, each in found.items()}
-
-    def _payer_of(self, trigger: Trigger) -> str:
-        subject = self.limits.subject(trigger.account)
-        return trigger.account if subject is None else subject.payer
 
 
 def _since(limits: Limits, at: datetime) -> tuple[date, date]:

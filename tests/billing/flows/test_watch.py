@@ -175,7 +175,7 @@ def test_an_account_below_its_payer_counts_its_own(shop: Shop) -> None:
     calls(shop, 1)
     calls(shop, 2, 2, account="acme-uk")
     found = watched(shop)
-    assert {("uk", "acme", 2), ("all", "acme", 3)} == {(each.trigger.id, each.payer, each.used) for each in found}
+    assert {("uk", 2), ("all", 3)} == {(each.trigger.id, each.used) for each in found}
 
 
 def amounts(found: tuple[Fired, ...]) -> dict[tuple[str, date], int]:
@@ -342,3 +342,16 @@ def test_what_fires_is_told_in_the_same_transaction_and_once(shop: Shop) -> None
     assert ("t", "acme", "stop", "2026-10-02", "0.50", "1.20", "USD") == tuple(
         data[name] for name in ("trigger", "account", "action", "window_start", "threshold", "used", "unit")
     )
+
+
+def test_what_fires_is_told_of_the_account_that_it_counts(shop: Shop) -> None:
+    """An endpoint of an account is told of it and of those below: who pays for it hears of it too."""
+    for name in ("acme", "acme-uk", "beta"):
+        said = Endpoint(id=name, url="https://example.com/", types=(), account=name, description="", created_at=SINCE)
+        with transaction(shop.engine) as connection:
+            assert insert_endpoint(connection, said, "whsec_" + "A" * 32)
+    set_one(shop, account="acme-uk", threshold="1")
+    calls(shop, 1, account="acme-uk")
+    watched(shop)
+    told = shop.rows("SELECT id FROM webhook_deliveries JOIN webhook_endpoints USING (endpoint_id) ORDER BY id")
+    assert [("acme",), ("acme-uk",)] == told
