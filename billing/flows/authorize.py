@@ -260,11 +260,14 @@ class _Deciding:
         return Event(self.asked.product, book, instant, to, from_, self.asked.quantity or 1, texts)
 
     def _rated(self, event: Event) -> One:
-        """What is asked about, rated; the next unit of it, where a single one would be within the grace."""
+        """What is asked about, rated; what is within the grace has the price of what is not, and costs nothing."""
         found = self.books.singles.rate(event)
-        if found.reason is Reason.ZERO_QUANTITY and not self.asked.quantity:
-            return self.books.singles.rate(event._replace(measured=_PLENTY))
-        return found
+        if found.reason is not Reason.ZERO_QUANTITY:
+            return found
+        beyond = self.books.singles.rate(event._replace(measured=_PLENTY))
+        if not self.asked.quantity:
+            return beyond
+        return found if beyond.price < 0 else beyond._replace(billed=found.billed, extras=found.extras)
 
     def _current(self, tariff: Tariff, whose: tuple[int, int], country: str) -> Fraction:
         """What the next unit of a price costs: in the tier in which its counter stands, after all percents."""
@@ -280,7 +283,7 @@ class _Deciding:
 
     def _cost(self, one: One, whose: tuple[int, int], country: str) -> Fraction:
         """What all of what is expected costs, at the prices of next units."""
-        elements = [Element(one.price, one.billed)] if one.price >= 0 else []
+        elements = [Element(one.price, one.billed)] if one.price >= 0 and one.billed else []
         return sum((self._amount(each, whose, country) for each in (*elements, *one.extras)), Fraction(0))
 
     def _amount(self, element: Element, whose: tuple[int, int], country: str) -> Fraction:

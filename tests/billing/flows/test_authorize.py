@@ -85,6 +85,15 @@ prefixes = ["850"]
 unit = "minute"
 blocked = true
 [[rate]]
+product = "voice.outbound"
+destination = "Japan"
+prefixes = ["81"]
+unit = "minute"
+increments = "60/60"
+grace = 6
+price = "1"
+setup_fee = "0.02"
+[[rate]]
 product = "voice.inbound"
 unit = "minute"
 increments = "60/60"
@@ -98,6 +107,7 @@ prices = ["0.07", "0.05"]
 """
 SINCE = datetime(2026, 10, 1, tzinfo=UTC)
 GB, FR, SATELLITE, CUBA = "+447700900123", "+33123456789", "+88163123456", "+5371234567"
+JAPAN = "+81312345678"
 
 
 @pytest.fixture(autouse=True)
@@ -277,6 +287,22 @@ def test_blocked_destinations_and_prefixes(shop: Shop, watcher: Watcher, keeper:
     assert ["g"] == rules(decide(watcher, keeper, to=SATELLITE, at=AT + timedelta(hours=1)))
     remove_guard(shop.engine, "g", at=AT, actor="ops")
     assert [] == rules(decide(watcher, keeper, to=CUBA))
+
+
+def test_usage_so_short_that_it_costs_nothing_is_held_against_guards_and_budgets_too(
+    shop: Shop, watcher: Watcher, keeper: Gatekeeper
+) -> None:
+    assert ([], "0", "1") == (
+        rules(found := decide(watcher, keeper, to=JAPAN, quantity=5)),
+        found.expected_cost,
+        found.current_price,
+    )
+    guard(shop, kind="blocked", countries=["JP"])
+    assert ["g"] == rules(decide(watcher, keeper, to=JAPAN, quantity=6))
+    assert ["g"] == rules(decide(watcher, keeper, to=JAPAN, quantity=5))
+    budget(shop, threshold="1")
+    shop.post(call(1))
+    assert ["g", "b"] == rules(decide(watcher, keeper, to=JAPAN, quantity=5))
 
 
 def test_the_highest_price_a_minute(shop: Shop, watcher: Watcher, keeper: Gatekeeper) -> None:
