@@ -129,7 +129,7 @@ class Gatekeeper:
     def decide(self, asked: Asked, at: datetime) -> Decision:
         """Whether usage may begin. Raises InputFaultyError for a number that is none."""
         held = self._held
-        round_at = None if held is None else held[1].round.at
+        round_at = None if held is None else held[1].known_at
         age = None if round_at is None else max(at - round_at, timedelta())
         is_stale = age is None or age > OLDEST
         said = Decision(

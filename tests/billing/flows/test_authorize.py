@@ -387,6 +387,18 @@ def test_an_old_state_is_told_and_decided_by_as_it_is_set(shop: Shop, watcher: W
     assert ["b"] == rules(keeper.decide(asked, late)), "what is known still counts"
 
 
+def test_a_state_is_no_fresher_than_when_it_came_whatever_the_clock_of_the_worker_says(
+    watcher: Watcher, keeper: Gatekeeper
+) -> None:
+    asked = Asked(account="acme", product="voice.outbound", to=GB)
+    watcher.round(AT + timedelta(minutes=5))
+    keeper.refresh(AT)
+    assert [] == rules(keeper.decide(asked, AT + timedelta(seconds=1)))
+    late = AT + timedelta(seconds=2)
+    keeper.refresh(late)  # there was no other round: the worker is gone
+    assert ["state_stale"] == rules(keeper.decide(asked, late))
+
+
 def test_new_cards_contracts_and_limits_hold_after_a_refresh(shop: Shop, watcher: Watcher, keeper: Gatekeeper) -> None:
     assert ["no_rate"] == rules(decide(watcher, keeper, to="+39061234567"))
     card = read(CARD.replace("2026-10-01", "2026-10-12").replace('prefixes = ["44"]', 'prefixes = ["44", "39"]'))
