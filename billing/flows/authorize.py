@@ -6,7 +6,6 @@ second; a decision asks neither the database nor the clock.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
@@ -79,11 +78,12 @@ class Gatekeeper:
         when_stale: WhenStale = WhenStale.CLOSED,
         kept: CompiledCards | None = None,
         states: States | None = None,
+        troubled: Callable[[Exception], None] = lambda _: None,
     ) -> None:
         self.engine, self.products, self.clock, self.when_stale = engine, products, clock, when_stale
         self.kept, self.jurisdictions = kept, states
-        self.failed = ""
-        """Why the last refreshing went wrong; "" if it did not."""
+        self.troubled = troubled
+        """Hears of what went wrong in a thread, and is tried again."""
         self._held: tuple[Books, Standing] | None = None
         self._next: Books | None = None
         self._reading: Thread | None = None
@@ -145,17 +145,19 @@ class Gatekeeper:
         while not self._ending.is_set():
             try:
                 self.refresh(self.clock(), wait=False)
-                self.failed = ""
             except Exception as error:  # noqa: BLE001 (whatever it is: the state grows old, and it is said that it does)
-                self.failed = f"{type(error).__name__}: {error}"
+                self.troubled(error)
             self._ending.wait(EVERY.total_seconds())
 
     def _read_beside(self, known: Books, at: datetime) -> None:
         """Read other books in a thread of their own: a large card takes longer than a state may be old."""
 
         def read() -> None:
-            with suppress(Exception), snapshot(self.engine) as connection:  # tried again by the next refreshing
-                self._next = Books.read(connection, self.products, at, known, self.kept)
+            try:
+                with snapshot(self.engine) as connection:
+                    self._next = Books.read(connection, self.products, at, known, self.kept)
+            except Exception as error:  # noqa: BLE001 (tried again by the next refreshing; until then the old ones hold)
+                self.troubled(error)
 
         if self._reading is None or not self._reading.is_alive():
             self._reading = Thread(target=read, name="books", daemon=True)

@@ -24,6 +24,7 @@ from billing.flows.publish import add_accounts, add_contracts
 from billing.flows.watch import Watcher
 from billing.guards import Release, read_guard
 from billing.periods import ALWAYS
+from billing.store.engine import transaction
 from billing.triggers import read_trigger
 from rates.deals import Deal, Discount
 from rates.tiers import Selector
@@ -407,6 +408,30 @@ def test_new_cards_contracts_and_limits_hold_after_a_refresh(shop: Shop, watcher
     assert ["unknown_account"] == rules(decide(watcher, keeper, account="gamma"))
     shop.admit("gamma")
     assert [] == rules(decide(watcher, keeper, account="gamma"))
+
+
+def test_books_that_cannot_be_read_are_told_of_while_the_old_ones_hold(
+    shop: Shop, watcher: Watcher, keeper: Gatekeeper
+) -> None:
+    assert [] == rules(decide(watcher, keeper))
+    heard: list[Exception] = []
+    keeper.troubled = heard.append
+    shop.admit("gamma")
+    with transaction(shop.engine) as connection:
+        connection.execute("ALTER TABLE prices RENAME TO hidden")
+    keeper.refresh(AT, wait=False)
+    until(lambda: bool(heard), 10)
+    assert "prices" in str(heard[0])
+    asked = Asked(account="gamma", product="voice.outbound", to=GB)
+    assert ["unknown_account"] == rules(keeper.decide(asked, AT))
+    with transaction(shop.engine) as connection:
+        connection.execute("ALTER TABLE hidden RENAME TO prices")
+
+    def refreshed() -> bool:
+        keeper.refresh(AT, wait=False)
+        return keeper.decide(asked, AT).allow
+
+    until(refreshed, 10)
 
 
 @pytest.fixture
