@@ -1,11 +1,11 @@
 """Who calls: the key that a request bears, and what it may do.
 
 A route names what its caller must be allowed (`Reader`, `Reporter`, `Bookkeeper`, `Administrator`) as an argument. A
-customer's key is a reader that sees one billing account and those it pays for: such a route asks `allow` before it
-shows anything, and what is another's is told exactly as what is nowhere.
+customer's key is a reader that sees one billing account and those it pays for: such a route asks
+`billing.server.sight` before it shows anything, and what is another's is told exactly as what is nowhere.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Annotated
 
@@ -13,7 +13,6 @@ from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from billing.accounts import AccountId
 from billing.keys import Key, KeyProblem, Kind, Scope
 from billing.server.problems import ProblemError
 from billing.server.world import InWorld, World
@@ -88,13 +87,3 @@ Administrator = Annotated[Key, Depends(_may(Scope.ADMIN))]
 def missing(what: str) -> ProblemError:
     """The answer for what is not there, or is another customer's: nobody can tell which."""
     return ProblemError(HTTPStatus.NOT_FOUND, "not-found", f"no such {what}")
-
-
-def allow(key: Key, account: str, own: Collection[str]) -> AccountId:
-    """An account that a key may see; `own` are the billing account of a customer's key and those that it pays for.
-
-    Raises ProblemError 404 for any other.
-    """
-    if key.account and account not in own:
-        raise missing("account")
-    return AccountId(account)
