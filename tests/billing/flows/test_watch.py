@@ -324,6 +324,33 @@ def test_thousands_of_triggers_in_one_round(shop: Shop) -> None:
     assert len(events) == sum(each.trigger.measure == "events" for each in found_)
 
 
+def test_an_account_whose_totals_do_not_add_up_keeps_nobody_else_from_being_looked_at(shop: Shop) -> None:
+    shop.admit("absurd")
+    set_one(shop)
+    calls(shop, 3)
+    calls(shop, 1, 4, account="absurd")
+    calls(shop, 1, 5, account="absurd")
+    with transaction(shop.engine) as connection:
+        connection.execute(
+            "UPDATE unfolded SET quantity = 9223372036854775807"
+            " FROM accounts WHERE unfolded.account_id = accounts.account_id AND id = 'absurd'"
+        )
+    found = watch(shop.engine, products(), AT)
+    assert ["absurd"] == list(found.failed)
+    assert [("t", 3)] == [(each.trigger.id, each.used) for each in found.fired]
+
+
+def test_events_are_counted_also_of_an_account_whose_amounts_nobody_can_tell(shop: Shop) -> None:
+    for measure, unit in (("events", "event"), ("amount", "USD")):
+        set_one(shop, id=measure, measure=measure, unit=unit, account="beta", threshold="2")
+    calls(shop, 2, account="beta")
+    with transaction(shop.engine) as connection:
+        connection.execute("UPDATE unfolded SET quantity = 9223372036854775807")
+    found = watch(shop.engine, products(), AT)
+    assert ["beta"] == list(found.failed)
+    assert [("events", 2)] == [(each.trigger.id, each.used) for each in found.fired]
+
+
 def test_what_fires_is_told_in_the_same_transaction_and_once(shop: Shop) -> None:
     told_of = (MessageType.TRIGGER_FIRED,)
     url = "https://example.com/"
