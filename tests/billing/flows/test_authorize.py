@@ -346,6 +346,26 @@ def test_spend_on_a_country_in_a_day(shop: Shop, watcher: Watcher, keeper: Gatek
     assert [] == rules(decide(watcher, keeper, to=FR, at=AT + timedelta(days=1)))
 
 
+def test_a_guard_of_an_account_is_about_those_below_it_that_pay_for_themselves_too(
+    shop: Shop, watcher: Watcher, keeper: Gatekeeper
+) -> None:
+    """Each by its own usage, as a guard of everybody is."""
+    add_accounts(shop.engine, [account("acme-de", parent="acme")], at=AT, actor="finance")
+    deal = Contract(account="acme-de", effective_from=date(2026, 10, 1), cards=("list",))
+    add_contracts(shop.engine, [deal], products(), at=AT, actor="finance")
+    asked = {"account": "acme-de", "at": (november := datetime(2026, 11, 2, tzinfo=UTC))}
+    shop.post(call(1, to=CUBA, account="acme-de"))
+    guard(shop, kind="dear", limit="0.60", currency="USD", unit="minute", account="acme")
+    assert [] == rules(decide(watcher, keeper, to=CUBA, **asked))
+    guard(shop, kind="credit", limit="1.00", currency="USD", account="acme")
+    assert ["g"] == rules(decide(watcher, keeper, **asked)), "1.50 are owed"
+    guard(shop, kind="spend", limit="1.00", currency="USD", account="acme")
+    assert [] == rules(decide(watcher, keeper, to=CUBA, **asked))
+    shop.post(call(2, to=CUBA, account="acme-de", occurred_at="2026-11-02T00:00:00Z"), at=november)
+    assert ["g"] == rules(decide(watcher, keeper, to=CUBA, **asked))
+    assert [] == rules(decide(watcher, keeper, to=CUBA, at=november)), "acme itself has spent nothing"
+
+
 def test_credit_counts_what_is_invoiced_until_it_is_paid(shop: Shop, watcher: Watcher, keeper: Gatekeeper) -> None:
     november = datetime(2026, 11, 2, tzinfo=UTC)
     shop.post(call(1))
