@@ -48,10 +48,10 @@ def test_an_account_is_seen_by_the_key_of_who_pays_for_it_and_by_no_other(
         seen = {name: found.payer for name in accounts if (found := account_seen(connection, name)) is not None}
         assert payers == seen
         assert [None] * 4 == [account_seen(connection, stranger) for stranger in ("", "a99", "A0", "a0 ")]
-        for payer in set(payers.values()):
-            own = {name for name in accounts if payers[name] == payer}
-            assert own == {*names_paid(connection, payer)}
-            assert own == {each.account.id for each in account_page(connection, payer=payer, limit=100)}
+        for root in set(payers.values()):
+            own = {name for name in accounts if payers[name] == root}
+            assert own == {*names_paid(connection, root)}
+            assert own == {each.account.id for each in account_page(connection, payer=root, limit=100)}
 
 
 @given(

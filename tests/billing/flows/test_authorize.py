@@ -353,7 +353,8 @@ def test_a_guard_of_an_account_is_about_those_below_it_that_pay_for_themselves_t
     add_accounts(shop.engine, [account("acme-de", parent="acme")], at=AT, actor="finance")
     deal = Contract(account="acme-de", effective_from=date(2026, 10, 1), cards=("list",))
     add_contracts(shop.engine, [deal], products(), at=AT, actor="finance")
-    asked = {"account": "acme-de", "at": (november := datetime(2026, 11, 2, tzinfo=UTC))}
+    november = datetime(2026, 11, 2, tzinfo=UTC)
+    asked: dict[str, Any] = {"account": "acme-de", "at": november}
     shop.post(call(1, to=CUBA, account="acme-de"))
     guard(shop, kind="dear", limit="0.60", currency="USD", unit="minute", account="acme")
     assert [] == rules(decide(watcher, keeper, to=CUBA, **asked))
