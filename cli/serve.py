@@ -128,7 +128,13 @@ def application() -> "FastAPI":
             rules=rules_of(settings()),
             reach=settings().reach,
             gate=Gatekeeper(
-                engine(connections=2), sold, now, when_stale=settings().when_stale, kept=kept, states=known
+                engine(connections=2),
+                sold,
+                now,
+                when_stale=settings().when_stale,
+                kept=kept,
+                states=known,
+                troubled=troubled,
             ),
         )
     )

@@ -196,6 +196,12 @@ def test_an_unknown_host_is_an_answer() -> None:
     assert Answer(problem="the host is not known") == answer
 
 
+@pytest.mark.parametrize("host", ["hooks..example.com", ".example.com", f"{'a' * 64}.example.com"])
+def test_a_name_that_no_host_can_have_is_an_answer(host: str) -> None:
+    """Nothing is raised: it would end the round of all endpoints, and this one would never come to be disabled."""
+    assert Answer(problem="the host is not known") == Sender(reach=HOME)(message(f"https://{host}/"), AT)
+
+
 def test_the_next_address_is_tried_where_one_takes_no_connection(receiver: Receiver) -> None:
     sender = Sender(reach=HOME, resolve=Names(["127.0.0.7", "127.0.0.1"]))
     assert 204 == sender(message(receiver.url(host="hooks.example.com")), AT).status
