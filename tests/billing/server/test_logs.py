@@ -25,11 +25,11 @@ def said() -> Iterator[io.StringIO]:
     before, told = logging.getLogger().handlers, io.StringIO()
     with redirect_stderr(told):
         configure()
-    try:
-        yield told
-    finally:
-        structlog.reset_defaults()
-        logging.getLogger().handlers = before
+        try:
+            yield told
+        finally:
+            structlog.reset_defaults()
+            logging.getLogger().handlers = before
 
 
 def answer_of(path: str, **headers: str) -> httpx.Response:
