@@ -47,6 +47,7 @@ STATUSES: Mapping[str, HTTPStatus | None] = {
     "rates.tally.items.CrossingsIncompleteError": None,
     "rates.errors.TollbookError": HTTPStatus.CONFLICT,
     "psycopg.OperationalError": HTTPStatus.SERVICE_UNAVAILABLE,
+    "psycopg.errors.ReadOnlySqlTransaction": HTTPStatus.SERVICE_UNAVAILABLE,  # a standby, until it is the primary
     "sqlalchemy.exc.OperationalError": HTTPStatus.SERVICE_UNAVAILABLE,
     "sqlalchemy.exc.TimeoutError": HTTPStatus.SERVICE_UNAVAILABLE,
 }
