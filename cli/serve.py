@@ -14,7 +14,8 @@ from cli.output import say
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-_CONNECTIONS = 12  # of one process: its threads that answer, those that write, those that look
+_CONNECTIONS = 12  # of one process, for its threads that answer
+_WRITERS = 2  # its threads that take usage in: however much is read, they wait for no connection
 _GRACE_SECONDS = 30
 _HUNG_SECONDS = 60  # a process that says nothing for this long is ended, and another one started
 _FIGURES = "PROMETHEUS_MULTIPROC_DIR"
@@ -83,6 +84,7 @@ def _answer(host: str, port: int, workers: int) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # nothing is said of who calls, nor of the address that they asked
         timeout_graceful_shutdown=_GRACE_SECONDS,
         timeout_worker_healthcheck=_HUNG_SECONDS,
     )
@@ -111,7 +113,8 @@ def application() -> "FastAPI":
     pin_time_zones()
     opened, apart = engine(connections=_CONNECTIONS), engine(connections=1)
     sold, kept, known = products(), compiled_cards(), states()
-    taking = Intake(engine=opened, products=sold, source=None, kept=kept, states=known, ahead=NUMBERS_AHEAD)
+    storing = engine(connections=_WRITERS)
+    taking = Intake(engine=storing, products=sold, source=None, kept=kept, states=known, ahead=NUMBERS_AHEAD)
     return build(
         World(
             engine=opened,
@@ -119,7 +122,7 @@ def application() -> "FastAPI":
             clock=now,
             secret=lambda: token_bytes(SECRET_BYTES),
             keys=KeyRing(engine=apart, mode=mode_of(opened), troubled=troubled),
-            intake=Gathering(taking, now, on_commit=note_commit),
+            intake=Gathering(taking, now, on_commit=note_commit, troubled=troubled),
             kept=kept,
             states=known,
             rules=rules_of(settings()),

@@ -25,6 +25,7 @@ _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/j
 MEDIA_TYPES = (*sorted(_EITHER - {""}), *sorted(_LINES), *sorted(_OBJECTS), *sorted(_ARRAYS))
 
 _GZIP = 16 + zlib.MAX_WBITS
+_MOST_MEMBERS = 1_000  # of a gzip: each costs a copy of all that follow it
 _MOST_COMMAS = 1_000_000  # an array of more elements than there may be is not taken apart to be counted
 _WHITE = b" \t\r\n"
 
@@ -72,8 +73,12 @@ def _unpacked(body: bytes, coding: str) -> bytes:
     if coding != "gzip":
         detail = f"the content encoding {coding!r} is not known: send gzip, or none"
         raise ProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "encoding-unknown", detail)
-    text = bytearray()
+    text, members = bytearray(), 0
     while body:
+        members += 1
+        if members > _MOST_MEMBERS:
+            detail = f"the gzip has more than {_MOST_MEMBERS:,} members"
+            raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", detail)
         unpacking = zlib.decompressobj(_GZIP)
         try:
             text += unpacking.decompress(body, LARGEST_BODY + 1 - len(text))

@@ -45,5 +45,5 @@ class EncodedSlashes:
         raw: bytes = scope.get("raw_path") or b""
         if b"%2f" in raw.lower():
             path = raw.decode("latin-1").replace("%2f", "%2F")
-            scope = {**scope, "path": _STAND_IN.join(unquote(part) for part in path.split("%2F"))}
+            scope["path"] = _STAND_IN.join(unquote(part) for part in path.split("%2F"))
         await self.app(scope, receive, send)

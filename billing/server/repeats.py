@@ -23,6 +23,16 @@ from billing.server.world import World
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 _APART = ("/v1/events", "/v1/keys", "/v1/webhooks", "/v1/authorize", "/v1/rate")
+_NOT_YET = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    }
+)  # not allowed, not there, locked: what may be otherwise when it is asked again
 _NAME = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -93,9 +103,8 @@ class _Heard:
 
     @property
     def is_final(self) -> bool:
-        """Whether asking again would be answered alike: not so where it failed, was locked out, or is not allowed."""
-        again = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
-        return HTTPStatus.OK <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR and self.status not in again
+        """Whether asking again would be answered alike."""
+        return HTTPStatus.OK <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR and self.status not in _NOT_YET
 
     async def pass_on(self) -> None:
         """Send it."""

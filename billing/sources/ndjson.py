@@ -30,7 +30,8 @@ _BOM = b"\xef\xbb\xbf"
 _BLANK = (b"", b"\r")
 _ITEMS = 1000
 _DEEPEST_BYTES = 1 << 20
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+# A text without an end is one token too, up to the end: else each quote in it would be tried as the beginning of one.
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{},]', re.DOTALL)
 _SIGN = re.compile(r"[ \t\r\n]*([\[,\]])[ \t\r\n]*")
 _ON_ONE_LINE = bytes.maketrans(b"\n\r", b"  ")
 

@@ -26,7 +26,7 @@ MOST_AT_ONCE = 1000
 class ControlGiven(Asked):
     """What a source counted of a product on a UTC day: its events, and the sum of their quantities in base units."""
 
-    source: Text = Field(default="", description="Without it, the source of the key.")
+    source: Text = Field(default="", description="Without it, the source of the key; no other, if it has one.")
     product: Name
     day: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", examples=["2026-10-31"])]
     events: Annotated[int, Field(ge=0, le=10**15)]
@@ -129,6 +129,9 @@ def _read(world: World, key: Key, given: ControlsGiven) -> list[Control]:
     faults: list[Fault] = []
     for number, each in enumerate(given.controls):
         place = f"/controls/{number}"
+        if key.source and each.source not in {"", key.source}:
+            remedy = f"leave it out, or take a key that is not of {key.source}"
+            faults.append(_fault(f"{place}/source", each.source, "is not the source of the key", remedy))
         texts = {name: str(value) for name, value in each.model_dump().items()}
         one = control(texts | {"source": each.source or key.source}, place)
         if isinstance(one, list):

@@ -325,3 +325,16 @@ def test_an_intake_learns_of_what_it_writes(shop: Shop) -> None:
         connection.execute("SELECT pg_stat_force_next_flush()")
     ((dead,),) = shop.rows("SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'event_identity'")
     assert 2 * WORTH_A_TRY >= int(str(dead)) > 0
+
+
+def test_numbers_ahead_are_forgotten_with_all_else_that_the_database_was_seen_to_have(shop: Shop) -> None:
+    """One that took its place may not know that they were given, and gives them to somebody else."""
+    intake = Intake(engine=shop.engine, products=products(), source=SOURCE, ahead=4)
+    intake.ingest(payloads([call(1)]), AT)
+    with transaction(shop.engine) as connection:  # what the first transaction gave was lost
+        connection.execute("SELECT setval('batches', (SELECT max(batch) FROM written_batches))")
+    intake.forget()
+    for number in range(2, 12):
+        intake.ingest(payloads([call(number)]), AT)
+        Intake(engine=shop.engine, products=products(), source=SOURCE).ingest(payloads([call(number)]), AT)
+    assert [(11,)] == shop.rows("SELECT count(*) FROM events")

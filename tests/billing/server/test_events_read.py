@@ -6,6 +6,7 @@ import pytest
 
 from billing.accounts import Account, AccountId
 from billing.flows.publish import add_accounts
+from billing.keys import Grant, Scope
 from billing.store.embedded import Cluster, create_database, drop_database
 from billing.store.engine import open_engine
 from tests.answering import Answering, answering, keys
@@ -43,7 +44,8 @@ def api(cluster: Cluster, migrated: str) -> Iterator[Answering]:
     shop.post({"id": "gone", "account": "acme", "product": "voice.outbound", "occurred_at": "2026-10-02T10:11:12Z",
                "revision": 2, "void": True})  # fmt: skip
     try:
-        with answering(engine, keys("acme", "zen")) as running:
+        switch = Grant(name="switch", scopes=frozenset({Scope.INGEST}), source="switch-9")
+        with answering(engine, [*keys("acme", "zen"), switch]) as running:
             yield running
     finally:
         engine.dispose()
@@ -173,6 +175,16 @@ def test_a_control_total_that_is_none_is_refused(api: Answering, change: dict[st
     given = {"source": "s", "product": "voice.outbound", "day": "2026-10-05", "events": 3, "quantity": "183"}
     answer = api.post("/v1/controls", {"controls": [given | change]}, key="ingest")
     assert (422, pointer) == (answer.status_code, answer.json()["errors"][0]["pointer"]), answer.text
+
+
+def test_a_key_of_a_source_counts_for_no_other(api: Answering) -> None:
+    """As with usage: another's count would park accounts for what a source never said."""
+    given = {"product": "voice.outbound", "day": "2026-09-05", "events": 3, "quantity": "183"}
+    assert 200 == api.post("/v1/controls", {"controls": [given | {"source": "switch-9"}]}, key="switch").status_code
+    assert 200 == api.post("/v1/controls", {"controls": [given]}, key="switch").status_code
+    answer = api.post("/v1/controls", {"controls": [given, given | {"source": "voice-eu-1"}]}, key="switch")
+    assert 422 == answer.status_code
+    assert ["/controls/1/source"] == [each["pointer"] for each in answer.json()["errors"]]
 
 
 @pytest.mark.parametrize("cursor", ["x", "W10", "WzEsMiwzXQ", "WzkyMjMzNzIwMzY4NTQ3NzU4MDgsMSwieCJd"])

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from billing.flows.repeat import Asked, begin, forget_old
-from billing.store.engine import Engine
+from billing.store.engine import Engine, snapshot
 from tests.answering import Answering, answering, keys
 from tests.shop import AT
 
@@ -37,6 +37,17 @@ def test_the_same_request_again_gets_the_same_answer(api: Answering) -> None:
 def test_a_refusal_is_given_again_too(api: Answering) -> None:
     first, again = post(api, "order-1", {"accounts": [{"id": ""}]}), post(api, "order-1", {"accounts": [{"id": ""}]})
     assert (422, "true") == (first.status_code, again.headers.get("Idempotency-Replayed"))
+
+
+@pytest.mark.parametrize("path", ["/v1/unheard-of", "/v1/runs/2026-10/approve", "/v1/usage"])
+def test_what_is_not_there_may_come_and_is_not_kept(api: Answering, engine: Engine, path: str) -> None:
+    """Any key could fill the table with what is nowhere, a customer's too."""
+    with api.client() as client:
+        answers = [client.post(path, json={}, headers={"Idempotency-Key": "order-1"}) for _ in range(2)]
+    assert {404, 405} >= {each.status_code for each in answers}
+    assert ["Idempotency-Replayed" in each.headers for each in answers] == [False, False]
+    with snapshot(engine) as connection:
+        assert [] == connection.execute("SELECT FROM repeats").fetchall()
 
 
 def test_another_request_under_the_name_is_refused(api: Answering) -> None:

@@ -1,0 +1,37 @@
+"""Reads that take all the connections there are for them do not keep usage from being stored."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from billing.store.engine import open_engine, transaction
+from tests.serving import Served, new_key
+from tests.shop import SOURCE, Shop, call
+
+READERS = 16
+
+
+def test_usage_is_taken_while_every_reader_waits(database_url: str, served: Served, tmp_path: Path) -> None:
+    shop = Shop(engine=open_engine(database_url))
+    shop.publish()
+    shop.admit("acme")
+    token = new_key(database_url, tmp_path, "k", "--scope", "ingest", "--scope", "read", "--source", SOURCE)
+
+    def read() -> int:
+        with served.client(token) as client:
+            return client.get("/v1/usage", timeout=60).status_code
+
+    with served.client(token) as client, ThreadPoolExecutor(READERS) as readers:
+        assert 200 == client.post("/v1/events", json=call(1)).status_code
+        with transaction(shop.engine) as holding:
+            holding.execute("LOCK TABLE usage_totals IN ACCESS EXCLUSIVE MODE")
+            waiting = [readers.submit(read) for _ in range(READERS)]
+            until = time.monotonic() + 20
+            while len(shop.rows("SELECT FROM pg_locks WHERE NOT granted")) < 12 and time.monotonic() < until:
+                time.sleep(0.05)
+            began = time.monotonic()
+            answer = client.post("/v1/events", json=call(2), timeout=20)
+            assert (200, {"accepted": 1}) == (answer.status_code, answer.json()["counts"])
+            assert time.monotonic() - began < 5
+        assert {200} == {each.result() for each in waiting}
+    shop.engine.dispose()
