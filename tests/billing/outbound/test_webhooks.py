@@ -45,6 +45,11 @@ def test_the_published_example_of_the_standard_is_signed_as_published() -> None:
     } == headers_of(sent, datetime.fromtimestamp(1614265330, UTC))
 
 
+def test_printing_a_message_shows_no_secret() -> None:
+    """As tracebacks do that print what is at hand."""
+    assert SECRET not in f"{message('https://example.com/')!r}"
+
+
 def test_a_message_arrives_signed_and_verifies(receiver: Receiver) -> None:
     assert Answer(status=204) == SENDER(message(receiver.url("/a?b=%20c")), AT)
     (request,) = receiver.requests
