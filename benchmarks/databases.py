@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from billing.store.cluster.binaries import find_binaries
@@ -40,6 +41,15 @@ def server(settings: Mapping[str, str] | None = None) -> Iterator[Cluster]:
         stop(cluster, _silent, StopMode.IMMEDIATE)
         shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(cluster.socket_folder, ignore_errors=True)
+
+
+def restarted(cluster: Cluster, settings: Mapping[str, str]) -> Cluster:
+    """The server with other settings, and what it wrote on the disk."""
+    stop(cluster, _silent)
+    os.sync()  # without fsync, stopping leaves it to the kernel
+    again = replace(cluster, settings=settings)
+    ensure_running(again, _silent)
+    return again
 
 
 def fresh(cluster: Cluster, name: str) -> Address:

@@ -27,14 +27,6 @@ _TOKEN = re.compile(r"tb_(live|test)_[A-Za-z0-9_-]{43}")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 
 
-class KeyInvalidError(TollbookError):
-    """A caller's key is none, or is not good any more or here; `refusal` says why. The key itself is not told."""
-
-    def __init__(self, problem: str, *, refusal: "Refusal", remedy: str = "") -> None:
-        super().__init__(problem, remedy=remedy)
-        self.refusal = refusal
-
-
 class KeyMissingError(TollbookError):
     """There is no key of a name or number; `value` is what was asked for."""
 
@@ -133,11 +125,6 @@ class Key:
         """Whether it is for that."""
         return scope in self.scopes
 
-    def sees(self, account: str, accounts: Mapping[str, Account]) -> bool:
-        """Whether an account may be shown to it: an operator sees all, a customer itself and those it pays for."""
-        payer = payer_of(account, accounts)
-        return not self.account or (payer is not None and payer.id == self.account)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyProblem:
@@ -146,10 +133,6 @@ class KeyProblem:
     refusal: Refusal
     detail: str
     remedy: str = ""
-
-    def error(self) -> KeyInvalidError:
-        """The same, to be raised."""
-        return KeyInvalidError(self.detail, refusal=self.refusal, remedy=self.remedy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ class Receipt:
                 zero_rated=self.zero_rated[begins:end],
                 unbilled=Texts(self.unbilled.codes[begins:end], self.unbilled.values),
                 row=row[first:last] - begins,
-                id=id_[first:last],
+                id=id_.slice(first, last - first),
                 revision=revision[first:last],
                 amended=amended[first_amended:last_amended] - begins,
                 voids=voids[first_void:last_void] - begins,

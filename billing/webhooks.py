@@ -9,7 +9,7 @@ What is sent, and how it is signed: Standard Webhooks 1.0 (standardwebhooks.com)
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -197,7 +197,7 @@ class Outgoing:
     id: str
     claim: int
     url: str
-    secrets: tuple[str, ...]
+    secrets: tuple[str, ...] = field(repr=False)
     body: str
 
 

@@ -84,6 +84,7 @@ def _answer(host: str, port: int, workers: int) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # nothing is said of who calls, nor of the address that they asked
         timeout_graceful_shutdown=_GRACE_SECONDS,
         timeout_worker_healthcheck=_HUNG_SECONDS,
     )
@@ -127,7 +128,13 @@ def application() -> "FastAPI":
             rules=rules_of(settings()),
             reach=settings().reach,
             gate=Gatekeeper(
-                engine(connections=2), sold, now, when_stale=settings().when_stale, kept=kept, states=known
+                engine(connections=2),
+                sold,
+                now,
+                when_stale=settings().when_stale,
+                kept=kept,
+                states=known,
+                troubled=troubled,
             ),
         )
     )

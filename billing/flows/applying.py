@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
+from billing.accounts import upwards
 from billing.flows.counts import Tree
 from billing.flows.limits import Limits
 from billing.guards import Guard, Kind
@@ -82,11 +83,16 @@ def _applied(limits: Limits, payers: Collection[int]) -> Iterator[Applied]:
 
 
 def _guards(limits: Limits, payers: Collection[int]) -> dict[int, tuple[Guard, ...]]:
-    """By payer those of everybody and its own; those of accounts below it concern what it pays for too."""
-    everybodys = [guard for guard in limits.guards if not guard.account]
-    own: dict[int, list[Guard]] = {}
+    """By payer those of everybody, its own, and those of accounts above it; and of accounts below for which it pays."""
+    said: dict[str, list[Guard]] = {}
+    below: dict[int, list[Guard]] = {}
     for guard in limits.guards:
+        said.setdefault(guard.account, []).append(guard)
         subject = limits.subject(guard.account) if guard.account else None
-        if subject is not None:
-            own.setdefault(limits.accounts.numbers[subject.payer], []).append(guard)
-    return {payer: (*everybodys, *own.get(payer, ())) for payer in payers}
+        if subject is not None and subject.payer != guard.account:
+            below.setdefault(limits.accounts.numbers[subject.payer], []).append(guard)
+    found = {}
+    for payer in payers:
+        path = [each.id for each in upwards(limits.names[payer], limits.accounts.accounts)] if said else []
+        found[payer] = (*(guard for name in ("", *path) for guard in said.get(name, ())), *below.get(payer, ()))
+    return found

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from billing.currentprices import Asked, CurrentPrice, current_price
 from billing.errors import InputFaultyError
@@ -30,6 +30,9 @@ from rates.rating import REASONS
 
 SOURCE = "tollbook.prices"
 """The source of usage that is asked about, and nobody reported."""
+
+_BILLED_FROM, _BILLED_UNTIL = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+"""Instants of months that are billed; around those at the ends of the calendar there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,9 @@ def ask(
     All of it is read in one snapshot, with what is not folded yet. `states`: by which jurisdictions are derived.
     Raises InputFaultyError for what no event has.
     """
+    if not _BILLED_FROM <= at < _BILLED_UNTIL:
+        fault = Fault(place="/at", value=instant(at), problem="is not of 1970 to 2099", remedy="ask of a month to bill")
+        raise InputFaultyError([fault], place="usage")
     named = {"id": "asked", "quantity": "1", **usage, "occurred_at": at.isoformat()}
     parsed = parse([json.dumps(named).encode()], source=SOURCE, products=products, at=at)
     if parsed.rejects:

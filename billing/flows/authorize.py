@@ -6,7 +6,6 @@ second; a decision asks neither the database nor the clock.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
@@ -79,11 +78,12 @@ class Gatekeeper:
         when_stale: WhenStale = WhenStale.CLOSED,
         kept: CompiledCards | None = None,
         states: States | None = None,
+        troubled: Callable[[Exception], None] = lambda _: None,
     ) -> None:
         self.engine, self.products, self.clock, self.when_stale = engine, products, clock, when_stale
         self.kept, self.jurisdictions = kept, states
-        self.failed = ""
-        """Why the last refreshing went wrong; "" if it did not."""
+        self.troubled = troubled
+        """Hears of what went wrong in a thread, and is tried again."""
         self._held: tuple[Books, Standing] | None = None
         self._next: Books | None = None
         self._reading: Thread | None = None
@@ -129,7 +129,7 @@ class Gatekeeper:
     def decide(self, asked: Asked, at: datetime) -> Decision:
         """Whether usage may begin. Raises InputFaultyError for a number that is none."""
         held = self._held
-        round_at = None if held is None else held[1].round.at
+        round_at = None if held is None else held[1].known_at
         age = None if round_at is None else max(at - round_at, timedelta())
         is_stale = age is None or age > OLDEST
         said = Decision(
@@ -145,17 +145,19 @@ class Gatekeeper:
         while not self._ending.is_set():
             try:
                 self.refresh(self.clock(), wait=False)
-                self.failed = ""
             except Exception as error:  # noqa: BLE001 (whatever it is: the state grows old, and it is said that it does)
-                self.failed = f"{type(error).__name__}: {error}"
+                self.troubled(error)
             self._ending.wait(EVERY.total_seconds())
 
     def _read_beside(self, known: Books, at: datetime) -> None:
         """Read other books in a thread of their own: a large card takes longer than a state may be old."""
 
         def read() -> None:
-            with suppress(Exception), snapshot(self.engine) as connection:  # tried again by the next refreshing
-                self._next = Books.read(connection, self.products, at, known, self.kept)
+            try:
+                with snapshot(self.engine) as connection:
+                    self._next = Books.read(connection, self.products, at, known, self.kept)
+            except Exception as error:  # noqa: BLE001 (tried again by the next refreshing; until then the old ones hold)
+                self.troubled(error)
 
         if self._reading is None or not self._reading.is_alive():
             self._reading = Thread(target=read, name="books", daemon=True)
@@ -260,11 +262,14 @@ class _Deciding:
         return Event(self.asked.product, book, instant, to, from_, self.asked.quantity or 1, texts)
 
     def _rated(self, event: Event) -> One:
-        """What is asked about, rated; the next unit of it, where a single one would be within the grace."""
+        """What is asked about, rated; what is within the grace has the price of what is not, and costs nothing."""
         found = self.books.singles.rate(event)
-        if found.reason is Reason.ZERO_QUANTITY and not self.asked.quantity:
-            return self.books.singles.rate(event._replace(measured=_PLENTY))
-        return found
+        if found.reason is not Reason.ZERO_QUANTITY:
+            return found
+        beyond = self.books.singles.rate(event._replace(measured=_PLENTY))
+        if not self.asked.quantity:
+            return beyond
+        return found if beyond.price < 0 else beyond._replace(billed=found.billed, extras=found.extras)
 
     def _current(self, tariff: Tariff, whose: tuple[int, int], country: str) -> Fraction:
         """What the next unit of a price costs: in the tier in which its counter stands, after all percents."""
@@ -280,7 +285,7 @@ class _Deciding:
 
     def _cost(self, one: One, whose: tuple[int, int], country: str) -> Fraction:
         """What all of what is expected costs, at the prices of next units."""
-        elements = [Element(one.price, one.billed)] if one.price >= 0 else []
+        elements = [Element(one.price, one.billed)] if one.price >= 0 and one.billed else []
         return sum((self._amount(each, whose, country) for each in (*elements, *one.extras)), Fraction(0))
 
     def _amount(self, element: Element, whose: tuple[int, int], country: str) -> Fraction:

@@ -1,10 +1,11 @@
 """Requests that come at once share a transaction: each is answered for itself, and only when that is committed.
 
-Whoever hands payloads in gets a future. One thread takes what waits, without ever waiting for more, and makes it
-ready; another writes it. While that one is at work, the next group is made ready if it is large already, and else
-grows: so alone a request goes through at once, and under load groups are as large as the database is slow, up to a
-bound. Where the shared transaction fails, its requests are taken in by halves, down to one by one, so that the fault
-of one is never another's.
+Whoever hands payloads in gets a future. One thread takes what waits and makes it ready; others write it. While those
+are at work, the next group is made ready and written if it is large already, and else grows. Those who are answered
+together are likely to come again together: so a small group waits, briefly, until as many are there as shared the one
+before. Alone a request goes through at once, and under load groups are as large as the database is slow, up to a bound.
+Where the shared transaction fails, its requests are taken in by halves, down to one by one, so that the fault of one is
+never another's.
 """
 
 import time
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from queue import SimpleQueue
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 from typing import NamedTuple, Self
 
 from billing.chunks import EVENTS_A_CHUNK
@@ -31,6 +32,12 @@ EVENTS_A_GROUP = 1_000
 
 WORTH_MAKING_READY = 250
 """Payloads that are made ready while others are being written; fewer wait for more until those are."""
+
+WRITERS = 2
+"""Groups that are written at once: the database writes one while it makes another last."""
+
+TOGETHER_SECONDS = 0.005
+"""For how long fewer requests than shared the last transaction are held back, at most."""
 
 PATIENCE_SECONDS = 10
 """For how long a database that is away is waited for."""
@@ -111,11 +118,14 @@ class Gathering:
         self._held_payloads = self._held_bytes = 0  # those that wait, and those on their way
         self._seconds_a_payload = 0.0  # of late
         self._changed = Condition()
+        self._awaited = self._may_go_on  # what must be so before requests are taken
+        self._shared = 0  # requests that shared the last group
         self._closed = True
-        self._groups = 0  # on their way: one that is being written, and one ahead of it
+        self._groups = 0  # on their way: those that are being written, and one ahead of them
         self._ready: SimpleQueue[_Ready | None] = SimpleQueue()
         self._turns = ExitStack()
-        self._threads = [Thread(target=self._prepare_all, name="prepare"), Thread(target=self._write_all, name="write")]
+        writing = [Thread(target=self._write_all, name=f"write-{number}") for number in range(WRITERS)]
+        self._threads = [Thread(target=self._prepare_all, name="prepare"), *writing]
 
     def __enter__(self) -> Self:
         self._turns.enter_context(quick_turns())
@@ -163,7 +173,8 @@ class Gathering:
             self._held_payloads += len(payloads)
             self._held_bytes += size
             self._waiting += requests
-            self._changed.notify_all()
+            if self._awaited():  # waking a thread for nothing takes its turn from those who work
+                self._changed.notify_all()
         return requests[0].answer if len(requests) == 1 else _together([request.answer for request in requests])
 
     def _has_room(self, payloads: int, size: int) -> bool:
@@ -178,20 +189,32 @@ class Gathering:
         """Make ready what waits, group by group, until nothing more can come."""
         while True:
             with self._changed:
-                self._changed.wait_for(self._may_go_on)
+                self._await(self._may_go_on)
+                self._await(self._are_together, TOGETHER_SECONDS)
                 group = list(self._next_group())
                 self._groups += 1
+                self._shared = len(group)
             if not group:
                 break
             # What was cancelled while it waited is not begun.
             self._ready.put(self._made_ready(self._begun(group)))
-        self._ready.put(None)
+        for _ in range(WRITERS):
+            self._ready.put(None)
+
+    def _await(self, awaited: Callable[[], bool], seconds: float | None = None) -> None:
+        self._awaited = awaited
+        self._changed.wait_for(awaited, seconds)
 
     def _may_go_on(self) -> bool:
         """Whether the next group is to be made ready, or nothing more can come."""
         if not self._waiting:
             return self._closed
-        return not self._groups or (self._groups == 1 and self._waiting_payloads >= WORTH_MAKING_READY)
+        return not self._groups or (self._groups <= WRITERS and self._waiting_payloads >= WORTH_MAKING_READY)
+
+    def _are_together(self) -> bool:
+        """Whether those that wait are as many as came together last, or enough by themselves."""
+        enough = self._waiting_payloads >= WORTH_MAKING_READY or len(self._waiting) >= self._shared
+        return enough or self._closed
 
     def _next_group(self) -> Iterator[_Request]:
         """The first of those that wait, and as many more as go with it."""
@@ -317,12 +340,13 @@ def _together(answers: Sequence[Future[Receipt]]) -> Future[Receipt]:
     """One answer for the pieces of a request, when all of them have theirs."""
     whole: Future[Receipt] = Future()
     whole.set_running_or_notify_cancel()
-    left = [len(answers)]
+    left, counting = [len(answers)], Lock()
 
     def heard(_: Future[Receipt]) -> None:
-        left[0] -= 1  # one thread answers
-        if left[0]:
-            return
+        with counting:
+            left[0] -= 1
+            if left[0]:
+                return
         try:
             whole.set_result(joined([answer.result() for answer in answers]))
         except Exception as error:  # noqa: BLE001 - that of the first piece that has one

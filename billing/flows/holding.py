@@ -156,9 +156,13 @@ class Books:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How payers stand, as of a round: by month and payer, and what windows of budgets have come to."""
+    """How payers stand, as of a round: by month and payer, and what windows of budgets have come to.
+
+    `come_at` is when this round was there first, by the clock of whoever reads.
+    """
 
     round: Round
+    come_at: datetime
     states: Mapping[int, Mapping[date, "PayerStands"]]
     used: Mapping[tuple[int, date], int]
 
@@ -166,21 +170,21 @@ class Standing:
     def read(cls, connection: Connection, at: datetime, known: Self | None) -> Self:
         """As a transaction sees it; what is known is brought up to date."""
         round_ = last_round(connection)
+        if known is not None and known.round.number == round_.number:
+            return known
         before = -1 if known is None else known.round.number
-        if before == round_.number:
-            return cls(round=round_, states=known.states, used=known.used) if known else cls.nothing(round_)
         period = Period.at(at)
         states = {} if known is None else dict(known.states)
         for (month, payer), state in states_since(connection, before, [period.start, period.next().start]).items():
             states[payer] = {**states.get(payer, {}), month: PayerStands.of(state)}
         used = {} if known is None else {key: n for key, n in known.used.items() if key[1] >= period.start}
         used |= {(each.trigger, each.start): each.used for each in budgets_since(connection, before, period.start)}
-        return cls(round=round_, states=states, used=used)
+        return cls(round=round_, come_at=at, states=states, used=used)
 
-    @classmethod
-    def nothing(cls, round_: Round) -> Self:
-        """Of nobody is anything known."""
-        return cls(round=round_, states={}, used={})
+    @property
+    def known_at(self) -> datetime | None:
+        """As of when this is known; not later than when it came, by however much the worker's clock is ahead."""
+        return None if self.round.at is None else min(self.round.at, self.come_at)
 
     def of(self, payer: int, month: date) -> "PayerStands":
         """How a payer stands in a month; of one without usage as at its beginning."""

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ MONTHS_AHEAD = 3
 LONGEST_PATIENCE = 64
 """Chunks without a known event that are waited for, at most, before one is tried as if all of it were new."""
 
-_TURN_SECONDS = 0.0002
+_TURN_SECONDS = 0.00005
 _CONFLICT = "was reported before with other content; the first report stays; to amend it, send a higher revision"
 VOID = "void"
 """The reason that is given for an accepted payload that takes an event back."""
@@ -75,6 +76,8 @@ class Hope:
 class Intake:
     """Where usage from one source (None: the payloads name theirs) enters; keeps the books between chunks.
 
+    One thread may prepare while others write.
+
     `kept`: where compiled cards are kept between processes. `states`: by which jurisdictions are derived. `ahead`: how
     many transactions get their numbers at once; those that are not used when the process ends are nobody's.
     """
@@ -91,6 +94,7 @@ class Intake:
     _sources: dict[str, int] = field(default_factory=dict)
     _months: set[date] = field(default_factory=set)
     _hope: Hope = field(default_factory=Hope)
+    _keeping: Lock = field(default_factory=Lock)
 
     def ingest(self, payloads: Sequence[bytes], at: datetime) -> Receipt:
         """Store what is new of some payloads, received `at`; when this returns, it is committed."""
@@ -127,8 +131,13 @@ class Intake:
             self._mirror(connection, batch, written, books or self._books, prepared.numbers)
         self._hope.learn(len(batch), written.taken_before)
         if books is not None:
-            self._books = books
+            self._keep(books)
         return receipt_of(self.products, prepared, batch, written)
+
+    def _keep(self, books: Ratebooks) -> None:
+        with self._keeping:  # several threads may write, and an older version may come later
+            if self._books is None or self._books.version < books.version:
+                self._books = books
 
     def forget(self) -> None:
         """Forget what the database was seen to have: what is taken in next looks again."""

@@ -90,13 +90,6 @@ class KeyRing:
         self._use(key.number, at)
         return key
 
-    def authenticate(self, token: str, at: datetime) -> Key:
-        """The key that a token is. Raises KeyInvalidError."""
-        found = self.find(token, at)
-        if isinstance(found, KeyProblem):
-            raise found.error()
-        return found
-
     def renew(self) -> None:
         """See the keys as they are now, as after one was added or revoked in this process."""
         with self._reading:

@@ -8,6 +8,7 @@ trigger fires once. Whoever decides (`billing.flows.authorize`) reads what round
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import reduce
 
 import numpy as np
 
@@ -40,7 +41,7 @@ from rates.money import exact
 from rates.numbering import COUNTRIES
 from rates.prices import MAXIMUM, MINIMUM, USAGE, Price
 from rates.products import Product
-from rates.usage import Int64s, Totals
+from rates.usage import Int64s, Totals, no_totals
 
 EVERY = timedelta(milliseconds=250)
 """How long after one round the next one may begin."""
@@ -56,7 +57,6 @@ class Fired:
 
     number: int
     trigger: Trigger
-    payer: str
     start: date
     end: date
     used: int
@@ -115,7 +115,8 @@ class Watcher:
         folds = {each.payer: each.folds for each in touched if each.payer in payers}
         pricer = Pricer.with_heads(reading, period, self.products, {each: payers[each] for each in folds}, limits.heads)
         pricer.prices = self._prices.setdefault(period, {})
-        totals = pricer.read([*folds])
+        totals = reduce(Totals.plus, (found for _, found in pricer.read_each([*folds])), no_totals())
+        folds = {payer: times for payer, times in folds.items() if payer not in pricer.failed}
         counts = Counts(pricer=pricer, totals=totals, products=(*self.products, ""))
         look = _Look(reading=reading, limits=limits, period=period, folds=folds, counts=counts)
         look.run()
@@ -149,7 +150,7 @@ def _message(fired: Fired, at: datetime) -> Message:
         "unit": trigger.unit,
     }
     subject = f"{fired.number} {fired.start}"  # of another trigger of this name it is told by itself
-    return Message(type=MessageType.TRIGGER_FIRED, subject=subject, account=fired.payer, at=at, data=data)
+    return Message(type=MessageType.TRIGGER_FIRED, subject=subject, account=trigger.account, at=at, data=data)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -164,7 +165,11 @@ class _Look:
     states: list[PayerState] = field(default_factory=list)
     budgets: list[BudgetState] = field(default_factory=list)
     firings: list[Firing] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Whose usage could not be summed up or priced, and why."""
+        return {self.limits.names[payer]: why for payer, why in self.counts.pricer.failed.items()}
 
     def run(self) -> None:
         """Look at those whose totals are not what they were; of the others only note how often they were folded."""
@@ -190,7 +195,6 @@ class _Look:
             Fired(
                 number=each.trigger,
                 trigger=known[each.trigger],
-                payer=self._payer_of(known[each.trigger]),
                 start=each.start,
                 end=each.end,
                 used=each.used,
@@ -214,12 +218,11 @@ class _Look:
         days, of_trees_by_day = self.counts.days(daily, applying.trees(Measure.AMOUNT, daily=True))
         counters = self._counters()
         lost = self.counts.pricer.failed
-        self.failed = {self.limits.names[payer]: why for payer, why in lost.items()}
-        applying = applying.but_for(lost)
-        amounts = [months.of(applying.whole), of_trees]
-        self._count(applying.some(Measure.AMOUNT, daily=False), Rows.joined(amounts), {})
-        amounts = [days.of(applying.whole), of_trees_by_day]
-        self._count(applying.some(Measure.AMOUNT, daily=True), Rows.joined(amounts), daily)
+        priced = applying.but_for(lost)
+        amounts = [months.of(priced.whole), of_trees]
+        self._count(priced.some(Measure.AMOUNT, daily=False), Rows.joined(amounts), {})
+        amounts = [days.of(priced.whole), of_trees_by_day]
+        self._count(priced.some(Measure.AMOUNT, daily=True), Rows.joined(amounts), daily)
         for measure in (Measure.EVENTS, Measure.QUANTITY):
             rows = self.counts.usage(measure, applying.whole, applying.trees(measure))
             self._count(applying.some(measure), rows, {})
@@ -293,10 +296,6 @@ class _Look:
             if own and (price.element in {MINIMUM, MAXIMUM} or (price.element == USAGE and is_dear)):
                 found.setdefault(payer, set()).add((COUNTRIES[country], price.destination))
         return {payer: sorted(each) for payer, each in found.items()}
-
-    def _payer_of(self, trigger: Trigger) -> str:
-        subject = self.limits.subject(trigger.account)
-        return trigger.account if subject is None else subject.payer
 
 
 def _since(limits: Limits, at: datetime) -> tuple[date, date]:

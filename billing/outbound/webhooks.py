@@ -45,7 +45,10 @@ _AGENT = "tollbook-webhooks/1"
 
 def resolve(host: str, port: int) -> list[Address]:
     """The addresses of a host as this machine knows them, in the order to try them in. Raises OSError."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # a part of the name is empty, or too long: nobody can be called so
+        raise socket.gaierror(socket.EAI_NONAME, "the host is not known") from None
     return list(dict.fromkeys(ip_address(each[4][0]) for each in found))
 
 

@@ -33,6 +33,7 @@ from billing.server.api import (
 from billing.server.describing import describe, name_of_route
 from billing.server.logs import RequestLog
 from billing.server.metrics import CONNECTIONS
+from billing.server.often import Often
 from billing.server.paths import EncodedSlashes
 from billing.server.repeats import Repeats
 from billing.server.uploads import Uploads
@@ -79,6 +80,7 @@ def build(world: World) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # there are figures and logs of our own
         generate_unique_id_function=name_of_route,
     )
     app.state.world = world
@@ -86,6 +88,7 @@ def build(world: World) -> FastAPI:
     describe(app)
     app.add_middleware(Repeats, world=world)  # the last one added is the first to see a request
     app.add_middleware(EncodedSlashes)
+    app.add_middleware(Often, world=world, routes=events.often.routes)
     app.add_middleware(Uploads)
     app.add_middleware(RequestLog)
     for router in _ROUTERS:

@@ -25,10 +25,14 @@ Borne = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
 
 async def caller(request: Request, world: InWorld, borne: Borne) -> Key:
     """The key of a request. Raises ProblemError 401 without a good one."""
-    if borne is None:
+    return await _caller(request, world, borne.credentials if borne is not None else "")
+
+
+async def _caller(request: Request, world: World, token: str) -> Key:
+    if not token:
         detail = "send a key, as in Authorization: Bearer tb_live_… (or tb_test_…)"
         raise ProblemError(HTTPStatus.UNAUTHORIZED, "key-absent", detail, headers=_ASK)
-    token, at = borne.credentials, world.clock()
+    at = world.clock()
     found: Key | KeyProblem | None = world.keys.seen(token, at)
     if found is None:
         found = await run_in_threadpool(world.keys.find, token, at)
@@ -68,7 +72,8 @@ Reporter = Annotated[Key, Depends(_reports)]
 
 async def reporter(request: Request, world: World) -> Key:
     """Whoever reports usage by a request, for a route that is asked too often to have its arguments made for it."""
-    return await _reports(await caller(request, world, await _BEARER(request)))
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return await _reports(await _caller(request, world, token.strip() if scheme.lower() == "bearer" else ""))
 
 
 Reader = Annotated[Key, Depends(_may(Scope.READ, customers=True))]

@@ -4,25 +4,29 @@ A request is told by its route's template (`/v1/events/{source}/{id}`), never by
 errors say, which may quote anything, is told without the keys in it and without any run of digits that may be a number.
 """
 
+import asyncio
 import logging
 import math
+import random
 import re
 import sys
 import time
 import traceback
-import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
+import msgspec
 import structlog
-from starlette.datastructures import MutableHeaders
+from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from billing.server.metrics import REQUEST_SECONDS, REQUESTS
-from billing.server.problems import answer_to
+from billing.server.problems import defect
 
 REQUEST_ID = "X-Request-Id"
+_REQUEST_ID = REQUEST_ID.lower().encode()
 _FRAMES = 4
 _WELL_FORMED = re.compile(rb"(?!.*(?:tb_live_|tb_test_|whsec_))[A-Za-z0-9._-]{1,64}")
 _SECRET = re.compile(r"tb_(?:live|test)_[\w-]+|whsec_[\w+/=-]+|[0-9]{7,}")
@@ -93,12 +97,45 @@ def troubled(error: Exception) -> None:
     structlog.get_logger("tollbook").warning("troubled", **words_of(error))
 
 
+class _Line(msgspec.Struct):
+    """What is told of a request: the same as everything else that is told, made in a tenth of the time."""
+
+    method: str
+    route: str
+    status: int
+    milliseconds: float
+    key: str | msgspec.UnsetType
+    request_id: str
+    timestamp: str
+    level: str = "info"
+    event: str = "request"
+
+
+class _Lines:
+    """Lines on standard error: those of one turn of the event loop at once, when it ends."""
+
+    def __init__(self) -> None:
+        self._waiting: list[bytes] = []
+
+    def write(self, line: bytes) -> None:
+        """Write one, soon."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._waiting.append(line)
+
+    def _write(self) -> None:
+        lines, self._waiting = self._waiting, []
+        sys.stderr.write(b"".join(lines).decode())
+        sys.stderr.flush()
+
+
 class RequestLog:
     """Gives each request its id (its own, if it is well formed), tells of it when it is answered, and counts it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.log = structlog.get_logger("tollbook.request")
+        self.lines = _Lines()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, and tell of it."""
@@ -114,31 +151,46 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message).append(REQUEST_ID, request_id)
+                message["headers"] = [*message.get("headers", ()), (_REQUEST_ID, request_id.encode())]
             await send(message)
 
         try:
             await self.app(scope, receive, sending)
-        except Exception as error:
+        except Exception:
             self.log.exception("defect", route=_route(scope))
             if status:
                 raise
-            await answer_to(error)(scope, receive, sending)  # here, where it gets the id that the log has
+            await defect()(scope, receive, sending)  # here, where it gets the id that the log has
         finally:
-            self._tell(scope, status, time.perf_counter() - started)
+            self._tell(scope, request_id, status, time.perf_counter() - started)
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
-        route = _route(scope)
-        REQUESTS.labels(scope["method"], route, str(status)).inc()
-        REQUEST_SECONDS.labels(route).observe(seconds)
-        if route not in _QUIET:
-            said = {
-                "method": scope["method"],
-                "route": route,
-                "status": status,
-                "milliseconds": round(seconds * 1e3, 1),
-            }
-            self.log.info("request", **said, **scope.get("state", {}).get("told", {}))
+    def _tell(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+        method, route = scope["method"], _route(scope)
+        count, times = _counted(method, route, status)
+        count.inc()
+        times.observe(seconds)
+        if route in _QUIET:
+            return
+        key = scope.get("state", {}).get("told", {}).get("key")
+        line = _Line(
+            method=method,
+            route=route,
+            status=status,
+            milliseconds=round(seconds * 1e3, 1),
+            key=msgspec.UNSET if key is None else _SECRET.sub("#", key),
+            request_id=request_id,
+            timestamp=datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        )
+        self.lines.write(_LINE(line) + b"\n")
+
+
+_LINE = msgspec.json.Encoder().encode
+
+
+@cache
+def _counted(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """What is counted of such requests: methods are HTTP's, and routes are ours."""
+    return REQUESTS.labels(method, route, str(status)), REQUEST_SECONDS.labels(route)
 
 
 def _route(scope: Scope) -> str:
@@ -146,6 +198,7 @@ def _route(scope: Scope) -> str:
 
 
 def _id_of(scope: Scope) -> str:
-    wanted = REQUEST_ID.lower().encode()
-    said = next((value for name, value in scope["headers"] if name == wanted), b"")
-    return said.decode() if _WELL_FORMED.fullmatch(said) else uuid.uuid4().hex
+    for name, value in scope["headers"]:
+        if name == _REQUEST_ID and _WELL_FORMED.fullmatch(value):
+            return str(value, "ascii")
+    return f"{random.getrandbits(128):032x}"

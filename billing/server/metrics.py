@@ -21,6 +21,20 @@ It is read when this module is imported, and never again.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _ROUND_SECONDS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 600)
 
+
+class _Anew:
+    """A gauge that is set where its value is another one: those who are answered together all say the same."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge, self._value = gauge, -1
+
+    def set(self, value: int) -> None:
+        """Set it."""
+        if value != self._value:
+            self._value = value
+            self._gauge.set(value)
+
+
 REQUESTS = Counter("tollbook_requests", "Requests answered.", ("method", "route", "status"))
 REQUEST_SECONDS = Histogram(
     "tollbook_request_seconds", "Seconds from a request to its answer.", ("route",), buckets=_SECONDS
@@ -30,7 +44,7 @@ GROUP_EVENTS = Histogram(
     "tollbook_group_events", "Events that shared a transaction.", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 )
 COMMIT_SECONDS = Histogram("tollbook_commit_seconds", "Seconds of a transaction of usage.", buckets=_SECONDS)
-WAITING = Gauge("tollbook_waiting_events", "Events that wait to be written.", multiprocess_mode="livesum")
+WAITING = _Anew(Gauge("tollbook_waiting_events", "Events that wait to be written.", multiprocess_mode="livesum"))
 CONNECTIONS = Gauge(
     "tollbook_database_connections_in_use", "Connections of the pools that are in use.", multiprocess_mode="livesum"
 )

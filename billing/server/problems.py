@@ -7,7 +7,6 @@ there is one, why, and what to do about it. `docs/api.md` lists them all.
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -111,13 +110,6 @@ class ProblemError(Exception):
         self.errors, self.headers = tuple(errors), dict(headers or {})
 
 
-class _Shown(NamedTuple):
-    status: HTTPStatus
-    name: str
-    detail: str
-    errors: Sequence[Item] = ()
-
-
 class Expected:
     """Answers what was foreseen to go wrong below it; what nobody expected goes on up, to be logged as a defect."""
 
@@ -136,9 +128,10 @@ class Expected:
         try:
             await self.app(scope, receive, sending)
         except Exception as error:
-            if begun or status_of(error) is None:
+            expected = None if begun else answer_to(error)
+            if expected is None:
                 raise
-            await answer_to(error)(scope, receive, send)
+            await expected(scope, receive, send)
 
 
 def install(app: FastAPI) -> None:
@@ -172,10 +165,24 @@ def response(
     return JSONResponse(problem.model_dump(mode="json"), int(status), told, MEDIA_TYPE)
 
 
-def answer_to(error: BaseException) -> JSONResponse:
-    """What is told of an error, expected or not."""
-    status, name, detail, errors = _shown(error)
-    return response(status, name, detail, errors=errors)
+def answer_to(error: Exception) -> JSONResponse | None:
+    """The answer that tells an expected error; None for one that nobody expected."""
+    if isinstance(error, ProblemError):
+        return response(error.status, error.name, error.detail, errors=error.errors, headers=error.headers)
+    status = status_of(error)
+    if status is None:
+        return None
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        return response(status, "database-unreachable", _UNREACHED)
+    faults = [item_of(fault) for fault in getattr(error, "faults", ())]
+    lines = str(error).splitlines()
+    return response(status, name_of(error), lines[0] if lines else "", errors=faults)
+
+
+def defect() -> JSONResponse:
+    """The answer where something went wrong that nobody expected; the log has it, under the request's id."""
+    detail = "this is a defect of the service, and is in its log under the request's id"
+    return response(HTTPStatus.INTERNAL_SERVER_ERROR, "defect", detail)
 
 
 def status_of(error: BaseException) -> HTTPStatus | None:
@@ -198,26 +205,15 @@ def item_of(fault: Fault) -> Item:
     return Item(pointer=pointer, reason=_in_unicode(f"{place}{value}{fault.problem}"), remedy=_in_unicode(fault.remedy))
 
 
-def _shown(error: BaseException) -> _Shown:
-    status = status_of(error)
-    if status is None:
-        detail = "this is a defect of the service, and is in its log under the request's id"
-        return _Shown(HTTPStatus.INTERNAL_SERVER_ERROR, "defect", detail)
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        return _Shown(status, "database-unreachable", _UNREACHED)
-    faults = [item_of(fault) for fault in getattr(error, "faults", ())]
-    lines = str(error).splitlines()
-    return _Shown(status, name_of(error), lines[0] if lines else "", faults)
-
-
 async def _of_anything(_: Request, error: Exception) -> JSONResponse:
-    return answer_to(error)
+    return answer_to(error) or defect()
 
 
 async def _of_route(_: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, ProblemError):
+    answer = answer_to(error) if isinstance(error, ProblemError) else None
+    if answer is None:
         raise error
-    return response(error.status, error.name, error.detail, errors=error.errors, headers=error.headers)
+    return answer
 
 
 async def _of_framework(request: Request, error: Exception) -> JSONResponse:

@@ -8,7 +8,6 @@ import asyncio
 from http import HTTPStatus
 
 from fastapi.responses import JSONResponse
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,8 +33,8 @@ class Uploads:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        said = Headers(scope=scope).get("content-length", "")
-        if said.isdecimal() and int(said) > LARGEST_BODY:
+        said = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        if said.isdigit() and int(said) > LARGEST_BODY:
             await _too_large()(scope, receive, send)
             return
         upload = _Upload(self, receive, send)

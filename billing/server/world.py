@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 
@@ -12,7 +12,9 @@ from billing.flows.authorize import Gatekeeper
 from billing.flows.gather import Gathering
 from billing.flows.keyring import KeyRing
 from billing.hosts import PUBLIC_ONLY, Reach
+from billing.receipts import Receipt
 from billing.runs import DEFAULT_RULES, IssueRules
+from billing.server.answers import Answers
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, has_free, snapshot, watch_pool
 from rates.jurisdiction import States
@@ -25,9 +27,10 @@ __all__ = ["Connection", "InWorld", "World", "world_of"]
 class World:
     """The database, the products, the clock, and what is kept between requests.
 
-    `intake` is where usage enters, `secret` gives 32 bytes that nobody can guess, `kept` is where compiled cards lie
-    between processes, `states` the table by which jurisdictions are derived; by `rules` the house draws up and issues,
-    `reach` says where webhooks may go, and `gate` what may begin (one is made where there is none).
+    `intake` is where usage enters, `taken` where what became of it is waited for, `secret` gives 32 bytes that nobody
+    can guess, `kept` is where compiled cards lie between processes, `states` the table by which jurisdictions are
+    derived; by `rules` the house draws up and issues, `reach` says where webhooks may go, and `gate` what may begin
+    (one is made where there is none).
     """
 
     engine: Engine
@@ -41,6 +44,7 @@ class World:
     rules: IssueRules = DEFAULT_RULES
     reach: Reach = PUBLIC_ONLY
     gate: Gatekeeper | None = None
+    taken: Answers[Receipt] = field(default_factory=Answers, init=False)
 
     def reading(self) -> AbstractContextManager[Connection]:
         """The database at one moment, to read from."""

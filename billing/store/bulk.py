@@ -56,10 +56,12 @@ def stream(
     columns = sql.SQL(", ").join(map(sql.Identifier, names))
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(sql.Identifier(table), columns, sql.SQL(form))
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(head)
-        for start in range(0, len(view), _PIECE):
+        # Whoever writes waits for its turn each time: what goes into one piece is one.
+        copy.write(b"".join([head, view[:_PIECE], end if len(view) <= _PIECE else b""]))
+        for start in range(_PIECE, len(view), _PIECE):
             copy.write(view[start : start + _PIECE])
-        copy.write(end)
+        if len(view) > _PIECE:
+            copy.write(end)
 
 
 def copy_out(

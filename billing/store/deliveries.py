@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from billing.store.engine import Connection
+from billing.store.webhooks import lock_endpoint
 from billing.webhooks import Next, Outgoing, State
 
 
@@ -27,7 +28,8 @@ def claim(
 
 
 def give_back(connection: Connection, untried: Sequence[Outgoing]) -> None:
-    """Let others take what was claimed and not tried."""
+    """Let others take what was claimed and not tried, of one endpoint, which is locked before its deliveries are."""
+    lock_endpoint(connection, untried[0].endpoint)
     connection.execute(
         "UPDATE webhook_deliveries AS delivery SET claimed_until = NULL"
         " FROM unnest(%s::text[], %s::text[], %s::integer[]) AS untried (endpoint, message, claim),"

@@ -30,6 +30,7 @@ from rates.prices import Price, PriceList
 from rates.products import Product
 
 _LOCK = int.from_bytes(b"books")
+_VERSION = "SELECT version FROM book_version"
 _CELLS = (*MATCHED, *PRICED)
 _NO_CARDS: Mapping[int, CardTable] = MappingProxyType({})
 
@@ -74,14 +75,16 @@ class Imagined:
 def lock_books(connection: Connection, *, exclusive: bool) -> int:
     """Hold the books until the transaction ends, and give their version."""
     function = "pg_advisory_xact_lock" if exclusive else "pg_advisory_xact_lock_shared"
-    connection.execute(f"SELECT {function}(%s)", [_LOCK])
-    # The next statement, with a snapshot of its own: what was committed while this one waited is seen.
-    return book_version(connection)
+    # Two statements, sent at once: the second has a snapshot of its own, and sees what was committed meanwhile.
+    cursor = connection.execute(f"SELECT {function}({_LOCK}); {_VERSION}", prepare=False)
+    cursor.nextset()
+    row = cursor.fetchone()
+    return int(row[0]) if row else 0
 
 
 def book_version(connection: Connection) -> int:
     """The version of the books."""
-    row = connection.execute("SELECT version FROM book_version").fetchone()
+    row = connection.execute(_VERSION).fetchone()
     return int(row[0]) if row else 0
 
 

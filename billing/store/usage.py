@@ -47,7 +47,10 @@ class Rows:
 
     def of(self, is_fresh: Flags) -> Table:
         """The bytes of the rows whose events are fresh."""
-        return binary_of(self.table.filter(pa.array(is_fresh[self.event])))
+        return binary_of(self.table.filter(pa.array(is_fresh[self.event]))) if len(self.event) else self.octets
+
+
+_NO_ROWS = Rows(table=pa.table({}), event=np.zeros(0, dtype=np.int64), octets=binary_of(pa.table({})))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +109,8 @@ def make_batch(
         event=order.event,
         identities=binary_of(identities_of(claims, number)),
         events=_rows(_events(rated, head, product_ids), np.flatnonzero(~is_out)),
-        elements=_elements(rated, source, number),
-        quarantine=_rows(_quarantined(rated.usage, rated.ratings.reason, head), np.flatnonzero(is_out)),
+        elements=_elements(rated, source, number) if len(rated.ratings.extra_event) else _NO_ROWS,
+        quarantine=_quarantined(rated.usage, rated.ratings.reason, head, is_out) if is_out.any() else _NO_ROWS,
         changes=_changes(rated),
     )
 
@@ -221,8 +224,9 @@ def _events(rated: Rated, head: Mapping[str, Table], product_ids: Mapping[str, i
     )
 
 
-def _quarantined(usage: Usage, reason: NDArray[np.int8], head: Mapping[str, Table]) -> Table:
-    return pa.table({**head, "reason": pa.array(reason.astype(np.int16)), **_named(usage)})
+def _quarantined(usage: Usage, reason: NDArray[np.int8], head: Mapping[str, Table], is_out: Flags) -> Rows:
+    table = pa.table({**head, "reason": pa.array(reason.astype(np.int16)), **_named(usage)})
+    return _rows(table, np.flatnonzero(is_out))
 
 
 def _named(usage: Usage) -> dict[str, Table]:

@@ -42,21 +42,12 @@ def _said(endpoint: Endpoint) -> dict[str, object]:
 
 def lock_endpoint(connection: Connection, id_: str) -> Endpoint | None:
     """An endpoint that nobody else changes until the transaction ends; None where there is none, or not any more."""
-    return _endpoint(connection, id_, sql.SQL("FOR NO KEY UPDATE OF endpoint"))
-
-
-def read_endpoint(connection: Connection, id_: str) -> Endpoint | None:
-    """An endpoint; None where there is none, or not any more."""
-    return _endpoint(connection, id_, sql.SQL(""))
-
-
-def _endpoint(connection: Connection, id_: str, lock: sql.SQL) -> Endpoint | None:
-    query = sql.SQL(
+    row = connection.execute(
         "SELECT endpoint.id, url, types, coalesce(accounts.id, ''), description, created_at, disabled_at, disabled_why,"
         " failing_since FROM webhook_endpoints AS endpoint LEFT JOIN accounts USING (account_id)"
-        " WHERE endpoint.id = %s AND disabled_why IS DISTINCT FROM 'removed' {lock}"
-    )
-    row = connection.execute(query.format(lock=lock), [id_]).fetchone()
+        " WHERE endpoint.id = %s AND disabled_why IS DISTINCT FROM 'removed' FOR NO KEY UPDATE OF endpoint",
+        [id_],
+    ).fetchone()
     if row is None:
         return None
     name, url, types, account, description, created_at, disabled_at, why, failing_since = row

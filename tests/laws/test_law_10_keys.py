@@ -6,14 +6,19 @@ fault.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from billing.accounts import Account, AccountId, payer_of
-from billing.keys import Grant, Key, Mode, Scope, faults_of
-from tests.shop import AT
+from billing.keys import Grant, Scope, faults_of
+from billing.store.accounts import insert_accounts
+from billing.store.engine import rehearsal
+from billing.store.queries.accounts import account_page
+from billing.store.queries.sight import account_seen, names_paid
+from tests.shop import AT, Shop
 
 SCOPES = st.frozensets(st.sampled_from(Scope))
 
@@ -29,22 +34,24 @@ def trees(draw: st.DrawFn) -> Mapping[str, Account]:
     return accounts
 
 
-def key(account: str) -> Key:
-    return Key(number=1, name="k", mode=Mode.TEST, scopes=frozenset({Scope.READ}), account=account, added_at=AT)
-
-
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(accounts=trees())
-def test_an_account_is_seen_by_the_key_of_who_pays_for_it_and_by_no_other(accounts: Mapping[str, Account]) -> None:
-    payers = [name for name, account in accounts.items() if account.pays]
-    for name in accounts:
-        payer = payer_of(name, accounts)
-        assert payer is not None
-        assert [payer.id] == [each for each in payers if key(each).sees(name, accounts)]
-
-
-@given(accounts=trees(), stranger=st.sampled_from(["", "a", "a99", "A0", "a0 "]))
-def test_what_is_no_account_is_nobodys(accounts: Mapping[str, Account], stranger: str) -> None:
-    assert not any(key(name).sees(stranger, accounts) for name in accounts)
+def test_an_account_is_seen_by_the_key_of_who_pays_for_it_and_by_no_other(
+    shop: Shop, accounts: Mapping[str, Account]
+) -> None:
+    """As the door asks the database: of one account, and of all that are a customer's."""
+    payers = {name: payer.id for name in accounts if (payer := payer_of(name, accounts)) is not None}
+    with rehearsal(shop.engine) as connection:
+        insert_accounts(
+            connection, [replace(each, currency="USD" if each.pays else "") for each in accounts.values()], AT
+        )
+        seen = {name: found.payer for name in accounts if (found := account_seen(connection, name)) is not None}
+        assert payers == seen
+        assert [None] * 4 == [account_seen(connection, stranger) for stranger in ("", "a99", "A0", "a0 ")]
+        for root in set(payers.values()):
+            own = {name for name in accounts if payers[name] == root}
+            assert own == {*names_paid(connection, root)}
+            assert own == {each.account.id for each in account_page(connection, payer=root, limit=100)}
 
 
 @given(

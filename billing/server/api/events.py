@@ -1,15 +1,13 @@
 """Usage is posted, amended and taken back. Who has an answer knows what is committed; who has none posts again."""
 
-from asyncio import wrap_future
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request, Response
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
 from billing.errors import IntakeClosedError, QueueFullError, StoreAwayError
@@ -17,32 +15,17 @@ from billing.keys import Key
 from billing.receipts import OUTCOMES, Outcome, Receipt
 from billing.server import problems
 from billing.server.bodies import payloads_of
-from billing.server.callers import Reporter, reporter
+from billing.server.callers import Reporter
 from billing.server.metrics import EVENTS, WAITING
 from billing.server.paths import PathName
 from billing.server.posted import AMENDED, POSTED
 from billing.server.problems import ProblemError
 from billing.server.shapes import Asked
-from billing.server.world import InWorld, World, world_of
+from billing.server.world import InWorld, World
 from billing.sources.ndjson import id_of
 
-
-class _Often(APIRoute):
-    """A route that is asked very often. Its arguments are documented, and made here: that is sooner done."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """What answers a request."""
-
-        async def handle(request: Request) -> Response:
-            world = await world_of(request)
-            answer: Response = await self.endpoint(request, world, await reporter(request, world))
-            return answer
-
-        return handle
-
-
 router = APIRouter(tags=["events"])
-often = APIRouter(tags=["events"], route_class=_Often)
+often = APIRouter(tags=["events"])
 
 _AT_ONCE = 1 << 16  # bytes of a body that is taken apart without giving the work to another thread
 _TAKING_APART = CapacityLimiter(2)  # threads of its own: those that answer may all be waiting
@@ -73,8 +56,8 @@ class Revision(Asked):
     revision: int = Field(ge=2, le=2**31 - 1, examples=[2])
 
 
-class _Result(msgspec.Struct, omit_defaults=True):
-    id: str
+class _Result(msgspec.Struct, omit_defaults=True, gc=False):
+    id: str | None
     result: str
     revision: int | None = None
     pointer: str = ""
@@ -146,7 +129,7 @@ async def _answer(world: World, key: Key, payloads: Sequence[bytes]) -> Response
     try:
         taking = world.intake.submit(payloads, key.source or None)
         WAITING.set(world.intake.held)
-        receipt = await wrap_future(taking)
+        receipt = await world.taken.of(taking)
     except QueueFullError as error:
         again = {"Retry-After": str(error.seconds)}
         raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "queue-full", str(error), headers=again) from error
@@ -171,13 +154,11 @@ def _status(counts: Mapping[str, int]) -> HTTPStatus:
 
 
 def _results(payloads: Sequence[bytes], receipt: Receipt, outcomes: Sequence[str]) -> list[_Result]:
-    ids, revisions, findings = receipt.ids(), receipt.revisions(), receipt.findings
-    results = []
-    for row, outcome in enumerate(outcomes):
-        id_ = ids[row] if row in ids else id_of(payloads[row])
-        finding = findings.get(row)
-        if finding is None:
-            results.append(_Result(id_, outcome, revisions.get(row)))
-        else:
-            results.append(_Result(id_, outcome, revisions.get(row), finding.pointer, finding.reason))
+    ids, revisions, rows = receipt.ids(), receipt.revisions(), range(len(outcomes))
+    results = list(map(_Result, map(ids.get, rows), outcomes, map(revisions.get, rows)))
+    if len(ids) < len(rows):
+        for row in set(rows).difference(ids):
+            results[row].id = id_of(payloads[row])
+    for row, finding in receipt.findings.items():
+        results[row].pointer, results[row].reason = finding.pointer, finding.reason
     return results

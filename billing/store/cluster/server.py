@@ -138,7 +138,9 @@ def _initialise(cluster: Cluster, binaries: Binaries) -> None:
 def _write_configuration(cluster: Cluster, binaries: Binaries) -> None:
     asking = ("-C", "wal_compression", "-c", "wal_compression=lz4")
     code, _ = run(cluster, [binaries.program("postgres"), "-D", cluster.postgres, *asking])
-    compression = "lz4" if code == 0 else "on"  # not every build has it
+    # Not every build has it. What they all have, pglz, is worse than nothing: of pages of random ids, which are what is
+    # logged most, it saves an eighth, and a writer takes in a quarter of the events in the same time.
+    compression = "lz4" if code == 0 else "off"
     text = configuration(cluster, memory_bytes=memory_bytes(), wal_compression=compression)
     descriptor, name = tempfile.mkstemp(dir=cluster.data, prefix=".server.conf-")
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

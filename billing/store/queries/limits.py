@@ -1,6 +1,6 @@
 """Limits to list: triggers with what they have come to, what fired, guards, and releases from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -34,26 +34,17 @@ class ListedRelease(NamedTuple):
     reason: str
 
 
-def listed_triggers(connection: Connection, accounts: Sequence[str] | None = None) -> list[Trigger]:
-    """The triggers that have not ended, of some accounts or of all, by their names."""
-    found = [each.trigger for each in read_triggers(connection)]
-    return found if accounts is None else [each for each in found if each.account in accounts]
+def listed_triggers(connection: Connection) -> list[Trigger]:
+    """The triggers that have not ended, by their names."""
+    return [each.trigger for each in read_triggers(connection)]
 
 
 def listed_firings(
-    connection: Connection,
-    *,
-    trigger: str = "",
-    since: datetime | None = None,
-    after: str = "",
-    limit: int = 1000,
-    accounts: Sequence[str] | None = None,
+    connection: Connection, *, trigger: str = "", after: str = "", limit: int = 1000
 ) -> list[ListedFiring]:
     """What fired, the oldest first, also of triggers that have ended; `after` the entry of the last that is known."""
     known = {each.number: each.trigger for each in read_triggers(connection, ended=True)}
-    rows = connection.execute(
-        _FIRINGS, {"trigger": trigger, "since": since, "after": after, "limit": limit, "accounts": accounts}
-    )
+    rows = connection.execute(_FIRINGS, {"trigger": trigger, "after": after, "limit": limit})
     return [
         ListedFiring(entry, known[number], start, end, at, int(used)) for entry, number, start, end, at, used in rows
     ]
@@ -81,12 +72,10 @@ _FIRINGS = """
 WITH fired AS (
     SELECT to_char(fired_at AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS') || lpad(trigger_id::text, 10, '0')
             || to_char(window_start, 'YYYYMMDD') AS entry,
-        trigger_id, window_start, window_end, fired_at, used, t.id, a.id AS account
-    FROM trigger_firings JOIN triggers AS t USING (trigger_id) JOIN accounts AS a USING (account_id)
-    WHERE (%(since)s::timestamptz IS NULL OR fired_at >= %(since)s)
+        trigger_id, window_start, window_end, fired_at, used, t.id
+    FROM trigger_firings JOIN triggers AS t USING (trigger_id)
 )
 SELECT entry, trigger_id, window_start, window_end, fired_at, used FROM fired
 WHERE entry COLLATE "C" > %(after)s AND %(trigger)s IN ('', id)
-  AND (%(accounts)s::text[] IS NULL OR account = ANY(%(accounts)s))
 ORDER BY entry COLLATE "C" LIMIT %(limit)s
 """

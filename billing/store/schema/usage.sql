@@ -106,6 +106,8 @@ CREATE TABLE quarantine (
     attributes text,
     PRIMARY KEY (source_id, id)
 );
+-- A statement tells what waits for one account, however much waits for others.
+CREATE INDEX ON quarantine (account, occurred_at);
 
 -- Changes of the totals that are not in them yet. Each row is a fact of its own; their order means nothing.
 CREATE TABLE unfolded (

@@ -151,3 +151,10 @@ def test_what_nothing_prices_says_why(shop: Shop) -> None:
 def test_a_field_that_no_event_has_is_named(shop: Shop) -> None:
     with pytest.raises(InputFaultyError, match="country"):
         asked(shop, country="Britain")
+
+
+@pytest.mark.parametrize("year", [1, 1969, 2100, 9999])
+def test_an_instant_of_no_month_that_is_billed_is_a_fault(shop: Shop, year: int) -> None:
+    usage = {"account": "acme", "product": "voice.outbound", "to": "+447700900123"}
+    with pytest.raises(InputFaultyError, match="is not of 1970 to 2099"):
+        ask(shop.engine, products(), datetime(year, 12, 31, 23, tzinfo=UTC), usage)

@@ -24,6 +24,7 @@ from billing.flows.publish import add_accounts, add_contracts
 from billing.flows.watch import Watcher
 from billing.guards import Release, read_guard
 from billing.periods import ALWAYS
+from billing.store.engine import transaction
 from billing.triggers import read_trigger
 from rates.deals import Deal, Discount
 from rates.tiers import Selector
@@ -85,6 +86,15 @@ prefixes = ["850"]
 unit = "minute"
 blocked = true
 [[rate]]
+product = "voice.outbound"
+destination = "Japan"
+prefixes = ["81"]
+unit = "minute"
+increments = "60/60"
+grace = 6
+price = "1"
+setup_fee = "0.02"
+[[rate]]
 product = "voice.inbound"
 unit = "minute"
 increments = "60/60"
@@ -98,6 +108,7 @@ prices = ["0.07", "0.05"]
 """
 SINCE = datetime(2026, 10, 1, tzinfo=UTC)
 GB, FR, SATELLITE, CUBA = "+447700900123", "+33123456789", "+88163123456", "+5371234567"
+JAPAN = "+81312345678"
 
 
 @pytest.fixture(autouse=True)
@@ -279,6 +290,22 @@ def test_blocked_destinations_and_prefixes(shop: Shop, watcher: Watcher, keeper:
     assert [] == rules(decide(watcher, keeper, to=CUBA))
 
 
+def test_usage_so_short_that_it_costs_nothing_is_held_against_guards_and_budgets_too(
+    shop: Shop, watcher: Watcher, keeper: Gatekeeper
+) -> None:
+    assert ([], "0", "1") == (
+        rules(found := decide(watcher, keeper, to=JAPAN, quantity=5)),
+        found.expected_cost,
+        found.current_price,
+    )
+    guard(shop, kind="blocked", countries=["JP"])
+    assert ["g"] == rules(decide(watcher, keeper, to=JAPAN, quantity=6))
+    assert ["g"] == rules(decide(watcher, keeper, to=JAPAN, quantity=5))
+    budget(shop, threshold="1")
+    shop.post(call(1))
+    assert ["g", "b"] == rules(decide(watcher, keeper, to=JAPAN, quantity=5))
+
+
 def test_the_highest_price_a_minute(shop: Shop, watcher: Watcher, keeper: Gatekeeper) -> None:
     guard(shop, kind="price", limit="0.90", currency="USD", unit="minute")
     assert [] == rules(decide(watcher, keeper, to=CUBA)), "it is not above the limit"
@@ -317,6 +344,27 @@ def test_spend_on_a_country_in_a_day(shop: Shop, watcher: Watcher, keeper: Gatek
     assert [] == rules(decide(watcher, keeper))
     assert ["g"] == rules(decide(watcher, keeper, quantity=120)), "0.60 are spent, and two minutes cost as much"
     assert [] == rules(decide(watcher, keeper, to=FR, at=AT + timedelta(days=1)))
+
+
+def test_a_guard_of_an_account_is_about_those_below_it_that_pay_for_themselves_too(
+    shop: Shop, watcher: Watcher, keeper: Gatekeeper
+) -> None:
+    """Each by its own usage, as a guard of everybody is."""
+    add_accounts(shop.engine, [account("acme-de", parent="acme")], at=AT, actor="finance")
+    deal = Contract(account="acme-de", effective_from=date(2026, 10, 1), cards=("list",))
+    add_contracts(shop.engine, [deal], products(), at=AT, actor="finance")
+    november = datetime(2026, 11, 2, tzinfo=UTC)
+    asked: dict[str, Any] = {"account": "acme-de", "at": november}
+    shop.post(call(1, to=CUBA, account="acme-de"))
+    guard(shop, kind="dear", limit="0.60", currency="USD", unit="minute", account="acme")
+    assert [] == rules(decide(watcher, keeper, to=CUBA, **asked))
+    guard(shop, kind="credit", limit="1.00", currency="USD", account="acme")
+    assert ["g"] == rules(decide(watcher, keeper, **asked)), "1.50 are owed"
+    guard(shop, kind="spend", limit="1.00", currency="USD", account="acme")
+    assert [] == rules(decide(watcher, keeper, to=CUBA, **asked))
+    shop.post(call(2, to=CUBA, account="acme-de", occurred_at="2026-11-02T00:00:00Z"), at=november)
+    assert ["g"] == rules(decide(watcher, keeper, to=CUBA, **asked))
+    assert [] == rules(decide(watcher, keeper, to=CUBA, at=november)), "acme itself has spent nothing"
 
 
 def test_credit_counts_what_is_invoiced_until_it_is_paid(shop: Shop, watcher: Watcher, keeper: Gatekeeper) -> None:
@@ -361,6 +409,18 @@ def test_an_old_state_is_told_and_decided_by_as_it_is_set(shop: Shop, watcher: W
     assert ["b"] == rules(keeper.decide(asked, late)), "what is known still counts"
 
 
+def test_a_state_is_no_fresher_than_when_it_came_whatever_the_clock_of_the_worker_says(
+    watcher: Watcher, keeper: Gatekeeper
+) -> None:
+    asked = Asked(account="acme", product="voice.outbound", to=GB)
+    watcher.round(AT + timedelta(minutes=5))
+    keeper.refresh(AT)
+    assert [] == rules(keeper.decide(asked, AT + timedelta(seconds=1)))
+    late = AT + timedelta(seconds=2)
+    keeper.refresh(late)  # there was no other round: the worker is gone
+    assert ["state_stale"] == rules(keeper.decide(asked, late))
+
+
 def test_new_cards_contracts_and_limits_hold_after_a_refresh(shop: Shop, watcher: Watcher, keeper: Gatekeeper) -> None:
     assert ["no_rate"] == rules(decide(watcher, keeper, to="+39061234567"))
     card = read(CARD.replace("2026-10-01", "2026-10-12").replace('prefixes = ["44"]', 'prefixes = ["44", "39"]'))
@@ -369,6 +429,30 @@ def test_new_cards_contracts_and_limits_hold_after_a_refresh(shop: Shop, watcher
     assert ["unknown_account"] == rules(decide(watcher, keeper, account="gamma"))
     shop.admit("gamma")
     assert [] == rules(decide(watcher, keeper, account="gamma"))
+
+
+def test_books_that_cannot_be_read_are_told_of_while_the_old_ones_hold(
+    shop: Shop, watcher: Watcher, keeper: Gatekeeper
+) -> None:
+    assert [] == rules(decide(watcher, keeper))
+    heard: list[Exception] = []
+    keeper.troubled = heard.append
+    shop.admit("gamma")
+    with transaction(shop.engine) as connection:
+        connection.execute("ALTER TABLE prices RENAME TO hidden")
+    keeper.refresh(AT, wait=False)
+    until(lambda: bool(heard), 10)
+    assert "prices" in str(heard[0])
+    asked = Asked(account="gamma", product="voice.outbound", to=GB)
+    assert ["unknown_account"] == rules(keeper.decide(asked, AT))
+    with transaction(shop.engine) as connection:
+        connection.execute("ALTER TABLE hidden RENAME TO prices")
+
+    def refreshed() -> bool:
+        keeper.refresh(AT, wait=False)
+        return keeper.decide(asked, AT).allow
+
+    until(refreshed, 10)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -29,9 +30,10 @@ from billing.flows.webhooks import (
     send_test,
 )
 from billing.outbound.webhooks import Sender
+from billing.store.deliveries import claim, give_back, lock_delivery
 from billing.store.engine import open_engine, rehearsal, snapshot, transaction
 from billing.store.queries.webhooks import listed_deliveries, listed_endpoints, listed_tries
-from billing.store.webhooks import emit
+from billing.store.webhooks import emit, lock_endpoint
 from billing.webhooks import (
     FAILING_FOR,
     RETRY_AFTER,
@@ -279,6 +281,28 @@ def test_what_is_left_of_a_turn_after_a_failure_is_given_back(post: Post, receiv
     post.tell("a", "b", "c")
     assert Delivered(retried=1) == post.round()
     receiver.answers(200)
+    assert Delivered(delivered=2) == post.round()
+
+
+def test_who_gives_back_and_who_disables_never_wait_for_each_other(post: Post, receiver: Receiver) -> None:
+    """Both change many deliveries, each in an order of its own: whoever has locked the endpoint is alone."""
+    id_, _ = post.endpoint(receiver.url())
+    post.tell("a", "b")
+    with transaction(post.engine) as connection:
+        first, second = claim(connection, START, START + LEASE, turn=10, most=10)
+
+    def giving_back() -> None:
+        with transaction(post.engine) as connection:
+            give_back(connection, [first, second])
+
+    worker = threading.Thread(target=giving_back)
+    with transaction(post.engine) as connection:
+        assert lock_endpoint(connection, id_) is not None
+        lock_delivery(connection, second)
+        worker.start()
+        time.sleep(0.2)
+        assert lock_delivery(connection, first).claimed
+    worker.join()
     assert Delivered(delivered=2) == post.round()
 
 

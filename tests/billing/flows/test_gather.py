@@ -12,7 +12,7 @@ import pytest
 from billing.charges import SourceReservedError
 from billing.chunks import EVENTS_A_CHUNK
 from billing.errors import IntakeClosedError, QueueFullError, StoreAwayError
-from billing.flows.gather import EVENTS_A_GROUP, Committed, Gathering, Room
+from billing.flows.gather import EVENTS_A_GROUP, WORTH_MAKING_READY, WRITERS, Committed, Gathering, Room
 from billing.flows.ingest import Intake
 from billing.receipts import Outcome, Receipt
 from billing.store.embedded import StopMode, create_database, ensure_running, stop
@@ -297,6 +297,42 @@ def test_an_answer_that_the_database_gives_to_nobody_else_is_theirs_who_asked(sh
 
 def _silent(_: str) -> None:
     pass
+
+
+def test_those_who_shared_a_transaction_are_waited_for_when_they_come_again(
+    shop: Shop, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("billing.flows.gather.TOGETHER_SECONDS", SOON)
+    with held_up(shop, door):
+        together = [door.post(call(number)) for number in range(1, 4)]
+    wait(together, SOON)
+    again: list[Submitted] = []
+    for number in range(4, 7):
+        assert not wait(again, 0.05).done
+        again.append(door.post(call(number)))
+    assert [["accepted"]] * 3 == [outcomes(answer.result(SOON / 2)) for answer in again]
+    door.close()
+    assert [1, 3, 3] == [group.requests for group in door.groups]
+
+
+def test_those_who_do_not_come_again_are_waited_for_once_and_not_long(shop: Shop, door: Door) -> None:
+    with held_up(shop, door):
+        together = [door.post(call(number)) for number in range(1, 4)]
+    wait(together, SOON)
+    assert ["accepted"] == outcomes(door.post(call(4)).result(SOON))
+    assert ["accepted"] == outcomes(door.post(call(5)).result(SOON))
+    door.close()
+    assert [1, 3, 1, 1] == [group.requests for group in door.groups]
+
+
+def test_what_is_large_is_written_while_something_else_is(shop: Shop, door: Door) -> None:
+    with held_up(shop, door):
+        large = door.post(*(call(number) for number in range(1, 1 + WORTH_MAKING_READY)))
+        until = time.monotonic() + SOON
+        while len(shop.rows("SELECT FROM pg_locks WHERE NOT granted")) < WRITERS and time.monotonic() < until:
+            time.sleep(0.01)
+        assert WRITERS == len(shop.rows("SELECT FROM pg_locks WHERE NOT granted"))
+    assert ["accepted"] * WORTH_MAKING_READY == outcomes(large.result(SOON))
 
 
 def test_a_listener_that_fails_ends_nothing(shop: Shop) -> None:

@@ -175,7 +175,7 @@ def test_an_account_below_its_payer_counts_its_own(shop: Shop) -> None:
     calls(shop, 1)
     calls(shop, 2, 2, account="acme-uk")
     found = watched(shop)
-    assert {("uk", "acme", 2), ("all", "acme", 3)} == {(each.trigger.id, each.payer, each.used) for each in found}
+    assert {("uk", 2), ("all", 3)} == {(each.trigger.id, each.used) for each in found}
 
 
 def amounts(found: tuple[Fired, ...]) -> dict[tuple[str, date], int]:
@@ -324,6 +324,33 @@ def test_thousands_of_triggers_in_one_round(shop: Shop) -> None:
     assert len(events) == sum(each.trigger.measure == "events" for each in found_)
 
 
+def test_an_account_whose_totals_do_not_add_up_keeps_nobody_else_from_being_looked_at(shop: Shop) -> None:
+    shop.admit("absurd")
+    set_one(shop)
+    calls(shop, 3)
+    calls(shop, 1, 4, account="absurd")
+    calls(shop, 1, 5, account="absurd")
+    with transaction(shop.engine) as connection:
+        connection.execute(
+            "UPDATE unfolded SET quantity = 9223372036854775807"
+            " FROM accounts WHERE unfolded.account_id = accounts.account_id AND id = 'absurd'"
+        )
+    found = watch(shop.engine, products(), AT)
+    assert ["absurd"] == list(found.failed)
+    assert [("t", 3)] == [(each.trigger.id, each.used) for each in found.fired]
+
+
+def test_events_are_counted_also_of_an_account_whose_amounts_nobody_can_tell(shop: Shop) -> None:
+    for measure, unit in (("events", "event"), ("amount", "USD")):
+        set_one(shop, id=measure, measure=measure, unit=unit, account="beta", threshold="2")
+    calls(shop, 2, account="beta")
+    with transaction(shop.engine) as connection:
+        connection.execute("UPDATE unfolded SET quantity = 9223372036854775807")
+    found = watch(shop.engine, products(), AT)
+    assert ["beta"] == list(found.failed)
+    assert [("events", 2)] == [(each.trigger.id, each.used) for each in found.fired]
+
+
 def test_what_fires_is_told_in_the_same_transaction_and_once(shop: Shop) -> None:
     told_of = (MessageType.TRIGGER_FIRED,)
     url = "https://example.com/"
@@ -342,3 +369,16 @@ def test_what_fires_is_told_in_the_same_transaction_and_once(shop: Shop) -> None
     assert ("t", "acme", "stop", "2026-10-02", "0.50", "1.20", "USD") == tuple(
         data[name] for name in ("trigger", "account", "action", "window_start", "threshold", "used", "unit")
     )
+
+
+def test_what_fires_is_told_of_the_account_that_it_counts(shop: Shop) -> None:
+    """An endpoint of an account is told of it and of those below: who pays for it hears of it too."""
+    for name in ("acme", "acme-uk", "beta"):
+        said = Endpoint(id=name, url="https://example.com/", types=(), account=name, description="", created_at=SINCE)
+        with transaction(shop.engine) as connection:
+            assert insert_endpoint(connection, said, "whsec_" + "A" * 32)
+    set_one(shop, account="acme-uk", threshold="1")
+    calls(shop, 1, account="acme-uk")
+    watched(shop)
+    told = shop.rows("SELECT id FROM webhook_deliveries JOIN webhook_endpoints USING (endpoint_id) ORDER BY id")
+    assert [("acme",), ("acme-uk",)] == told

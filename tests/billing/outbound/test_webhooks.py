@@ -45,6 +45,11 @@ def test_the_published_example_of_the_standard_is_signed_as_published() -> None:
     } == headers_of(sent, datetime.fromtimestamp(1614265330, UTC))
 
 
+def test_printing_a_message_shows_no_secret() -> None:
+    """As tracebacks do that print what is at hand."""
+    assert SECRET not in f"{message('https://example.com/')!r}"
+
+
 def test_a_message_arrives_signed_and_verifies(receiver: Receiver) -> None:
     assert Answer(status=204) == SENDER(message(receiver.url("/a?b=%20c")), AT)
     (request,) = receiver.requests
@@ -194,6 +199,12 @@ def test_an_unknown_host_is_an_answer() -> None:
 
     answer = Sender(reach=HOME, resolve=nobody)(message("https://nobody.example/"), AT)
     assert Answer(problem="the host is not known") == answer
+
+
+@pytest.mark.parametrize("host", ["hooks..example.com", ".example.com", f"{'a' * 64}.example.com"])
+def test_a_name_that_no_host_can_have_is_an_answer(host: str) -> None:
+    """Nothing is raised: it would end the round of all endpoints, and this one would never come to be disabled."""
+    assert Answer(problem="the host is not known") == Sender(reach=HOME)(message(f"https://{host}/"), AT)
 
 
 def test_the_next_address_is_tried_where_one_takes_no_connection(receiver: Receiver) -> None:

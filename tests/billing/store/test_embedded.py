@@ -91,6 +91,11 @@ def test_production_settings_are_durable_and_local(new_cluster: NewCluster) -> N
     assert ["on", "on", "on", "on", "", "UTC"] == values
 
 
+def test_what_is_logged_is_compressed_by_lz4_or_not_at_all(cluster: Cluster) -> None:
+    ((compression,),) = query(address_of(cluster), "SHOW wal_compression")
+    assert compression in {"lz4", "off"}  # pglz takes longer than the events whose pages it packs
+
+
 def test_text_sorts_by_code_point_on_every_machine(cluster: Cluster) -> None:
     locale = "SELECT datlocprovider, datlocale, pg_encoding_to_char(encoding) FROM pg_database WHERE datname = '{}'"
     assert [("b", "C.UTF-8", "UTF8")] == query(address_of(cluster), locale.format("tollbook"))
