@@ -94,7 +94,7 @@ def guard(name: PathName, world: InWorld, _: Operator) -> GuardTold:
     return GuardTold.model_validate(table_of(found[0]))
 
 
-@router.put("/v1/guards/{name}")
+@router.put("/v1/guards/{name}", responses={201: {"model": GuardTold, "description": "It is new."}})
 def put(name: PathName, asked: GuardAsked, world: InWorld, caller: Administrator, response: Response) -> GuardTold:
     """Set a guard."""
     said = {key: value for key, value in asked.model_dump(mode="json").items() if value not in (None, "")}

@@ -20,13 +20,15 @@ _Plain = Annotated[str, Field(pattern=r"^[0-9]{1,13}(\.[0-9]{1,12})?$", examples
 
 def _real(day: str) -> str:
     try:
-        date.fromisoformat(day)
+        is_day = date.fromisoformat(day).isoformat() == day
     except ValueError:
-        raise ValueError("is not a day of the calendar") from None
+        is_day = False
+    if not is_day:
+        raise ValueError("is not a day of the calendar: write it as 2026-10-31")
     return day
 
 
-_Day = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", examples=["2026-10-01"]), AfterValidator(_real)]
+_Day = Annotated[str, Field(examples=["2026-10-01"], json_schema_extra={"format": "date"}), AfterValidator(_real)]
 _Moment = Annotated[str, Field(max_length=40, examples=["2026-10-01T00:00:00Z"])]
 _Words = Annotated[str, Field(max_length=200)]
 _Some = _Words | Annotated[list[_Words], Field(max_length=300)]

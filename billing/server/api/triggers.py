@@ -86,7 +86,7 @@ def trigger(name: PathName, world: InWorld, _: Operator) -> TriggerTold:
     return TriggerTold.model_validate(table_of(found[0]))
 
 
-@router.put("/v1/triggers/{name}")
+@router.put("/v1/triggers/{name}", responses={201: {"model": TriggerTold, "description": "It is new."}})
 def put(name: PathName, asked: TriggerAsked, world: InWorld, caller: Administrator, response: Response) -> TriggerTold:
     """Set a trigger. One that says something else than before is another one, and may fire once more in a window."""
     said = {key: value for key, value in asked.model_dump(mode="json").items() if value or key != "unit"}
