@@ -1,10 +1,11 @@
 """What usage would cost: by the stored cards and contracts of its accounts, or by cards of the request."""
 
-import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+import msgspec
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from billing.bills import Arrangement, Bills, bill
@@ -14,6 +15,7 @@ from billing.records import bills_record
 from billing.server.api.cards import CardGiven
 from billing.server.api.parties import ContractGiven, read_all
 from billing.server.callers import Reader
+from billing.server.problems import Item, ProblemError
 from billing.server.shapes import Asked, Decimal, Line, Month, month_of
 from billing.server.sight import see_account
 from billing.server.world import InWorld, World
@@ -93,14 +95,30 @@ class BillsTold(BaseModel):
     conflicts: list[int] = Field(description="Places in `usage` of what contradicts what was said before.")
 
 
+class _AsSent(msgspec.Struct):
+    usage: list[msgspec.Raw]
+
+
+async def _as_sent(request: Request) -> list[bytes]:
+    """The events as they were written: a number that was decoded has been rounded to a float, and usage never is."""
+    try:
+        return [bytes(each) for each in msgspec.json.decode(await request.body(), type=_AsSent).usage]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return []  # the request is refused, in words of its own
+
+
 @router.post("/v1/rate")
-def rate(world: InWorld, key: Reader, asked: Supposed) -> BillsTold:
+def rate(
+    world: InWorld, key: Reader, asked: Supposed, payloads: Annotated[list[bytes], Depends(_as_sent)]
+) -> BillsTold:
     """What some usage would cost, alone in its month. Stores nothing.
 
     By the stored contracts a customer asks about its own accounts; about cards of the request everybody may.
     """
     period = month_of(asked.period or "", world.clock())
-    payloads = [json.dumps(each).encode() for each in asked.usage]
+    if len(payloads) != len(asked.usage):
+        wrong = Item(pointer="/usage", reason="is not JSON by RFC 8259", remedy="write it without half characters")
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "request-invalid", "1 event is not read", errors=[wrong])
     if asked.cards is None:
         names = {name for each in asked.usage if isinstance(name := _account(each), str)}
         for name in sorted(names) if key.account else ():

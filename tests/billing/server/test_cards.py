@@ -1,5 +1,6 @@
 """Cards over HTTP: checked, published, listed, compared; what the next unit costs; what usage would cost."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -161,3 +162,23 @@ def test_another_customers_contracts_are_not_asked_about(api: Answering) -> None
     assert (404, there.text) == (nowhere.status_code, nowhere.text)
     hidden = {**call(1), "account": "acme", "specversion": "1.0", "subject": "zen", "type": "usage.voice.outbound"}
     assert 404 == api.post("/v1/rate", {"usage": [hidden]}, key="acme").status_code
+
+
+def test_a_number_is_rated_as_it_is_written_and_not_as_a_float_has_it(api: Answering) -> None:
+    """60 and the least part of a second more is a minute that was begun, as it is where it is posted."""
+    event = json.dumps(call(1, duration_seconds="#")).replace('"#"', "60.00000000000000001")
+    with api.client("read") as client:
+        answer = client.post(
+            "/v1/rate", content=f'{{"usage": [{event}]}}', headers={"Content-Type": "application/json"}
+        )
+    (told,) = answer.json()["accounts"]
+    assert [("2", "120")] == [(line["quantity"], line["base_quantity"]) for line in told["lines"]]
+
+
+def test_a_request_of_one_event_that_says_its_account_twice_shows_nobody_anything(api: Answering) -> None:
+    event = json.dumps(call(1))[:-1]
+    body = f'{{"usage": [{event.replace("acme", "zen")}, "account": "acme"}}]}}'
+    with api.client("acme") as client:
+        answer = client.post("/v1/rate", content=body, headers={"Content-Type": "application/json"})
+    assert [[]] == [each["lines"] for each in answer.json()["accounts"]]
+    assert ["is given twice"] == [each["reason"] for each in answer.json()["rejected"]]
