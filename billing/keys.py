@@ -9,7 +9,7 @@ import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
@@ -21,6 +21,8 @@ from rates.errors import Fault, TollbookError
 SECRET_BYTES = 32
 LIVE_AT_ONCE = 2
 """Keys of one name that are good at the same time: the one in use, and the one that takes its place."""
+GRACE = timedelta(days=1)
+"""How long a replaced key is good beside the one that took its place, if nobody says otherwise."""
 LONGEST_SOURCE = 200
 
 _TOKEN = re.compile(r"tb_(live|test)_[A-Za-z0-9_-]{43}")

@@ -1,6 +1,6 @@
 """`tollbook keys`: who may call the service. A key is printed once, where it is made, and never again."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,7 +21,6 @@ ExpiresOption = Annotated[
 ]
 
 _SCOPES = "ingest|read|finance|admin"
-_PATIENCE = timedelta(days=1)
 _LISTED = (
     number("number"),
     text("name", whole=True),
@@ -121,7 +120,7 @@ def rotate(
     from secrets import token_bytes
 
     from billing.flows.keys import rotate_key
-    from billing.keys import SECRET_BYTES
+    from billing.keys import GRACE, SECRET_BYTES
     from cli.db import writing
     from cli.world import actor, now
 
@@ -132,7 +131,7 @@ def rotate(
             engine,
             name,
             token_bytes(SECRET_BYTES),
-            old_ends=instant_of(old_ends) if old_ends else at + _PATIENCE,
+            old_ends=instant_of(old_ends) if old_ends else at + GRACE,
             at=at,
             actor=actor(),
             expires_at=instant_of(expires) if expires else None,

@@ -159,6 +159,8 @@ def _results(payloads: Sequence[bytes], receipt: Receipt, outcomes: Sequence[str
     if len(ids) < len(rows):
         for row in set(rows).difference(ids):
             results[row].id = id_of(payloads[row])
+    for row in receipt.zero_rated.nonzero()[0].tolist():
+        results[row].reason = receipt.reason(row)
     for row, finding in receipt.findings.items():
         results[row].pointer, results[row].reason = finding.pointer, finding.reason
     return results

@@ -1,6 +1,5 @@
 """Keys: made, replaced, revoked and listed. A key is shown once, in the answer that made it."""
 
-from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
 
@@ -8,7 +7,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from billing.flows.keys import add_key, revoke_key, rotate_key
-from billing.keys import Grant, Issued, Key, Scope, ended
+from billing.keys import GRACE, Grant, Issued, Key, Scope, ended
 from billing.periods import ALWAYS
 from billing.server.callers import Administrator
 from billing.server.shapes import Asked, GivenInstant, Instant, Page, Text
@@ -16,9 +15,6 @@ from billing.server.world import InWorld, World
 from billing.store.queries.keys import listed_keys
 
 router = APIRouter(tags=["keys"])
-
-PATIENCE = timedelta(days=1)
-"""How long a replaced key is good beside the one that took its place, if nobody says otherwise."""
 
 
 class NewKey(Asked):
@@ -91,7 +87,7 @@ def rotate(name: str, asked: Rotation, world: InWorld, caller: Administrator, re
         world.engine,
         name,
         world.secret(),
-        old_ends=asked.old_ends_at or at + PATIENCE,
+        old_ends=asked.old_ends_at or at + GRACE,
         at=at,
         actor=caller.name,
         expires_at=asked.expires_at,
@@ -108,8 +104,8 @@ def revoke(name: str, world: InWorld, caller: Administrator, *, every: bool = Fa
 
 
 def _issued(world: World, made: Issued, response: Response) -> IssuedKey:
+    # Nothing that may fail from here on: what is not shown now is lost. The ring finds a key that it has not seen.
     response.headers["Cache-Control"] = "no-store"
-    world.keys.renew()
     return IssuedKey.model_validate(_facts(world, made.key) | {"token": made.token.text})
 
 

@@ -254,3 +254,8 @@ def test_what_there_is_no_room_for_is_to_be_sent_again(shop: Shop, api: Answerin
         found = sorted(each.result().status_code for each in posted)
     assert (503, "urn:tollbook:problem:queue-full") == (refused.status_code, refused.json()["type"])
     assert ([422, 422, 503], True) == (found, int(refused.headers["Retry-After"]) >= 1)
+
+
+def test_an_accepted_event_that_costs_nothing_says_why(api: Answering) -> None:
+    (found,) = send(api, payloads([call(1, status="busy")])[0]).json()["results"]
+    assert ("accepted", "status_not_billable") == (found["result"], found["reason"])
