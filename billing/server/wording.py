@@ -36,7 +36,6 @@ _REASONS = {
     "datetime_type": "is not an instant",
     "datetime_parsing": "is not an instant",
     "datetime_from_date_parsing": "is not an instant",
-    "value_error": "{error}",
 }
 """What is said of each kind of fault, with what pydantic knows of it."""
 
@@ -114,6 +113,9 @@ def said(fault: Mapping[str, Any]) -> Said:
         return Said("", _REASONS[kind].format_map(known), _REMEDIES[kind])
     if tuple(place) == ("body",) and kind == "missing":
         return Said("", "the body is missing", "send a JSON object")
+    if kind == "value_error":  # raised by a form of this program, as `reason: remedy`
+        reason, _, remedy = str(known["error"]).partition(": ")
+        return Said(_pointer(place), reason, remedy)
     reason = _REASONS[kind].format_map(known) if kind in _REASONS else str(fault["msg"])
     remedy = FORMS.get(str(known.get("pattern")), "") or _REMEDIES.get(kind, "")
     return Said(_pointer(place), reason, remedy.replace("{expected}", str(known.get("expected", ""))))

@@ -50,12 +50,13 @@ def test_a_fault_is_said_with_its_place_and_a_remedy(body: str, expected: tuple[
 
 def test_a_day_that_is_none_is_told_at_its_place() -> None:
     contract = '{"contracts": [{"account": "a", "effective_from": "2026-13-01", "cards": ["c"]}]}'
-    assert [("/contracts/0/effective_from", "is not a day of the calendar", "")] == faults(ContractsGiven, contract)
+    told = ("/contracts/0/effective_from", "is not a day of the calendar", "write it as 2026-10-31")
+    assert [told] == faults(ContractsGiven, contract)
 
 
 def test_a_plus_that_became_a_space_is_told() -> None:
     found = faults(Asking, '{"account": "a", "product": "voice.outbound", "to": " 442079460000"}')
-    assert [("/to", "begins with a space: in a URL, write + as %2B", "")] == found
+    assert [("/to", "begins with a space", "in a URL, write + as %2B")] == found
 
 
 def asked(part: object) -> Iterator[str]:
