@@ -1,5 +1,6 @@
 """`tollbook serve`: the service that backend teams post usage to, and read from."""
 
+import gc
 import os
 import signal
 import sys
@@ -115,7 +116,7 @@ def application() -> "FastAPI":
     sold, kept, known = products(), compiled_cards(), states()
     storing = engine(connections=_WRITERS)
     taking = Intake(engine=storing, products=sold, source=None, kept=kept, states=known, ahead=NUMBERS_AHEAD)
-    return build(
+    app = build(
         World(
             engine=opened,
             products=sold,
@@ -138,3 +139,7 @@ def application() -> "FastAPI":
             ),
         )
     )
+    # What is there now stays: to look through it for garbage every few seconds would hold all requests for 0.1 s.
+    gc.collect()
+    gc.freeze()
+    return app
