@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from billing.store.compiled import CompiledCards
     from billing.store.embedded import Cluster, Status
-    from billing.store.engine import Connection
+    from billing.store.engine import Connection, Patience
     from billing.store.engine import Engine as Engine  # noqa: PLC0414 (commands that are handed one name its type here)
     from cli.settings import Settings
 
@@ -67,19 +67,20 @@ def migrate() -> None:
     say(f"The schema is at version {version}.")
 
 
-def engine(*, check: bool = True, connections: int = _CONNECTIONS) -> "Engine":
+def engine(*, check: bool = True, connections: int = _CONNECTIONS, patience: "Patience | None" = None) -> "Engine":
     """The database that the environment means: DATABASE_URL, else the embedded one, started and upgraded on demand.
 
     Of a server of DATABASE_URL raises AddressInvalidError, ServerUnreachableError, and SchemaMismatchError where its
-    schema is another version's. `connections` are kept open at most.
+    schema is another version's. `connections` are kept open at most. Without `patience` statements take as long as
+    they take.
     """
     from billing.store.addresses import open_server
     from billing.store.migrate import check_schema
 
     address = _address()
     if address is None:
-        return _upgraded(_started(), connections)
-    opened = open_server(address, settings().address_place, connections=connections)
+        return _upgraded(_started(), connections, patience)
+    opened = open_server(address, settings().address_place, connections=connections, patience=patience)
     if check:
         check_schema(opened)
     return opened
@@ -161,11 +162,11 @@ def compiled_cards() -> "CompiledCards | None":
         return None
 
 
-def _upgraded(address: str, connections: int = _CONNECTIONS) -> "Engine":
-    from billing.store.engine import open_engine
+def _upgraded(address: str, connections: int = _CONNECTIONS, patience: "Patience | None" = None) -> "Engine":
+    from billing.store.engine import Patience, open_engine
     from billing.store.migrate import migrate as upgrade
 
-    opened = open_engine(address, connections=connections)
+    opened = open_engine(address, connections=connections, patience=patience or Patience())
     upgrade(opened)  # an embedded one has no operator to ask first
     return opened
 

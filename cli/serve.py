@@ -93,6 +93,7 @@ def _answer(host: str, port: int, workers: int) -> None:
 
 def application() -> "FastAPI":
     """The app of this environment's world: what each process of the service serves."""
+    from dataclasses import replace
     from secrets import token_bytes
 
     from billing.flows.authorize import Gatekeeper
@@ -104,6 +105,7 @@ def application() -> "FastAPI":
     from billing.server.logs import configure, troubled
     from billing.server.metrics import note_commit
     from billing.server.world import World
+    from billing.store.engine import Patience
     from cli.db import compiled_cards, engine, settings
     from cli.keys import mode_of
     from cli.month import rules_of
@@ -112,9 +114,11 @@ def application() -> "FastAPI":
 
     configure()
     pin_time_zones()
-    opened, apart = engine(connections=_CONNECTIONS), engine(connections=1)
+    said = settings()
+    patience = Patience(statement_seconds=said.statement_seconds, lock_seconds=said.lock_seconds)
+    opened, apart = engine(connections=_CONNECTIONS, patience=patience), engine(connections=1, patience=patience)
+    storing = engine(connections=_WRITERS, patience=patience)
     sold, kept, known = products(), compiled_cards(), states()
-    storing = engine(connections=_WRITERS)
     taking = Intake(engine=storing, products=sold, source=None, kept=kept, states=known, ahead=NUMBERS_AHEAD)
     app = build(
         World(
@@ -126,13 +130,14 @@ def application() -> "FastAPI":
             intake=Gathering(taking, now, on_commit=note_commit, troubled=troubled),
             kept=kept,
             states=known,
-            rules=rules_of(settings()),
-            reach=settings().reach,
+            rules=rules_of(said),
+            reach=said.reach,
             gate=Gatekeeper(
-                engine(connections=2),
+                # A large card may take longer to read than any answer; what is known meanwhile says how old it is.
+                engine(connections=2, patience=replace(patience, statement_seconds=0)),
                 sold,
                 now,
-                when_stale=settings().when_stale,
+                when_stale=said.when_stale,
                 kept=kept,
                 states=known,
                 troubled=troubled,

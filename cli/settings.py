@@ -26,6 +26,8 @@ FORMS = {
     "webhooks_http": "true or false",
     "mode": "live or test",
     "payment_days": "a whole number of days from 0 to 366",
+    "statement_seconds": "a whole number of seconds from 0 to 3600",
+    "lock_seconds": "a whole number of seconds from 0 to 3600",
 }
 """What the value of a setting is, in words."""
 
@@ -47,8 +49,9 @@ class Settings(BaseSettings):
     its database notes for good when it is said first. Bills are
     held back by `bounds`: `bound_factor` times more or less than the median of the last `bound_months` invoices, if
     the difference is `bound_least` or more, and with usage that waits for a price. Webhooks go to public addresses over
-    HTTPS, and to the networks of `webhooks_allow` (with commas between); `webhooks_http`: also unencrypted. Where the
-    embedded PostgreSQL lies (`TOLLBOOK_DATA`) and which one it is (`TOLLBOOK_PG_BIN`) is read by the store itself.
+    HTTPS, and to the networks of `webhooks_allow` (with commas between); `webhooks_http`: also unencrypted. For what
+    answers HTTP a statement may take `statement_seconds`, and wait `lock_seconds` for a lock (0: as long as it takes).
+    Where the embedded PostgreSQL lies (`TOLLBOOK_DATA`) and which one it is (`TOLLBOOK_PG_BIN`) is read by the store.
     """
 
     model_config = SettingsConfigDict(env_prefix="TOLLBOOK_", extra="ignore", frozen=True)
@@ -69,6 +72,8 @@ class Settings(BaseSettings):
     payment_days: int = Field(default=30, ge=0, le=366)
     webhooks_allow: str = ""
     webhooks_http: bool = False
+    statement_seconds: int = Field(default=30, ge=0, le=3600)
+    lock_seconds: int = Field(default=5, ge=0, le=3600)
 
     @field_validator("webhooks_allow")
     @classmethod

@@ -288,7 +288,8 @@ class Gathering:
                 tries += 1
                 if not is_passing(error):
                     raise
-                if tries >= _FEWEST_TRIES and time.monotonic() + wait > until:
+                late = time.monotonic() + wait - until
+                if late > (0 if tries >= _FEWEST_TRIES else self._patience_seconds):  # tries may be long
                     raise _away(error) from error
             self._intake.forget()
             time.sleep(wait)

@@ -51,6 +51,7 @@ class KeyRing:
     troubled: Callable[[Exception], None] = lambda _: None
     _view: _View = field(default=_NOTHING, repr=False)
     _reading: Lock = field(default_factory=Lock, repr=False)
+    _failed: tuple[float, Exception] | None = field(default=None, repr=False)
     _using: Lock = field(default_factory=Lock, repr=False)
     _used: dict[int, datetime] = field(default_factory=dict, repr=False)
     _noted: dict[int, datetime] = field(default_factory=dict, repr=False)
@@ -93,7 +94,7 @@ class KeyRing:
     def renew(self) -> None:
         """See the keys as they are now, as after one was added or revoked in this process."""
         with self._reading:
-            self._view = self._read()
+            self._view = self._tried(self.clock())
 
     def note(self) -> None:
         """Note which keys were used since, each once a minute at most. The thread does it; a request never."""
@@ -118,8 +119,18 @@ class KeyRing:
         if asked - self._view.read > seconds:
             with self._reading:
                 if asked - self._view.read > seconds:
-                    self._view = self._read()
+                    self._view = self._tried(asked)
         return self._view
+
+    def _tried(self, asked: float) -> _View:
+        """The keys as they are now. Whoever asked while another's reading failed does not wait for one of its own."""
+        if self._failed is not None and asked <= self._failed[0]:
+            raise self._failed[1]
+        try:
+            return self._read()
+        except Exception as error:
+            self._failed = (self.clock(), error)
+            raise
 
     def _read(self) -> _View:
         now, view = self.clock(), self._view  # before it is read: what is committed by then is seen

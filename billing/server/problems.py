@@ -52,7 +52,10 @@ STATUSES: Mapping[str, HTTPStatus | None] = {
     "sqlalchemy.exc.TimeoutError": HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
+_LOCK_NOT_AVAILABLE, _QUERY_CANCELED = "55P03", "57014"  # of PostgreSQL
 _UNREACHED = "the database cannot be reached; nothing of this request is stored unless it was before: repeat it"
+_SLOW = "the database took too long for it, and was stopped; nothing of it is stored: repeat it, or ask for less"
+_HELD = "somebody else holds for too long what it needs in the database; nothing of it is stored: repeat it"
 
 
 class Item(BaseModel):
@@ -173,6 +176,11 @@ def answer_to(error: Exception) -> JSONResponse | None:
     if status is None:
         return None
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        code = getattr(error, "sqlstate", None)
+        if code == _LOCK_NOT_AVAILABLE:
+            return response(status, "database-held", _HELD)
+        if code == _QUERY_CANCELED:
+            return response(status, "database-slow", _SLOW)
         return response(status, "database-unreachable", _UNREACHED)
     faults = [item_of(fault) for fault in getattr(error, "faults", ())]
     lines = str(error).splitlines()

@@ -16,7 +16,7 @@ from billing.receipts import Receipt
 from billing.runs import DEFAULT_RULES, IssueRules
 from billing.server.answers import Answers
 from billing.store.compiled import CompiledCards
-from billing.store.engine import Connection, Engine, has_free, snapshot, watch_pool
+from billing.store.engine import Connection, Engine, has_free, snapshot, unhurried, watch_pool
 from rates.jurisdiction import States
 from rates.products import Product
 
@@ -49,6 +49,11 @@ class World:
     def reading(self) -> AbstractContextManager[Connection]:
         """The database at one moment, to read from."""
         return snapshot(self.engine)
+
+    @property
+    def unhurried(self) -> Engine:
+        """The database for runs and publications, which take as long as they take."""
+        return unhurried(self.engine)
 
     def has_free_connection(self) -> bool:
         """Whether the database can be asked without waiting for a connection."""

@@ -8,7 +8,7 @@ import re
 import sqlalchemy
 from sqlalchemy.exc import ArgumentError, DBAPIError, ProgrammingError
 
-from billing.store.engine import Engine, open_engine
+from billing.store.engine import Engine, Patience, open_engine
 from rates.errors import TollbookError
 
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
@@ -31,7 +31,7 @@ class ServerUnreachableError(TollbookError):
     """The server whose address stands at `place` lets nobody in, or is not there."""
 
 
-def open_server(url: str, place: str, *, connections: int) -> Engine:
+def open_server(url: str, place: str, *, connections: int, patience: Patience | None = None) -> Engine:
     """An engine for an address that stands at `place`, with a first connection made.
 
     Raises AddressInvalidError and ServerUnreachableError.
@@ -39,7 +39,7 @@ def open_server(url: str, place: str, *, connections: int) -> Engine:
     if url.partition("://")[0] not in _SCHEMES:
         raise AddressInvalidError("is not the address of a PostgreSQL server", place=place, remedy=_FORM)
     try:
-        engine = open_engine(url, connections=connections)
+        engine = open_engine(url, connections=connections, patience=patience or Patience())
     except (ArgumentError, ValueError):
         raise AddressInvalidError("cannot be read", place=place, remedy=_FORM) from None
     if "@" in f"{engine.url.host}{engine.url.database}":  # of a password with a sign that ends it

@@ -126,8 +126,8 @@ def add_accounts(world: InWorld, key: Bookkeeper, given: AccountsGiven, *, dry_r
     found = read_all(given.accounts, "accounts", read_account)
     at, actor = world.clock(), key.name
     rehearse_with = world.products if dry_run else None
-    changed = publish.add_accounts(world.engine, found, at=at, actor=actor, rehearse_with=rehearse_with)
-    released = let_out(world.engine, world.products, changed, at=at, actor=actor, kept=world.kept)
+    changed = publish.add_accounts(world.unhurried, found, at=at, actor=actor, rehearse_with=rehearse_with)
+    released = let_out(world.unhurried, world.products, changed, at=at, actor=actor, kept=world.kept)
     return PartiesTold.model_validate(
         {
             **changed_record(changed, released),

@@ -255,9 +255,9 @@ def publish_card(
         _refuse_jumps(world, found, exact(parse_decimal(asked.jump_bound)), written)
     at = world.clock()
     published = publish(
-        world.engine, found, world.products, at=at, actor=key.name, kept=world.kept, dry_run=asked.dry_run
+        world.unhurried, found, world.products, at=at, actor=key.name, kept=world.kept, dry_run=asked.dry_run
     )
-    released = let_out(world.engine, world.products, published, at=at, actor=key.name, kept=world.kept)
+    released = let_out(world.unhurried, world.products, published, at=at, actor=key.name, kept=world.kept)
     return PublishedTold.model_validate(
         {
             **checked.model_dump(),

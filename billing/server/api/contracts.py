@@ -81,9 +81,9 @@ def add_contracts(world: InWorld, key: Bookkeeper, given: ContractsGiven, *, dry
     found = _read(given)
     at, actor = world.clock(), key.name
     changed = publish.add_contracts(
-        world.engine, found, world.products, at=at, actor=actor, kept=world.kept, dry_run=dry_run
+        world.unhurried, found, world.products, at=at, actor=actor, kept=world.kept, dry_run=dry_run
     )
-    released = let_out(world.engine, world.products, changed, at=at, actor=actor, kept=world.kept)
+    released = let_out(world.unhurried, world.products, changed, at=at, actor=actor, kept=world.kept)
     return PartiesTold.model_validate(
         {
             **changed_record(changed, released),

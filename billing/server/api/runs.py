@@ -146,7 +146,7 @@ def run(world: InWorld, key: Bookkeeper, asked: RunAsked) -> RunTold:
     nobody posted: 409.
     """
     drawn = draw_up(
-        world.engine,
+        world.unhurried,
         world.products,
         Period.parse(asked.period),
         world.clock(),
@@ -173,7 +173,9 @@ def finalize(world: InWorld, key: Bookkeeper, period: _Period, asked: FinalizeAs
     A person approves, by name, with `tollbook invoices approve`. Safe to repeat.
     """
     month = Period.parse(period)
-    report = finalize_signed(world.engine, month, world.clock(), sha256=asked.sha256, actor=key.name, rules=world.rules)
+    report = finalize_signed(
+        world.unhurried, month, world.clock(), sha256=asked.sha256, actor=key.name, rules=world.rules
+    )
     return IssuedTold.model_validate(issue_record(report))
 
 

@@ -16,7 +16,7 @@ from billing.flows.gather import EVENTS_A_GROUP, WORTH_MAKING_READY, WRITERS, Co
 from billing.flows.ingest import Intake
 from billing.receipts import Outcome, Receipt
 from billing.store.embedded import StopMode, create_database, ensure_running, stop
-from billing.store.engine import open_engine, transaction
+from billing.store.engine import Patience, open_engine, transaction
 from billing.store.migrate import migrate
 from tests.conftest import THROW_AWAY, NewCluster
 from tests.shop import AT, SOURCE, Shop, call, outcomes, payloads, products
@@ -286,6 +286,19 @@ def test_a_database_that_is_away_is_waited_for_and_then_said_to_be(
     ensure_running(cluster, _silent)
     assert ["accepted"] == outcomes(waits.result(SOON))
     assert ["accepted"] == outcomes(hasty.post(call(3)).result(SOON))
+
+
+def test_tries_that_take_longer_than_patience_are_few(shop: Shop, doors: Callable[..., Door]) -> None:
+    patience = Patience(lock_seconds=2)
+    url = shop.engine.url.render_as_string(hide_password=False)
+    hasty = doors(Shop(engine=open_engine(url, patience=patience)), patience_seconds=0.5)
+    with transaction(shop.engine) as connection:
+        connection.execute("LOCK TABLE written_batches IN ACCESS EXCLUSIVE MODE")
+        began = time.monotonic()
+        assert isinstance(hasty.post(call(1)).exception(SOON), StoreAwayError)
+        assert time.monotonic() - began < 2 * patience.lock_seconds
+    assert [] == shop.rows("SELECT FROM event_identity")
+    assert ["accepted"] == outcomes(hasty.post(call(1)).result(SOON))
 
 
 def test_an_answer_that_the_database_gives_to_nobody_else_is_theirs_who_asked(shop: Shop, door: Door) -> None:

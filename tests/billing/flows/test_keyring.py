@@ -19,6 +19,7 @@ from billing.keys import Issued, Key, KeyProblem, Mode, Refusal, new_token
 from billing.store.engine import Engine, open_engine, snapshot
 from billing.store.queries.keys import listed_keys
 from tests.keyed import add, grant, secret
+from tests.relaying import silent
 from tests.shop import AT
 
 SECOND = timedelta(seconds=1)
@@ -202,6 +203,27 @@ def test_without_a_database_nobody_is_let_in_by_an_old_view(ring: KeyRing, clock
     clock.seconds = FRESH_SECONDS + 0.001
     with pytest.raises((psycopg.OperationalError, sqlalchemy.exc.OperationalError)):
         ring.find(issued.token.text, AT)
+
+
+def test_of_callers_that_wait_for_a_silent_database_none_waits_for_those_before_it(ring: KeyRing) -> None:
+    refused: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            ring.find(NOBODY, AT)
+        except (psycopg.OperationalError, sqlalchemy.exc.OperationalError) as error:
+            refused.append(error)
+
+    with silent() as port:
+        ring.engine = open_engine(f"postgresql://127.0.0.1:{port}/nowhere?connect_timeout=2", connections=1)
+        callers = [Thread(target=ask) for _ in range(6)]
+        began = time.monotonic()
+        for each in callers:
+            each.start()
+        for each in callers:
+            each.join()
+    assert 6 == len(refused)
+    assert time.monotonic() - began < 6
 
 
 def test_uses_are_noted_once_a_minute_and_not_by_requests(

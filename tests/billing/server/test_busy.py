@@ -3,14 +3,24 @@
 import gzip
 import json
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from billing.store.engine import open_engine, transaction
-from tests.serving import Served, new_key
+from tests.serving import Served, new_key, serving
 from tests.shop import SOURCE, Shop, call
 
 READERS = 16
+
+
+@pytest.fixture
+def served(database_url: str, tmp_path: Path) -> Iterator[Served]:
+    """The service, which waits for a lock for longer than this test takes."""
+    with serving(database_url, tmp_path, environ={"TOLLBOOK_LOCK_SECONDS": "60"}) as running:
+        yield running
 
 
 def test_usage_is_taken_while_every_reader_waits(database_url: str, served: Served, tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ def shop(cluster: Cluster, migrated: str) -> Iterator[Shop]:
 @pytest.fixture(scope="module")
 def api(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
     known = tokens(shop.engine, "acme", "zen")
-    with serving(_url(shop), tmp_path_factory.mktemp("served")) as served:
+    patient = {"TOLLBOOK_LOCK_SECONDS": "60", "TOLLBOOK_STATEMENT_SECONDS": "60"}
+    with serving(_url(shop), tmp_path_factory.mktemp("served"), environ=patient) as served:
         yield Besieged(served, shop, known)
 
 
