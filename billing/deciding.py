@@ -22,8 +22,11 @@ which is not known or suspended; that it has no price.
 """
 
 
+_UNEVALUATED = "so nobody can tell whether it lets this pass: set it again, remove it, or release the account from it"
+
+
 class WhenStale(StrEnum):
-    """What is said while nobody knows how things stand: yes, by what was known last, or no."""
+    """What is said where nobody knows how things stand: yes, by what is known, with a warning, or no."""
 
     OPEN = "fail_open"
     CLOSED = "fail_closed"
@@ -94,6 +97,7 @@ class Decision:
 
     `expected_cost`: what is expected of it would cost, at the price of the next unit; "" where nothing is expected.
     `age` is that of the state by which it was decided, None where there is none; `is_stale`: it was too old.
+    `warnings`: what nobody could tell, where that does not speak against it (`WhenStale.OPEN`).
     """
 
     account: str
@@ -101,6 +105,7 @@ class Decision:
     at: datetime
     allow: bool = True
     refusals: tuple[Refusal, ...] = ()
+    warnings: tuple[Refusal, ...] = ()
     payer: str = ""
     country: str = ""
     destination: str = ""
@@ -123,7 +128,7 @@ def refusals(
 ) -> Iterator[Refusal]:
     """What speaks against usage; `units` are the sizes of the units of its product."""
     for guard in guards:
-        if not guard.takes(wanted.product, wanted.country, wanted.number):
+        if guard.faults or not guard.takes(wanted.product, wanted.country, wanted.number):
             continue
         why = _JUDGES[guard.kind](guard, wanted, stands, units)
         if why and not _released(wanted, releases.get(guard.id, ())):
@@ -132,6 +137,17 @@ def refusals(
         why = _exhausted(trigger, used, wanted)
         if why:
             yield Refusal(trigger.id, BUDGET, why)
+
+
+def unevaluated(
+    wanted: Wanted, guards: Sequence[Guard], releases: Mapping[str, Sequence[Release]]
+) -> Iterator[Refusal]:
+    """The guards about usage of which nobody can tell whether they speak against it."""
+    for guard in guards:
+        if not guard.faults or _released(wanted, releases.get(guard.id, ())):
+            continue
+        if guard.takes(wanted.product, wanted.country, wanted.number):
+            yield Refusal(guard.id, guard.kind, f"{guard.fault}; {_UNEVALUATED}")
 
 
 def _exhausted(trigger: Trigger, used: int, wanted: Wanted) -> str:

@@ -5,7 +5,7 @@ destination or for all of them, with a reason that stays.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -51,7 +51,8 @@ class Guard:
     """A rule. `account` "" is every one; `product` may have `*` in it; without countries and prefixes it is about all
     destinations. `limit` is in major units of `currency`, of a price per `unit`, exact; None for what is blocked.
 
-    `paid_through`: invoices of this month and of those before are paid, and no more owed; "" for none.
+    `paid_through`: invoices of this month and of those before are paid, and no more owed; "" for none. `faults` are why
+    one that was set once cannot be evaluated any more.
     """
 
     id: str
@@ -64,14 +65,32 @@ class Guard:
     currency: str = ""
     unit: str = ""
     paid_through: str = ""
+    faults: tuple[Fault, ...] = ()
 
     def takes(self, product: str, country: str, number: int) -> bool:
-        """Whether it is about such usage; `number` are the digits of the called one, 0 for none."""
+        """Whether it is about such usage; `number` are the digits of the called one, 0 for none.
+
+        One with faults is about all that it may be about: what is faulty keeps nothing out.
+        """
+        if self.faults:
+            return self._may_take(product, country, number)
         if self.product != "*" and not fnmatchcase(product, self.product):
             return False
         if not self.countries and not self.prefixes:
             return True
         return country in self.countries or (bool(self.prefixes) and begins(number, self.prefixes))
+
+    def _may_take(self, product: str, country: str, number: int) -> bool:
+        wrong = {fault.place.rpartition(" ")[2] for fault in self.faults}
+        whole = replace(self, faults=(), product="*" if "product" in wrong else self.product)
+        if wrong & {"countries", "prefixes"}:
+            whole = replace(whole, countries=frozenset(), prefixes=frozenset())
+        return whole.takes(product, country, number)
+
+    @property
+    def fault(self) -> str:
+        """Why it cannot be evaluated, in words; "" where it can."""
+        return "; ".join(str(each) for each in self.faults)
 
     @property
     def limit_minor(self) -> int:
@@ -120,6 +139,18 @@ def read_guard(
     table: Mapping[str, object], place: str, products: Mapping[str, Product]
 ) -> tuple[Guard | None, list[Fault]]:
     """A guard from its table (TOML or JSON), or every fault of it."""
+    guard, faults = _read(table, place, products)
+    return (None if faults else guard), faults
+
+
+def stored_guard(table: Mapping[str, object], place: str, products: Mapping[str, Product]) -> Guard:
+    """A guard that was set once: with its faults, where it does not fit the products or the program any more."""
+    guard, faults = _read(table, place, products)
+    return replace(guard, faults=tuple(faults))
+
+
+def _read(table: Mapping[str, object], place: str, products: Mapping[str, Product]) -> tuple[Guard, list[Fault]]:
+    """A guard as far as it can be read, and every fault of it."""
     faults: list[Fault] = []
     read = Reader(place=f"{place}: ", table=table, faults=faults)
     kind = Kind(read.choice("kind", tuple(Kind)))
@@ -138,7 +169,7 @@ def read_guard(
     read.finish()
     check_name(read, guard.id)
     _check(guard, read, products)
-    return (None if faults else guard), faults
+    return guard, faults
 
 
 def table_of(guard: Guard) -> dict[str, str | list[str]]:

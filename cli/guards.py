@@ -29,6 +29,7 @@ _GUARDS = (
     text("currency"),
     text("unit"),
     text("paid_through", "paid through", spare=1),
+    text("fault", spare=1),
 )
 _RELEASES = (
     text("guard"),
@@ -71,7 +72,10 @@ def list_(
     releases: Annotated[bool, typer.Option("--releases", help="Who was let pass, instead.")] = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """All guards; or who was let pass which."""
+    """All guards; or who was let pass which.
+
+    Exit code 4: one cannot be evaluated any more, as of a product that is gone, and refuses what it may be about.
+    """
     from billing.guards import table_of
     from billing.store.queries.limits import listed_guards, listed_releases
     from cli.db import reading
@@ -86,10 +90,15 @@ def list_(
             ]
             emit(rows, _RELEASES, form, title="Releases")
             return
-        found = [table_of(each) for each in listed_guards(connection, products())]
-    emit(found, _GUARDS, form, title="Guards")
+        found = listed_guards(connection, products())
+    emit([{**table_of(each), "fault": each.fault} for each in found], _GUARDS, form, title="Guards")
     if not found:
         say("There is no guard; `tollbook guards set FILE` sets some.")
+    faulty = [each for each in found if each.faults]
+    for each in faulty:
+        say(f"{each.id} cannot be evaluated: {each.fault}. Set it again, or `tollbook guards remove {each.id}`.")
+    if faulty:
+        raise typer.Exit(Exit.NEEDS_A_PERSON)
 
 
 @app.command("remove")
@@ -186,4 +195,5 @@ def document(found: "Decision") -> dict[str, Any]:
         "expected_cost": found.expected_cost,
         "rules": [each.rule for each in found.refusals],
         "reasons": [each.detail for each in found.refusals],
+        "warnings": [each.detail for each in found.warnings],
     }

@@ -18,7 +18,19 @@ import numpy as np
 from billing.accounts import Account
 from billing.assignment import NOBODY
 from billing.currentprices import tier_at
-from billing.deciding import ACCOUNT, PRICE, STATE, Budget, Decision, Refusal, Stands, Wanted, WhenStale, refusals
+from billing.deciding import (
+    ACCOUNT,
+    PRICE,
+    STATE,
+    Budget,
+    Decision,
+    Refusal,
+    Stands,
+    Wanted,
+    WhenStale,
+    refusals,
+    unevaluated,
+)
 from billing.errors import InputFaultyError
 from billing.flows.holding import Books, Standing, Tariff
 from billing.flows.watch import EVERY
@@ -135,11 +147,13 @@ class Gatekeeper:
         said = Decision(
             allow=True, refusals=(), account=asked.account, product=asked.product, at=at, age=age, is_stale=is_stale
         )
-        stale = _stale(age) if is_stale and self.when_stale is WhenStale.CLOSED else ()
-        if held is None:
-            return replace(said, allow=not stale, refusals=stale)
-        found = _Deciding(*held, asked, at, said, self.jurisdictions).decide()
-        return replace(found, allow=found.allow and not stale, refusals=(*stale, *found.refusals)) if stale else found
+        found = said if held is None else _Deciding(*held, asked, at, said, self.jurisdictions).decide()
+        unknown = (*_stale(age), *found.warnings) if is_stale else found.warnings
+        if not unknown:
+            return found
+        if self.when_stale is WhenStale.OPEN:
+            return replace(found, warnings=unknown)
+        return replace(found, allow=False, refusals=(*unknown, *found.refusals), warnings=())
 
     def _keep_fresh(self) -> None:
         while not self._ending.is_set():
@@ -171,7 +185,7 @@ def _stale(age: timedelta | None) -> tuple[Refusal]:
 
 @dataclass(slots=True)
 class _Deciding:
-    """One decision."""
+    """One decision; its `warnings` are what nobody can tell."""
 
     books: Books
     standing: Standing
@@ -226,6 +240,7 @@ class _Deciding:
             said,
             allow=not why,
             refusals=why,
+            warnings=(*unevaluated(wanted, self.books.bound(self.asked.account).guards, self.books.releases),),
             destination=price.destination,
             unit=price.unit,
             base_price=format_fraction(tariff.base),

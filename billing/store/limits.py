@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
-from billing.guards import Guard, Release, read_guard, table_of
+from billing.guards import Guard, Release, stored_guard, table_of
 from billing.periods import ALWAYS
 from billing.store.engine import Connection
 from billing.triggers import Action, Measure, Trigger, Window
@@ -73,11 +73,9 @@ def end_triggers(connection: Connection, names: Sequence[str], *, at: datetime, 
 
 
 def read_guards(connection: Connection, products: Mapping[str, Product]) -> list[Guard]:
-    """The guards that have not ended, by their names."""
+    """The guards that have not ended, by their names; those that do not fit the products any more with their faults."""
     rows = connection.execute("SELECT id, said FROM guards WHERE ended_at IS NULL ORDER BY id")
-    found = [read_guard(said, f"guard {name}", products) for name, said in rows]
-    # One of a product that nobody knows any more guards nothing: there is no usage of it.
-    return [guard for guard, _ in found if guard is not None]
+    return [stored_guard(said, f"guard {name}", products) for name, said in rows]
 
 
 def insert_guards(connection: Connection, some: Sequence[Guard], *, at: datetime, actor: str) -> None:

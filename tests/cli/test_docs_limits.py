@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from billing.store.embedded import Address
 from tests.cli.conftest import Tollbook
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,3 +59,26 @@ def test_all_faults_of_a_file_are_told_at_once(tollbook: Tollbook, tmp_path: Pat
     assert 5 == ran.code
     for told in ("0]: countries", "1]: limit", "1]: currency", "1]: unit", "2]: paid_through"):
         assert f"g.toml: guard[{told}" in ran.err
+
+
+def test_a_guard_whose_product_is_gone_is_shown_with_what_is_wrong(
+    empty_books: Address, tollbook: Tollbook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert empty_books.database
+    own = tmp_path / "own"
+    own.mkdir()
+    product = (ROOT / "rates" / "catalogue" / "voice.outbound.toml").read_text(encoding="utf-8")
+    (own / "fax.toml").write_text(product.replace('"voice.outbound"', '"fax.outbound"'))
+    (tmp_path / "g.toml").write_text(
+        'id = "faxes"\nkind = "price"\nproduct = "fax.outbound"\nlimit = "1"\ncurrency = "USD"\nunit = "minute"\n'
+    )
+    monkeypatch.setenv("TOLLBOOK_PRODUCTS", str(own))
+    assert 0 == tollbook("guards", "set", tmp_path / "g.toml").code
+    ran = tollbook("guards", "list", "--format", "json")
+    assert (0, "") == (ran.code, json.loads(ran.out)[0]["fault"])
+    monkeypatch.delenv("TOLLBOOK_PRODUCTS")
+    ran = tollbook("guards", "list", "--format", "json")
+    (shown,) = json.loads(ran.out)
+    assert (4, "fax.outbound") == (ran.code, shown["product"])
+    assert 'guard faxes: product "fax.outbound": selects no product' in shown["fault"]
+    assert "tollbook guards remove faxes" in ran.err

@@ -59,6 +59,7 @@ class DecisionTold(BaseModel):
     """`allow`, and all that speaks against it. `expected_cost` is what it would cost, also where it is refused.
 
     `state_age_seconds` is how old what is known of usage is, null where nothing is; `stale`: older than a second.
+    `warnings`: what nobody can tell, as where a guard cannot be evaluated, if the service is set to allow it then.
     """
 
     model_config = ConfigDict(
@@ -69,6 +70,7 @@ class DecisionTold(BaseModel):
                     "reasons": [
                         {"rule": "acme-budget", "kind": "budget", "detail": "0.06 of 0.05 USD of the month are used"}
                     ],
+                    "warnings": [],
                     "account": "acme", "payer": "acme", "product": "voice.outbound", "at": "2026-10-20T00:00:00Z",
                     "country": "GB", "destination": "United Kingdom", "currency": "USD", "unit": "minute",
                     "base_price": "0.014", "current_price": "0.014", "expected_cost": "0.028",
@@ -80,6 +82,7 @@ class DecisionTold(BaseModel):
 
     allow: bool
     reasons: list[RefusalTold]
+    warnings: list[RefusalTold]
     account: str
     payer: str
     product: str
@@ -115,6 +118,7 @@ def _told(found: Decision) -> DecisionTold:
     return DecisionTold.model_construct(
         allow=found.allow,
         reasons=[RefusalTold.model_construct(**each._asdict()) for each in found.refusals],
+        warnings=[RefusalTold.model_construct(**each._asdict()) for each in found.warnings],
         account=found.account,
         payer=found.payer,
         product=found.product,

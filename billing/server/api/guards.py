@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from billing.errors import InputFaultyError
 from billing.flows.limit import release_guard, remove_guard, set_guards
-from billing.guards import Kind, Release, destination_of, read_guard, table_of
+from billing.guards import Guard, Kind, Release, destination_of, read_guard, table_of
 from billing.periods import ALWAYS
 from billing.server.callers import Administrator, Operator, missing
 from billing.server.paging import cursor_of, place_of
@@ -38,7 +38,7 @@ class GuardAsked(Asked):
 
 
 class GuardTold(BaseModel):
-    """A guard as it was set; what its kind has not is left empty."""
+    """A guard as it was set; what its kind has not is left empty. `fault`: why it cannot be evaluated any more."""
 
     id: str
     kind: str
@@ -50,6 +50,7 @@ class GuardTold(BaseModel):
     currency: str = ""
     unit: str = ""
     paid_through: str = ""
+    fault: str = ""
 
 
 class ReleaseAsked(Asked):
@@ -81,7 +82,7 @@ def guards(world: InWorld, _: Operator, asked: Annotated[Paged, Query()]) -> Pag
         found = [each for each in listed_guards(connection, world.products) if each.id > after]
     page = found[: asked.limit]
     rest = cursor_of((page[-1].id,)) if len(found) > asked.limit else None
-    return Page(items=[GuardTold.model_validate(table_of(each)) for each in page], next=rest)
+    return Page(items=[_told(each) for each in page], next=rest)
 
 
 @router.get("/v1/guards/{name}")
@@ -91,7 +92,7 @@ def guard(name: PathName, world: InWorld, _: Operator) -> GuardTold:
         found = [each for each in listed_guards(connection, world.products) if each.id == name]
     if not found:
         raise missing("guard")
-    return GuardTold.model_validate(table_of(found[0]))
+    return _told(found[0])
 
 
 @router.put("/v1/guards/{name}", responses={201: {"model": GuardTold, "description": "It is new."}})
@@ -103,7 +104,7 @@ def put(name: PathName, asked: GuardAsked, world: InWorld, caller: Administrator
         raise InputFaultyError(faults, place="guard")
     changed = set_guards(world.engine, [found], world.products, at=world.clock(), actor=caller.name)
     response.status_code = HTTPStatus.CREATED if changed.added else HTTPStatus.OK
-    return GuardTold.model_validate(table_of(found))
+    return _told(found)
 
 
 @router.delete("/v1/guards/{name}", status_code=HTTPStatus.NO_CONTENT)
@@ -142,3 +143,7 @@ def releases(name: PathName, world: InWorld, _: Operator, asked: Annotated[Paged
         found = listed_releases(connection, name, start=start, limit=asked.limit + 1)
     rest = cursor_of((start + asked.limit,)) if len(found) > asked.limit else None
     return Page(items=[ReleaseTold.model_validate(each._asdict()) for each in found[: asked.limit]], next=rest)
+
+
+def _told(guard: Guard) -> GuardTold:
+    return GuardTold.model_validate({**table_of(guard), "fault": guard.fault})

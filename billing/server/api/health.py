@@ -14,10 +14,12 @@ from billing.server.problems import ProblemError, status_of
 from billing.server.world import Connection, InWorld, World
 from billing.skew import skew, skew_warning, tenths
 from billing.store.queries.health import Readiness, lag, readiness
+from billing.store.queries.limits import listed_guards
 
 router = APIRouter(tags=["health"])
 
 _skewed = Seldom(structlog.get_logger("tollbook.clock"), "clock-skew", every=timedelta(minutes=1))
+_unevaluated = Seldom(structlog.get_logger("tollbook.limits"), "guards-unevaluated", every=timedelta(minutes=1))
 
 
 class Alive(BaseModel):
@@ -49,6 +51,7 @@ def ready(request: Request, world: InWorld) -> Ready:
     """Whether usage can be taken: the database answers, takes writes, and what it acknowledges is on its disk."""
     with world.reading() as connection:
         found, apart = _asked(world, connection)
+        unfit = [each for each in listed_guards(connection, world.products) if each.faults]
     if not found.durable:
         detail = "the database would lose what it acknowledged (fsync, full_page_writes or synchronous_commit is off)"
         raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "database-not-durable", detail)
@@ -62,7 +65,12 @@ def ready(request: Request, world: InWorld) -> Ready:
     warning = skew_warning(apart)
     if warning:
         _skewed.warn(detail=warning, seconds=tenths(apart))
-    return Ready(database=found.version, clock_skew_seconds=tenths(apart), warnings=[warning] if warning else [])
+    warnings = [f"the guard {each.id} cannot be evaluated: {each.fault}" for each in unfit]
+    if warnings:
+        _unevaluated.warn(detail="; ".join(warnings))
+    return Ready(
+        database=found.version, clock_skew_seconds=tenths(apart), warnings=[*([warning] if warning else []), *warnings]
+    )
 
 
 @router.get("/metrics", include_in_schema=False)

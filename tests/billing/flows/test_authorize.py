@@ -402,11 +402,63 @@ def test_an_old_state_is_told_and_decided_by_as_it_is_set(shop: Shop, watcher: W
     assert (["state_stale"], True) == (rules(found), found.is_stale)
     keeper.when_stale = WhenStale.OPEN
     found = keeper.decide(asked, late)
-    assert ([], True) == (rules(found), found.is_stale)
+    assert ([], ["state_stale"]) == (rules(found), [each.rule for each in found.warnings])
+    assert found.is_stale
     shop.post(call(1))
     watcher.round(AT)
     keeper.refresh(AT)
     assert ["b"] == rules(keeper.decide(asked, late)), "what is known still counts"
+
+
+FAX = {**products(), "fax.outbound": replace(products()["voice.outbound"], id="fax.outbound")}
+"""The products of a program that had one more."""
+
+
+def unfit(shop: Shop, **facts: object) -> None:
+    """Set a guard that fitted once."""
+    found, faults = read_guard({"id": "g", "kind": "price", "limit": "9", "currency": "USD", **facts}, "g", FAX)
+    assert found is not None, faults
+    set_guards(shop.engine, [found], FAX, at=SINCE, actor="ops")
+
+
+def test_a_guard_that_fits_the_products_no_more_refuses_what_it_may_be_about(
+    shop: Shop, watcher: Watcher, keeper: Gatekeeper
+) -> None:
+    unfit(shop, product="fax.*", unit="minute", countries=["FR"], account="acme")
+    found = decide(watcher, keeper, to=FR)
+    assert ["g"] == rules(found)
+    assert 'guard g: product "fax.*": selects no product' in found.refusals[0].detail
+    assert "set it again, remove it, or release the account from it" in found.refusals[0].detail
+    assert [] == rules(decide(watcher, keeper, to=GB)), "it is of another country"
+    assert [] == rules(decide(watcher, keeper, to=FR, account="beta")), "it is of another account"
+    release(shop, to="FR")
+    assert [] == rules(decide(watcher, keeper, to=FR))
+
+
+def test_what_is_faulty_of_a_guard_keeps_nothing_out(shop: Shop, watcher: Watcher, keeper: Gatekeeper) -> None:
+    unfit(shop, product="voice.outbound", unit="minute", countries=["FR"])
+    with transaction(shop.engine) as connection:
+        connection.execute("""UPDATE guards SET said = said || '{"countries": ["YU"], "unit": "litre"}'""")
+        connection.execute("UPDATE limits_version SET version = version + 1, guards = guards + 1")
+    assert ["g"] == rules(decide(watcher, keeper, to=GB))
+    assert [] == rules(decide(watcher, keeper, product="sms.outbound")), "its product is known"
+
+
+def test_a_guard_that_cannot_be_evaluated_is_a_warning_where_the_service_fails_open(
+    shop: Shop, watcher: Watcher, keeper: Gatekeeper
+) -> None:
+    keeper.when_stale = WhenStale.OPEN
+    unfit(shop, product="fax.*", unit="minute")
+    found = decide(watcher, keeper)
+    assert ([], ["g"]) == (rules(found), [each.rule for each in found.warnings])
+
+
+def test_a_guard_that_fits_again_is_evaluated_again(shop: Shop, watcher: Watcher, keeper: Gatekeeper) -> None:
+    unfit(shop, product="fax.*", unit="minute")
+    assert ["g"] == rules(decide(watcher, keeper))
+    assert [] == rules(decide(watcher, Gatekeeper(shop.engine, FAX, lambda: AT)))
+    remove_guard(shop.engine, "g", at=AT, actor="ops")
+    assert [] == rules(decide(watcher, keeper))
 
 
 def test_a_state_is_no_fresher_than_when_it_came_whatever_the_clock_of_the_worker_says(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 from threading import Thread
 
@@ -22,6 +23,8 @@ import uvicorn
 from billing.flows.gather import Gathering
 from billing.flows.ingest import Intake
 from billing.flows.keyring import KeyRing
+from billing.flows.limit import set_guards
+from billing.guards import Guard, Kind
 from billing.keys import Mode
 from billing.server.app import build
 from billing.server.logs import configure, words_of
@@ -100,6 +103,15 @@ def test_clocks_that_are_apart_are_told_in_the_answer_and_once_in_the_log(durabl
     assert [True, True] == ["behind this machine's" in each["warnings"][0] for each in (first, second)]
     assert ["clock-skew"] == [each["event"] for each in told if each["log_level"] == "warning"]
     assert -31 < shown["tollbook_clock_skew_seconds"] < -29
+
+
+def test_a_guard_that_cannot_be_evaluated_is_warned_of_in_the_answer_and_in_the_log(durable: Engine) -> None:
+    fitted = Guard(id="faxes", kind=Kind.PRICE, product="fax.*", limit=Fraction(1), currency="USD", unit="minute")
+    set_guards(durable, [fitted], products(), at=now(), actor="ops")
+    with structlog.testing.capture_logs() as told, answering(world_of(durable)) as client:
+        (warning,) = client.get("/v1/ready").json()["warnings"]
+    assert warning.startswith('the guard faxes cannot be evaluated: guard faxes: product "fax.*": selects no product')
+    assert [warning] == [each["detail"] for each in told if each["event"] == "guards-unevaluated"]
 
 
 def test_figures_tell_how_far_folding_is_behind(shop: Shop) -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from billing.flows.watch import watch
-from billing.store.engine import Engine
+from billing.store.engine import Engine, transaction
 from tests.answering import OPERATOR, Answering, answering, keys
 from tests.shop import AT, Shop, call, products
 
@@ -100,6 +100,28 @@ def test_guards_are_set_and_accounts_released(api: Answering) -> None:
     assert known(api)["allow"]
     assert 404 == api.post("/v1/guards/x/releases", {"account": "acme", "reason": "asked"}).status_code
     assert 204 == delete(api, "/v1/guards/g").status_code
+
+
+def test_a_guard_that_fits_no_more_is_shown_and_warned_of(api: Answering) -> None:
+    assert put(api, "/v1/guards/dear", {"kind": "price", "limit": "1", "currency": "USD", "unit": "minute"}).is_success
+    with transaction(api.world.engine) as connection:
+        connection.execute("""UPDATE guards SET said = said || '{"unit": "litre"}'""")
+        connection.execute("UPDATE limits_version SET version = version + 1, guards = guards + 1")
+    told = 'guard dear: unit "litre": is not a unit of *'
+    assert [True, True] == [
+        told in found["fault"]
+        for found in (api.get("/v1/guards").json()["items"][0], api.get("/v1/guards/dear").json())
+    ]
+    found = known(api)
+    assert (False, ["dear"]) == (found["allow"], [each["rule"] for each in reasons(found)])
+    assert told in reasons(found)[0]["detail"]
+
+
+def reasons(found: dict[str, object]) -> list[dict[str, str]]:
+    """What speaks against it."""
+    told = found["reasons"]
+    assert isinstance(told, list)
+    return told
 
 
 def test_a_budget_stops_over_http_and_says_what_it_would_have_cost(api: Answering, shop: Shop) -> None:
