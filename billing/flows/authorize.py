@@ -240,7 +240,7 @@ class _Deciding:
             said,
             allow=not why,
             refusals=why,
-            warnings=(*unevaluated(wanted, self.books.bound(self.asked.account).guards, self.books.releases),),
+            warnings=(*self._unknown(said.payer, whose[1], month), *self._unevaluated(wanted)),
             destination=price.destination,
             unit=price.unit,
             base_price=format_fraction(tariff.base),
@@ -264,6 +264,17 @@ class _Deciding:
         ]
         units = self.books.months[month].products[wanted.product].unit_size
         yield from refusals(wanted, budgets, bound.guards, stands, self.books.releases, units)
+
+    def _unknown(self, name: str, payer: int, month: date) -> Iterator[Refusal]:
+        """The months of a payer of which nobody can tell how they stand: this one; all where limits look at them."""
+        for each, why in self.standing.failed(payer):
+            kinds = {guard.kind for guard in self.books.bound(self.asked.account).guards}
+            if each == month or kinds & {Kind.CREDIT, Kind.DEAR}:
+                said = f"what {name} comes to in {each:%Y-%m} cannot be told: {why}; mend that usage, or what prices it"
+                yield Refusal("state_failed", STATE, said)
+
+    def _unevaluated(self, wanted: Wanted) -> Iterator[Refusal]:
+        return unevaluated(wanted, self.books.bound(self.asked.account).guards, self.books.releases)
 
     def _event(self, instant: int, book: int) -> Event:
         texts = dict(self.asked.texts)

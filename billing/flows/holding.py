@@ -200,22 +200,27 @@ class Standing:
         months = self.states.get(payer, {})
         return {each for before, state in months.items() if before < month for each in state.known}
 
+    def failed(self, payer: int) -> list[tuple[date, str]]:
+        """The months of a payer of which nobody can tell what they come to, and why."""
+        return [(month, each.failed) for month, each in self.states.get(payer, {}).items() if each.failed]
+
 
 class PayerStands(NamedTuple):
     """How a payer stands in a month: minor units in all and by day and country, what is known as dear, and where
-    counters stand, by schedule and owner: position and unit size.
+    counters stand, by schedule and owner: position and unit size. `failed`: why nobody can tell how it stands now.
     """
 
     total: int
     spent: Mapping[str, Mapping[str, int]]
     known: frozenset[tuple[str, str]]
     counters: Mapping[tuple[str, int], tuple[int, int]]
+    failed: str = ""
 
     @classmethod
     def of(cls, state: PayerState) -> Self:
         """As it is stored."""
         counters = {(name, owner): (int(at), int(size)) for name, owner, at, size in state.counters}
-        return cls(state.total_minor or 0, state.spent, frozenset(state.known), counters)
+        return cls(state.total_minor or 0, state.spent, frozenset(state.known), counters, state.failed)
 
 
 _NOTHING = PayerStands(0, {}, frozenset(), {})

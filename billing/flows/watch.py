@@ -31,6 +31,7 @@ from billing.store.watching import (
     read_states,
     touched_months,
     write_budgets,
+    write_failures,
     write_firings,
     write_states,
 )
@@ -188,6 +189,7 @@ class _Look:
     def write(self, writing: Connection, at: datetime, number: int) -> list[Fired]:
         """Write what was found; what fires that had not."""
         write_states(writing, self.period.start, self.states, self.limits.versions, number)
+        write_failures(writing, self.period.start, self.counts.pricer.failed, self.limits.versions, number)
         write_budgets(writing, self.budgets, number)
         new = write_firings(writing, self.firings, at)
         known = {each.number: each.trigger for each in self.limits.triggers}

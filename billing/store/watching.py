@@ -39,7 +39,8 @@ class PayerState:
     """How a payer stands in a month. `total_minor` None: nobody asked what the month comes to.
 
     `counters` are (schedule, owner, position, unit size), integers as texts; `days` digests of daily totals; `spent`
-    minor units by day and country; `known` the (country, destination) that are dear.
+    minor units by day and country; `known` the (country, destination) that are dear. `failed`: why nobody can tell what
+    the month comes to now, all else being as of before that; "" where somebody can.
     """
 
     payer: int
@@ -49,6 +50,7 @@ class PayerState:
     days: Mapping[str, int] = field(default_factory=dict)
     spent: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     known: Sequence[tuple[str, str]] = ()
+    failed: str = ""
 
 
 class BudgetState(NamedTuple):
@@ -86,8 +88,8 @@ def end_round(connection: Connection, number: int, at: datetime) -> None:
 
 
 def touched_months(connection: Connection, versions: Versions, month: date, guarded: date) -> dict[date, list[Touched]]:
-    """The payers to look at, by month: with usage that changed since, or that is not folded; from `month` on also
-    those that were looked at by other books or limits, and from `guarded` on by other guards.
+    """The payers to look at, by month: with usage that changed since, or that is not folded, or of whom nobody could
+    tell; from `month` on also those that were looked at by other books or limits, from `guarded` on by other guards.
     """
     rows = connection.execute(_TOUCHED, {**versions._asdict(), "month": month, "guarded": guarded})
     found: dict[date, list[Touched]] = {}
@@ -99,20 +101,28 @@ def touched_months(connection: Connection, versions: Versions, month: date, guar
 def read_states(
     connection: Connection, month: date, payers: Sequence[int], versions: Versions
 ) -> dict[int, PayerState]:
-    """How payers stood in a month when they were looked at last, those who were by the same books and limits."""
+    """How payers stood in a month when they were looked at last, those who were by the same books and limits.
+
+    Of whom nobody could tell, all is to be looked at.
+    """
     rows = connection.execute(
-        f"SELECT {_STATE} FROM payer_states WHERE month = %s AND payer_id = ANY(%s) AND {_SAME}",  # noqa: S608
+        f"SELECT {_STATE} FROM payer_states"  # noqa: S608
+        f" WHERE month = %s AND payer_id = ANY(%s) AND failed IS NULL AND {_SAME}",
         [month, list(payers), *versions],
     )
     return {state.payer: state for state in (_state(*row) for row in rows)}
 
 
 def states_since(connection: Connection, number: int, months: Sequence[date]) -> dict[tuple[date, int], PayerState]:
-    """How payers stand in some months, or with something known of any, as rounds after this one found it."""
+    """How payers stand in some months, or with something known of any, as rounds after this one found it.
+
+    After the first read (of all rounds, since -1) also with nothing known any more.
+    """
     rows = connection.execute(
         f"SELECT month, {_STATE} FROM payer_states"  # noqa: S608
-        " WHERE round > %s AND (month = ANY(%s) OR total_minor IS NOT NULL OR known <> '[]')",
-        [number, list(months)],
+        " WHERE round > %(round)s AND (%(round)s >= 0 OR month = ANY(%(months)s)"
+        " OR total_minor IS NOT NULL OR known <> '[]' OR failed IS NOT NULL)",
+        {"round": number, "months": list(months)},
     )
     return {(month, payer): _state(payer, *rest) for month, payer, *rest in rows}
 
@@ -128,6 +138,14 @@ def write_states(
         *([Jsonb(getattr(each, name)) for each in states] for name in ("counters", "days", "spent", "known")),
     ]
     connection.execute(_WRITE, [month, *versions, number, *columns])
+
+
+def write_failures(
+    connection: Connection, month: date, failed: Mapping[int, str], versions: Versions, number: int
+) -> None:
+    """Write of which payers nobody can tell what a month comes to, and why, as of the round that found it first."""
+    if failed:
+        connection.execute(_FAIL, [month, *versions, number, list(failed), list(failed.values())])
 
 
 def read_budgets(connection: Connection, triggers: Sequence[int], first: date, end: date) -> list[BudgetState]:
@@ -174,7 +192,7 @@ def write_firings(connection: Connection, firings: Sequence[Firing], at: datetim
 
 
 def _state(payer: int, folds: int, total: int | None, *rest: Any) -> PayerState:  # noqa: ANN401 (as JSON has it)
-    counters, days, spent, known = rest
+    counters, days, spent, known, failed = rest
     return PayerState(
         payer=payer,
         folds=folds,
@@ -183,15 +201,17 @@ def _state(payer: int, folds: int, total: int | None, *rest: Any) -> PayerState:
         days=days,
         spent=spent,
         known=[tuple(each) for each in known],
+        failed=failed,
     )
 
 
 _SAME = "(books, limits, guards) = (%s, %s, %s)"
-_STATE = "payer_id, folds, total_minor, counters, days, spent, known"
+_STATE = "payer_id, folds, total_minor, counters, days, spent, known, coalesce(failed, '')"
 
 _TOUCHED = """
 WITH pending AS (
-    SELECT DISTINCT date_trunc('month', day::timestamp)::date AS month, payer_id FROM unfolded
+    SELECT date_trunc('month', day::timestamp)::date AS month, payer_id FROM unfolded
+    UNION SELECT month, payer_id FROM payer_states WHERE failed IS NOT NULL
 )
 SELECT month, payer_id, coalesce(t.folds, 0) FROM touched_months AS t
 FULL JOIN pending AS p USING (month, payer_id)
@@ -210,5 +230,14 @@ FROM unnest(%s::integer[], %s::bigint[], %s::bigint[], %s::jsonb[], %s::jsonb[],
 ON CONFLICT (month, payer_id) DO UPDATE SET
     books = excluded.books, limits = excluded.limits, guards = excluded.guards, round = excluded.round,
     folds = excluded.folds, total_minor = excluded.total_minor, counters = excluded.counters, days = excluded.days,
-    spent = excluded.spent, known = excluded.known
+    spent = excluded.spent, known = excluded.known, failed = NULL
+"""
+
+# What was known stays, and who was never looked at is as if nothing of it were folded.
+_FAIL = """
+INSERT INTO payer_states AS held
+    (month, books, limits, guards, round, payer_id, failed, folds, counters, days, spent, known)
+SELECT %s, %s, %s, %s, %s, *, -1, '[]', '{}', '{}', '[]' FROM unnest(%s::integer[], %s::text[])
+ON CONFLICT (month, payer_id) DO UPDATE SET failed = excluded.failed, round = excluded.round
+WHERE held.failed IS DISTINCT FROM excluded.failed
 """

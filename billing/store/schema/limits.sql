@@ -86,9 +86,11 @@ CREATE TABLE payer_states (
     days jsonb NOT NULL, -- day -> digest of its totals
     spent jsonb NOT NULL, -- day -> country -> minor units
     known jsonb NOT NULL, -- [country, destination] that cost more than some guard lets begin at once
+    failed text, -- why nobody can tell what the month comes to now; the rest is as of before that
     PRIMARY KEY (month, payer_id)
 ) WITH (fillfactor = 70);
 CREATE INDEX ON payer_states (round);
+CREATE INDEX ON payer_states (month) WHERE failed IS NOT NULL;
 
 -- What the windows of budgets have come to.
 CREATE TABLE budget_states (

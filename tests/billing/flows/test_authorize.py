@@ -410,6 +410,72 @@ def test_an_old_state_is_told_and_decided_by_as_it_is_set(shop: Shop, watcher: W
     assert ["b"] == rules(keeper.decide(asked, late)), "what is known still counts"
 
 
+def test_a_payer_whose_amounts_nobody_can_tell_is_refused_until_somebody_can(
+    shop: Shop, watcher: Watcher, keeper: Gatekeeper
+) -> None:
+    shop.post(call(1), call(2, account="beta"))
+    assert [] == rules(decide(watcher, keeper))
+    before = watched_again(shop, keeper, watcher)
+    assert ["state_failed"] == rules(before)
+    assert "what acme comes to in 2026-10 cannot be told: " in before.refusals[0].detail
+    others = keeper.decide(Asked(account="beta", product="voice.outbound", to=GB), AT)
+    assert [] == rules(others), "it is of one payer"
+    below = keeper.decide(Asked(account="acme-uk", product="voice.outbound", to=GB), AT)
+    assert ["state_failed"] == rules(below), "its payer is the same"
+    new = Gatekeeper(shop.engine, products(), lambda: AT)
+    new.refresh(AT)
+    assert ["state_failed"] == rules(new.decide(Asked(account="acme", product="voice.outbound", to=GB), AT))
+    keeper.when_stale = WhenStale.OPEN
+    found = keeper.decide(Asked(account="acme", product="voice.outbound", to=GB), AT)
+    assert ([], ["state_failed"]) == (rules(found), [each.rule for each in found.warnings])
+    keeper.when_stale = WhenStale.CLOSED
+    with transaction(shop.engine) as connection:
+        connection.execute("DELETE FROM unfolded WHERE quantity > 1000000")
+    assert [] == rules(decide(watcher, keeper))
+    assert [("acme", None), ("beta", None)] == shop.rows(_FAILED)
+
+
+_FAILED = "SELECT a.id, failed FROM payer_states JOIN accounts a ON account_id = payer_id ORDER BY a.id"
+
+
+def watched_again(shop: Shop, keeper: Gatekeeper, watcher: Watcher) -> Decision:
+    """What is decided once a payer has usage that adds up to more than there is room for."""
+    shop.post(call(3))
+    shop.post(call(4))
+    with transaction(shop.engine) as connection:
+        connection.execute(
+            "UPDATE unfolded SET quantity = 9223372036854775807 FROM accounts"
+            " WHERE unfolded.account_id = accounts.account_id AND id = 'acme'"
+        )
+    assert ["acme"] == list(watcher.round(AT).failed)
+    written = shop.rows("SELECT round FROM payer_states WHERE failed IS NOT NULL")
+    assert ["acme"] == list(watcher.round(AT).failed)
+    assert written == shop.rows("SELECT round FROM payer_states WHERE failed IS NOT NULL"), "it is noted once"
+    keeper.refresh(AT)
+    return keeper.decide(Asked(account="acme", product="voice.outbound", to=GB), AT)
+
+
+def test_who_was_never_looked_at_is_refused_too_where_nobody_can_tell(
+    shop: Shop, watcher: Watcher, keeper: Gatekeeper
+) -> None:
+    assert ["state_failed"] == rules(watched_again(shop, keeper, watcher))
+
+
+def test_an_earlier_month_that_nobody_can_tell_counts_where_a_guard_looks_at_it(
+    shop: Shop, watcher: Watcher, keeper: Gatekeeper
+) -> None:
+    november = datetime(2026, 11, 2, tzinfo=UTC)
+    watched_again(shop, keeper, watcher)
+    watcher.round(november)
+    keeper.refresh(november)
+    asked = Asked(account="acme", product="voice.outbound", to=GB)
+    assert [] == rules(keeper.decide(asked, november))
+    guard(shop, kind="credit", limit="100", currency="USD", account="acme")
+    watcher.round(november)
+    keeper.refresh(november)
+    assert ["state_failed"] == rules(keeper.decide(asked, november))
+
+
 FAX = {**products(), "fax.outbound": replace(products()["voice.outbound"], id="fax.outbound")}
 """The products of a program that had one more."""
 
