@@ -8,9 +8,10 @@ What is sent, and how it is signed: Standard Webhooks 1.0 (standardwebhooks.com)
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from urllib.parse import urlsplit
 
@@ -116,6 +117,15 @@ RETRY_AFTER = (
 )
 """How long after each failure the next try is; after one more failure a delivery is dead (Standard Webhooks 1.0)."""
 
+LATER = 5
+"""A try comes later by up to this part of its wait, by chance: what failed together is not tried together again."""
+
+LONGEST_ASKED = timedelta(hours=1)
+"""For how long an endpoint that answers `Retry-After` is left alone, at most."""
+
+KEPT = timedelta(days=90)
+"""How long it is kept what came of a message after it was delivered or died; replays reach as far back."""
+
 FAILING_FOR = timedelta(days=5)
 """An endpoint that took nothing for so long, while something was tried there, is disabled."""
 
@@ -125,7 +135,14 @@ OVERLAP = timedelta(hours=24)
 GONE = 410
 """The answer by which an endpoint says that it wants nothing more, ever (Standard Webhooks 1.0)."""
 
+BUSY = frozenset({429, 503})
+"""The answers that may say when to come again (RFC 9110, 10.2.3; RFC 6585, 4)."""
+
 _TAKEN = range(200, 300)
+_MOST_DIGITS = 9
+
+Chance = Callable[[int], int]
+"""A whole number from 0 up to the one that is given, which it does not come to."""
 
 
 class Why(StrEnum):
@@ -203,11 +220,15 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came of a try: the status and the beginning of what was said, or (status 0) the problem in words."""
+    """What came of a try: the status and the beginning of what was said, or (status 0) the problem in words.
+
+    `asked`: for how long the endpoint asks to be left alone.
+    """
 
     status: int = 0
     said: str = ""
     problem: str = ""
+    asked: timedelta = timedelta()
 
     @property
     def is_taken(self) -> bool:
@@ -223,7 +244,25 @@ class Next:
     at: datetime | None
 
 
-def next_of(state: State, failures: int, answer: Answer, at: datetime) -> Next:
+def asked_of(status: int, retry_after: str, at: datetime) -> timedelta:
+    """For how long an answer at an instant asks to be left alone, by its `Retry-After`: seconds, or a date of HTTP.
+
+    What is neither asks for nothing, and for longer than `LONGEST_ASKED` is not left alone.
+    """
+    if status not in BUSY:
+        return timedelta()
+    if retry_after.isascii() and retry_after.isdecimal():
+        asked = timedelta(seconds=int(retry_after[-_MOST_DIGITS:]))
+        return LONGEST_ASKED if len(retry_after) > _MOST_DIGITS else min(asked, LONGEST_ASKED)
+    try:
+        until = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return timedelta()
+    until = until.replace(tzinfo=UTC) if until.tzinfo is None else until
+    return min(max(until - at, timedelta()), LONGEST_ASKED)
+
+
+def next_of(state: State, failures: int, answer: Answer, at: datetime, chance: Chance) -> Next:
     """What becomes of a delivery in `state`, of which `failures` tries failed before this answer."""
     if answer.is_taken:
         return Next(state=after(state, Step.TAKEN), at=None)
@@ -231,7 +270,9 @@ def next_of(state: State, failures: int, answer: Answer, at: datetime) -> Next:
         return Next(state=after(state, Step.WITHDRAWN), at=None)
     if failures >= len(RETRY_AFTER):
         return Next(state=after(state, Step.EXHAUSTED), at=None)
-    return Next(state=after(state, Step.FAILED), at=at + RETRY_AFTER[failures])
+    wait = max(RETRY_AFTER[failures], answer.asked)
+    later = timedelta(milliseconds=chance(wait // LATER // timedelta(milliseconds=1) + 1))
+    return Next(state=after(state, Step.FAILED), at=at + wait + later)
 
 
 # --- what an endpoint is made from --------------------------------------------------------------------------

@@ -199,6 +199,8 @@ def remove(endpoint: _Endpoint) -> None:
 @app.command("test")
 def try_out(endpoint: _Endpoint, form: FormatOption = Format.TABLE) -> None:
     """Send a test message to an endpoint, now. Exit code 6: it did not take it; the message is tried again."""
+    from random import randrange
+
     from billing.flows.deliver import deliver
     from billing.flows.webhooks import send_test
     from billing.outbound.webhooks import Sender
@@ -208,7 +210,7 @@ def try_out(endpoint: _Endpoint, form: FormatOption = Format.TABLE) -> None:
 
     with writing() as engine:
         message = send_test(engine, endpoint, at=now(), actor=actor())
-        deliver(engine, Sender(reach=settings().reach), now, only=(endpoint, message))
+        deliver(engine, Sender(reach=settings().reach), now, randrange, only=(endpoint, message))
         with reading_from(engine) as connection:
             tries = listed_tries(connection, endpoint, message)
     emit([each._asdict() for each in tries], _TRIES, form, title=message)
@@ -286,13 +288,15 @@ def send(form: FormatOption = Format.TABLE) -> None:
 
     Exit code 3: nothing was due; 4: a message is dead now or an endpoint was disabled; 6: something is tried again.
     """
+    from random import randrange
+
     from billing.flows.deliver import deliver_all
     from billing.outbound.webhooks import Sender
     from cli.db import settings, writing
     from cli.world import now
 
     with writing() as engine:
-        done = deliver_all(engine, Sender(reach=settings().reach), now)
+        done = deliver_all(engine, Sender(reach=settings().reach), now, randrange)
     _tell(done, form)
     if done.dead or done.disabled:
         raise typer.Exit(Exit.NEEDS_A_PERSON)

@@ -18,7 +18,7 @@ from billing.hosts import Reach
 from billing.outbound.webhooks import Sender
 from billing.store.engine import Engine, transaction
 from billing.store.webhooks import emit
-from billing.webhooks import EndpointAsked, Message, MessageType
+from billing.webhooks import Chance, EndpointAsked, Message, MessageType
 
 HOME = Reach(allowed=(ip_network("127.0.0.0/8"),), http=True)
 """Loopback without encryption, as in development."""
@@ -112,6 +112,11 @@ def receiving(wrap: Callable[[Any], Any] | None = None) -> Iterator[Receiver]:
         thread.join()
 
 
+def least(_: int) -> int:
+    """No chance: tries come when the schedule says."""
+    return 0
+
+
 @dataclass(slots=True)
 class Clock:
     """Says the time that the test says."""
@@ -146,5 +151,5 @@ class Post:
         with transaction(self.engine) as connection:
             return emit(connection, told)
 
-    def round(self, **options: Any) -> Delivered:  # noqa: ANN401 (those of `deliver`)
-        return deliver(self.engine, self.sender, self.clock, **options)
+    def round(self, chance: Chance = least, **options: Any) -> Delivered:  # noqa: ANN401 (those of `deliver`)
+        return deliver(self.engine, self.sender, self.clock, chance, **options)

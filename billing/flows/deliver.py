@@ -5,7 +5,8 @@ transaction, two workers never try one delivery at once, and a worker that dies 
 itself: the message is then sent again, with the same id. Every message arrives at least once or is a dead letter.
 
 An endpoint has its turn in a thread of its own, so that one which does not answer holds nobody else up; what is left of
-a turn after a failure is given back, so that such an endpoint costs one wait a round, not one for each message.
+a turn after a failure is given back, so that such an endpoint costs one wait a round, not one for each message. An
+endpoint that asks to be left alone for a while gets no turn until then.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,10 +16,23 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from billing.store.audit import record
-from billing.store.deliveries import claim, give_back, lock_delivery, move_on, write_attempt
+from billing.store.deliveries import claim, forget, give_back, lock_delivery, move_on, write_attempt
 from billing.store.engine import Connection, Engine, transaction
-from billing.store.webhooks import disable, emit, lock_endpoint, set_failing
-from billing.webhooks import GONE, OPEN, Answer, Endpoint, Message, MessageType, Outgoing, State, Why, next_of
+from billing.store.webhooks import disable, emit, leave_alone, lock_endpoint, set_failing
+from billing.webhooks import (
+    GONE,
+    KEPT,
+    OPEN,
+    Answer,
+    Chance,
+    Endpoint,
+    Message,
+    MessageType,
+    Outgoing,
+    State,
+    Why,
+    next_of,
+)
 from rates.cards import instant
 
 Send = Callable[[Outgoing, datetime], Answer]
@@ -36,6 +50,9 @@ TURN = 100
 
 MOST = 500
 """Messages that a round takes."""
+
+FORGOTTEN = 10_000
+"""How many tries, and deliveries, are forgotten at once."""
 
 ACTOR = "webhooks"
 
@@ -70,11 +87,11 @@ class _Noted:
     disabled: str = ""
 
 
-def deliver_all(engine: Engine, send: Send, clock: Clock) -> Delivered:
+def deliver_all(engine: Engine, send: Send, clock: Clock, chance: Chance) -> Delivered:
     """Rounds until one comes in which nothing arrives."""
-    done = last = deliver(engine, send, clock)
+    done = last = deliver(engine, send, clock, chance)
     while last.delivered:
-        last = deliver(engine, send, clock)
+        last = deliver(engine, send, clock, chance)
         done += last
     return done
 
@@ -83,13 +100,17 @@ def deliver(
     engine: Engine,
     send: Send,
     clock: Clock,
+    chance: Chance,
     *,
     threads: int = 16,
     turn: int = TURN,
     most: int = MOST,
     only: tuple[str, str] | None = None,
 ) -> Delivered:
-    """One round over what is due; `only` one endpoint's one message. Safe to repeat, run many at once, and kill."""
+    """One round over what is due; `only` one endpoint's one message. Safe to repeat, run many at once, and kill.
+
+    By `chance` what failed is tried somewhat later than the schedule says.
+    """
     at = clock()
     until = at + LEASE
     with transaction(engine) as connection:
@@ -98,7 +119,7 @@ def deliver(
     if not turns:
         return Delivered()
     with ThreadPoolExecutor(max_workers=min(threads, len(turns)), thread_name_prefix="webhooks") as pool:
-        done = pool.map(lambda each: _take_turn(engine, send, clock, each, until - _MARGIN), turns)
+        done = pool.map(lambda each: _take_turn(engine, send, clock, chance, each, until - _MARGIN), turns)
         noted = [each for of_turn in done for each in of_turn]
     states = [each.state for each in noted]
     return Delivered(
@@ -109,8 +130,14 @@ def deliver(
     )
 
 
+def forget_ended(engine: Engine, at: datetime) -> int:
+    """Forget what came of messages that ended long ago, some of it. Gives how many tries and deliveries that is."""
+    with transaction(engine) as connection:
+        return forget(connection, at - KEPT, most=FORGOTTEN)
+
+
 def _take_turn(
-    engine: Engine, send: Send, clock: Clock, messages: Sequence[Outgoing], last_start: datetime
+    engine: Engine, send: Send, clock: Clock, chance: Chance, messages: Sequence[Outgoing], last_start: datetime
 ) -> list[_Noted]:
     """Send the messages of one endpoint, until it fails or the claims are about to end."""
     noted: list[_Noted] = []
@@ -119,7 +146,7 @@ def _take_turn(
         if at >= last_start:
             break
         answer = send(each, at)
-        noted.append(_note(engine, each, answer, clock()))
+        noted.append(_note(engine, each, answer, clock(), chance))
         if not answer.is_taken:
             break
     if len(noted) < len(messages):
@@ -128,7 +155,7 @@ def _take_turn(
     return noted
 
 
-def _note(engine: Engine, sent: Outgoing, answer: Answer, at: datetime) -> _Noted:
+def _note(engine: Engine, sent: Outgoing, answer: Answer, at: datetime, chance: Chance) -> _Noted:
     """Write what was answered, what becomes of the delivery, and of the endpoint.
 
     Who changes an endpoint or its deliveries locks the endpoint first. Of a claim that has ended, and that another
@@ -139,9 +166,11 @@ def _note(engine: Engine, sent: Outgoing, answer: Answer, at: datetime) -> _Note
         state, failures, claimed = lock_delivery(connection, sent)
         write_attempt(connection, sent, at, answer.status, answer.said, answer.problem)
         if state in OPEN and (claimed or answer.is_taken):
-            reached = next_of(state, failures, answer, at)
+            reached = next_of(state, failures, answer, at, chance)
             state = reached.state
             move_on(connection, sent, reached, failures + (not answer.is_taken), at)
+        if answer.asked:
+            leave_alone(connection, sent.endpoint, at + answer.asked)
         disabled = endpoint is not None and endpoint.disabled_at is None and _judge(connection, endpoint, answer, at)
     return _Noted(state=state, disabled=sent.endpoint if disabled else "")
 

@@ -12,6 +12,7 @@ from billing.store import webhooks as store
 from billing.store.audit import record
 from billing.store.engine import Connection, Engine, rehearsal, transaction
 from billing.webhooks import (
+    KEPT,
     LONGEST_DESCRIPTION,
     OPEN,
     OVERLAP,
@@ -179,11 +180,12 @@ def replay_between(
 ) -> int:
     """Send there what was told within `[since, until)` and did not arrive, also what was never tried; gives how many.
 
-    With `delivered` also what arrived. Raises EndpointUnknownError, EndpointDisabledError.
+    With `delivered` also what arrived. What was told longer ago than is kept is not sent: whether it arrived is not
+    known any more. Raises EndpointUnknownError, EndpointDisabledError.
     """
     with transaction(engine) as connection:
         _enabled(connection, id_)
-        count = store.replay_between(connection, id_, since, until, at, delivered=delivered)
+        count = store.replay_between(connection, id_, max(since, at - KEPT), until, at, delivered=delivered)
         if count:
             facts = {"since": since.isoformat(), "until": until.isoformat(), "messages": count}
             _audit(connection, id_, "replay", at, actor, facts)

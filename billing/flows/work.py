@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from random import randrange
 from threading import Event, Thread
 
 from billing.errors import SchemaMismatchError
-from billing.flows.deliver import Send, deliver
+from billing.flows.deliver import FORGOTTEN, Send, deliver, forget_ended
 from billing.flows.fold import CHANGES_AT_ONCE, fold_once
 from billing.flows.post import post_charges
 from billing.flows.repeat import forget_old
@@ -29,6 +30,7 @@ from billing.store.migrate import check_schema
 from billing.store.partitions import make_partitions, months_missing
 from billing.store.queries.health import clock_of
 from billing.store.rounds import try_round
+from billing.webhooks import Chance
 from rates.products import Product
 
 MONTHS_AHEAD = 3
@@ -95,15 +97,23 @@ Clock = Callable[[], datetime]
 
 
 def rounds(
-    products: Mapping[str, Product], clock: Clock, kept: CompiledCards | None = None, *, send: Send | None = None
+    products: Mapping[str, Product],
+    clock: Clock,
+    kept: CompiledCards | None = None,
+    *,
+    send: Send | None = None,
+    chance: Chance = randrange,
 ) -> tuple[Round, ...]:
-    """What every worker does. `kept`: where compiled cards are kept. `send`: how webhooks leave; without it none do."""
+    """What every worker does. `kept`: where compiled cards are kept. `send`: how webhooks leave; without it none do.
+
+    By `chance` webhooks that failed are tried somewhat later than their schedule says.
+    """
 
     def post(engine: Engine, at: datetime) -> Done:
         return _post(engine, at, products, kept)
 
     def tell(engine: Engine, _: datetime) -> Done:
-        return Done() if send is None else _deliver(engine, send, clock)
+        return Done() if send is None else _deliver(engine, send, clock, chance)
 
     watchers: dict[Engine, Watcher] = {}
 
@@ -122,6 +132,7 @@ def rounds(
         Round(name="partitions", every=timedelta(hours=6), work=_make_partitions, alone=True),
         Round(name="charges", every=timedelta(hours=1), work=post, alone=True),
         Round(name="repeats", every=timedelta(hours=1), work=_forget, alone=True),
+        Round(name="deliveries", every=timedelta(hours=1), work=_forget_ended, alone=True),
         Round(name="clock", every=timedelta(minutes=1), work=compare),
         *(() if send is None else (Round(name="webhooks", every=_SECOND, work=tell),)),
     )
@@ -228,9 +239,9 @@ def _post(engine: Engine, at: datetime, products: Mapping[str, Product], kept: C
     return Done(count=counts.get(Outcome.ACCEPTED, 0) + waiting, warning=warning)
 
 
-def _deliver(engine: Engine, send: Send, clock: Clock) -> Done:
+def _deliver(engine: Engine, send: Send, clock: Clock, chance: Chance) -> Done:
     """Few of each endpoint at a time: a worker that is asked to end does so soon."""
-    done = deliver(engine, send, clock, turn=10)
+    done = deliver(engine, send, clock, chance, turn=10)
     said = [f"{each} is disabled: `tollbook webhooks list` says why" for each in done.disabled]
     if done.dead:
         said.append(f"dead letters: {done.dead:,}; `tollbook webhooks deliveries --state dead` lists them")
@@ -253,6 +264,11 @@ def _make_partitions(engine: Engine, at: datetime) -> Done:
 
 def _forget(engine: Engine, at: datetime) -> Done:
     return Done(count=forget_old(engine, at))
+
+
+def _forget_ended(engine: Engine, at: datetime) -> Done:
+    forgotten = forget_ended(engine, at)
+    return Done(count=forgotten, more=forgotten >= FORGOTTEN)
 
 
 def _compare(engine: Engine, clock: Clock) -> Done:

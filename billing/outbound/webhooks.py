@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -26,7 +26,7 @@ import h11
 from standardwebhooks import Webhook
 
 from billing.hosts import PUBLIC_ONLY, Address, Reach
-from billing.webhooks import Answer, Outgoing
+from billing.webhooks import Answer, Outgoing, asked_of
 
 Resolve = Callable[[str, int], Sequence[Address]]
 """The addresses of a host by its name. Raises OSError."""
@@ -161,12 +161,12 @@ def _exchange(connection: socket.socket, message: Outgoing, at: datetime, deadli
     for event in (request, h11.Data(data=body), h11.EndOfMessage()):
         connection.settimeout(deadline.left())
         connection.sendall(http.send(event) or b"")
-    return _answer(connection, http, deadline)
+    return _answer(connection, http, at, deadline)
 
 
-def _answer(connection: socket.socket, http: h11.Connection, deadline: _Deadline) -> Answer:
+def _answer(connection: socket.socket, http: h11.Connection, at: datetime, deadline: _Deadline) -> Answer:
     """What is answered: the status decides, and of the rest only the beginning is read, if it comes at all."""
-    status, said, received = 0, bytearray(), 0
+    status, said, received, asked = 0, bytearray(), 0, timedelta()
     while True:
         try:
             event = http.next_event()
@@ -179,6 +179,7 @@ def _answer(connection: socket.socket, http: h11.Connection, deadline: _Deadline
                 http.receive_data(some)
             elif isinstance(event, h11.Response):
                 status = event.status_code
+                asked = asked_of(status, dict(event.headers).get(b"retry-after", b"").decode("latin-1").strip(), at)
             elif isinstance(event, h11.Data):
                 said += event.data
             elif not isinstance(event, h11.InformationalResponse):
@@ -189,7 +190,7 @@ def _answer(connection: socket.socket, http: h11.Connection, deadline: _Deadline
             break
         if len(said) >= SAID or received > _MOST_BYTES:
             break
-    return Answer(status=status, said=_printable(said.decode("utf-8", "replace")[:SAID]))
+    return Answer(status=status, said=_printable(said.decode("utf-8", "replace")[:SAID]), asked=asked)
 
 
 def _printable(text: str) -> str:

@@ -14,8 +14,8 @@ def claim(
 ) -> list[Outgoing]:
     """Take deliveries that are due, up to `turn` of an endpoint and `most` in all; nobody else takes them `until` then.
 
-    Endpoints come in an order of chance, so that none of many waits for the others for ever. With `only`, of
-    that endpoint that message.
+    Endpoints come in an order of chance, so that none of many waits for the others for ever; those that are left alone
+    do not come. With `only`, of that endpoint that message, and at once.
     """
     endpoint, message = only or ("", "")
     values = {"at": at, "until": until, "turn": turn, "most": most, "endpoint": endpoint, "message": message}
@@ -82,10 +82,39 @@ def move_on(connection: Connection, sent: Outgoing, reached: Next, failures: int
     )
 
 
+def forget(connection: Connection, before: datetime, *, most: int) -> int:
+    """Forget tries before an instant, and deliveries that ended before it and have none left; `most` of each.
+
+    Gives how many. Messages stay: by them nothing is told twice.
+    """
+    values = {"before": before, "most": most}
+    return sum(connection.execute(each, values).rowcount for each in (_FORGET_TRIES, _FORGET_ENDED))
+
+
+# Tries are numbered in the order in which they were made.
+_FORGET_TRIES = """
+DELETE FROM webhook_attempts WHERE attempt_id IN (
+    SELECT attempt_id FROM (SELECT attempt_id, at FROM webhook_attempts ORDER BY attempt_id LIMIT %(most)s) AS oldest
+    WHERE at < %(before)s
+)
+"""
+
+_FORGET_ENDED = """
+DELETE FROM webhook_deliveries WHERE (endpoint_id, message_id) IN (
+    SELECT endpoint_id, message_id FROM webhook_deliveries AS delivery
+    WHERE ended_at < %(before)s AND NOT EXISTS (
+        SELECT FROM webhook_attempts AS attempt
+        WHERE (attempt.endpoint_id, attempt.message_id) = (delivery.endpoint_id, delivery.message_id)
+    )
+    ORDER BY ended_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
+)
+"""
+
 _CLAIM = """
 WITH turns AS MATERIALIZED (
     SELECT endpoint_id FROM webhook_endpoints
-    WHERE disabled_at IS NULL AND %(endpoint)s IN ('', id) ORDER BY random()
+    WHERE disabled_at IS NULL AND %(endpoint)s IN ('', id)
+      AND (left_until IS NULL OR left_until <= %(at)s OR %(message)s <> '') ORDER BY random()
 ), due AS MATERIALIZED (
     SELECT turns.endpoint_id, first.message_id FROM turns CROSS JOIN LATERAL (
         SELECT message_id FROM webhook_deliveries

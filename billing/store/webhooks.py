@@ -93,7 +93,8 @@ def disable(connection: Connection, id_: str, why: Why, at: datetime) -> int:
 def enable(connection: Connection, id_: str) -> None:
     """Send to an endpoint again, as if it had never failed."""
     connection.execute(
-        "UPDATE webhook_endpoints SET disabled_at = NULL, disabled_why = NULL, failing_since = NULL WHERE id = %s",
+        "UPDATE webhook_endpoints SET disabled_at = NULL, disabled_why = NULL, failing_since = NULL, left_until = NULL"
+        " WHERE id = %s",
         [id_],
     )
 
@@ -105,6 +106,11 @@ def set_failing(connection: Connection, id_: str, since: datetime | None) -> Non
         " WHERE id = %(id)s AND failing_since IS DISTINCT FROM %(since)s",
         {"since": since, "id": id_},
     )
+
+
+def leave_alone(connection: Connection, id_: str, until: datetime) -> None:
+    """Try nothing at an endpoint until an instant, or longer if it was to be left alone longer."""
+    connection.execute("UPDATE webhook_endpoints SET left_until = greatest(left_until, %s) WHERE id = %s", [until, id_])
 
 
 # --- the outbox ---------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 from billing.hosts import PUBLIC_ONLY, Reach
 from billing.webhooks import (
     LIFE_CYCLE,
+    LONGEST_ASKED,
     OPEN,
     RETRY_AFTER,
     Answer,
@@ -20,10 +21,12 @@ from billing.webhooks import (
     State,
     Step,
     after,
+    asked_of,
     next_of,
     types_of,
     url_faults,
 )
+from tests.hooking import least
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -47,7 +50,7 @@ def test_tries_come_after_the_delays_of_the_standard_and_then_a_delivery_is_dead
     """5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h: ten tries over three days (Standard Webhooks 1.0)."""
     state, at, waited = State.PENDING, AT, []
     for failures in itertools.count():
-        reached = next_of(state, failures, Answer(status=500), at)
+        reached = next_of(state, failures, Answer(status=500), at, least)
         state = reached.state
         if reached.at is None:
             break
@@ -58,6 +61,52 @@ def test_tries_come_after_the_delays_of_the_standard_and_then_a_delivery_is_dead
         [each.total_seconds() for each in waited],
     )
     assert timedelta(hours=75, minutes=35, seconds=5) == sum(RETRY_AFTER, timedelta())
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "seconds"),
+    [
+        (429, "120", 120),
+        (503, "0", 0),
+        (503, "3601", 3600),
+        (503, "9" * 4000, 3600),
+        (429, "Sat, 21 Nov 2026 12:00:30 GMT", 30),
+        (429, "Saturday, 21-Nov-26 12:00:30 GMT", 30),
+        (429, "Sat, 21 Nov 2026 12:00:30 -0000", 30),
+        (429, "Sat, 21 Nov 2026 11:59:30 GMT", 0),
+        (429, "Sat, 21 Nov 9999 11:59:30 GMT", 3600),
+        (429, "Sat, 21 Nov 9999 23:59:30 -2359", 3600),
+        (429, "-5", 0),
+        (429, "1.5", 0),
+        (429, "soon", 0),
+        (429, "\u0661", 0),
+        (429, "", 0),
+        (500, "120", 0),
+        (200, "120", 0),
+    ],
+)
+def test_an_endpoint_may_ask_to_be_left_alone_for_so_long(status: int, said: str, seconds: int) -> None:
+    """Seconds, or a date of HTTP in any of its forms (RFC 9110, 10.2.3); an hour at most."""
+    assert timedelta(seconds=seconds) == asked_of(status, said, AT)
+
+
+def test_what_is_asked_for_puts_a_try_off_and_never_forward() -> None:
+    for failures, wait in enumerate(RETRY_AFTER):
+        for asked in (timedelta(), timedelta(minutes=1), LONGEST_ASKED):
+            reached = next_of(State.RETRY, failures, Answer(status=429, asked=asked), AT, least)
+            assert AT + max(wait, asked) == reached.at
+
+
+def test_a_try_comes_up_to_a_fifth_later_by_chance() -> None:
+    asked: list[int] = []
+
+    def most(below: int) -> int:
+        asked.append(below)
+        return below - 1
+
+    reached = [next_of(State.RETRY, failures, Answer(status=500), AT, most).at for failures in range(len(RETRY_AFTER))]
+    assert [AT + wait * 6 / 5 for wait in RETRY_AFTER] == reached
+    assert [1001, 60_001] == asked[:2]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +123,7 @@ def test_tries_come_after_the_delays_of_the_standard_and_then_a_delivery_is_dead
     ],
 )
 def test_only_2xx_is_an_arrival_and_gone_is_the_end(answer: Answer, state: State) -> None:
-    assert state is next_of(State.PENDING, 0, answer, AT).state
+    assert state is next_of(State.PENDING, 0, answer, AT, least).state
 
 
 def test_a_body_has_a_type_a_timestamp_and_data() -> None:

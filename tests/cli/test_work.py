@@ -70,7 +70,17 @@ def test_once_does_each_round_and_says_what_came_of_it(behind: Address, tollbook
     rows = {row["round"]: row for row in csv.DictReader(io.StringIO(ran.out))}
     assert 0 == unfolded(behind)
     assert ("done", "1") == (rows["fold"]["ending"], rows["fold"]["count"])
-    assert {"schema", "fold", "limits", "partitions", "charges", "repeats", "clock", "webhooks"} == rows.keys()
+    assert {
+        "schema",
+        "fold",
+        "limits",
+        "partitions",
+        "charges",
+        "repeats",
+        "deliveries",
+        "clock",
+        "webhooks",
+    } == rows.keys()
     # The clock of these tests is not the database's.
     assert (4, True) == (ran.code, rows["clock"]["warning"].startswith("the database's clock is"))
 

@@ -12,6 +12,7 @@ CREATE TABLE webhook_endpoints (
     old_until timestamptz,
     created_at timestamptz NOT NULL,
     failing_since timestamptz, -- the first failure after the last message that was taken
+    left_until timestamptz, -- it asked to be left alone until then
     disabled_at timestamptz,
     disabled_why text CHECK (disabled_why IN ('asked', 'gone', 'failing', 'removed')),
     CHECK ((disabled_at IS NULL) = (disabled_why IS NULL)),
@@ -50,6 +51,7 @@ CREATE TABLE webhook_deliveries (
 );
 CREATE INDEX webhook_deliveries_due ON webhook_deliveries (endpoint_id, next_at) WHERE state IN ('pending', 'retry');
 CREATE INDEX webhook_deliveries_dead ON webhook_deliveries (endpoint_id, message_id) WHERE state = 'dead';
+CREATE INDEX webhook_deliveries_ended ON webhook_deliveries (ended_at) WHERE ended_at IS NOT NULL;
 
 -- Every try, and what was answered.
 CREATE TABLE webhook_attempts (

@@ -16,7 +16,7 @@ import pytest
 
 from billing.accounts import Account, AccountId
 from billing.errors import InputFaultyError
-from billing.flows.deliver import LEASE, Delivered, deliver, deliver_all
+from billing.flows.deliver import LEASE, Delivered, deliver, deliver_all, forget_ended
 from billing.flows.publish import add_accounts
 from billing.flows.webhooks import (
     add_endpoint,
@@ -36,6 +36,7 @@ from billing.store.queries.webhooks import listed_deliveries, listed_endpoints, 
 from billing.store.webhooks import emit, lock_endpoint
 from billing.webhooks import (
     FAILING_FOR,
+    KEPT,
     RETRY_AFTER,
     Answer,
     EndpointAsked,
@@ -46,7 +47,7 @@ from billing.webhooks import (
     MessageType,
     Outgoing,
 )
-from tests.hooking import HOME, START, Clock, Post, Receiver, Request, receiving, reply
+from tests.hooking import HOME, START, Clock, Post, Receiver, Request, least, receiving, reply
 from tests.shop import Shop, account
 
 
@@ -306,13 +307,79 @@ def test_who_gives_back_and_who_disables_never_wait_for_each_other(post: Post, r
     assert Delivered(delivered=2) == post.round()
 
 
+def test_who_asks_to_be_left_alone_is_with_all_that_is_told_there(post: Post, receiver: Receiver) -> None:
+    id_, _ = post.endpoint(receiver.url())
+    receiver.answer = lambda _, handler: reply(handler, 429, b"", **{"Retry-After": "600"})
+    post.tell("a", "b")
+    assert Delivered(retried=1) == post.round()
+    receiver.answers(204)
+    post.clock.forward(timedelta(seconds=599))
+    assert Delivered() == post.round(), "neither is tried, though one was never, and the other is due after 5 s"
+    assert Delivered(delivered=1) == post.round(only=(id_, post_of(post, "b"))), "a person may"
+    post.clock.forward(timedelta(seconds=1))
+    assert Delivered(delivered=1) == post.round()
+
+
+def test_who_is_enabled_again_is_not_left_alone_for_what_it_asked_before(post: Post, receiver: Receiver) -> None:
+    id_, _ = post.endpoint(receiver.url())
+    receiver.answer = lambda _, handler: reply(handler, 503, b"", **{"Retry-After": "3600"})
+    post.tell("a")
+    post.round()
+    receiver.answers(204)
+    disable(post.engine, id_, **by("ops"))
+    enable(post.engine, id_, **by("ops"))
+    post.tell("b")
+    assert Delivered(delivered=1) == post.round()
+
+
+def post_of(post: Post, subject: str) -> str:
+    """The message about a subject."""
+    with snapshot(post.engine) as connection:
+        return next(each.message for each in listed_deliveries(connection) if each.subject == subject)
+
+
+def test_what_failed_is_tried_later_by_chance_and_never_sooner(post: Post, receiver: Receiver) -> None:
+    post.endpoint(receiver.url())
+    receiver.answers(500)
+    post.tell("a")
+    post.round(chance=lambda most: most - 1)
+    with snapshot(post.engine) as connection:
+        assert post.clock() + RETRY_AFTER[0] * 6 / 5 == listed_deliveries(connection)[0].next_at
+
+
+def test_what_ended_long_ago_is_forgotten_with_its_tries_and_not_told_again(
+    post: Post, shop: Shop, receiver: Receiver
+) -> None:
+    id_, _ = post.endpoint(receiver.url())
+    post.tell("old")
+    post.round()
+    post.clock.forward(timedelta(days=1))
+    post.tell("new")
+    post.round()
+    assert 0 == forget_ended(post.engine, START + KEPT)
+    post.clock.forward(KEPT - timedelta(days=1) + timedelta(seconds=1))
+    assert 2 == forget_ended(post.engine, post.clock()), "a try and a delivery"
+    assert [("new", "delivered", 1)] == states(post)
+    assert [(1,)] == shop.rows("SELECT count(*) FROM webhook_attempts")
+    assert [0, 0] == [post.tell("old"), forget_ended(post.engine, post.clock())]
+    again = {"at": post.clock(), "actor": "ops", "delivered": True}
+    assert 1 == replay_between(post.engine, id_, START, post.clock(), **again), "what is forgotten may have arrived"  # type: ignore[arg-type]
+
+
+def test_a_delivery_that_is_open_is_not_forgotten(post: Post, receiver: Receiver) -> None:
+    post.endpoint(receiver.url())
+    post.tell("a")
+    forget_ended(post.engine, START + 2 * KEPT)
+    assert [("a", "pending", 0)] == states(post)
+
+
 def test_all_that_is_due_is_sent_in_rounds_that_leave_the_dead_alone(post: Post, receiver: Receiver) -> None:
     with receiving() as broken:
         broken.answers(500)
         post.endpoint(broken.url())
         post.endpoint(receiver.url())
         post.tell(*(f"m{n}" for n in range(250)))
-        done = deliver_all(post.engine, post.sender, post.clock)
+        done = deliver_all(post.engine, post.sender, post.clock, least)
         assert (250, 0, 250) == (done.delivered, done.dead, len({*receiver.ids}))
         assert done.retried == len(broken.requests) < 10
 
@@ -351,7 +418,7 @@ def test_two_workers_at_once_deliver_each_message_once(post: Post, receiver: Rec
     done: list[Delivered] = []
 
     def work(number: int) -> None:
-        while (found := deliver(engines[number], post.sender, post.clock, turn=3, most=7)).tried:
+        while (found := deliver(engines[number], post.sender, post.clock, least, turn=3, most=7)).tried:
             done.append(found)
 
     workers = [threading.Thread(target=work, args=(number,)) for number in range(4)]
@@ -374,7 +441,7 @@ def work_until_killed(url: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
 
-    deliver(open_engine(url), send, Clock())
+    deliver(open_engine(url), send, Clock(), least)
 
 
 def test_a_worker_that_is_killed_between_sending_and_noting_leads_to_the_same_id_again(
@@ -411,7 +478,7 @@ def test_what_a_late_worker_notes_of_a_claim_that_ended_undoes_nothing(
         return answer
 
     receiver.answer = lambda _, handler: reply(handler, late if len(receiver.requests) == 1 else 200)
-    deliver(post.engine, send, post.clock)
+    deliver(post.engine, send, post.clock, least)
     assert [("a", "delivered", 2)] == states(post)
 
 
@@ -426,7 +493,7 @@ def test_a_late_failure_counts_for_nothing_where_another_worker_took_over(post: 
         assert Delivered(retried=1) == post.round()
         return post.sender(message, at)
 
-    deliver(post.engine, send, post.clock)
+    deliver(post.engine, send, post.clock, least)
     assert [("a", "retry", 2)] == states(post)
     with snapshot(post.engine) as connection:
         assert post.clock() + RETRY_AFTER[0] == listed_deliveries(connection)[0].next_at

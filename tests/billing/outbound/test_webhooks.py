@@ -4,7 +4,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -15,7 +15,7 @@ import pytest
 from billing.hosts import Address, Reach
 from billing.outbound.webhooks import SAID, Sender, headers_of
 from billing.webhooks import Answer, Outgoing
-from tests.hooking import HOME, Receiver, Request, receiving
+from tests.hooking import HOME, Receiver, Request, receiving, reply
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -278,3 +278,11 @@ def test_a_handshake_that_never_ends_ends_at_the_deadline() -> None:
         silent.listen()
         answer = SENDER(message(f"https://127.0.0.1:{silent.getsockname()[1]}/"), AT)
     assert Answer(problem="no answer within 0.5 seconds") == answer
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_answer_says_for_how_long_to_leave_the_endpoint_alone(receiver: Receiver, status: int) -> None:
+    receiver.answer = lambda _, handler: reply(handler, status, b"", **{"Retry-After": "90"})
+    assert Answer(status=status, asked=timedelta(seconds=90)) == SENDER(message(receiver.url()), AT)
+    receiver.answer = lambda _, handler: reply(handler, status, b"", **{"retry-after": "Sat, 21 Nov 2026 12:01:01 GMT"})
+    assert timedelta(seconds=60) < SENDER(message(receiver.url()), AT).asked <= timedelta(seconds=61)

@@ -7,7 +7,7 @@ import pytest
 
 from billing.flows.deliver import deliver
 from tests.answering import Answering, answering, keys
-from tests.hooking import HOME, START, Clock, Post, Receiver, receiving
+from tests.hooking import HOME, START, Clock, Post, Receiver, least, receiving
 from tests.shop import Shop
 
 
@@ -82,7 +82,7 @@ def test_what_was_told_is_listed_and_sent_again(api: httpx.Client, post: Post, r
     path = f"/webhooks/{endpoint['id']}"
     receiver.answers(410, b"no more")
     post.tell("a", "b", "c")
-    deliver(post.engine, post.sender, post.clock)
+    deliver(post.engine, post.sender, post.clock, least)
     assert "gone" == api.get(path).json()["disabled_why"]
     assert 409 == api.post(f"{path}/test").status_code
     first = api.get(f"{path}/deliveries", params={"limit": 2, "state": ["dead", "pending"]}).json()
@@ -104,7 +104,7 @@ def test_what_was_told_is_listed_and_sent_again(api: httpx.Client, post: Post, r
     # Two alarms, and that this endpoint, which is told of all, was disabled.
     assert {"messages": 3} == api.post(f"{path}/replay", json=since).json()
     assert 202 == (test := api.post(f"{path}/test")).status_code
-    assert 5 == deliver(post.engine, post.sender, post.clock).delivered
+    assert 5 == deliver(post.engine, post.sender, post.clock, least).delivered
     assert test.json()["message"] in receiver.ids
 
 
