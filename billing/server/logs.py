@@ -1,7 +1,8 @@
 """Logs: one JSON object a line on standard error, each with its request's id; no phone numbers, no keys.
 
 A request is told by its route's template (`/v1/events/{source}/{id}`), never by its path, its query or its body. What
-errors say, which may quote anything, is told without the keys in it and without any run of digits that may be a number.
+errors say, which may quote anything, is told without the keys in it and without any run of digits that may be a number,
+however deep it lies in what is told.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import re
 import sys
 import time
 import traceback
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -29,7 +31,8 @@ REQUEST_ID = "X-Request-Id"
 _REQUEST_ID = REQUEST_ID.lower().encode()
 _FRAMES = 4
 _WELL_FORMED = re.compile(rb"(?!.*(?:tb_live_|tb_test_|whsec_))[A-Za-z0-9._-]{1,64}")
-_SECRET = re.compile(r"tb_(?:live|test)_[\w-]+|whsec_[\w+/=-]+|[0-9]{7,}")
+_SECRET = re.compile(r"tb_(?:live|test)_[\w-]+|whsec_[\w+/=-]+|[0-9]{7,}|(?<=\+)[0-9](?:[ ().-]{0,2}[0-9]){6,}")
+_DEEPEST = 20
 _OPEN = frozenset({"request_id", "timestamp"})
 _QUIET = frozenset({"/v1/health", "/v1/ready", "/metrics"})
 
@@ -71,10 +74,22 @@ def words_of(error: BaseException) -> dict[str, str]:
 
 def _masked(_: object, __: str, told: EventDict) -> EventDict:
     """What is told, without keys and numbers."""
-    return {
-        name: _SECRET.sub("#", value) if isinstance(value, str) and name not in _OPEN else value
-        for name, value in told.items()
-    }
+    return {name: value if name in _OPEN else _without(value) for name, value in told.items()}
+
+
+def _without(value: object, deep: int = 0) -> object:
+    """A value as JSON has it, without keys and numbers; what is no value of JSON in its own words."""
+    if isinstance(value, str):
+        return _SECRET.sub("#", value)
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if _SECRET.search(str(value)) is None else "#"
+    if deep < _DEEPEST and isinstance(value, Mapping):
+        return {_SECRET.sub("#", str(name)): _without(each, deep + 1) for name, each in value.items()}
+    if deep < _DEEPEST and isinstance(value, Collection) and not isinstance(value, bytes | bytearray | memoryview):
+        return [_without(each, deep + 1) for each in value]
+    return _SECRET.sub("#", repr(value))
 
 
 class Seldom:

@@ -9,11 +9,12 @@ from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 import httpx
+import pytest
 import structlog
 from fastapi import FastAPI
 
 from billing.server import problems
-from billing.server.logs import RequestLog, configure
+from billing.server.logs import RequestLog, configure, words_of
 from billing.server.metrics import figures
 from billing.server.paths import EncodedSlashes
 
@@ -86,3 +87,66 @@ def test_the_secret_of_an_endpoint_is_in_no_log() -> None:
     with logged() as said:
         structlog.get_logger("t").error("round-failed", detail="Failing row contains (7, whsec_c2Vj+cmV0/LXNl=, null).")
     assert "Failing row contains (7, #, null)." == json.loads(said.getvalue())["detail"]
+
+
+NUMBER, KEY = "+14155550123", "tb_live_c2VjcmV0LXNlY3JldA"
+
+
+class Spoken:
+    """Something that says a number of itself."""
+
+    def __repr__(self) -> str:
+        return f"<call to {NUMBER}>"
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (
+            {"event": {"to": NUMBER, "from": ["x", (KEY, 14155550123)]}},
+            {"event": {"to": "+#", "from": ["x", ["#", "#"]]}},
+        ),
+        ({NUMBER: 1, KEY: {2: None}}, {"+#": 1, "#": {"2": None}}),
+        ([{"a": [[[{"b": f"of {NUMBER}"}]]]}], [{"a": [[[{"b": "of +#"}]]]}]),
+        ({14155550123}, ["#"]),
+        (ValueError(f"no price for {NUMBER}", {"key": KEY}), "ValueError('no price for +#', {'key': '#'})"),
+        ([ValueError(f"of {NUMBER}")], ["ValueError('of +#')"]),
+        (NUMBER.encode(), "b'+#'"),
+        (Spoken(), "<call to +#>"),
+        ("to +1 (415) 555-0123 and +44 20.7946 0000", "to +# and +#"),
+        ([True, None, 1.5, 7, 999_999, "2026-11-22"], [True, None, 1.5, 7, 999_999, "2026-11-22"]),
+    ],
+)
+def test_numbers_and_keys_are_in_no_log_however_deep_they_lie(value: object, told: object) -> None:
+    with logged() as said:
+        structlog.get_logger("t").error("round-failed", facts=value)
+    assert told == json.loads(said.getvalue())["facts"]
+
+
+def test_what_contains_itself_is_told_all_the_same() -> None:
+    endless: list[object] = [NUMBER]
+    endless.append(endless)
+    with logged() as said:
+        structlog.get_logger("t").error("round-failed", facts=endless)
+    assert NUMBER.removeprefix("+") not in said.getvalue()
+    assert "round-failed" == json.loads(said.getvalue())["event"]
+
+
+def test_what_an_error_and_those_before_it_say_is_told_without_numbers_and_keys() -> None:
+    def fail() -> None:
+        try:
+            raise KeyError({"to": NUMBER})  # noqa: TRY301
+        except KeyError as error:
+            error.add_note(f"while {KEY} was read")
+            raise ExceptionGroup("several", [ValueError([NUMBER]), error]) from error
+
+    with logged() as said:
+        try:
+            fail()
+        except ExceptionGroup as error:
+            structlog.get_logger("t").exception("defect", **words_of(error), facts={"error": error})
+            logging.getLogger("library").exception("failed: %s", {"to": [NUMBER]})
+    assert 2 == len(said.getvalue().splitlines())
+    for secret in (NUMBER.removeprefix("+"), KEY):
+        assert secret not in said.getvalue()
+    assert "ExceptionGroup" in said.getvalue()
