@@ -4,19 +4,25 @@ Usage needs none: events have identities of their own, for ever, and not for a d
 none: their answers hold what is kept nowhere, or in one place only.
 """
 
+import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Any
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from billing.flows.repeat import Asked, Kept, answered, begin, unanswered
+from billing.flows.repeat import SAID_EVERY, Asked, Kept, answered, at_work, begin, unanswered
 from billing.keys import Key
+from billing.server.logs import troubled
 from billing.server.problems import response
 from billing.server.world import World
 
@@ -33,6 +39,7 @@ _NOT_YET = frozenset(
         HTTPStatus.TOO_MANY_REQUESTS,
     }
 )  # not allowed, not there, locked: what may be otherwise when it is asked again
+_SAYING_SO = CapacityLimiter(1)  # a thread of its own: those that answer may all be at such work
 _NAME = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -58,11 +65,12 @@ class Repeats:
             return
         body = await _body(receive)
         asked = Asked(key.number, name, _digest(scope, body))
-        before = await run_in_threadpool(begin, self.world.engine, asked, self.world.clock())
-        if before is None:
-            await self._answer(asked, scope, body, send)
+        begun = await run_in_threadpool(begin, self.world.engine, asked, self.world.clock())
+        if isinstance(begun, int):
+            async with self._at_work(asked, begun):
+                await self._answer(asked, begun, scope, body, send)
         else:
-            await _again(asked, before)(scope, receive, send)
+            await _again(asked, begun)(scope, receive, send)
 
     async def _key(self, scope: Scope) -> Key | None:
         kind, _, token = Headers(scope=scope).get("Authorization", "").partition(" ")
@@ -71,18 +79,39 @@ class Repeats:
         found = await run_in_threadpool(self.world.keys.find, token, self.world.clock())
         return found if isinstance(found, Key) else None
 
-    async def _answer(self, asked: Asked, scope: Scope, body: bytes, send: Send) -> None:
+    @asynccontextmanager
+    async def _at_work(self, asked: Asked, turn: int) -> AsyncIterator[None]:
+        """While it is being answered, however long that takes, say so now and then."""
+        saying = asyncio.create_task(self._say(asked, turn))
+        try:
+            yield
+        finally:
+            saying.cancel()
+
+    async def _say(self, asked: Asked, turn: int) -> None:
+        is_mine = True
+        while is_mine:
+            await asyncio.sleep(SAID_EVERY.total_seconds())
+            try:
+                is_mine = await run_sync(
+                    at_work, self.world.engine, asked, turn, self.world.clock(), limiter=_SAYING_SO
+                )
+            except Exception as error:  # noqa: BLE001 (whatever it is: it is said again)
+                troubled(error)
+
+    async def _answer(self, asked: Asked, turn: int, scope: Scope, body: bytes, send: Send) -> None:
         """Do what is asked and keep the answer, unless it is that it failed or was to be asked again."""
         heard = _Heard(send)
         try:
             await self.app(scope, _said(body), heard)
         except BaseException:
-            await run_in_threadpool(unanswered, self.world.engine, asked)
+            await run_in_threadpool(unanswered, self.world.engine, asked, turn)
             raise
         if heard.is_final:
-            await run_in_threadpool(answered, self.world.engine, asked, heard.status, heard.kind, bytes(heard.body))
+            answer = (heard.status, heard.kind, bytes(heard.body))
+            await run_in_threadpool(answered, self.world.engine, asked, turn, *answer)
         else:
-            await run_in_threadpool(unanswered, self.world.engine, asked)
+            await run_in_threadpool(unanswered, self.world.engine, asked, turn)
         await heard.pass_on()
 
 

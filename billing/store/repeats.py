@@ -9,7 +9,7 @@ KEPT = timedelta(days=1)
 """How long an answer is given again."""
 
 ABANDONED = timedelta(minutes=5)
-"""After how long a request that has no answer is taken for one whose process was killed: it may be asked again."""
+"""How long after its process was last seen at work a request without an answer is taken for one that was killed."""
 
 
 class Asked(NamedTuple):
@@ -29,11 +29,12 @@ class Kept(NamedTuple):
     answer: bytes
 
 
-def claim(connection: Connection, asked: Asked, at: datetime) -> Kept | None:
-    """Claim a request's name. None: it is this one's, to be answered; else the request that has it."""
+def claim(connection: Connection, asked: Asked, at: datetime) -> int | Kept:
+    """Claim a request's name: its turn, by which it is answered; or else the request that has the name."""
     values = {**asked._asdict(), "at": at, "kept": at - KEPT, "abandoned": at - ABANDONED}
-    if connection.execute(_CLAIM, values).rowcount:
-        return None
+    claimed = connection.execute(_CLAIM, values).fetchone()
+    if claimed is not None:
+        return int(claimed[0])
     row = connection.execute(
         "SELECT asked, status, coalesce(kind, ''), coalesce(answer, '') FROM repeats WHERE key_id = %s AND name = %s",
         [asked.key, asked.name],
@@ -41,30 +42,36 @@ def claim(connection: Connection, asked: Asked, at: datetime) -> Kept | None:
     return Kept(asked.sha256, None, "", b"") if row is None else Kept(bytes(row[0]), row[1], row[2], bytes(row[3]))
 
 
-def keep(connection: Connection, asked: Asked, status: int, kind: str, answer: bytes) -> None:
-    """Keep the answer to a request whose name is claimed."""
-    connection.execute(
-        "UPDATE repeats SET status = %s, kind = %s, answer = %s WHERE key_id = %s AND name = %s AND status IS NULL",
-        [status, kind, answer, asked.key, asked.name],
-    )
+def see(connection: Connection, asked: Asked, turn: int, at: datetime) -> bool:
+    """Note that whoever claimed a name is at work; False where it has it no more."""
+    values = [at, asked.key, asked.name, turn]
+    return connection.execute(f"UPDATE repeats SET seen_at = %s {_MINE}", values).rowcount == 1  # noqa: S608
 
 
-def give_up(connection: Connection, asked: Asked) -> None:
-    """Let the name of a request go that came to no answer."""
-    connection.execute(
-        "DELETE FROM repeats WHERE key_id = %s AND name = %s AND status IS NULL", [asked.key, asked.name]
-    )
+def keep(connection: Connection, asked: Asked, turn: int, status: int, kind: str, answer: bytes) -> None:
+    """Keep the answer to a request whose name is claimed, unless another one has taken it over."""
+    values = [status, kind, answer, asked.key, asked.name, turn]
+    connection.execute(f"UPDATE repeats SET status = %s, kind = %s, answer = %s {_MINE}", values)  # noqa: S608
+
+
+def give_up(connection: Connection, asked: Asked, turn: int) -> None:
+    """Let the name of a request go that came to no answer, unless another one has taken it over."""
+    connection.execute(f"DELETE FROM repeats {_MINE}", [asked.key, asked.name, turn])  # noqa: S608
 
 
 def forget(connection: Connection, at: datetime) -> int:
     """Forget what is older than it is kept. Gives how many."""
-    return connection.execute("DELETE FROM repeats WHERE begun_at < %s", [at - KEPT]).rowcount
+    return connection.execute("DELETE FROM repeats WHERE seen_at < %s", [at - KEPT]).rowcount
 
+
+_MINE = "WHERE key_id = %s AND name = %s AND turn = %s AND status IS NULL"
 
 _CLAIM = """
-INSERT INTO repeats AS held (key_id, name, asked, begun_at)
+INSERT INTO repeats AS held (key_id, name, asked, seen_at)
 VALUES (%(key)s, %(name)s, %(sha256)s, %(at)s)
 ON CONFLICT (key_id, name) DO UPDATE
-SET asked = excluded.asked, begun_at = excluded.begun_at, status = NULL, kind = NULL, answer = NULL
-WHERE held.begun_at < CASE WHEN held.status IS NULL THEN %(abandoned)s ELSE %(kept)s END
+SET asked = excluded.asked, seen_at = excluded.seen_at, turn = held.turn + 1,
+    status = NULL, kind = NULL, answer = NULL
+WHERE held.seen_at < CASE WHEN held.status IS NULL THEN %(abandoned)s ELSE %(kept)s END
+RETURNING turn
 """

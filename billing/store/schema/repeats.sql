@@ -1,7 +1,8 @@
 -- Answers to requests that carry an Idempotency-Key, for a day: the same request again gets the same answer.
 
 CREATE TABLE repeats (
-    begun_at timestamptz NOT NULL,
+    seen_at timestamptz NOT NULL, -- when it was begun, or its process was last seen at work on it
+    turn integer NOT NULL DEFAULT 1, -- which process it is that is at work on it, or answered it: the first, …
     status smallint, -- NULL: it is not answered yet
     key_id integer NOT NULL REFERENCES keys,
     name text COLLATE "C" NOT NULL, -- what the caller calls the request
@@ -10,4 +11,4 @@ CREATE TABLE repeats (
     answer bytea,
     PRIMARY KEY (key_id, name)
 );
-CREATE INDEX ON repeats (begun_at);
+CREATE INDEX ON repeats (seen_at);
