@@ -67,17 +67,20 @@ def migrate() -> None:
     say(f"The schema is at version {version}.")
 
 
-def engine(*, check: bool = True, connections: int = _CONNECTIONS, patience: "Patience | None" = None) -> "Engine":
+def engine(
+    *, check: bool = True, connections: int = _CONNECTIONS, statement_seconds: int = 0, lock_seconds: int = 0
+) -> "Engine":
     """The database that the environment means: DATABASE_URL, else the embedded one, started and upgraded on demand.
 
     Of a server of DATABASE_URL raises AddressInvalidError, ServerUnreachableError, and SchemaMismatchError where its
-    schema is another version's. `connections` are kept open at most. Without `patience` statements take as long as
-    they take.
+    schema is another version's. `connections` are kept open at most. A statement may take `statement_seconds`, and
+    wait `lock_seconds` for a lock; 0: as long as it takes.
     """
     from billing.store.addresses import open_server
+    from billing.store.engine import Patience
     from billing.store.migrate import check_schema
 
-    address = _address()
+    address, patience = _address(), Patience(statement_seconds=statement_seconds, lock_seconds=lock_seconds)
     if address is None:
         return _upgraded(_started(), connections, patience)
     opened = open_server(address, settings().address_place, connections=connections, patience=patience)

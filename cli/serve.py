@@ -93,7 +93,7 @@ def _answer(host: str, port: int, workers: int) -> None:
 
 def application() -> "FastAPI":
     """The app of this environment's world: what each process of the service serves."""
-    from dataclasses import replace
+    from functools import partial
     from secrets import token_bytes
 
     from billing.flows.authorize import Gatekeeper
@@ -105,7 +105,6 @@ def application() -> "FastAPI":
     from billing.server.logs import configure, troubled
     from billing.server.metrics import note_commit
     from billing.server.world import World
-    from billing.store.engine import Patience
     from cli.db import compiled_cards, engine, settings
     from cli.keys import mode_of
     from cli.month import rules_of
@@ -115,9 +114,8 @@ def application() -> "FastAPI":
     configure()
     pin_time_zones()
     said = settings()
-    patience = Patience(statement_seconds=said.statement_seconds, lock_seconds=said.lock_seconds)
-    opened, apart = engine(connections=_CONNECTIONS, patience=patience), engine(connections=1, patience=patience)
-    storing = engine(connections=_WRITERS, patience=patience)
+    bounded = partial(engine, statement_seconds=said.statement_seconds, lock_seconds=said.lock_seconds)
+    opened, apart, storing = (bounded(connections=each) for each in (_CONNECTIONS, 1, _WRITERS))
     sold, kept, known = products(), compiled_cards(), states()
     taking = Intake(engine=storing, products=sold, source=None, kept=kept, states=known, ahead=NUMBERS_AHEAD)
     app = build(
@@ -134,7 +132,7 @@ def application() -> "FastAPI":
             reach=said.reach,
             gate=Gatekeeper(
                 # A large card may take longer to read than any answer; what is known meanwhile says how old it is.
-                engine(connections=2, patience=replace(patience, statement_seconds=0)),
+                bounded(connections=2, statement_seconds=10 * said.statement_seconds),
                 sold,
                 now,
                 when_stale=said.when_stale,
