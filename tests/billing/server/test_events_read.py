@@ -6,11 +6,12 @@ import pytest
 
 from billing.accounts import Account, AccountId
 from billing.flows.publish import add_accounts
+from billing.flows.release import release
 from billing.keys import Grant, Scope
 from billing.store.embedded import Cluster, create_database, drop_database
 from billing.store.engine import open_engine
 from tests.answering import Answering, answering, keys
-from tests.shop import AT, Shop, call, card
+from tests.shop import AT, SOURCE, Shop, call, card, products
 
 SAME = "2026-10-05T00:00:00Z"
 
@@ -148,6 +149,60 @@ def test_what_waits_is_told_by_what_is_missing(api: Answering) -> None:
     first = api.get("/v1/quarantine", limit=1).json()
     second = api.get("/v1/quarantine", limit=1, cursor=first["next"]).json()
     assert (items, None) == ([*first["items"], *second["items"]], second["next"])
+
+
+@pytest.fixture
+def shop(cluster: Cluster, migrated: str) -> Iterator[Shop]:
+    engine = open_engine(create_database(cluster, "test_reads_pages", migrated).sqlalchemy_url)
+    shop = Shop(engine=engine)
+    shop.publish(card())
+    shop.admit("acme")
+    try:
+        yield shop
+    finally:
+        engine.dispose()
+        drop_database(cluster, "test_reads_pages")
+
+
+def test_what_waits_is_on_one_page_whatever_is_released_and_comes_in_between(shop: Shop) -> None:
+    japan, korea, nepal = "+81312345678", "+82212345678", "+97714412345"
+    shop.post(call(1, to=japan), call(2, to=korea), call(3, to=nepal), call(4, account="x"), call(5, account="y"))
+    with answering(shop.engine, keys()) as api:
+
+        def page(cursor: str = "", limit: int = 2) -> tuple[list[str], str | None]:
+            answer = api.get("/v1/quarantine", cursor=cursor, limit=limit).json()
+            return [each["country"] or each["account"] for each in answer["items"]], answer["next"]
+
+        everything = ["x", "y", "JP", "KR", "NP"]
+        assert (everything, None) == page(limit=5)
+        first, cursor = page(limit=3)
+        assert (everything[:3], True) == (first, cursor is not None)
+        shop.admit("x", "y")
+        release(shop.engine, products(), at=AT, actor="t")
+        shop.post(*(call(n, to=nepal) for n in range(10, 13)), call(20, account="nobody"))
+        assert (["KR", "NP"], None) == page(cursor or "")
+
+
+@pytest.mark.parametrize("mismatches", [True, False])
+def test_control_totals_are_on_one_page_whatever_is_counted_in_between(shop: Shop, *, mismatches: bool) -> None:
+    shop.post(call(1), call(2, occurred_at="2026-10-03T00:00:00Z"))
+    count = {"source": SOURCE, "product": "voice.outbound", "events": 2, "quantity": "61"}
+    days = [f"2026-10-{day:02}" for day in range(2, 9)]
+    with answering(shop.engine, keys()) as api:
+        api.post("/v1/controls", {"controls": [{**count, "day": day} for day in days]})
+        first = api.get("/v1/controls", limit=3, mismatches=mismatches, period="2026-10").json()
+        assert days[:3] == [each["day"] for each in first["items"]]
+        api.post("/v1/controls", {"controls": [{**count, "events": 1, "day": day} for day in days[:2]]})
+        api.post("/v1/controls", {"controls": [{**count, "source": "0", "day": "2026-10-01"}]})
+        second = api.get("/v1/controls", limit=3, cursor=first["next"], mismatches=mismatches, period="2026-10").json()
+        third = api.get("/v1/controls", limit=3, cursor=second["next"], mismatches=mismatches, period="2026-10").json()
+        assert days[3:6] == [each["day"] for each in second["items"]]
+        assert (days[6:], None) == ([each["day"] for each in third["items"]], third["next"])
+        again = api.get("/v1/controls", mismatches=mismatches, period="2026-10").json()["items"]
+        right = [] if mismatches else [(SOURCE, day) for day in days[:2]]
+        assert [("0", "2026-10-01"), *right, *((SOURCE, day) for day in days[2:])] == [
+            (each["source"], each["day"]) for each in again
+        ]
 
 
 def test_control_totals_are_compared_with_what_was_accepted(api: Answering) -> None:
