@@ -1,6 +1,7 @@
 """Events read over HTTP: in the order of time, filtered, a page at a time; one of them with how it was rated."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -240,6 +241,32 @@ def test_a_key_of_a_source_counts_for_no_other(api: Answering) -> None:
     answer = api.post("/v1/controls", {"controls": [given, given | {"source": "voice-eu-1"}]}, key="switch")
     assert 422 == answer.status_code
     assert ["/controls/1/source"] == [each["pointer"] for each in answer.json()["errors"]]
+
+
+def test_usage_that_says_what_other_usage_says_is_listed_a_page_at_a_time(shop: Shop) -> None:
+    shop.admit("zen")
+    again = [call(n, account=account, id=f"{account}-{n}") for account in ("acme", "zen") for n in range(3)]
+    late = call(9, occurred_at="2026-11-01T00:00:00Z")
+    shop.post(*again, call(8, to="+447700900124"), late, {**late, "id": "late"}, at=datetime(2026, 11, 2, tzinfo=UTC))
+    with answering(shop.engine, keys("acme")) as api:
+
+        def page(**query: object) -> tuple[list[str], str | None]:
+            answer = api.get("/v1/near-duplicates", "read", from_="2026-10-01", to="2026-11-01", **query)
+            assert 200 == answer.status_code, answer.text
+            return [each["id"] for each in answer.json()["items"]], answer.json()["next"]
+
+        assert (["acme-1", "acme-2", "zen-1", "zen-2"], None) == page()
+        first, cursor = page(limit=3)
+        assert (["zen-2"], None) == page(limit=3, cursor=cursor or "")
+        assert (["acme-1", "acme-2", "zen-1"], ["zen-1", "zen-2"]) == (first, page(account="zen")[0])
+        assert [] == api.get("/v1/near-duplicates").json()["items"]
+        (twin,) = api.get("/v1/near-duplicates", from_="2026-11-01").json()["items"]
+        expected = {"id": "late", "first_id": "call-9", "first_source": SOURCE, "measured": "61", "from": ""}
+        assert expected.items() <= twin.items()
+        assert 404 == api.get("/v1/near-duplicates", account="nobody").status_code
+        for since, until in (("2026-10-01", "2026-11-02"), ("2026-10-02", "2026-10-02"), ("9999-12-31", "9999-01-01")):
+            assert 422 == api.get("/v1/near-duplicates", from_=since, to=until).status_code
+        assert 422 == api.get("/v1/near-duplicates", from_="9999-12-31").status_code  # no day is after it
 
 
 @pytest.mark.parametrize("cursor", ["x", "W10", "WzEsMiwzXQ", "WzkyMjMzNzIwMzY4NTQ3NzU4MDgsMSwieCJd"])

@@ -77,6 +77,7 @@ TABLE: dict[tuple[str, str], tuple[str, str, str]] = {
     ("GET", "/v1/events"): (READERS, "/v1/events?account=zen", "/v1/events?account=none"),
     ("GET", "/v1/events/{source}/{event_id}"): (READERS, f"/v1/events/{SOURCE}/call-2", f"/v1/events/{SOURCE}/none"),
     ("GET", "/v1/quarantine"): (READERS, "/v1/quarantine?account=zen", "/v1/quarantine?account=none"),
+    ("GET", "/v1/near-duplicates"): (OPERATORS, "", ""),
     ("GET", "/v1/controls"): (OPERATORS, "", ""),
     ("POST", "/v1/controls"): (Scope.INGEST, "", ""),
     ("POST", "/v1/events"): (Scope.INGEST, "", ""),
