@@ -54,13 +54,16 @@ def payers_of(
     found = {}
     for name, account in accounts.items():
         if is_billed(account, accounts, contracts):
-            held = covering(contracts.get(name, ()), period)
-            priorities = (Priority(max(each.effective_from, period.start), each.cards) for each in held)
-            agreed = _agreed(held, period, _supported(contracts.get(name, ()), period.before()))
-            found[numbers[name]] = Payer(
-                party=party_of(account), priorities=tuple(priorities), agreed=agreed, resold=not account.pays
-            )
+            found[numbers[name]] = billed_by(account, contracts.get(name, ()), period)
     return found
+
+
+def billed_by(account: Account, contracts: Sequence[Contract], period: Period) -> Payer:
+    """One of them, by its contracts."""
+    held = covering(contracts, period)
+    priorities = (Priority(max(each.effective_from, period.start), each.cards) for each in held)
+    agreed = _agreed(held, period, _supported(contracts, period.before()))
+    return Payer(party=party_of(account), priorities=tuple(priorities), agreed=agreed, resold=not account.pays)
 
 
 def paying(name: str, accounts: Mapping[str, Account], contracts: Mapping[str, Sequence[Contract]] = _NONE) -> Account:

@@ -55,8 +55,9 @@ class Standing(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placements:
-    """On which lines each of n events lies: m parts of events, in no order.
+    """On which lines each of n events, or totals of a day without order, lies: m parts of them, in no order.
 
+    `rows` are the n, day by day, and `ordered` int64[c] the places of the c events among them, in their order.
     An event that was cut when it was rated is several of the n, one after the other. `event` is int64[m] into them,
     `key` int64[m] into `keys`, `events` (1 on the line on which the event is counted) and `quantity` int64[m].
     `position` is int64[n]: where the counter that prices an event stood before it
@@ -65,6 +66,8 @@ class Placements:
     times price, by event and key: the money of a part of a unit.
     """
 
+    rows: Totals
+    ordered: Int64s
     keys: Sequence[LineKey]
     event: Int64s
     key: Int64s
@@ -125,12 +128,15 @@ def standings(totals: Totals, terms: Terms) -> list[Standing]:
     return found
 
 
-def place(events: Totals, terms: Terms) -> Placements:
-    """Where one payer's usage of a period came to lie: `events` is all of it, in chronological order, a row each."""
-    items, parts = items_of(events, events, terms), Parts()
+def place(totals: Totals, crossings: Totals, terms: Terms) -> Placements:
+    """Where one payer's usage of a period came to lie: the events of some days, and of the others their totals.
+
+    `crossings` are these events in chronological order, a row each: those of all `crossing_days`, and of any others.
+    """
+    items, parts = items_of(totals, crossings, terms), Parts()
     strands = [_Strand(items, drain(items, terms, parts))]
     _emit_untiered(strands, parts)
-    position, scale = np.full(len(events), -1, dtype=object), dict[str, int]()
+    position, scale = np.full(len(items.rows), -1, dtype=object), dict[str, int]()
     for counters in _counters(strands, terms):
         _emit_tiers(strands, terms, parts, counters)
         (counter,) = counters
@@ -145,6 +151,8 @@ def place(events: Totals, terms: Terms) -> Placements:
         at = each.place, int(np.searchsorted(lines, each.line))
         cut[at] = cut.get(at, Fraction(0)) + each.amount
     return Placements(
+        rows=items.rows,
+        ordered=np.flatnonzero(items.ordered),
         keys=[parts.key(each) for each in lines.tolist()],
         event=event,
         key=key.astype(np.int64, copy=False),

@@ -4,24 +4,26 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple, Self
 
 from billing.currentprices import Asked, CurrentPrice, current_price
 from billing.errors import InputFaultyError
 from billing.explanations import increments_of
+from billing.flows.holding import Books
 from billing.flows.price import Pricer
 from billing.jurisdictions import with_jurisdictions
-from billing.payers import payers_of
+from billing.payers import billed_by
 from billing.payloads import TEXTS
 from billing.periods import Period
 from billing.rated import Rated, rate_usage
-from billing.store.accounts import read_accounts
+from billing.store.accounts import Accounts, read_accounts
 from billing.store.compiled import CompiledCards
-from billing.store.engine import Engine, snapshot
+from billing.store.engine import Connection, Engine, snapshot
 from billing.store.queries.explain import RateRow, read_rates
-from billing.store.queries.pricing import read_prices
-from billing.store.ratebooks import load_books
+from billing.store.queries.pricing import read_heads, read_prices
+from billing.store.ratebooks import Ratebooks, book_version, load_books
 from billing.usage import parse
-from rates.cards import instant
+from rates.cards import Card, instant
 from rates.errors import Fault
 from rates.jurisdiction import States
 from rates.numbering import COUNTRIES
@@ -63,10 +65,12 @@ def ask(
     *,
     kept: CompiledCards | None = None,
     states: States | None = None,
+    known: Books | None = None,
 ) -> Answer:
     """What the next unit of some usage costs: `usage` are the fields of an event, with its account and product.
 
-    All of it is read in one snapshot, with what is not folded yet. `states`: by which jurisdictions are derived.
+    All of it is read in one snapshot, with what is not folded yet, but for what is `known` of the books, if these are
+    still the same there. `states`: by which jurisdictions are derived.
     Raises InputFaultyError for what no event has.
     """
     if not _BILLED_FROM <= at < _BILLED_UNTIL:
@@ -80,15 +84,17 @@ def ask(
     parsed = with_jurisdictions(parsed, states, products)
     said = Answer(account=str(usage["account"]), product=str(usage["product"]), at=at)
     with snapshot(engine) as connection:
-        books = load_books(connection, products, kept=kept)
+        prices = _Prices.read(connection, products, known, kept)
+        books, accounts = prices.ratebooks, prices.accounts
         rated = rate_usage(parsed.usage, books.assignment, books.books, products)
         if rated.ratings.price[0] < 0:
             return _unpriced(said, rated)
-        accounts, period = read_accounts(connection), Period.at(at)
-        payers = payers_of(accounts.accounts, accounts.contracts, accounts.numbers, period)
-        pricer = Pricer.begin(connection, period, products, payers)
+        number, period = int(rated.payer[0]), Period.at(at)
+        name = prices.names[number]
+        payer = billed_by(accounts.accounts[name], accounts.contracts.get(name, ()), period)
+        pricer = Pricer.with_heads(connection, period, products, {number: payer}, prices.heads)
         asked = Asked(
-            payer=int(rated.payer[0]),
+            payer=number,
             account=int(rated.account[0]),
             price=int(rated.ratings.price[0]),
             country=int(rated.ratings.country[0]),
@@ -97,21 +103,41 @@ def ask(
         totals = pricer.read([asked.payer])
         pricer.prices |= read_prices(connection, [asked.price], pricer.heads)
         found = current_price(asked, totals, pricer.terms(asked.payer, totals), period, said.account)
-        number = int(rated.ratings.rate[0])
-        row: RateRow = read_rates(connection, [number])[number]
-        party = payers[asked.payer].party
+        rate = int(rated.ratings.rate[0])
+        row: RateRow = read_rates(connection, [rate])[rate]
         return Answer(
             account=said.account,
             product=said.product,
             at=at,
-            payer=party.account,
-            currency=party.currency,
+            payer=payer.party.account,
+            currency=payer.party.currency,
             country=COUNTRIES[asked.country],
             card=row.card,
             row=row.row,
             increments=str(increments_of(row.cells, products[said.product], at) or ""),
             price=found,
         )
+
+
+class _Prices(NamedTuple):
+    """What prices go by: the books, all accounts and contracts, their names by number, and cards without their rows."""
+
+    ratebooks: Ratebooks
+    accounts: Accounts
+    names: Mapping[int, str]
+    heads: Mapping[int, Card]
+
+    @classmethod
+    def read(
+        cls, connection: Connection, products: Mapping[str, Product], known: Books | None, kept: CompiledCards | None
+    ) -> Self:
+        """As a transaction sees them; what is known holds as long as the books are of its version."""
+        if known is not None and known.limits.versions.books == book_version(connection):
+            return cls(known.ratebooks, known.limits.accounts, known.limits.names, known.limits.heads)
+        ratebooks = load_books(connection, products, None if known is None else known.ratebooks, kept)
+        accounts = read_accounts(connection)
+        names = {number: name for name, number in accounts.numbers.items()}
+        return cls(ratebooks, accounts, names, read_heads(connection, products))
 
 
 def usage_of(account: str, product: str, fields: Mapping[str, str]) -> dict[str, object]:

@@ -103,6 +103,12 @@ class Gatekeeper:
         self._refreshing = Lock()
         self._thread: Thread | None = None
 
+    @property
+    def books(self) -> Books | None:
+        """What it holds of prices and limits, which may have changed since; None before it has read any."""
+        held = self._held
+        return None if held is None else held[0]
+
     def start(self) -> None:
         """Begin to keep what is held fresh, in a thread. Until it has read something, nobody knows how things stand."""
         self._ending.clear()

@@ -118,19 +118,11 @@ class Pricer:
     def read(self, numbers: Sequence[int]) -> Totals:
         """The totals of some accounts, merged, and the prices that they are of. Raises ProductUnknownError."""
         totals = self.totals(numbers)
-        self._learn(totals.price)
+        self.learn(totals.price)
         return totals
 
-    def rated_then(self, payer: int, prices: Sequence[int]) -> Totals:
-        """Totals of nothing at some prices: those by which an account was once rated, for its terms."""
-        rated, nothing = np.array(prices, dtype=np.int32), np.zeros(len(prices), dtype=np.int64)
-        self._learn(rated)
-        return Totals(
-            payer=nothing + payer, account=nothing, price=rated, country=nothing.astype(np.int16),
-            day=nothing.astype(np.int32), events=nothing, quantity=nothing,
-        )  # fmt: skip
-
-    def _learn(self, prices: Int32s) -> None:
+    def learn(self, prices: Int32s) -> None:
+        """Read the prices of totals that somebody else read. Raises ProductUnknownError."""
         unread = [number for number in np.unique(prices).tolist() if number not in self.prices]
         if unread:
             found = read_prices(self.reading, unread, self.heads)

@@ -43,7 +43,7 @@ def name_of_route(route: APIRoute) -> str:
             named = place + 1 < len(steps) and steps[place + 1].startswith("{")
             nouns.append(_singular(step) if named else step)
     (method,) = route.methods or {"get"}
-    return "_".join([method.lower(), *nouns])
+    return "_".join([method.lower(), *nouns]).replace("-", "_")
 
 
 def _singular(noun: str) -> str:

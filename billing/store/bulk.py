@@ -116,6 +116,35 @@ def integers_out(
     return {name: _integers(array or b"") for name, array in zip(names, arrays, strict=True)}
 
 
+def columns_out(
+    connection: psycopg.Connection,
+    query: sql.Composable,
+    numbers: Sequence[str],
+    texts: Sequence[str],
+    values: Mapping[str, object],
+) -> tuple[dict[str, Int64s], dict[str, Table]]:
+    """As `integers_out`, with columns of text behind those of integers, as Arrow arrays; none may be NULL."""
+    wanted = [sql.SQL("array_agg({}::bigint)").format(sql.Identifier(name)) for name in numbers]
+    for name in map(sql.Identifier, texts):
+        wanted += [sql.SQL(form).format(name) for form in ("array_agg(octet_length({})::bigint)", "string_agg({}, '')")]
+    statement = sql.SQL("SELECT {} FROM ({}) AS rows ({})").format(
+        sql.SQL(", ").join(wanted), query, sql.SQL(", ").join(map(sql.Identifier, (*numbers, *texts)))
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values, binary=True)
+        result = cursor.pgresult
+        found = [b"" if result is None else result.get_value(0, place) or b"" for place in range(len(wanted))]
+    pairs = zip(found[len(numbers) :: 2], found[len(numbers) + 1 :: 2], strict=True)
+    said = {name: _texts(_integers(lengths), text) for name, (lengths, text) in zip(texts, pairs, strict=True)}
+    return {name: _integers(array) for name, array in zip(numbers, found, strict=False)}, said
+
+
+def _texts(lengths: Int64s, text: bytes) -> Table:
+    """Texts of some lengths in bytes that stand one behind the other."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return pa.LargeStringArray.from_buffers(len(lengths), pa.py_buffer(offsets), pa.py_buffer(text))
+
+
 def _integers(array: bytes) -> Int64s:
     """A PostgreSQL array of bigint in binary: a header, and for each element its size and its bytes."""
     elements = np.frombuffer(array, dtype=_ELEMENT, offset=min(_ARRAY_HEADER_BYTES, len(array)))

@@ -20,6 +20,7 @@ from rates.money import Currency
 from rates.pricing import Placements
 from rates.quantities import Increments
 from rates.rating import ZERO_RATED, Reason
+from rates.usage import no_totals
 
 KEY = LineKey("voice", "usage", "US", "Home", "1", Fraction("0.014"), "minute", 60, "second")
 PER_EVENT = KEY._replace(element="setup", unit="event", unit_size=1, base="event", unit_price=Fraction("0.01"))
@@ -101,6 +102,8 @@ def test_a_line_is_found_by_its_key() -> None:
 
 def test_the_parts_of_one_event_on_one_line_are_one_share() -> None:
     placed = Placements(
+        rows=no_totals(),
+        ordered=np.arange(3),
         keys=[PER_EVENT, KEY],
         event=np.array([2, 0, 2, 1]),
         key=np.array([1, 1, 1, 0]),

@@ -11,7 +11,7 @@ from itertools import pairwise
 from math import lcm
 
 from rates.money import round_ratio
-from tests.conformance import reasons
+from tests.conformance import alerts, reasons
 from tests.conformance.deals import lago_true_up
 from tests.conformance.tariffs import PAYER, Billed, Sale, Table, Tariff, Tier, billed, sold
 from tests.conformance.verdicts import CannotSayError, Compared, Given, whole
@@ -324,13 +324,13 @@ _MODELS: Mapping[str, Callable[[Given], list[Compared]]] = {
     "weighted_sum": _weighted,
     "prorated_seat": _seat,
     "true_up": lago_true_up,
+    "usage_threshold": alerts.compared,
 }
 
 _NOT_SAID = {
     "prorated_graduated": reasons.PRORATED_TIERS,
     "prorated_graduated_fixed": reasons.PRORATED_TIERS,
     "pricing_unit": reasons.OTHER_UNITS,
-    "usage_threshold": reasons.ALERTS,
     "invoice_tax": reasons.TAXES,
     "invoice_coupons": reasons.CREDITS,
     "credit_note": reasons.CREDIT_NOTES,

@@ -19,7 +19,6 @@ PERCENT_AFTER_CREDIT = "percents off after money off: percents are in the unit p
 CREDITS = "coupons divided over fees in fractions of a cent: a credit pays whole cents"
 TAXES = "taxes: a later issue"
 CREDIT_NOTES = "credit notes and unused days of a subscription: a later issue"
-ALERTS = "alerts when spend crosses a threshold: a later issue"
 OTHER_UNITS = "prices in credits that are converted to money on the invoice"
 TWO_ALLOWANCES = "free money and free events of which the first exhausted ends both"
 FREE_AND_FEE = "a fee for events that are not wholly inside free money"

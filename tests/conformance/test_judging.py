@@ -24,7 +24,8 @@ def published(facts: Mapping[str, object]) -> Iterator[str]:
     """The facts that are compared: the exact cost instead of the one that was rounded on the way."""
     for key, value in facts.items():
         told = key.startswith("expected_") and not (key == "expected_cost" and "exact_cost" in facts)
-        if (told or key in {"exact_cost", "derived_cost"}) and key not in _AVERAGES and isinstance(value, str | int):
+        is_figure = isinstance(value, str | int) or (isinstance(value, list) and all(isinstance(v, str) for v in value))
+        if (told or key in {"exact_cost", "derived_cost"}) and key not in _AVERAGES and is_figure:
             yield key
 
 
@@ -34,6 +35,8 @@ def altered(value: object) -> object:
         return not value
     if isinstance(value, int):
         return value + 1
+    if isinstance(value, list):
+        return [*value[:-1], altered(value[-1])] if value else ["1"]
     return format_fraction(Fraction(str(value)) + 1)
 
 

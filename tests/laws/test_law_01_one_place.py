@@ -5,19 +5,24 @@ reason. Counts and quantities match."
 """
 
 from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
 
 from billing.adjustments import key_of_line
 from billing.drafts import merged
+from billing.explanations import lines_of
 from billing.flows.draw_up import draw_up
 from billing.flows.explain import explain_event, explain_line
 from billing.flows.finalize import finalize
 from billing.flows.fold import fold
+from billing.flows.month import Month
 from billing.flows.price import Pricer
 from billing.flows.verify import verify
 from billing.payers import payers_of
+from billing.periods import day_of
 from billing.store.accounts import read_accounts
 from billing.store.engine import snapshot
 from billing.store.queries.explain import read_elements_in_order, read_usage_in_order
@@ -61,14 +66,15 @@ def test_the_units_of_each_event_are_on_its_lines_and_of_each_line_its_events(st
         accounts = read_accounts(connection)
         payers = payers_of(accounts.accounts, accounts.contracts, accounts.numbers, OCTOBER)
         pricer = Pricer.begin(connection, OCTOBER, products(), payers)
+        days = [OCTOBER.start + timedelta(days=n) for n in range(OCTOBER.days)]
         for number in payers:
             totals = pricer.read([number])
-            usage = read_usage_in_order(connection, number, OCTOBER)
-            elements = read_elements_in_order(connection, number, OCTOBER)
+            usage = read_usage_in_order(connection, number, days)
+            elements = read_elements_in_order(connection, number, days)
             both = merged(usage.totals.plus(elements.totals))
             for name in TOTALS:
                 assert getattr(totals, name).tolist() == getattr(both, name).tolist()
-            placed = place(usage.totals, pricer.terms(number, totals))
+            placed = place(usage.totals, usage.totals, pricer.terms(number, totals))
             units = np.bincount(placed.event, minlength=len(usage.totals)) * 0
             np.add.at(units, placed.event, placed.quantity)
             padding = units - usage.totals.quantity
@@ -78,6 +84,41 @@ def test_the_units_of_each_event_are_on_its_lines_and_of_each_line_its_events(st
             counted = np.zeros(len(usage.totals), dtype=np.int64)
             np.add.at(counted, placed.event, placed.events)
             assert [1] * len(usage.totals) == counted.tolist()
+
+
+def test_events_lie_where_they_lie_when_the_whole_month_is_read_in_order(stocked: Shop) -> None:
+    days = [OCTOBER.start + timedelta(days=n) for n in range(OCTOBER.days)]
+    with snapshot(stocked.engine) as connection:
+        accounts = read_accounts(connection)
+        payers = payers_of(accounts.accounts, accounts.contracts, accounts.numbers, OCTOBER)
+        names = [payer.party.account for payer in payers.values()]
+        for name in names[:4]:
+            whole = Month.read(connection, products(), OCTOBER, name)
+            whole.order(days)
+            everything, least = _lying(whole), len(days)
+            for day in days[::5]:
+                month = Month.read(connection, products(), OCTOBER, name)
+                month.order({day})
+                least = min(least, len(month.days))
+                found = _lying(month)
+                assert {event: everything[event] for event in found} == found
+                assert [event for event, on in everything.items() if on[0] == day] == [
+                    event for event, on in found.items() if on[0] == day
+                ]
+            assert least < len(days)
+
+
+def _lying(month: Month) -> dict[tuple[str, str, int], tuple[object, ...]]:
+    """Of each event that is in order, and of its parts: its day, where its counter stood, and the lines it is on."""
+    places = month.placed.ordered.tolist()
+    identities = month.usage.identities(np.arange(len(places)))
+    part = Counter[tuple[str, str]]()
+    found: dict[tuple[str, str, int], tuple[object, ...]] = {}
+    for (source, identity), at in zip(identities, places, strict=True):
+        part[source, identity] += 1
+        on = day_of(int(month.placed.rows.day[at])), month.placed.position[at], lines_of(month.placed, at)
+        found[source, identity, part[source, identity]] = on
+    return found
 
 
 def test_every_line_adds_up_from_its_events_and_every_event_names_its_lines(stocked: Shop) -> None:
@@ -91,6 +132,12 @@ def test_every_line_adds_up_from_its_events_and_every_event_names_its_lines(stoc
             assert found.adds_up
             assert 0 == found.later
             assert line.base_quantity == sum(each.base_quantity for each in found.page) or line.element == FLAT
+            assert found.listed == len(found.page)
+            for first in {0, found.listed // 3, max(0, found.listed - 4)}:
+                some = explain_line(
+                    stocked.engine, products(), OCTOBER, invoice.party.account, number, first=first, size=7
+                )
+                assert replace(found, page=found.page[first : first + 7]) == some
             for share in found.page[:2]:
                 event = explain_event(stocked.engine, products(), share.source, share.id)
                 here = [part for part in event.parts if part.line_no == number]

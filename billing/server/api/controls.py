@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from billing.controls import Control, control
+from billing.controls import Control, ControlKey, control
 from billing.errors import InputFaultyError
 from billing.flows.control import add_controls
 from billing.keys import Key
@@ -102,11 +102,12 @@ def add(world: InWorld, key: Reporter, given: ControlsGiven, *, dry_run: bool = 
 @router.get("/v1/controls")
 def controls(world: InWorld, _: Operator, asked: Annotated[Listing, Query()]) -> Page[ControlTold]:
     """What sources say they counted in a month, by source, product and day, and what was accepted from them."""
-    (first,) = place_of(asked.cursor, (0,))
-    skip = max(0, int(first))
+    after = _place(place_of(asked.cursor, ("", "", 0)))
+    month = month_of(asked.period, world.clock())
     with world.reading() as connection:
-        found = compared_controls(connection, month_of(asked.period, world.clock()))
-    found = [each for each in found if not (asked.mismatches and each.matches)]
+        found = compared_controls(connection, month, after=after, limit=asked.limit + 1, mismatches=asked.mismatches)
+    page = found[: asked.limit]
+    more = cursor_of(_cursor(page[-1].key)) if len(found) > asked.limit else None
     items = [
         ControlTold(
             source=each.key.source,
@@ -117,10 +118,18 @@ def controls(world: InWorld, _: Operator, asked: Annotated[Listing, Query()]) ->
             accepted=Counted.model_validate(each.accepted._asdict()),
             matches=each.matches,
         )
-        for each in found[skip : skip + asked.limit]
+        for each in page
     ]
-    more = cursor_of((skip + len(items),)) if skip + len(items) < len(found) else None
     return Page(items=items, next=more)
+
+
+def _cursor(key: ControlKey) -> tuple[str, str, int]:
+    return key.source, key.product, key.day.toordinal()
+
+
+def _place(place: tuple[str | int, ...]) -> ControlKey:
+    source, product, day = place
+    return ControlKey(str(source), str(product), date.fromordinal(min(max(1, int(day)), date.max.toordinal())))
 
 
 def _read(world: World, key: Key, given: ControlsGiven) -> list[Control]:

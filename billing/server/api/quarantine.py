@@ -1,6 +1,6 @@
 """What was accepted and waits for a price or an owner: what is missing, for how much, and what would release it."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,7 +12,7 @@ from billing.server.shapes import Instant, MonthOrNone, Page, Paged, Text
 from billing.server.sight import see_account
 from billing.server.world import InWorld
 from billing.store.queries.sight import names_paid
-from billing.store.queries.waiting import waiting_record, waiting_usage
+from billing.store.queries.waiting import FIRST, Key, waiting_page, waiting_record
 
 router = APIRouter(tags=["quarantine"])
 
@@ -65,19 +65,25 @@ class Listing(Paged):
 
 @router.get("/v1/quarantine")
 def quarantine(world: InWorld, key: Reader, asked: Annotated[Listing, Query()]) -> Page[WaitingTold]:
-    """What waits, by reason and by what is missing, most events first. `/v1/events?outcome=quarantined` lists them.
+    """What waits, by reason, product and what is missing. `/v1/events?outcome=quarantined` lists the events.
 
     Nothing of it is billed until what is missing came, and then all of it is.
     """
-    (first,) = place_of(asked.cursor, (0,))
-    skip = max(0, int(first))
+    after = place_of(asked.cursor, FIRST)
     month = Period.parse(asked.period) if asked.period else None
     if key.account and asked.account:
         see_account(world, key, asked.account)
     whose = asked.account or key.account
     with world.reading() as connection:
         accounts = names_paid(connection, whose) if whose else None
-        found = waiting_usage(connection, world.products, accounts=accounts, period=month)
-    page = found[skip : skip + asked.limit]
-    more = cursor_of((skip + len(page),)) if skip + len(page) < len(found) else None
-    return Page(items=[WaitingTold.model_validate(waiting_record(each)) for each in page], next=more)
+        found = waiting_page(
+            connection,
+            world.products,
+            after=cast("Key", after),  # a place is made of what the first one is
+            limit=asked.limit + 1,
+            accounts=accounts,
+            period=month,
+        )
+    page = found[: asked.limit]
+    more = cursor_of(page[-1][0]) if len(found) > asked.limit else None
+    return Page(items=[WaitingTold.model_validate(waiting_record(each)) for _, each in page], next=more)

@@ -4,17 +4,20 @@ from datetime import date
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from billing.errors import InputFaultyError
+from billing.flows.authorize import Gatekeeper
 from billing.flows.limit import remove_trigger, set_triggers
-from billing.server.callers import Administrator, Operator, missing
+from billing.flows.used import Sought, triggers_now
+from billing.server.callers import Administrator, Operator, Reader, missing
 from billing.server.paging import cursor_of, place_of
 from billing.server.paths import PathName
 from billing.server.shapes import Asked, Decimal, Instant, Name, Page, Paged, Text
-from billing.server.world import InWorld
-from billing.store.queries.limits import listed_firings, listed_triggers
+from billing.server.sight import see_account
+from billing.server.world import InWorld, World
+from billing.store.queries.limits import listed_firings
 from billing.triggers import Action, Measure, Window, read_trigger, table_of
 
 router = APIRouter(tags=["limits"])
@@ -49,6 +52,35 @@ class TriggerTold(BaseModel):
     action: str
 
 
+class TriggerStanding(TriggerTold):
+    """The same, and what its window of now, up to and not including `window_end`, has come to so far, in its unit.
+
+    `used` is null where usage cannot be summed up or priced.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "acme-budget", "account": "acme", "product": "*", "country": "", "measure": "amount",
+                    "unit": "USD", "window": "month", "threshold": "500.00", "action": "stop",
+                    "window_start": "2026-10-01", "window_end": "2026-11-01", "used": "120.07",
+                }
+            ]
+        }
+    )  # fmt: skip
+
+    window_start: date
+    window_end: date
+    used: Decimal | None
+
+
+class Triggers(Paged):
+    """Whose triggers."""
+
+    account: Text = Field(default="", description="A billing account with all that it pays for, or one below it.")
+
+
 class FiringTold(BaseModel):
     """A trigger that fired, and what its window, up to and not including `window_end`, had come to."""
 
@@ -66,24 +98,28 @@ class Firings(Paged):
 
 
 @router.get("/v1/triggers")
-def triggers(world: InWorld, _: Operator, asked: Annotated[Paged, Query()]) -> Page[TriggerTold]:
-    """All triggers that have not ended, by their names."""
+def triggers(
+    request: Request, world: InWorld, key: Reader, asked: Annotated[Triggers, Query()]
+) -> Page[TriggerStanding]:
+    """Triggers that have not ended, by their names, with what is used. A customer sees those of what it pays for."""
     after = str(place_of(asked.cursor, ("",))[0])
-    with world.reading() as connection:
-        found = [each for each in listed_triggers(connection) if each.id > after]
+    sought = Sought(payer=key.account, after=after, limit=asked.limit + 1)
+    if asked.account:
+        seen = see_account(world, key, asked.account)
+        sought = sought._replace(payer=seen.payer, account=seen.account)
+    found = _now(request, world, sought)
     page = found[: asked.limit]
     rest = cursor_of((page[-1].id,)) if len(found) > asked.limit else None
-    return Page(items=[TriggerTold.model_validate(table_of(each)) for each in page], next=rest)
+    return Page(items=page, next=rest)
 
 
 @router.get("/v1/triggers/{name}")
-def trigger(name: PathName, world: InWorld, _: Operator) -> TriggerTold:
-    """A trigger."""
-    with world.reading() as connection:
-        found = [each for each in listed_triggers(connection) if each.id == name]
+def trigger(name: PathName, request: Request, world: InWorld, key: Reader) -> TriggerStanding:
+    """A trigger, with what is used."""
+    found = _now(request, world, Sought(payer=key.account, name=name))
     if not found:
         raise missing("trigger")
-    return TriggerTold.model_validate(table_of(found[0]))
+    return found[0]
 
 
 @router.put("/v1/triggers/{name}", responses={201: {"model": TriggerTold, "description": "It is new."}})
@@ -122,3 +158,19 @@ def firings(world: InWorld, _: Operator, asked: Annotated[Firings, Query()]) -> 
         for each in page
     ]
     return Page(items=items, next=cursor_of((page[-1].entry,)) if len(found) > asked.limit else None)
+
+
+def _now(request: Request, world: World, sought: Sought) -> list[TriggerStanding]:
+    gate: Gatekeeper = request.app.state.gate
+    known = None if gate.books is None else gate.books.limits
+    return [
+        TriggerStanding.model_validate(
+            {
+                **table_of(trigger),
+                "window_start": window.start,
+                "window_end": window.end,
+                "used": None if used is None else trigger.in_words(used),
+            }
+        )
+        for trigger, window, used in triggers_now(world.engine, world.products, world.clock(), sought, known)
+    ]

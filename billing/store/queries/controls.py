@@ -1,15 +1,31 @@
 """Control totals in their newest revisions, compared with the usage that was accepted."""
 
 from collections.abc import Sequence
+from datetime import date
 
 from billing.controls import Compared, ControlKey, Count, Mismatches
 from billing.periods import Period
 from billing.store.engine import Connection
 
+_FIRST = ControlKey("", "", date.min)
 
-def compared_controls(connection: Connection, period: Period) -> list[Compared]:
-    """The newest revisions of a period's control totals, in order, with what was accepted."""
-    rows = connection.execute(_COMPARED, _bounds(period)).fetchall()
+
+def compared_controls(
+    connection: Connection,
+    period: Period,
+    *,
+    after: ControlKey = _FIRST,
+    limit: int | None = None,
+    mismatches: bool = False,
+) -> list[Compared]:
+    """The newest revisions of a period's control totals, in order, with what was accepted.
+
+    At most `limit` of those that follow `after`; with `mismatches` only those that do not match.
+    """
+    place = dict(zip(("source", "product", "day"), after, strict=True))
+    # Where each one is wanted, no usage is read but that of the page.
+    facts = {"limit": limit, "mismatches": mismatches, "read": None if mismatches else limit}
+    rows = connection.execute(_COMPARED, {**_bounds(period), **place, **facts}).fetchall()
     return [
         Compared(ControlKey(source, product, day), revision, Count(events, quantity), Count(accepted, int(measured)))
         for source, product, day, revision, events, quantity, accepted, measured in rows
@@ -51,27 +67,35 @@ def _bounds(period: Period) -> dict[str, object]:
     return {"start": period.start, "end": period.end, "opens": period.opens, "closes": period.closes}
 
 
-# No usage is read of a period without controls.
+# Usage is read of days that some control is of, and of sources: none of a period without controls.
 _COMPARED = """
 WITH control AS (
     SELECT DISTINCT ON (source, product, day) source, product, day, revision, events, quantity
-    FROM usage_controls WHERE day >= %(start)s AND day < %(end)s ORDER BY source, product, day, revision DESC
+    FROM usage_controls
+    WHERE day >= %(start)s AND day < %(end)s AND (source, product, day) > (%(source)s, %(product)s, %(day)s)
+    ORDER BY source, product, day, revision DESC LIMIT %(read)s
+), days AS (
+    SELECT min(day)::timestamptz AS opens, (max(day) + 1)::timestamptz AS closes FROM control
 ), accepted AS (
     SELECT sources.id AS source, products.id AS product, day, n, measured
     FROM (
         SELECT source_id, product_id, occurred_at::date AS day, count(*) AS n, sum(measured) AS measured
-        FROM events WHERE occurred_at >= %(opens)s AND occurred_at < %(closes)s AND EXISTS (SELECT FROM control)
+        FROM events
+        WHERE occurred_at >= (SELECT opens FROM days) AND occurred_at < (SELECT closes FROM days)
+          AND source_id IN (SELECT source_id FROM sources JOIN control ON sources.id = source)
         GROUP BY 1, 2, 3
     ) AS event JOIN sources USING (source_id) JOIN products USING (product_id)
     UNION ALL
     SELECT sources.id, product, occurred_at::date, count(*), sum(measured)
     FROM quarantine JOIN sources USING (source_id)
-    WHERE occurred_at >= %(opens)s AND occurred_at < %(closes)s AND EXISTS (SELECT FROM control)
+    WHERE occurred_at >= (SELECT opens FROM days) AND occurred_at < (SELECT closes FROM days)
     GROUP BY 1, 2, 3
 )
 SELECT source, product, day, revision, events, quantity, coalesce(sum(n), 0)::bigint, coalesce(sum(measured), 0)
 FROM control LEFT JOIN accepted USING (source, product, day)
-GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3
+GROUP BY 1, 2, 3, 4, 5, 6
+HAVING NOT %(mismatches)s OR (events, quantity) <> (coalesce(sum(n), 0), coalesce(sum(measured), 0))
+ORDER BY 1, 2, 3 LIMIT %(limit)s
 """
 
 _COUNTED = """

@@ -1,9 +1,9 @@
 """What explanations read: the events of one payer in order, what each was reported as, and the row that rated it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import LiteralString, NamedTuple
 
 import numpy as np
@@ -13,26 +13,17 @@ from numpy.typing import NDArray
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from billing.drafts import merged
 from billing.jurisdictions import in_words
 from billing.periods import Period
-from billing.store.bulk import Table, copy_out
+from billing.store.bulk import Table, columns_out, integers_out
 from billing.store.engine import Connection
+from billing.store.totals import totals_from
 from rates.cards import instant
-from rates.numbering import COUNTRIES
 from rates.rating import REASONS
-from rates.usage import Totals
+from rates.usage import TOTALS, Totals
 
-_COLUMNS = {
-    "payer": pa.int64(),
-    "account": pa.int64(),
-    "price": pa.int32(),
-    "country": pa.string(),
-    "day": pa.int32(),
-    "events": pa.int64(),
-    "quantity": pa.int64(),
-    "source": pa.string(),
-    "id": pa.string(),
-}
+_DAY = timedelta(days=1)
 
 _SAID = ("mcc", "mnc", "number_type", "region", "package", "jurisdiction", "error_code")
 
@@ -129,26 +120,35 @@ class Details(NamedTuple):
     from_: str
 
 
-def read_usage_in_order(connection: Connection, payer: int, period: Period, seen: int | None = None) -> Ordered:
-    """The priced usage of a payer in a period, in order: occurred_at, source, id (as bytes), part.
+def read_usage_in_order(connection: Connection, payer: int, days: Collection[date], seen: int | None = None) -> Ordered:
+    """The priced usage of a payer on some days, in order: occurred_at, source, id (as bytes), part.
 
     `seen` names a run's snapshot: then what it saw, which is what it billed, also if it was amended since.
     """
-    return _ordered(connection, _USAGE if seen is None else _USAGE_THEN, payer, period, seen)
+    return _ordered(connection, _USAGE if seen is None else _USAGE_THEN, payer, days, seen)
 
 
-def read_elements_in_order(connection: Connection, payer: int, period: Period, seen: int | None = None) -> Ordered:
-    """The further elements (setup fees, surcharges, fees) of a payer's events in a period, likewise.
+def read_elements_in_order(
+    connection: Connection, payer: int, days: Collection[date], seen: int | None = None
+) -> Ordered:
+    """The further elements (setup fees, surcharges, fees) of a payer's events of some days, likewise.
 
     Parts of usage are not among them.
     """
-    return _ordered(connection, _BESIDE if seen is None else _BESIDE_THEN, payer, period, seen)
+    return _ordered(connection, _BESIDE if seen is None else _BESIDE_THEN, payer, days, seen)
 
 
-def element_prices(connection: Connection, payer: int, period: Period, seen: int) -> list[int]:
-    """The prices of the further elements of what a run's snapshot saw of a payer's period."""
+def add_up_usage(connection: Connection, payer: int, period: Period, seen: int | None = None) -> tuple[Totals, Totals]:
+    """The totals of a payer's period, from its events: as a run's snapshot saw them, or now.
+
+    And those of which some is a further part of its event, which counts none.
+    """
+    billed = sql.SQL("") if seen is None else sql.SQL("AND {}").format(_IS_SEEN)
+    query = sql.SQL(_ADDED_UP).format(sql.SQL(_ALL if seen is None else _ALL_THEN), billed)
     values = {"payer": payer, "opens": period.opens, "closes": period.closes, "seen": seen}
-    return [price for (price,) in connection.execute(_ELEMENT_PRICES, values)]
+    found = integers_out(connection, query, (*TOTALS, "further"), values)
+    totals = totals_from(found)
+    return merged(totals), totals.take(found["further"] > 0)
 
 
 def is_seen(connection: Connection, snapshot_id: int, batch: int) -> bool:
@@ -229,26 +229,25 @@ def read_rates(connection: Connection, ids: Sequence[int]) -> dict[int, RateRow]
     return found
 
 
-def _ordered(connection: Connection, table: LiteralString, payer: int, period: Period, seen: int | None) -> Ordered:
+def _ordered(
+    connection: Connection, table: LiteralString, payer: int, days: Collection[date], seen: int | None
+) -> Ordered:
     billed = sql.SQL("") if seen is None else sql.SQL("AND {}").format(_IS_SEEN)
-    query = sql.SQL("""
-        SELECT payer_id, account_id, price_id, country, (occurred_at AT TIME ZONE 'UTC')::date - DATE '1970-01-01',
-               events, billed, sources.id, event.id
-        FROM ({}) AS event JOIN sources USING (source_id)
-        WHERE payer_id = %(payer)s AND occurred_at >= %(opens)s AND occurred_at < %(closes)s {}
-        ORDER BY occurred_at, sources.id, event.id, part
-    """).format(sql.SQL(table), billed)
-    values = {"payer": payer, "opens": period.opens, "closes": period.closes, "seen": seen}
-    rows = copy_out(connection, query, _COLUMNS, values)
-    columns = {name: rows[name].combine_chunks() for name in _COLUMNS}
-    names = ("payer", "account", "price", "day", "events", "quantity")
-    numbers = {name: columns[name].to_numpy(zero_copy_only=False) for name in names}
-    country = pc.index_in(columns["country"], pa.array(COUNTRIES)).cast(pa.int16())
-    totals = Totals(
-        country=country.to_numpy(zero_copy_only=False),
-        **numbers,
+    # Of the stretches themselves, and not of a join with them, is an index used.
+    on = sql.SQL(" OR ").join(
+        sql.SQL("occurred_at >= {} AND occurred_at < {}").format(*stretch) for stretch in _stretches(days)
     )
-    return Ordered(totals=totals, source=columns["source"], id=columns["id"])
+    query = sql.SQL(_IN_ORDER).format(sql.SQL(table), on, billed)
+    numbers, texts = columns_out(connection, query, TOTALS, ("source", "id"), {"payer": payer, "seen": seen})
+    return Ordered(totals=totals_from(numbers), source=texts["source"], id=texts["id"])
+
+
+def _stretches(days: Collection[date]) -> list[tuple[datetime, datetime]]:
+    """Days as half-open stretches of time; of none one that is empty."""
+    opens = [datetime.combine(day, time(), UTC) for day in sorted(days)] or [datetime.max.replace(tzinfo=UTC)]
+    ends = [each + _DAY if days else each for each in opens]
+    firsts = [each for each in opens if each not in ends]
+    return list(zip(firsts or opens, [each for each in ends if each not in opens] or ends, strict=True))
 
 
 def _address(number: int | None, address: str | None) -> str:
@@ -268,29 +267,41 @@ _EVENTS = """
 _PARTS = """
     SELECT payer_id, account_id, price_id, country, occurred_at, element.events, billed, source_id, id, part, batch,
            NULL::bigint AS superseded_in
-    FROM event_elements AS element JOIN prices USING (price_id)
+    FROM event_elements AS element
 """
+_NAMED = "JOIN prices USING (price_id) WHERE prices.element"
 # What was in force before it was amended.
 _EVENTS_THEN = _EVENTS.replace("NULL::bigint AS ", "").replace("FROM events", "FROM event_revisions")
 _PARTS_THEN = _PARTS.replace("NULL::bigint AS ", "").replace("FROM event_elements", "FROM event_revision_elements")
 
-_USAGE = f"{_EVENTS} UNION ALL {_PARTS} WHERE prices.element = 'usage'"
-_BESIDE = f"{_PARTS} WHERE prices.element <> 'usage'"
-_USAGE_THEN = f"{_USAGE} UNION ALL {_EVENTS_THEN} UNION ALL {_PARTS_THEN} WHERE prices.element = 'usage'"
-_BESIDE_THEN = f"{_BESIDE} UNION ALL {_PARTS_THEN} WHERE prices.element <> 'usage'"
+_IN_ORDER = """
+    SELECT payer_id, account_id, price_id, ascii(country) * 256 + ascii(substr(country, 2)),
+           (occurred_at AT TIME ZONE 'UTC')::date - DATE '1970-01-01', events, billed, sources.id, event.id
+    FROM ({}) AS event JOIN sources USING (source_id)
+    WHERE payer_id = %(payer)s AND ({}) {}
+    ORDER BY occurred_at, sources.id, event.id, part
+"""
+
+_ADDED_UP = """
+    SELECT payer_id, account_id, price_id, ascii(country) * 256 + ascii(substr(country, 2)),
+           (occurred_at AT TIME ZONE 'UTC')::date - DATE '1970-01-01' AS day, sum(events), sum(billed),
+           count(*) FILTER (WHERE events = 0)
+    FROM ({}) AS event
+    WHERE payer_id = %(payer)s AND occurred_at >= %(opens)s AND occurred_at < %(closes)s {}
+    GROUP BY payer_id, account_id, price_id, country, day
+"""
+
+_USAGE = f"{_EVENTS} UNION ALL {_PARTS} {_NAMED} = 'usage'"
+_BESIDE = f"{_PARTS} {_NAMED} <> 'usage'"
+_USAGE_THEN = f"{_USAGE} UNION ALL {_EVENTS_THEN} UNION ALL {_PARTS_THEN} {_NAMED} = 'usage'"
+_ALL = f"{_EVENTS} UNION ALL {_PARTS}"
+_ALL_THEN = f"{_ALL} UNION ALL {_EVENTS_THEN} UNION ALL {_PARTS_THEN}"
+_BESIDE_THEN = f"{_BESIDE} UNION ALL {_PARTS_THEN} {_NAMED} <> 'usage'"
 
 # Put together once, not once a row: as it is stored it would be decompressed for each.
 _SEEN = sql.SQL("(SELECT batches + '{}'::int8multirange FROM billed_batches WHERE snapshot_id = %(seen)s)")
 # A run saw what was written by then, unless it saw as well that something else had taken its place.
 _IS_SEEN = sql.SQL("batch <@ {0} AND (superseded_in IS NULL OR NOT superseded_in <@ {0})").format(_SEEN)
-
-_ELEMENT_PRICES = sql.SQL("""
-    SELECT DISTINCT price_id FROM (
-        SELECT price_id, payer_id, occurred_at, batch, NULL::bigint AS superseded_in FROM event_elements
-        UNION ALL SELECT price_id, payer_id, occurred_at, batch, superseded_in FROM event_revision_elements
-    ) AS element
-    WHERE payer_id = %(payer)s AND occurred_at >= %(opens)s AND occurred_at < %(closes)s AND {}
-""").format(_IS_SEEN)
 
 _LATER = sql.SQL("""
     SELECT count(*) FROM events AS event

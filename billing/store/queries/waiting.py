@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 from psycopg import sql
@@ -39,7 +40,7 @@ _SAID = 3  # before the dimensions: the address, the country if it is not the pl
 _WAITING = """
 WITH waits AS NOT MATERIALIZED (
     SELECT q.* FROM quarantine q
-    WHERE (%(accounts)s::text[] IS NULL OR q.account = ANY(%(accounts)s))
+    WHERE (%(accounts)s::text[] IS NULL OR q.account = ANY(%(accounts)s)) {from_reason}
         AND (%(opens)s::timestamptz IS NULL OR q.occurred_at >= %(opens)s AND q.occurred_at < %(closes)s)
 ), called AS (
     SELECT w.*, CASE
@@ -83,15 +84,29 @@ WITH waits AS NOT MATERIALIZED (
     GROUP BY m.reason, m.product, m.account, m.place, m.said, resold
 ), waiting AS (
     SELECT b.reason, b.product, CASE WHEN b.reason = ANY(%(account)s) THEN b.account END AS account, b.place, b.said,
-        sum(b.events)::bigint AS events, count(*) AS accounts, min(b.account) AS least, max(b.account) AS most,
+        b.resold, sum(b.events)::bigint AS events, count(*) AS accounts,
+        min(b.account) AS least, max(b.account) AS most,
         min(b.first_at) AS first_at, max(b.last_at) AS last_at, min(b.example) AS example
     FROM by_account b
     GROUP BY 1, 2, 3, 4, 5, b.resold
 )
 SELECT w.reason, w.product, w.account, w.place, w.said, w.events, w.accounts, w.least, w.most, w.first_at, w.last_at,
-    s.id, w.example[3]
+    s.id, w.example[3]{key}
 FROM waiting w JOIN sources s ON s.source_id = w.example[2]::integer
-ORDER BY w.reason, w.events DESC, w.product, w.example
+{ordered}
+"""
+
+_MOST_FIRST = "ORDER BY w.reason, w.events DESC, w.product, w.example"
+
+# What is missing says of itself where it stands, whatever comes and goes; what is long is told by its digest.
+_KEY = """
+    w.reason, w.product, coalesce(w.account, ''), coalesce(w.place, 0),
+    coalesce(md5(w.said::text), '') COLLATE "C", w.resold::int
+"""
+_FROM_REASON = "AND (q.reason, q.product) >= (%(after0)s, %(after1)s)"
+_IN_ORDER = """
+WHERE ({key}) > (%(after0)s, %(after1)s, %(after2)s, %(after3)s, %(after4)s, %(after5)s)
+ORDER BY {key} LIMIT %(limit)s
 """
 
 
@@ -129,6 +144,13 @@ class Waiting(NamedTuple):
     id: str
 
 
+Key = tuple[int, str, str, int, str, int]
+"""Where in their order by reason, product and what is missing some waiting events stand, as `waiting_page` has it."""
+
+FIRST: Key = (0, "", "", 0, "", 0)
+"""Before all of them."""
+
+
 def waiting_usage(
     connection: Connection,
     products: Mapping[str, Product],
@@ -140,10 +162,49 @@ def waiting_usage(
 
     What a reseller lacks is apart from what its supplier lacks: the sources of its events say so.
     """
-    plan = ranges()
-    places = sorted({(each.code, each.country) for each in plan})
+    facts = _facts(connection, products, accounts, period)
+    words: dict[str, sql.Composable] = {"from_reason": sql.SQL(""), "key": sql.SQL(""), "ordered": sql.SQL(_MOST_FIRST)}
+    return [_waiting(row) for row in connection.execute(_asked(words), facts)]
+
+
+def waiting_page(
+    connection: Connection,
+    products: Mapping[str, Product],
+    *,
+    after: Key,
+    limit: int,
+    accounts: Sequence[str] | None = None,
+    period: Period | None = None,
+) -> list[tuple[Key, Waiting]]:
+    """The same by reason, product and what is missing, where nothing moves when usage comes or is released.
+
+    At most `limit` of those that follow `after`, each with where it stands.
+    """
+    facts = _facts(connection, products, accounts, period) | {"limit": limit}
+    facts |= {f"after{number}": part for number, part in enumerate(after)}
+    key = sql.SQL(_KEY)
+    words: dict[str, sql.Composable] = {
+        "from_reason": sql.SQL(_FROM_REASON),
+        "key": sql.SQL(", {}").format(key),
+        "ordered": sql.SQL(_IN_ORDER).format(key=key),
+    }
+    rows = connection.execute(_asked(words), facts).fetchall()
+    return [(row[-len(after) :], _waiting(row[: -len(after)])) for row in rows]
+
+
+@cache
+def _places() -> Sequence[tuple[str, str]]:
+    """The calling codes of the numbering plan with their countries; a place is known by its number, from 1."""
+    return sorted({(each.code, each.country) for each in ranges()})
+
+
+def _facts(
+    connection: Connection, products: Mapping[str, Product], accounts: Sequence[str] | None, period: Period | None
+) -> dict[str, Any]:
+    """What the query asks with."""
+    plan, places = ranges(), _places()
     place_of = {place: number for number, place in enumerate(places, start=1)}
-    facts: dict[str, Any] = {
+    return {
         "rate": _codes(_RATE),
         "account": _codes(_ACCOUNT),
         "too_old": CODES[Reason.TOO_OLD],
@@ -159,20 +220,23 @@ def waiting_usage(
         "closes": None if period is None else period.closes,
         **{name: [each.id for each in products.values() if name in each.match] for name in _DIMENSIONS},
     }
+
+
+def _asked(words: Mapping[str, sql.Composable]) -> sql.Composed:
+    """The query with some words of it."""
     stated = sql.SQL(", ").join(sql.Identifier("p", name) for name in _DIMENSIONS)
     dimensions = sql.SQL(", ").join(
         sql.SQL("CASE WHEN p.product = ANY({}) THEN {} END").format(sql.Placeholder(name), sql.Identifier("p", name))
         for name in _DIMENSIONS
     )
-    rows = connection.execute(sql.SQL(_WAITING).format(stated=stated, dimensions=dimensions), facts)
-    return [_waiting(row, places) for row in rows]
+    return sql.SQL(_WAITING).format(stated=stated, dimensions=dimensions, **words)
 
 
 def _codes(reasons: Sequence[Reason]) -> list[int]:
     return [CODES[reason] for reason in reasons]
 
 
-def _waiting(row: Sequence[Any], places: Sequence[tuple[str, str]]) -> Waiting:
+def _waiting(row: Sequence[Any]) -> Waiting:
     code, product, account, place, said, events, accounts, least, most, first_at, last_at, source, id_ = row
     reason = REASONS[code]
     if reason is None:
@@ -180,7 +244,7 @@ def _waiting(row: Sequence[Any], places: Sequence[tuple[str, str]]) -> Waiting:
     return Waiting(
         reason=reason,
         product=product,
-        lacking=_lacking(reason, account, places[place - 1] if place else ("", ""), said),
+        lacking=_lacking(reason, account, _places()[place - 1] if place else ("", ""), said),
         events=events,
         accounts=accounts,
         named=tuple(sorted({least, most})) if accounts <= len((least, most)) else (),

@@ -12,7 +12,9 @@ from billing.errors import InputFaultyError
 from billing.flows.ask import Answer, ask
 from billing.flows.compose import compose_statement
 from billing.flows.fold import fold
+from billing.flows.holding import Books
 from billing.flows.publish import add_contracts
+from billing.store.engine import snapshot
 from rates.deals import Deal, Discount
 from tests.shop import AT, OCTOBER, Shop, call, products, read
 
@@ -84,6 +86,21 @@ def test_a_month_without_usage_is_at_the_first_price(shop: Shop) -> None:
         *(found.payer, found.country, found.card),
         *(found.increments, found.currency),
     )
+
+
+def test_what_is_held_of_prices_answers_the_same_and_no_longer_than_they_hold(shop: Shop) -> None:
+    """Cards, accounts and contracts that came since count at once; usage always does."""
+    with snapshot(shop.engine) as connection:
+        held = Books.read(connection, products(), NOW, None, None)
+    shop.post(call(1, duration_seconds="600"))
+    assert asked(shop) == ask(shop.engine, products(), NOW, CALL, known=held)
+    assert "0.02" == price(ask(shop.engine, products(), NOW, CALL, known=held)).current_price
+    later = CARD.replace("2026-10-01", "2026-10-20").replace('"0.03", "0.02"', '"0.06", "0.05"')
+    shop.publish(read(later))
+    found = ask(shop.engine, products(), NOW, CALL, known=held)
+    assert ("0.05", "list@2026-10-20T00:00:00Z") == (price(found).current_price, found.card)
+    shop.admit("new")
+    assert "0.06" == price(ask(shop.engine, products(), NOW, {**CALL, "account": "new"}, known=held)).current_price
 
 
 def test_the_price_falls_as_the_month_grows_before_and_after_folding(shop: Shop) -> None:

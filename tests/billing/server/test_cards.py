@@ -134,6 +134,15 @@ def test_the_price_of_the_next_unit(api: Answering) -> None:
     assert expected.items() <= found.items()
 
 
+def test_a_card_that_is_published_is_the_price_of_the_next_request(api: Answering) -> None:
+    """However often: what is held of prices holds as long as they do."""
+    asked = {"account": "zen", "product": "voice.outbound", "to": "+447700900123", "at": "2026-12-05T00:00:00Z"}
+    for day in range(1, 4):
+        given = later(prices=f"0.0{day + 2} 0.01", since=f"2026-12-0{day}")
+        assert 200 == api.post("/v1/cards", given, accept=True).status_code
+        assert f"0.0{day + 2}" == api.get("/v1/prices", "zen", **asked).json()["current_price"]
+
+
 def test_what_has_no_price_says_why(api: Answering) -> None:
     found = api.get("/v1/prices", account="acme", product="voice.outbound", to="+81312345678").json()
     assert ("no_rate", "") == (found["reason"], found["current_price"])

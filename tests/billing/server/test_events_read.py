@@ -1,16 +1,18 @@
 """Events read over HTTP: in the order of time, filtered, a page at a time; one of them with how it was rated."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from billing.accounts import Account, AccountId
 from billing.flows.publish import add_accounts
+from billing.flows.release import release
 from billing.keys import Grant, Scope
 from billing.store.embedded import Cluster, create_database, drop_database
 from billing.store.engine import open_engine
 from tests.answering import Answering, answering, keys
-from tests.shop import AT, Shop, call, card
+from tests.shop import AT, SOURCE, Shop, call, card, products
 
 SAME = "2026-10-05T00:00:00Z"
 
@@ -150,6 +152,60 @@ def test_what_waits_is_told_by_what_is_missing(api: Answering) -> None:
     assert (items, None) == ([*first["items"], *second["items"]], second["next"])
 
 
+@pytest.fixture
+def shop(cluster: Cluster, migrated: str) -> Iterator[Shop]:
+    engine = open_engine(create_database(cluster, "test_reads_pages", migrated).sqlalchemy_url)
+    shop = Shop(engine=engine)
+    shop.publish(card())
+    shop.admit("acme")
+    try:
+        yield shop
+    finally:
+        engine.dispose()
+        drop_database(cluster, "test_reads_pages")
+
+
+def test_what_waits_is_on_one_page_whatever_is_released_and_comes_in_between(shop: Shop) -> None:
+    japan, korea, nepal = "+81312345678", "+82212345678", "+97714412345"
+    shop.post(call(1, to=japan), call(2, to=korea), call(3, to=nepal), call(4, account="x"), call(5, account="y"))
+    with answering(shop.engine, keys()) as api:
+
+        def page(cursor: str = "", limit: int = 2) -> tuple[list[str], str | None]:
+            answer = api.get("/v1/quarantine", cursor=cursor, limit=limit).json()
+            return [each["country"] or each["account"] for each in answer["items"]], answer["next"]
+
+        everything = ["x", "y", "JP", "KR", "NP"]
+        assert (everything, None) == page(limit=5)
+        first, cursor = page(limit=3)
+        assert (everything[:3], True) == (first, cursor is not None)
+        shop.admit("x", "y")
+        release(shop.engine, products(), at=AT, actor="t")
+        shop.post(*(call(n, to=nepal) for n in range(10, 13)), call(20, account="nobody"))
+        assert (["KR", "NP"], None) == page(cursor or "")
+
+
+@pytest.mark.parametrize("mismatches", [True, False])
+def test_control_totals_are_on_one_page_whatever_is_counted_in_between(shop: Shop, *, mismatches: bool) -> None:
+    shop.post(call(1), call(2, occurred_at="2026-10-03T00:00:00Z"))
+    count = {"source": SOURCE, "product": "voice.outbound", "events": 2, "quantity": "61"}
+    days = [f"2026-10-{day:02}" for day in range(2, 9)]
+    with answering(shop.engine, keys()) as api:
+        api.post("/v1/controls", {"controls": [{**count, "day": day} for day in days]})
+        first = api.get("/v1/controls", limit=3, mismatches=mismatches, period="2026-10").json()
+        assert days[:3] == [each["day"] for each in first["items"]]
+        api.post("/v1/controls", {"controls": [{**count, "events": 1, "day": day} for day in days[:2]]})
+        api.post("/v1/controls", {"controls": [{**count, "source": "0", "day": "2026-10-01"}]})
+        second = api.get("/v1/controls", limit=3, cursor=first["next"], mismatches=mismatches, period="2026-10").json()
+        third = api.get("/v1/controls", limit=3, cursor=second["next"], mismatches=mismatches, period="2026-10").json()
+        assert days[3:6] == [each["day"] for each in second["items"]]
+        assert (days[6:], None) == ([each["day"] for each in third["items"]], third["next"])
+        again = api.get("/v1/controls", mismatches=mismatches, period="2026-10").json()["items"]
+        right = [] if mismatches else [(SOURCE, day) for day in days[:2]]
+        assert [("0", "2026-10-01"), *right, *((SOURCE, day) for day in days[2:])] == [
+            (each["source"], each["day"]) for each in again
+        ]
+
+
 def test_control_totals_are_compared_with_what_was_accepted(api: Answering) -> None:
     given = {"source": "voice-eu-1", "product": "voice.outbound", "day": "2026-10-05", "events": 3, "quantity": "183"}
     more = {**given, "day": "2026-10-06", "events": 7}
@@ -185,6 +241,32 @@ def test_a_key_of_a_source_counts_for_no_other(api: Answering) -> None:
     answer = api.post("/v1/controls", {"controls": [given, given | {"source": "voice-eu-1"}]}, key="switch")
     assert 422 == answer.status_code
     assert ["/controls/1/source"] == [each["pointer"] for each in answer.json()["errors"]]
+
+
+def test_usage_that_says_what_other_usage_says_is_listed_a_page_at_a_time(shop: Shop) -> None:
+    shop.admit("zen")
+    again = [call(n, account=account, id=f"{account}-{n}") for account in ("acme", "zen") for n in range(3)]
+    late = call(9, occurred_at="2026-11-01T00:00:00Z")
+    shop.post(*again, call(8, to="+447700900124"), late, {**late, "id": "late"}, at=datetime(2026, 11, 2, tzinfo=UTC))
+    with answering(shop.engine, keys("acme")) as api:
+
+        def page(**query: object) -> tuple[list[str], str | None]:
+            answer = api.get("/v1/near-duplicates", "read", from_="2026-10-01", to="2026-11-01", **query)
+            assert 200 == answer.status_code, answer.text
+            return [each["id"] for each in answer.json()["items"]], answer.json()["next"]
+
+        assert (["acme-1", "acme-2", "zen-1", "zen-2"], None) == page()
+        first, cursor = page(limit=3)
+        assert (["zen-2"], None) == page(limit=3, cursor=cursor or "")
+        assert (["acme-1", "acme-2", "zen-1"], ["zen-1", "zen-2"]) == (first, page(account="zen")[0])
+        assert [] == api.get("/v1/near-duplicates").json()["items"]
+        (twin,) = api.get("/v1/near-duplicates", from_="2026-11-01").json()["items"]
+        expected = {"id": "late", "first_id": "call-9", "first_source": SOURCE, "measured": "61", "from": ""}
+        assert expected.items() <= twin.items()
+        assert 404 == api.get("/v1/near-duplicates", account="nobody").status_code
+        for since, until in (("2026-10-01", "2026-11-02"), ("2026-10-02", "2026-10-02"), ("9999-12-31", "9999-01-01")):
+            assert 422 == api.get("/v1/near-duplicates", from_=since, to=until).status_code
+        assert 422 == api.get("/v1/near-duplicates", from_="9999-12-31").status_code  # no day is after it
 
 
 @pytest.mark.parametrize("cursor", ["x", "W10", "WzEsMiwzXQ", "WzkyMjMzNzIwMzY4NTQ3NzU4MDgsMSwieCJd"])

@@ -7,6 +7,8 @@ from statistics import quantiles
 import httpx
 import pytest
 
+from billing.accounts import Account, AccountId
+from billing.flows.publish import add_accounts
 from billing.flows.watch import watch
 from billing.store.engine import Engine, transaction
 from tests.answering import OPERATOR, Answering, answering, keys
@@ -19,8 +21,8 @@ CALL = {"account": "acme", "product": "voice.outbound", "to": "+447700900123"}
 @pytest.fixture
 def api(engine: Engine, shop: Shop) -> Iterator[Answering]:
     shop.publish()
-    shop.admit("acme")
-    with answering(engine, keys("acme")) as running:
+    shop.admit("acme", "zen")
+    with answering(engine, keys("acme", "zen")) as running:
         yield running
 
 
@@ -88,6 +90,35 @@ def test_what_fires_is_listed_in_pages(api: Answering, shop: Shop) -> None:
     assert 1 == len(api.get("/v1/firings", trigger="c").json()["items"])
 
 
+def test_a_customer_reads_what_is_set_for_what_it_pays_for_and_what_is_used(api: Answering, shop: Shop) -> None:
+    below = Account(id=AccountId("acme-sub"), parent="acme", pays=False)
+    add_accounts(shop.engine, [below], at=AT, actor="t")
+    put(api, "/v1/triggers/all", {"account": "acme", "measure": "amount", "unit": "USD", "threshold": "1"})
+    put(api, "/v1/triggers/sub", TRIGGER | {"account": "acme-sub"})
+    put(api, "/v1/triggers/today", TRIGGER | {"window": "day"})
+    put(api, "/v1/triggers/zen", TRIGGER | {"account": "zen"})
+    put(api, "/v1/guards/hidden", {"kind": "blocked", "countries": ["GB"]})
+    shop.post(call(1), call(2, account="acme-sub"), call(3, occurred_at="2026-10-15T10:00:00Z"))
+
+    def listed(key: str, **query: object) -> list[tuple[str, str]]:
+        answer = api.get("/v1/triggers", key, **query)
+        assert 200 == answer.status_code, answer.text
+        return [(each["id"], each["used"]) for each in answer.json()["items"]]
+
+    own = [("all", "0.12"), ("sub", "1"), ("today", "1")]
+    assert (own, [("zen", "0")]) == (listed("acme"), listed("zen"))
+    assert [*own, ("zen", "0")] == listed("read")
+    assert (own, [("sub", "1")]) == (listed("acme", account="acme"), listed("acme", account="acme-sub"))
+    whole = api.get("/v1/triggers/today", "acme").json()
+    assert ("2", "2026-10-15", "2026-10-16") == (whole["threshold"], whole["window_start"], whole["window_end"])
+    there, nowhere = (api.get(f"/v1/triggers/{name}", "acme") for name in ("zen", "none"))
+    assert (404, there.text) == (nowhere.status_code, nowhere.text)
+    assert "hidden" not in api.get("/v1/triggers", "acme").text
+    assert [403, 403] == [api.get(path, "acme").status_code for path in ("/v1/guards", "/v1/firings")]
+    first = api.get("/v1/triggers", "acme", limit=2).json()
+    assert [("today", "1")] == listed("acme", limit=2, cursor=first["next"])
+
+
 def test_guards_are_set_and_accounts_released(api: Answering) -> None:
     guard = {"kind": "blocked", "countries": ["GB"]}
     assert 201 == put(api, "/v1/guards/g", guard).status_code
@@ -139,7 +170,6 @@ def test_a_budget_stops_over_http_and_says_what_it_would_have_cost(api: Answerin
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("GET", "/v1/triggers", {"read"}),
         ("GET", "/v1/guards", {"read"}),
         ("GET", "/v1/firings", {"read"}),
         ("POST", "/v1/authorize", {"read"}),

@@ -8,10 +8,12 @@ from fastapi.routing import APIRoute
 
 from billing.flows.draw_up import draw_up
 from billing.flows.finalize import finalize
+from billing.flows.limit import set_triggers
 from billing.keys import Scope
 from billing.server.app import build
 from billing.store.embedded import Cluster, create_database, drop_database
 from billing.store.engine import open_engine
+from billing.triggers import Measure, Trigger
 from tests.answering import Answering, answering, keys
 from tests.invoicing import CLOSED, card
 from tests.shop import OCTOBER, SOURCE, Shop, call, products
@@ -77,14 +79,15 @@ TABLE: dict[tuple[str, str], tuple[str, str, str]] = {
     ("GET", "/v1/events"): (READERS, "/v1/events?account=zen", "/v1/events?account=none"),
     ("GET", "/v1/events/{source}/{event_id}"): (READERS, f"/v1/events/{SOURCE}/call-2", f"/v1/events/{SOURCE}/none"),
     ("GET", "/v1/quarantine"): (READERS, "/v1/quarantine?account=zen", "/v1/quarantine?account=none"),
+    ("GET", "/v1/near-duplicates"): (OPERATORS, "", ""),
     ("GET", "/v1/controls"): (OPERATORS, "", ""),
     ("POST", "/v1/controls"): (Scope.INGEST, "", ""),
     ("POST", "/v1/events"): (Scope.INGEST, "", ""),
     ("PUT", "/v1/events/{source}/{event_id}"): (Scope.INGEST, "", ""),
     ("POST", "/v1/events/{source}/{event_id}/void"): (Scope.INGEST, "", ""),
     ("POST", "/v1/authorize"): (OPERATORS, "", ""),
-    ("GET", "/v1/triggers"): (OPERATORS, "", ""),
-    ("GET", "/v1/triggers/{name}"): (OPERATORS, "", ""),
+    ("GET", "/v1/triggers"): (READERS, "/v1/triggers?account=zen", "/v1/triggers?account=none"),
+    ("GET", "/v1/triggers/{name}"): (READERS, "/v1/triggers/of-zen", "/v1/triggers/none"),
     ("PUT", "/v1/triggers/{name}"): (Scope.ADMIN, "", ""),
     ("DELETE", "/v1/triggers/{name}"): (Scope.ADMIN, "", ""),
     ("GET", "/v1/firings"): (OPERATORS, "", ""),
@@ -124,6 +127,11 @@ def api(cluster: Cluster, migrated: str) -> Iterator[Answering]:
     shop = Shop(engine=engine)
     shop.publish(card())
     shop.admit("acme", "zen")
+    limits = [
+        Trigger(id=f"of-{name}", account=name, measure=Measure.EVENTS, unit="event", threshold=5)
+        for name in ("acme", "zen")
+    ]
+    set_triggers(engine, limits, at=CLOSED, actor="test")
     shop.post(call(1), call(2, account="zen"), at=CLOSED)
     draw_up(engine, products(), OCTOBER, CLOSED, write=True)
     finalize(engine, OCTOBER, CLOSED)
@@ -193,7 +201,16 @@ def test_what_is_anothers_is_told_as_what_is_not_there(api: Answering, method: s
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/usage?by=account", "/v1/accounts", "/v1/contracts", "/v1/invoices", "/v1/events", "/v1/quarantine"]
+    "path",
+    [
+        "/v1/usage?by=account",
+        "/v1/accounts",
+        "/v1/contracts",
+        "/v1/invoices",
+        "/v1/events",
+        "/v1/quarantine",
+        "/v1/triggers",
+    ],
 )
 def test_a_customers_lists_name_nobody_else(api: Answering, path: str) -> None:
     assert "zen" not in api.get(path, "acme").text
