@@ -82,6 +82,7 @@ def _answer(host: str, port: int, workers: int) -> None:
         host=host,
         port=port,
         workers=workers,
+        http="billing.server.wire:InOnePiece",
         access_log=False,
         log_config=None,
         server_header=False,
