@@ -159,7 +159,7 @@ class Gathering:
     def submit(self, payloads: Sequence[bytes], source: str | None) -> Answer:
         """Hand in payloads from a `source` (None: they name theirs); returns at once.
 
-        The future has their results when they are committed, or else a StoreAwayError, or what else was in the way; then
+        The future has their results when they are committed, or a StoreAwayError, or what else was in the way; then
         it is safe to hand them in again. Cancelled before their turn, they are not stored. Raises QueueFullError,
         IntakeClosedError, SourceReservedError.
         """

@@ -17,7 +17,7 @@ from billing.receipts import Result as Told
 from billing.server import problems
 from billing.server.bodies import payloads_of
 from billing.server.callers import Reporter
-from billing.server.metrics import EVENTS, WAITING
+from billing.server.metrics import EVENTS, SOON, WAITING
 from billing.server.paths import PathName
 from billing.server.posted import AMENDED, POSTED
 from billing.server.problems import ProblemError
@@ -121,7 +121,7 @@ def _text_of(value: msgspec.Raw) -> object:
 async def _answer(world: World, key: Key, payloads: Sequence[bytes]) -> Response:
     try:
         taking = world.intake.submit(payloads, key.source or None)
-        WAITING.set(world.intake.held)
+        SOON.set(WAITING, world.intake.held)
         results = await world.taken.of(taking)
     except QueueFullError as error:
         again = {"Retry-After": str(error.seconds)}
@@ -130,12 +130,12 @@ async def _answer(world: World, key: Key, payloads: Sequence[bytes]) -> Response
         name = "closing" if isinstance(error, IntakeClosedError) else "database-unreachable"
         raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, name, str(error)) from error
     finally:
-        WAITING.set(world.intake.held)
+        SOON.set(WAITING, world.intake.held)
     if any(result.id is None for result in results):
         results = [_named(*each) for each in zip(payloads, results, strict=True)]
     counts = Counter([result.outcome for result in results])
     for outcome, count in counts.items():
-        _COUNTED[outcome].inc(count)
+        SOON.inc(_COUNTED[outcome], count)
     told = {"results": results, "counts": counts}
     return Response(msgspec.json.encode(told), int(_status(counts)), media_type="application/json")
 
