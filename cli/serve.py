@@ -13,7 +13,7 @@ import typer
 from cli.output import say
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
 _CONNECTIONS = 12  # of one process, for its threads that answer
 _WRITERS = 2  # its threads that take usage in: however much is read, they wait for no connection
@@ -92,7 +92,7 @@ def _answer(host: str, port: int, workers: int) -> None:
     )
 
 
-def application() -> "FastAPI":
+def application() -> "ASGIApp":
     """The app of this environment's world: what each process of the service serves."""
     from secrets import token_bytes
 
@@ -101,7 +101,7 @@ def application() -> "FastAPI":
     from billing.flows.ingest import Intake
     from billing.flows.keyring import KeyRing
     from billing.keys import SECRET_BYTES
-    from billing.server.app import build
+    from billing.server.app import service
     from billing.server.logs import configure, troubled
     from billing.server.metrics import note_commit
     from billing.server.world import World
@@ -117,7 +117,7 @@ def application() -> "FastAPI":
     sold, kept, known = products(), compiled_cards(), states()
     storing = engine(connections=_WRITERS)
     taking = Intake(engine=storing, products=sold, source=None, kept=kept, states=known, ahead=NUMBERS_AHEAD)
-    app = build(
+    app = service(
         World(
             engine=opened,
             products=sold,
