@@ -19,6 +19,7 @@ _CONNECTIONS = 12  # of one process, for its threads that answer
 _WRITERS = 2  # its threads that take usage in: however much is read, they wait for no connection
 _GRACE_SECONDS = 30
 _HUNG_SECONDS = 60  # a process that says nothing for this long is ended, and another one started
+_FEW_OBJECTS = 10_000  # what requests under way consist of is no garbage: fewer are not looked through
 _FIGURES = "PROMETHEUS_MULTIPROC_DIR"
 _APPLICATION = "cli.serve:application"
 
@@ -143,4 +144,5 @@ def application() -> "ASGIApp":
     # What is there now stays: to look through it for garbage every few seconds would hold all requests for 0.1 s.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_FEW_OBJECTS)
     return app
