@@ -118,7 +118,7 @@ def take_in(intake: Intake, source: str, payloads: Sequence[bytes]) -> None:
         answers = [
             gathering.submit(payloads[start : start + _BATCH], source) for start in range(0, len(payloads), _BATCH)
         ]
-        accepted = sum(answer.result().counts()[Outcome.ACCEPTED] for answer in answers)
+        accepted = sum(each.outcome == Outcome.ACCEPTED for answer in answers for each in answer.result())
     if accepted != len(payloads):
         raise ValueError(f"{len(payloads) - accepted} of {len(payloads)} events were not accepted")
 

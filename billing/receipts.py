@@ -1,10 +1,11 @@
 """What became of each payload that was handed in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -30,6 +31,19 @@ OUTCOMES = tuple(Outcome)
 """What an outcome's code in columns stands for."""
 
 OUTCOME_CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
+
+
+_WORDS = tuple(map(str, OUTCOMES))
+
+
+class Result(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What became of one payload, as it is told: no `id` where it is no event; where the fault is, and why."""
+
+    id: str | None
+    outcome: str = msgspec.field(name="result")
+    revision: int | None = None
+    pointer: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +95,17 @@ class Receipt:
         """Which revision the payloads that are events are."""
         return dict(zip(self.row.tolist(), self.revision.tolist(), strict=True))
 
+    def results(self) -> list[Result]:
+        """What became of each payload, in the order in which they were handed in."""
+        ids, revisions, rows = self.ids(), self.revisions(), range(len(self.outcomes))
+        words = map(_WORDS.__getitem__, self.outcomes.tolist())
+        results = list(map(Result, map(ids.get, rows), words, map(revisions.get, rows)))
+        for row in self.zero_rated.nonzero()[0].tolist():
+            results[row] = msgspec.structs.replace(results[row], reason=self.reason(row))
+        for row, finding in self.findings.items():
+            results[row] = msgspec.structs.replace(results[row], pointer=finding.pointer, reason=finding.reason)
+        return results
+
     def counts(self) -> dict[Outcome, int]:
         """How many payloads came to each outcome."""
         found = np.bincount(self.outcomes, minlength=len(OUTCOMES)).tolist()
@@ -103,30 +128,6 @@ class Receipt:
         refused = self.outcomes >= OUTCOME_CODES[Outcome.CONFLICT]
         rows: list[int] = np.flatnonzero(refused).tolist()
         return rows
-
-    def split(self, sizes: Sequence[int]) -> list[Self]:
-        """The receipts of those who handed in the payloads together: `sizes` of them each, one behind the other."""
-        order = np.argsort(self.row, kind="stable")
-        row, id_, revision = self.row[order], self.id.take(pa.array(order)), self.revision[order]
-        amended, voids, told = np.sort(self.amended), np.sort(self.voids), sorted(self.findings)
-        ends = np.cumsum(sizes)
-        cut = [np.searchsorted(rows, ends).tolist() for rows in (row, amended, voids, told)]
-        parts, begins, (first, first_amended, first_void, first_told) = [], 0, (0, 0, 0, 0)
-        for end, last, last_amended, last_void, last_told in zip(ends.tolist(), *cut, strict=True):
-            part = type(self)(
-                outcomes=self.outcomes[begins:end],
-                findings={row - begins: self.findings[row] for row in told[first_told:last_told]},
-                zero_rated=self.zero_rated[begins:end],
-                unbilled=Texts(self.unbilled.codes[begins:end], self.unbilled.values),
-                row=row[first:last] - begins,
-                id=id_.slice(first, last - first),
-                revision=revision[first:last],
-                amended=amended[first_amended:last_amended] - begins,
-                voids=voids[first_void:last_void] - begins,
-            )
-            parts.append(part)
-            begins, first, first_amended, first_void, first_told = end, last, last_amended, last_void, last_told
-        return parts
 
 
 class Taken(NamedTuple):
@@ -157,26 +158,6 @@ def taken(chunk: Chunk, receipt: Receipt) -> Taken:
     unbilled = Texts(np.concatenate([codes, np.zeros(len(refused), dtype=np.int32)]), statuses)
     return Taken(
         whole, replace(receipt, outcomes=outcomes, findings=findings, zero_rated=zero_rated, unbilled=unbilled)
-    )
-
-
-def joined(parts: Sequence[Receipt]) -> Receipt:
-    """The receipt of one who handed in payloads that were taken in part by part."""
-    starts = np.cumsum([0, *(len(part.outcomes) for part in parts)]).tolist()
-    moved = list(zip(starts, parts, strict=False))
-    statuses = dict.fromkeys(value for part in parts for value in part.unbilled.values)
-    place = {value: code for code, value in enumerate(statuses)}
-    codes = [np.array([place[v] for v in part.unbilled.values], np.int32)[part.unbilled.codes] for part in parts]
-    return Receipt(
-        outcomes=np.concatenate([part.outcomes for part in parts]),
-        findings={start + row: finding for start, part in moved for row, finding in part.findings.items()},
-        zero_rated=np.concatenate([part.zero_rated for part in parts]),
-        unbilled=Texts(np.concatenate(codes), tuple(statuses)),
-        row=np.concatenate([start + part.row for start, part in moved]),
-        id=pa.concat_arrays([part.id for part in parts]),
-        revision=np.concatenate([part.revision for part in parts]),
-        amended=np.concatenate([start + part.amended for start, part in moved]),
-        voids=np.concatenate([start + part.voids for start, part in moved]),
     )
 
 

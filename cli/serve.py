@@ -13,12 +13,13 @@ import typer
 from cli.output import say
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
 _CONNECTIONS = 12  # of one process, for its threads that answer
 _WRITERS = 2  # its threads that take usage in: however much is read, they wait for no connection
 _GRACE_SECONDS = 30
 _HUNG_SECONDS = 60  # a process that says nothing for this long is ended, and another one started
+_FEW_OBJECTS = 10_000  # what requests under way consist of is no garbage: fewer are not looked through
 _FIGURES = "PROMETHEUS_MULTIPROC_DIR"
 _APPLICATION = "cli.serve:application"
 
@@ -82,6 +83,7 @@ def _answer(host: str, port: int, workers: int) -> None:
         host=host,
         port=port,
         workers=workers,
+        http="billing.server.wire:InOnePiece",
         access_log=False,
         log_config=None,
         server_header=False,
@@ -91,7 +93,7 @@ def _answer(host: str, port: int, workers: int) -> None:
     )
 
 
-def application() -> "FastAPI":
+def application() -> "ASGIApp":
     """The app of this environment's world: what each process of the service serves."""
     from functools import partial
     from secrets import token_bytes
@@ -101,7 +103,7 @@ def application() -> "FastAPI":
     from billing.flows.ingest import Intake
     from billing.flows.keyring import KeyRing
     from billing.keys import SECRET_BYTES
-    from billing.server.app import build
+    from billing.server.app import service
     from billing.server.logs import configure, troubled
     from billing.server.metrics import note_commit
     from billing.server.world import World
@@ -118,7 +120,7 @@ def application() -> "FastAPI":
     opened, apart, storing = (bounded(connections=each) for each in (_CONNECTIONS, 1, _WRITERS))
     sold, kept, known = products(), compiled_cards(), states()
     taking = Intake(engine=storing, products=sold, source=None, kept=kept, states=known, ahead=NUMBERS_AHEAD)
-    app = build(
+    app = service(
         World(
             engine=opened,
             products=sold,
@@ -145,4 +147,5 @@ def application() -> "FastAPI":
     # What is there now stays: to look through it for garbage every few seconds would hold all requests for 0.1 s.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_FEW_OBJECTS)
     return app

@@ -17,7 +17,7 @@ from billing.flows.keyring import KeyRing
 from billing.flows.keys import add_key
 from billing.hosts import PUBLIC_ONLY, Reach
 from billing.keys import SECRET_BYTES, Grant, Mode, Scope
-from billing.server.app import build
+from billing.server.app import service
 from billing.server.world import World
 from billing.store.engine import Engine
 from tests.serving import free_port
@@ -76,7 +76,7 @@ def answering(
         reach=reach,
     )
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(build(world), port=port, log_config=None, access_log=False))
+    server = uvicorn.Server(uvicorn.Config(service(world), port=port, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

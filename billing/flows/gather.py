@@ -8,22 +8,24 @@ Where the shared transaction fails, its requests are taken in by halves, down to
 never another's.
 """
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from queue import SimpleQueue
 from threading import Condition, Lock, Thread
 from typing import NamedTuple, Self
 
 from billing.chunks import EVENTS_A_CHUNK
 from billing.errors import IntakeClosedError, QueueFullError, StoreAwayError
-from billing.flows.ingest import Intake, Prepared, quick_turns, require_free
-from billing.receipts import Receipt, joined
+from billing.flows.ingest import Intake, Prepared, require_free
+from billing.receipts import Receipt, Result
 from billing.store.outages import is_passing
 from billing.usage import Origin
 
@@ -38,6 +40,9 @@ WRITERS = 2
 
 TOGETHER_SECONDS = 0.005
 """For how long fewer requests than shared the last transaction are held back, at most."""
+
+TURN_SECONDS = 0.001
+"""For how long a thread may keep the interpreter from those who talk to the database, or to whoever posts."""
 
 PATIENCE_SECONDS = 10
 """For how long a database that is away is waited for."""
@@ -61,6 +66,10 @@ class Room:
     size: int = 64 << 20
 
 
+Answer = Future[list[Result]]
+"""What became of each payload of a request, when they are committed."""
+
+
 class Committed(NamedTuple):
     """A group that is committed: how many requests and payloads, and how long it took to make ready and to write."""
 
@@ -70,15 +79,14 @@ class Committed(NamedTuple):
     write_seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
+class _Request(NamedTuple):
     """Payloads that are stored together or not at all, and who waits for what becomes of them, until when."""
 
     payloads: Sequence[bytes]
     source: str | None
     until: float
     size: int
-    answer: Future[Receipt] = field(default_factory=Future)
+    answer: Answer
 
 
 _Group = list[_Request]
@@ -128,7 +136,8 @@ class Gathering:
         self._threads = [Thread(target=self._prepare_all, name="prepare"), *writing]
 
     def __enter__(self) -> Self:
-        self._turns.enter_context(quick_turns())
+        self._turns.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(TURN_SECONDS)
         self._closed = False
         for thread in self._threads:
             thread.start()
@@ -152,17 +161,17 @@ class Gathering:
         """How many requests were let in and are not begun."""
         return len(self._waiting)
 
-    def submit(self, payloads: Sequence[bytes], source: str | None) -> Future[Receipt]:
+    def submit(self, payloads: Sequence[bytes], source: str | None) -> Answer:
         """Hand in payloads from a `source` (None: they name theirs); returns at once.
 
-        The future has the receipt when they are committed, or else a StoreAwayError, or what else was in the way; then
+        The future has their results when they are committed, or a StoreAwayError, or what else was in the way; then
         it is safe to hand them in again. Cancelled before their turn, they are not stored. Raises QueueFullError,
         IntakeClosedError, SourceReservedError.
         """
         require_free(source)
         pieces = [payloads[at : at + EVENTS_A_CHUNK] for at in range(0, len(payloads), EVENTS_A_CHUNK)] or [payloads]
         until = time.monotonic() + self._patience_seconds
-        requests = [_Request(payloads=piece, source=source, until=until, size=_size(piece)) for piece in pieces]
+        requests = [_Request(piece, source, until, _size(piece), Future()) for piece in pieces]
         size = sum(request.size for request in requests)
         with self._changed:
             if self._closed:
@@ -263,8 +272,7 @@ class Gathering:
         if not group:
             return False
         try:
-            receipt = self._written(ready)
-            receipts = [receipt] if len(group) == 1 else receipt.split([len(request.payloads) for request in group])
+            results = iter(self._written(ready).results())
         except Exception as error:  # noqa: BLE001 - it is theirs who asked
             self._intake.forget()
             if len(group) == 1 or isinstance(error, StoreAwayError):
@@ -274,8 +282,8 @@ class Gathering:
             for half in (group[:middle], group[middle:]):
                 self._settle(self._made_ready(half))
             return False
-        told = zip(group, receipts, strict=True)
-        self._answer([partial(request.answer.set_result, receipt) for request, receipt in told], group)
+        theirs = [(request.answer, list(islice(results, len(request.payloads)))) for request in group]
+        self._answer([partial(answer.set_result, told) for answer, told in theirs], group)
         return True
 
     def _written(self, ready: _Ready) -> Receipt:
@@ -337,19 +345,19 @@ def _away(error: Exception) -> StoreAwayError:
     return StoreAwayError(f"the database could not store it: {said}", remedy=remedy)
 
 
-def _together(answers: Sequence[Future[Receipt]]) -> Future[Receipt]:
+def _together(answers: Sequence[Answer]) -> Answer:
     """One answer for the pieces of a request, when all of them have theirs."""
-    whole: Future[Receipt] = Future()
+    whole: Answer = Future()
     whole.set_running_or_notify_cancel()
     left, counting = [len(answers)], Lock()
 
-    def heard(_: Future[Receipt]) -> None:
+    def heard(_: Answer) -> None:
         with counting:
             left[0] -= 1
             if left[0]:
                 return
         try:
-            whole.set_result(joined([answer.result() for answer in answers]))
+            whole.set_result([result for answer in answers for result in answer.result()])
         except Exception as error:  # noqa: BLE001 - that of the first piece that has one
             whole.set_exception(error)
 

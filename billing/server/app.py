@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 import anyio.to_thread
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from billing.flows.authorize import Gatekeeper
 from billing.server import problems
@@ -71,8 +72,16 @@ _ABOUT = (
 )
 
 
+def service(world: World) -> ASGIApp:
+    """What a server runs for a world: its app, behind what every request goes through.
+
+    That stands before the framework: what is asked most needs nothing of it.
+    """
+    return RequestLog(Uploads(Often(build(world), world=world, routes=events.often.routes)))
+
+
 def build(world: World) -> FastAPI:
-    """The app of a world, for a server to run."""
+    """The app of a world: its routes, and what becomes of what goes wrong in them."""
     app = FastAPI(
         title="Tollbook",
         version=version("tollbook"),
@@ -86,13 +95,10 @@ def build(world: World) -> FastAPI:
         generate_unique_id_function=name_of_route,
     )
     app.state.world = world
-    problems.install(app)
     describe(app)
     app.add_middleware(Repeats, world=world)  # the last one added is the first to see a request
     app.add_middleware(EncodedSlashes)
-    app.add_middleware(Often, world=world, routes=events.often.routes)
-    app.add_middleware(Uploads)
-    app.add_middleware(RequestLog)
+    problems.install(app)
     for router in _ROUTERS:
         app.include_router(router, responses=problems.RESPONSES)
     return app

@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Collection, Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -24,7 +25,7 @@ from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
-from billing.server.metrics import REQUEST_SECONDS, REQUESTS
+from billing.server.metrics import REQUEST_SECONDS, REQUESTS, SOON
 from billing.server.problems import defect
 
 REQUEST_ID = "X-Request-Id"
@@ -40,7 +41,7 @@ _QUIET = frozenset({"/v1/health", "/v1/ready", "/metrics"})
 def configure(level: int = logging.INFO) -> None:
     """Let everything that this process says be one JSON object a line, the libraries' words too."""
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _of_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -62,6 +63,17 @@ def configure(level: int = logging.INFO) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = name != "uvicorn.access"  # its lines hold paths and addresses
+
+
+_REQUEST: ContextVar[str] = ContextVar("request")
+"""The id of the request that is being answered."""
+
+
+def _of_request(_: object, __: str, told: EventDict) -> EventDict:
+    """What is told, with the id of the request that it is told of."""
+    if (request_id := _REQUEST.get("")) != "":
+        told["request_id"] = request_id
+    return told
 
 
 def words_of(error: BaseException) -> dict[str, str]:
@@ -121,7 +133,7 @@ class _Line(msgspec.Struct):
     milliseconds: float
     key: str | msgspec.UnsetType
     request_id: str
-    timestamp: str
+    timestamp: datetime
     level: str = "info"
     event: str = "request"
 
@@ -158,31 +170,33 @@ class RequestLog:
             await self.app(scope, receive, send)
             return
         request_id = _id_of(scope)
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
-        started, status = time.perf_counter(), 0
+        _REQUEST.set(request_id)
+        started, status, is_whole = time.perf_counter(), 0, False
 
         async def sending(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_whole
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (_REQUEST_ID, request_id.encode())]
+            else:
+                is_whole = not message.get("more_body")
             await send(message)
 
         try:
             await self.app(scope, receive, sending)
         except Exception:
             self.log.exception("defect", route=_route(scope))
-            if status:
+            if not status:
+                await defect()(scope, receive, sending)
+            elif not is_whole:  # it breaks off; what is whole, the framework has answered before it raised
                 raise
-            await defect()(scope, receive, sending)  # here, where it gets the id that the log has
         finally:
             self._tell(scope, request_id, status, time.perf_counter() - started)
 
     def _tell(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         method, route = scope["method"], _route(scope)
         count, times = _counted(method, route, status)
-        count.inc()
+        SOON.inc(count)
         times.observe(seconds)
         if route in _QUIET:
             return
@@ -194,7 +208,7 @@ class RequestLog:
             milliseconds=round(seconds * 1e3, 1),
             key=msgspec.UNSET if key is None else _SECRET.sub("#", key),
             request_id=request_id,
-            timestamp=datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            timestamp=datetime.now(UTC),
         )
         self.lines.write(_LINE(line) + b"\n")
 

@@ -3,6 +3,7 @@
 `docs/operations.md` says what each of them means and when to be alarmed.
 """
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,19 +23,40 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 _ROUND_SECONDS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 600)
 
 
-class _Anew:
-    """A gauge that is set where its value is another one: those who are answered together all say the same."""
+class _Soon:
+    """Figures of one turn of the event loop, added up and written once, when it ends.
 
-    def __init__(self, gauge: Gauge) -> None:
-        self._gauge, self._value = gauge, -1
+    To write one takes a lock, a look at which process this is, and a place in a file.
+    """
 
-    def set(self, value: int) -> None:
-        """Set it."""
-        if value != self._value:
-            self._value = value
-            self._gauge.set(value)
+    def __init__(self) -> None:
+        self._counted: dict[Counter, int] = {}
+        self._set: dict[Gauge, int] = {}
+
+    def inc(self, counter: Counter, amount: int = 1) -> None:
+        """Add to a counter."""
+        self._come()
+        self._counted[counter] = self._counted.get(counter, 0) + amount
+
+    def set(self, gauge: Gauge, value: int) -> None:
+        """Set a gauge."""
+        self._come()
+        self._set[gauge] = value
+
+    def _come(self) -> None:
+        if not self._counted and not self._set:
+            asyncio.get_running_loop().call_soon(self._write)
+
+    def _write(self) -> None:
+        counted, self._counted = self._counted, {}  # first: who comes from now on comes to the next turn
+        values, self._set = self._set, {}
+        for counter, amount in counted.items():
+            counter.inc(amount)
+        for gauge, value in values.items():
+            gauge.set(value)
 
 
+SOON = _Soon()
 REQUESTS = Counter("tollbook_requests", "Requests answered.", ("method", "route", "status"))
 REQUEST_SECONDS = Histogram(
     "tollbook_request_seconds", "Seconds from a request to its answer.", ("route",), buckets=_SECONDS
@@ -44,7 +66,7 @@ GROUP_EVENTS = Histogram(
     "tollbook_group_events", "Events that shared a transaction.", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 )
 COMMIT_SECONDS = Histogram("tollbook_commit_seconds", "Seconds of a transaction of usage.", buckets=_SECONDS)
-WAITING = _Anew(Gauge("tollbook_waiting_events", "Events that wait to be written.", multiprocess_mode="livesum"))
+WAITING = Gauge("tollbook_waiting_events", "Events that wait to be written.", multiprocess_mode="livesum")
 CONNECTIONS = Gauge(
     "tollbook_database_connections_in_use", "Connections of the pools that are in use.", multiprocess_mode="livesum"
 )

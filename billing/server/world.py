@@ -12,7 +12,7 @@ from billing.flows.authorize import Gatekeeper
 from billing.flows.gather import Gathering
 from billing.flows.keyring import KeyRing
 from billing.hosts import PUBLIC_ONLY, Reach
-from billing.receipts import Receipt
+from billing.receipts import Result
 from billing.runs import DEFAULT_RULES, IssueRules
 from billing.server.answers import Answers
 from billing.store.compiled import CompiledCards
@@ -44,7 +44,7 @@ class World:
     rules: IssueRules = DEFAULT_RULES
     reach: Reach = PUBLIC_ONLY
     gate: Gatekeeper | None = None
-    taken: Answers[Receipt] = field(default_factory=Answers, init=False)
+    taken: Answers[list[Result]] = field(default_factory=Answers, init=False)
 
     def reading(self) -> AbstractContextManager[Connection]:
         """The database at one moment, to read from."""

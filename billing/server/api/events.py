@@ -12,11 +12,12 @@ from pydantic import BaseModel, Field
 
 from billing.errors import IntakeClosedError, QueueFullError, StoreAwayError
 from billing.keys import Key
-from billing.receipts import OUTCOMES, Outcome, Receipt
+from billing.receipts import OUTCOMES, Outcome
+from billing.receipts import Result as Told
 from billing.server import problems
 from billing.server.bodies import payloads_of
 from billing.server.callers import Reporter
-from billing.server.metrics import EVENTS, WAITING
+from billing.server.metrics import EVENTS, SOON, WAITING
 from billing.server.paths import PathName
 from billing.server.posted import AMENDED, POSTED
 from billing.server.problems import ProblemError
@@ -29,8 +30,8 @@ often = APIRouter(tags=["events"])
 
 _AT_ONCE = 1 << 16  # bytes of a body that is taken apart without giving the work to another thread
 _TAKING_APART = CapacityLimiter(2)  # threads of its own: those that answer may all be waiting
-_NAMES = [str(outcome) for outcome in OUTCOMES]
-_COUNTED = {name: EVENTS.labels(name) for name in _NAMES}
+_COUNTED = {str(outcome): EVENTS.labels(str(outcome)) for outcome in OUTCOMES}
+_CONFLICT, _REJECTED = str(Outcome.CONFLICT), str(Outcome.REJECTED)
 
 
 class Result(BaseModel):
@@ -54,14 +55,6 @@ class Revision(Asked):
     """Which report of its event this is: a whole number above those before."""
 
     revision: int = Field(ge=2, le=2**31 - 1, examples=[2])
-
-
-class _Result(msgspec.Struct, omit_defaults=True, gc=False):
-    id: str | None
-    result: str
-    revision: int | None = None
-    pointer: str = ""
-    reason: str = ""
 
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {
@@ -128,8 +121,8 @@ def _text_of(value: msgspec.Raw) -> object:
 async def _answer(world: World, key: Key, payloads: Sequence[bytes]) -> Response:
     try:
         taking = world.intake.submit(payloads, key.source or None)
-        WAITING.set(world.intake.held)
-        receipt = await world.taken.of(taking)
+        SOON.set(WAITING, world.intake.held)
+        results = await world.taken.of(taking)
     except QueueFullError as error:
         again = {"Retry-After": str(error.seconds)}
         raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "queue-full", str(error), headers=again) from error
@@ -137,30 +130,23 @@ async def _answer(world: World, key: Key, payloads: Sequence[bytes]) -> Response
         name = "closing" if isinstance(error, IntakeClosedError) else "database-unreachable"
         raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, name, str(error)) from error
     finally:
-        WAITING.set(world.intake.held)
-    outcomes = [_NAMES[outcome] for outcome in receipt.outcomes.tolist()]
-    counts = Counter(outcomes)
+        SOON.set(WAITING, world.intake.held)
+    if any(result.id is None for result in results):
+        results = [_named(*each) for each in zip(payloads, results, strict=True)]
+    counts = Counter([result.outcome for result in results])
     for outcome, count in counts.items():
-        _COUNTED[outcome].inc(count)
-    told = {"results": _results(payloads, receipt, outcomes), "counts": counts}
+        SOON.inc(_COUNTED[outcome], count)
+    told = {"results": results, "counts": counts}
     return Response(msgspec.json.encode(told), int(_status(counts)), media_type="application/json")
 
 
+def _named(payload: bytes, result: Told) -> Told:
+    """A result with an id where the payload has one: also what is no event is told by it."""
+    return result if result.id is not None else msgspec.structs.replace(result, id=id_of(payload))
+
+
 def _status(counts: Mapping[str, int]) -> HTTPStatus:
-    refused = counts.get(Outcome.CONFLICT, 0) + counts.get(Outcome.REJECTED, 0)
+    refused = counts.get(_CONFLICT, 0) + counts.get(_REJECTED, 0)
     if not refused:
         return HTTPStatus.OK
     return HTTPStatus.UNPROCESSABLE_ENTITY if refused == sum(counts.values()) else HTTPStatus.MULTI_STATUS
-
-
-def _results(payloads: Sequence[bytes], receipt: Receipt, outcomes: Sequence[str]) -> list[_Result]:
-    ids, revisions, rows = receipt.ids(), receipt.revisions(), range(len(outcomes))
-    results = list(map(_Result, map(ids.get, rows), outcomes, map(revisions.get, rows)))
-    if len(ids) < len(rows):
-        for row in set(rows).difference(ids):
-            results[row].id = id_of(payloads[row])
-    for row in receipt.zero_rated.nonzero()[0].tolist():
-        results[row].reason = receipt.reason(row)
-    for row, finding in receipt.findings.items():
-        results[row].pointer, results[row].reason = finding.pointer, finding.reason
-    return results

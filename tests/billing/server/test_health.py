@@ -26,7 +26,7 @@ from billing.flows.keyring import KeyRing
 from billing.flows.limit import set_guards
 from billing.guards import Guard, Kind
 from billing.keys import Mode
-from billing.server.app import build
+from billing.server.app import service
 from billing.server.logs import configure, words_of
 from billing.server.metrics import SHARED
 from billing.server.world import World
@@ -56,7 +56,7 @@ def durable(new_cluster: Callable[..., Cluster]) -> Iterator[Engine]:
 def answering(world: World) -> Iterator[httpx.Client]:
     """The service of a world of the test's own, in a thread."""
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(build(world), port=port, log_config=None))
+    server = uvicorn.Server(uvicorn.Config(service(world), port=port, log_config=None))
     thread = Thread(target=server.run)
     thread.start()
     try:

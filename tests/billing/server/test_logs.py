@@ -11,12 +11,14 @@ from typing import Any
 import httpx
 import pytest
 import structlog
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from billing.server import problems
 from billing.server.logs import RequestLog, configure, words_of
 from billing.server.metrics import figures
 from billing.server.paths import EncodedSlashes
+from billing.server.uploads import Uploads
 
 
 @contextmanager
@@ -42,14 +44,29 @@ def answer_of(path: str, **headers: str) -> httpx.Response:
 
     problems.install(app)
     app.add_middleware(EncodedSlashes)
-    app.add_middleware(RequestLog)
 
     async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        transport = httpx.ASGITransport(app=RequestLog(app))
         async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
             return await client.get(path, headers=headers)
 
     return asyncio.run(ask())
+
+
+async def broken_off(app: ASGIApp) -> list[Message]:
+    """What an app answers to one who goes away in the middle of a body."""
+    heard: list[Message] = []
+    parts: list[Message] = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> Message:
+        return parts.pop(0)
+
+    async def send(message: Message) -> None:
+        heard.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/read", "headers": [], "query_string": b""}
+    await app(scope, receive, send)
+    return heard
 
 
 def lines_of(said: io.StringIO) -> list[dict[str, Any]]:
@@ -67,6 +84,32 @@ def test_a_defect_is_told_with_the_id_under_which_it_is_in_the_log() -> None:
     assert [500] == [line["status"] for line in lines if line["event"] == "request"]
     assert ["defect"] == [line["event"] for line in lines if "exception" in line]
     assert 'route="/v1/defects/{name}",status="500"' in figures().decode()
+
+
+def test_whoever_goes_away_is_answered_nothing_and_is_no_defect() -> None:
+    app = FastAPI()
+
+    @app.post("/v1/read")
+    async def read(request: Request) -> int:
+        return len(await request.body())
+
+    problems.install(app)
+    with logged() as said:
+        heard = asyncio.run(broken_off(RequestLog(Uploads(app))))
+    assert ([], [("request", 0)]) == (heard, [(line["event"], line["status"]) for line in lines_of(said)])
+
+
+def test_an_answer_that_breaks_off_is_told_of_and_not_ended() -> None:
+    """The server closes the connection, so that nobody takes what there is for all."""
+
+    async def breaks(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"[1, ", "more_body": True})
+        raise ZeroDivisionError
+
+    with logged() as said, pytest.raises(ZeroDivisionError):
+        asyncio.run(broken_off(RequestLog(breaks)))
+    assert ["defect", "request"] == [line["event"] for line in lines_of(said)]
 
 
 def test_a_name_with_a_slash_is_of_its_route_too() -> None:
