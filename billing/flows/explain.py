@@ -31,6 +31,7 @@ from billing.explanations import (
     said_by,
     why_limited,
 )
+from billing.flows.limits import Limits
 from billing.flows.month import Month
 from billing.invoices import InvoiceLine
 from billing.netted import explain as netting
@@ -38,7 +39,6 @@ from billing.netted import is_netted
 from billing.payers import SubjectMissingError, side_payer
 from billing.periods import Period, day_of
 from billing.reselling import PREFIX
-from billing.store.accounts import read_accounts
 from billing.store.engine import Engine, snapshot
 from billing.store.queries.explain import (
     Ordered,
@@ -72,10 +72,14 @@ def explain_line(
     *,
     first: int = 0,
     size: int = PAGE,
+    known: Limits | None = None,
 ) -> LineExplanation:
-    """The events on a line of an account's invoice (or draft, or bill as of now), `size` of them from `first` on."""
+    """The events on a line of an account's invoice (or draft, or bill as of now), `size` of them from `first` on.
+
+    What is `known` of accounts and cards is read again only if it has changed.
+    """
     with snapshot(engine) as connection:
-        month = Month.read(connection, products, period, account)
+        month = Month.read(connection, products, Limits.read(connection, products, known), period, account)
         if not 1 <= number <= len(month.lines):
             remedy = f"its lines are numbered 1 to {len(month.lines)}" if month.lines else "it has no lines"
             raise SubjectMissingError("no such line", place=f"{account} {period}", value=str(number), remedy=remedy)
@@ -100,20 +104,23 @@ def explain_line(
         )
 
 
-def explain_event(engine: Engine, products: Mapping[str, Product], source: str, identity: str) -> EventExplanation:
-    """What became of one event and why."""
+def explain_event(
+    engine: Engine, products: Mapping[str, Product], source: str, identity: str, *, known: Limits | None = None
+) -> EventExplanation:
+    """What became of one event and why. What is `known` of accounts and cards is read again only if it has changed."""
     with snapshot(engine) as connection:
         event = read_event(connection, source, identity)
         if event is None:
             problem, remedy = "no such event was ever accepted", "check its source and its id"
             raise SubjectMissingError(problem, place=source, value=identity, remedy=remedy)
-        accounts = read_accounts(connection)
+        limits = Limits.read(connection, products, known)
+        accounts = limits.accounts
         resold = source.startswith(PREFIX)
         payer = side_payer(event.account, accounts.accounts, accounts.contracts, resold=resold)
         month: Month | None = None
         billed = event.billed
         if payer is not None and (event.price_id or event.elements):
-            month = Month.read(connection, products, Period.at(event.occurred_at), payer.id, of=event)
+            month = Month.read(connection, products, limits, Period.at(event.occurred_at), payer.id, of=event)
             billed += sum(each.billed for each in event.elements if month.is_part(each))
         invoice = "" if month is None else month.invoice
         late = month is not None and month.is_late(event)

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from billing.drafts import NO_TOTALS_SHA256, totals_sha256
+from billing.flows.limits import Limits
 from billing.flows.price import Pricer
 from billing.invoices import InvoiceLine, lines_by_payer
-from billing.payers import payers_of, paying
+from billing.payers import billed_by, paying
 from billing.periods import Period, day_of
-from billing.store.accounts import read_accounts
 from billing.store.engine import Connection
 from billing.store.queries.explain import (
     Ordered,
@@ -74,6 +74,7 @@ class Month:
         cls,
         connection: Connection,
         products: Mapping[str, Product],
+        limits: Limits,
         period: Period,
         account: str,
         *,
@@ -81,12 +82,14 @@ class Month:
     ) -> Self:
         """Read an account's invoice of a period, else its draft, else price it as of now; and the usage it is of.
 
-        An event that is not on the invoice (`of`) is placed among all usage so far, where it will be billed.
+        `limits` has the accounts and cards as the connection sees them. An event that is not on the invoice (`of`) is
+        placed among all usage so far, where it will be billed.
         """
-        accounts = read_accounts(connection)
-        payer = accounts.numbers[paying(account, accounts.accounts, accounts.contracts).id]
-        payers = payers_of(accounts.accounts, accounts.contracts, accounts.numbers, period)
-        pricer = Pricer.begin(connection, period, products, payers)
+        known = limits.accounts
+        billed_account = paying(account, known.accounts, known.contracts)
+        payer, contracts = known.numbers[billed_account.id], known.contracts.get(billed_account.id, ())
+        payers = {payer: billed_by(billed_account, contracts, period)}
+        pricer = Pricer.with_heads(connection, period, products, payers, limits.heads)
         now = pricer.read([payer])
         stored, billed = stored_invoice(connection, payer, account, period)
         is_late = billed is not None and of is not None and not is_seen(connection, billed, of.batch)

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from billing.flows.authorize import Gatekeeper
 from billing.flows.gather import Gathering
+from billing.flows.holding import Books
 from billing.flows.keyring import KeyRing
 from billing.hosts import PUBLIC_ONLY, Reach
 from billing.receipts import Result
@@ -20,7 +21,7 @@ from billing.store.engine import Connection, Engine, has_free, snapshot, unhurri
 from rates.jurisdiction import States
 from rates.products import Product
 
-__all__ = ["Connection", "InWorld", "World", "world_of"]
+__all__ = ["Connection", "Held", "InWorld", "World", "world_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,3 +73,13 @@ async def world_of(request: Request) -> World:  # async: a plain function would 
 
 InWorld = Annotated[World, Depends(world_of)]
 """The world, as an argument of a route."""
+
+
+async def held_of(request: Request) -> Books | None:
+    """What whoever decides holds of prices and limits: a moment old, so that its versions are looked at; or nothing."""
+    gate: Gatekeeper = request.app.state.gate
+    return gate.books
+
+
+Held = Annotated[Books | None, Depends(held_of)]
+"""What is held of prices and limits, as an argument of a route."""

@@ -18,6 +18,7 @@ from billing.flows.draw_up import draw_up
 from billing.flows.explain import explain_event, explain_line
 from billing.flows.finalize import finalize
 from billing.flows.fold import fold
+from billing.flows.limits import Limits
 from billing.flows.month import Month
 from billing.flows.price import Pricer
 from billing.flows.verify import verify
@@ -91,13 +92,14 @@ def test_events_lie_where_they_lie_when_the_whole_month_is_read_in_order(stocked
     with snapshot(stocked.engine) as connection:
         accounts = read_accounts(connection)
         payers = payers_of(accounts.accounts, accounts.contracts, accounts.numbers, OCTOBER)
+        limits = Limits.read(connection, products())
         names = [payer.party.account for payer in payers.values()]
         for name in names[:4]:
-            whole = Month.read(connection, products(), OCTOBER, name)
+            whole = Month.read(connection, products(), limits, OCTOBER, name)
             whole.order(days)
             everything, least = _lying(whole), len(days)
             for day in days[::5]:
-                month = Month.read(connection, products(), OCTOBER, name)
+                month = Month.read(connection, products(), limits, OCTOBER, name)
                 month.order({day})
                 least = min(least, len(month.days))
                 found = _lying(month)

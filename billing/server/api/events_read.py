@@ -17,7 +17,7 @@ from billing.server.paging import cursor_of, place_of
 from billing.server.paths import PathName
 from billing.server.shapes import Exact, GivenInstant, Instant, Page, Paged, Text, Whole
 from billing.server.sight import may_see, see_account
-from billing.server.world import InWorld, World
+from billing.server.world import Held, InWorld, World
 from billing.store.queries.recent import Listed, Outcome, Place, Wanted, recent_events
 
 router = APIRouter(tags=["events"])
@@ -190,13 +190,14 @@ def events(world: InWorld, key: Reader, asked: Annotated[Listing, Query()]) -> P
 
 
 @router.get("/v1/events/{source}/{event_id}")
-def event(world: InWorld, key: Reader, source: PathName, event_id: PathName) -> EventTold | EventVoid:
+def event(world: InWorld, key: Reader, held: Held, source: PathName, event_id: PathName) -> EventTold | EventVoid:
     """An event and how it came to its price: card, prefix, increments, tiers, arithmetic; and all its revisions."""
     try:
         history = _seen(world, key, recall_event(world.engine, world.products, source, event_id))
         if history.is_void:
             return EventVoid.model_validate(void_record(history))
-        found = explain_event(world.engine, world.products, source, event_id)
+        known = None if held is None else held.limits
+        found = explain_event(world.engine, world.products, source, event_id, known=known)
     except SubjectMissingError as error:
         raise missing("event") from error
     if not may_see(world, key, found.account):  # it was amended in between

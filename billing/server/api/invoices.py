@@ -21,7 +21,7 @@ from billing.server.paths import PathName
 from billing.server.problems import ProblemError
 from billing.server.shapes import Decimal, Exact, Instant, Line, MonthOrNone, Page, Paged, Text, Whole
 from billing.server.sight import see_account
-from billing.server.world import InWorld, World
+from billing.server.world import Held, InWorld, World
 from billing.store.queries.documents import Document, Sought, document_lines, documents, whole
 from rates.money import format_minor
 
@@ -263,6 +263,7 @@ def document(
 def line_events(
     world: InWorld,
     key: Reader,
+    held: Held,
     invoice: PathName,
     line: Annotated[int, Path(ge=1, le=1_000_000, description="Its number, from 1.")],
     asked: Annotated[Paged, Query()],
@@ -278,7 +279,8 @@ def line_events(
         told = adjustment_record(adjusted, line)
         return AdjustmentExplained.model_validate(told | _paged(told, skip, adjusted.came))
     period = document.period
-    explained = explain_line(world.engine, world.products, period, found.party.account, line, first=skip, size=size)
+    known, account = None if held is None else held.limits, found.party.account
+    explained = explain_line(world.engine, world.products, period, account, line, first=skip, size=size, known=known)
     told = line_record(explained, line)
     return LineExplained.model_validate(told | _paged(told, skip, explained.listed))
 

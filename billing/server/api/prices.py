@@ -2,15 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from billing.flows.ask import answer_record, ask, usage_of
-from billing.flows.authorize import Gatekeeper
 from billing.server.callers import Reader
 from billing.server.shapes import Figure, GivenInstant, Instant, Name, Sought, Text
 from billing.server.sight import see_account
-from billing.server.world import InWorld
+from billing.server.world import Held, InWorld
 
 router = APIRouter(tags=["prices"])
 
@@ -90,13 +89,12 @@ class PriceTold(BaseModel):
 
 
 @router.get("/v1/prices")
-def prices(request: Request, world: InWorld, key: Reader, asked: Annotated[Asking, Query()]) -> PriceTold:
+def prices(world: InWorld, key: Reader, held: Held, asked: Annotated[Asking, Query()]) -> PriceTold:
     """The price of an account's next unit: by its cards, its contract, and where its volume discounts stand now."""
     see_account(world, key, asked.account)
     fields = asked.model_dump(by_alias=True, exclude={"account", "product", "at"})
     usage = usage_of(asked.account, asked.product, fields)
     at = asked.at or world.clock()
-    gate: Gatekeeper = request.app.state.gate
-    answer = ask(world.engine, world.products, at, usage, kept=world.kept, states=world.states, known=gate.books)
+    answer = ask(world.engine, world.products, at, usage, kept=world.kept, states=world.states, known=held)
     found = answer_record(answer)
     return PriceTold.model_validate({**found, "tier": found["tier"] or None, "tiers": found["tiers"] or None})

@@ -4,11 +4,11 @@ from datetime import date
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from billing.errors import InputFaultyError
-from billing.flows.authorize import Gatekeeper
+from billing.flows.holding import Books
 from billing.flows.limit import remove_trigger, set_triggers
 from billing.flows.used import Sought, triggers_now
 from billing.server.callers import Administrator, Operator, Reader, missing
@@ -16,7 +16,7 @@ from billing.server.paging import cursor_of, place_of
 from billing.server.paths import PathName
 from billing.server.shapes import Asked, Decimal, Instant, Name, Page, Paged, Text
 from billing.server.sight import see_account
-from billing.server.world import InWorld, World
+from billing.server.world import Held, InWorld, World
 from billing.store.queries.limits import listed_firings
 from billing.triggers import Action, Measure, Window, read_trigger, table_of
 
@@ -98,25 +98,23 @@ class Firings(Paged):
 
 
 @router.get("/v1/triggers")
-def triggers(
-    request: Request, world: InWorld, key: Reader, asked: Annotated[Triggers, Query()]
-) -> Page[TriggerStanding]:
+def triggers(world: InWorld, key: Reader, held: Held, asked: Annotated[Triggers, Query()]) -> Page[TriggerStanding]:
     """Triggers that have not ended, by their names, with what is used. A customer sees those of what it pays for."""
     after = str(place_of(asked.cursor, ("",))[0])
     sought = Sought(payer=key.account, after=after, limit=asked.limit + 1)
     if asked.account:
         seen = see_account(world, key, asked.account)
         sought = sought._replace(payer=seen.payer, account=seen.account)
-    found = _now(request, world, sought)
+    found = _now(world, held, sought)
     page = found[: asked.limit]
     rest = cursor_of((page[-1].id,)) if len(found) > asked.limit else None
     return Page(items=page, next=rest)
 
 
 @router.get("/v1/triggers/{name}")
-def trigger(name: PathName, request: Request, world: InWorld, key: Reader) -> TriggerStanding:
+def trigger(name: PathName, world: InWorld, key: Reader, held: Held) -> TriggerStanding:
     """A trigger, with what is used."""
-    found = _now(request, world, Sought(payer=key.account, name=name))
+    found = _now(world, held, Sought(payer=key.account, name=name))
     if not found:
         raise missing("trigger")
     return found[0]
@@ -160,9 +158,8 @@ def firings(world: InWorld, _: Operator, asked: Annotated[Firings, Query()]) -> 
     return Page(items=items, next=cursor_of((page[-1].entry,)) if len(found) > asked.limit else None)
 
 
-def _now(request: Request, world: World, sought: Sought) -> list[TriggerStanding]:
-    gate: Gatekeeper = request.app.state.gate
-    known = None if gate.books is None else gate.books.limits
+def _now(world: World, held: Books | None, sought: Sought) -> list[TriggerStanding]:
+    known = None if held is None else held.limits
     return [
         TriggerStanding.model_validate(
             {

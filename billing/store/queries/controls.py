@@ -23,7 +23,7 @@ def compared_controls(
     At most `limit` of those that follow `after`; with `mismatches` only those that do not match.
     """
     place = dict(zip(("source", "product", "day"), after, strict=True))
-    # Where each one is wanted, no usage is read but that of the page.
+    # Which do not match is known only once they are compared.
     facts = {"limit": limit, "mismatches": mismatches, "read": None if mismatches else limit}
     rows = connection.execute(_COMPARED, {**_bounds(period), **place, **facts}).fetchall()
     return [
@@ -67,28 +67,24 @@ def _bounds(period: Period) -> dict[str, object]:
     return {"start": period.start, "end": period.end, "opens": period.opens, "closes": period.closes}
 
 
-# Usage is read of days that some control is of, and of sources: none of a period without controls.
+# No usage is read of a period without controls, nor behind the last page of them.
 _COMPARED = """
 WITH control AS (
     SELECT DISTINCT ON (source, product, day) source, product, day, revision, events, quantity
     FROM usage_controls
     WHERE day >= %(start)s AND day < %(end)s AND (source, product, day) > (%(source)s, %(product)s, %(day)s)
     ORDER BY source, product, day, revision DESC LIMIT %(read)s
-), days AS (
-    SELECT min(day)::timestamptz AS opens, (max(day) + 1)::timestamptz AS closes FROM control
 ), accepted AS (
     SELECT sources.id AS source, products.id AS product, day, n, measured
     FROM (
         SELECT source_id, product_id, occurred_at::date AS day, count(*) AS n, sum(measured) AS measured
-        FROM events
-        WHERE occurred_at >= (SELECT opens FROM days) AND occurred_at < (SELECT closes FROM days)
-          AND source_id IN (SELECT source_id FROM sources JOIN control ON sources.id = source)
+        FROM events WHERE occurred_at >= %(opens)s AND occurred_at < %(closes)s AND EXISTS (SELECT FROM control)
         GROUP BY 1, 2, 3
     ) AS event JOIN sources USING (source_id) JOIN products USING (product_id)
     UNION ALL
     SELECT sources.id, product, occurred_at::date, count(*), sum(measured)
     FROM quarantine JOIN sources USING (source_id)
-    WHERE occurred_at >= (SELECT opens FROM days) AND occurred_at < (SELECT closes FROM days)
+    WHERE occurred_at >= %(opens)s AND occurred_at < %(closes)s AND EXISTS (SELECT FROM control)
     GROUP BY 1, 2, 3
 )
 SELECT source, product, day, revision, events, quantity, coalesce(sum(n), 0)::bigint, coalesce(sum(measured), 0)

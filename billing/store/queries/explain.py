@@ -143,8 +143,8 @@ def add_up_usage(connection: Connection, payer: int, period: Period, seen: int |
 
     And those of which some is a further part of its event, which counts none.
     """
-    billed = sql.SQL("") if seen is None else sql.SQL("AND {}").format(_IS_SEEN)
-    query = sql.SQL(_ADDED_UP).format(sql.SQL(_ALL if seen is None else _ALL_THEN), billed)
+    of, billed = (_ALL, sql.SQL("true")) if seen is None else (_ALL_THEN, _IS_SEEN)
+    query = sql.SQL(_ADDED_UP).format(of=sql.SQL(of), seen=billed)
     values = {"payer": payer, "opens": period.opens, "closes": period.closes, "seen": seen}
     found = integers_out(connection, query, (*TOTALS, "further"), values)
     totals = totals_from(found)
@@ -282,13 +282,15 @@ _IN_ORDER = """
     ORDER BY occurred_at, sources.id, event.id, part
 """
 
+# What a snapshot saw is told from the rest as it is added up: as a condition it would let PostgreSQL believe in few
+# rows, and sort them.
 _ADDED_UP = """
     SELECT payer_id, account_id, price_id, ascii(country) * 256 + ascii(substr(country, 2)),
-           (occurred_at AT TIME ZONE 'UTC')::date - DATE '1970-01-01' AS day, sum(events), sum(billed),
-           count(*) FILTER (WHERE events = 0)
-    FROM ({}) AS event
-    WHERE payer_id = %(payer)s AND occurred_at >= %(opens)s AND occurred_at < %(closes)s {}
-    GROUP BY payer_id, account_id, price_id, country, day
+           (occurred_at AT TIME ZONE 'UTC')::date - DATE '1970-01-01' AS day, sum(events) FILTER (WHERE {seen}),
+           sum(billed) FILTER (WHERE {seen}), count(*) FILTER (WHERE events = 0 AND {seen})
+    FROM ({of}) AS event
+    WHERE payer_id = %(payer)s AND occurred_at >= %(opens)s AND occurred_at < %(closes)s
+    GROUP BY payer_id, account_id, price_id, country, day HAVING count(*) FILTER (WHERE {seen}) > 0
 """
 
 _USAGE = f"{_EVENTS} UNION ALL {_PARTS} {_NAMED} = 'usage'"

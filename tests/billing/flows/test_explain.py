@@ -12,6 +12,7 @@ from billing.flows.draw_up import draw_up
 from billing.flows.explain import explain_event, explain_line
 from billing.flows.finalize import finalize
 from billing.flows.ingest import Intake
+from billing.flows.limits import Limits
 from billing.flows.release import release
 from billing.payers import SubjectMissingError
 from billing.store.engine import snapshot, transaction
@@ -55,6 +56,19 @@ def test_an_event_over_a_bound_says_where_its_counter_stood_and_what_lies_in_eac
     assert ("list@2026-10-01T00:00:00Z", "United Kingdom") == (first.card, first.destination)
     lines = {part.line_no for part in found.parts}
     assert 3 == len(lines - {None})
+
+
+def test_what_is_known_of_accounts_and_cards_holds_no_longer_than_it_is_so(shop: Shop) -> None:
+    with snapshot(shop.engine) as connection:
+        known = Limits.read(connection, products())
+    shop.publish(shop_card("voice.outbound,49,minute,60/60,0.05", id_="other"), at=CLOSED)
+    shop.admit("later", cards=("other",))
+    shop.post(call(1, account="later", to="+4930123456"), at=CLOSED)
+    plain = explain_event(shop.engine, products(), SOURCE, "call-1")
+    assert ("later", ["0.1"]) == (plain.payer, [part.exact_amount for part in plain.parts])
+    assert plain == explain_event(shop.engine, products(), SOURCE, "call-1", known=known)
+    line = explain_line(shop.engine, products(), OCTOBER, "later", 1, known=known)
+    assert explain_line(shop.engine, products(), OCTOBER, "later", 1) == line
 
 
 def test_a_line_lists_its_events_in_order_a_page_at_a_time(shop: Shop) -> None:
