@@ -46,7 +46,8 @@ _IS_ONE_WAY = np.array([ways in _WAYS.values() for ways in range(16)], dtype=np.
 _UNKNOWN_PRODUCT = -1
 _NO_FIELD = -2
 _MOST_DIGITS = 15
-_PLUS, _COLON = b"+:"
+_DIGITS = b"0123456789"
+_PLUS, _COLON, _ZERO = b"+:0"
 _NO_NUMBER = "?"
 """What stands for a number that is given as an empty text, which is not as if there were none."""
 
@@ -289,24 +290,22 @@ def _e164(text: Written | None, n: int) -> Int64s:
     """The digits of numbers written with `+`, 0 for anything else."""
     if text is None:
         return np.zeros(n, dtype=np.int64)
-    digits = text.octets.replace(b"+", b"")
-    if _are_numbers(text, digits):
+    if _are_numbers(text):
         return np.fromstring(text.octets, dtype=np.int64, sep="+")  # the first one has its `+` as a sign
     number = pc.match_substring_regex(text.text, f"^{E164}$")
     return _numpy(pc.if_else(number, pc.utf8_slice_codeunits(text.text, 1), "0").cast(pa.int64()))
 
 
-def _are_numbers(text: Written, digits: bytes) -> bool:
-    """Whether all texts are numbers written with `+`; `digits` are their octets without any."""
-    n = len(text.places) - 1
-    if not digits.isdigit() or text.has_blanks or text.longest > _MOST_DIGITS + 1:
+def _are_numbers(text: Written) -> bool:
+    """Whether all texts are numbers written with `+`."""
+    starts = text.places[:-1]
+    if text.shortest <= 1 or text.longest > _MOST_DIGITS + 1:
         return False
-    # As many `+` as texts, and each begins with one: so none has another; nor does any stand alone, or before a 0.
-    starts = np.frombuffer(text.octets, dtype=np.uint8)[text.places[:-1]]
-    alone = text.shortest == 1
-    return (
-        not alone and len(text.octets) - len(digits) == n and b"+0" not in text.octets and bool((starts == _PLUS).all())
-    )
+    if text.octets.translate(None, delete=_DIGITS) != b"+" * len(starts):
+        return False
+    # There are as many `+` as texts: if each begins with one, none has another.
+    octets = np.frombuffer(text.octets, dtype=np.uint8)
+    return bool((octets[starts] == _PLUS).all() and (octets[starts + 1] != _ZERO).all())
 
 
 def _no_numbers(stated: Stated, numbers: Mapping[str, Int64s]) -> Which:
@@ -331,7 +330,7 @@ def _measured(stated: Stated, product: Texts, products: Mapping[str, Product]) -
         amount, wrong = _seconds(stated[name]) if name == "duration_seconds" else _whole(stated[name])
         measured += amount
         odd |= wrong & here
-    if (ways & _BYTES).any():
+    if "bytes_sent" in given or "bytes_received" in given:
         nowhere = np.zeros(n, dtype=np.bool_)
         odd |= given.get("bytes_sent", nowhere) != given.get("bytes_received", nowhere)
     own, most, most_in_own = _by_product(product, products)
@@ -346,7 +345,7 @@ def _by_product(product: Texts, products: Mapping[str, Product]) -> tuple[Int64s
     own = [_OWN.get(p.measure, _NO_FIELD) if p else _UNKNOWN_PRODUCT for p in known]
     most = [[most_of(p, own=in_own) for p in known] for in_own in (False, True)]
     of_value = np.array([own, *most], dtype=np.int64)
-    of_row = of_value[:, product.codes]
+    of_row = of_value.take(product.codes, axis=1)
     return of_row[0], of_row[1], of_row[2]
 
 

@@ -158,10 +158,9 @@ def parse(payloads: Sequence[bytes], *, source: Origin, products: Mapping[str, P
         for row in odd:
             reading.read_again(row)
         columns, odd = reading.understand()
-    ahead = columns.occurred_at > micros(at + CLOCK_SKEW)
+    usage, ahead = _usage(columns, source, at), columns.occurred_at > micros(at + CLOCK_SKEW)
     for row in columns.row[ahead].tolist():
         reading.faults[row] = Fault("/occurred_at", "is more than 24 hours ahead of the clock")
-    usage = _usage(columns, source, at)
     faults = sorted(reading.faults.items())
     return Parsed(
         usage=usage.take(np.flatnonzero(~ahead)) if ahead.any() else usage,
@@ -266,8 +265,17 @@ class _Reading:
 
 def months_of(occurred_at: Int64s) -> set[date]:
     """The first days of the months in which events lie."""
+    if not len(occurred_at):
+        return set()
+    first, last = (_month_of(int(each)) for each in (occurred_at.min(), occurred_at.max()))
+    if first == last:
+        return {first}
     days = np.unique(occurred_at // MICROSECONDS_A_DAY).astype("datetime64[D]")
     return set(np.unique(days.astype("datetime64[M]")).astype("datetime64[D]").tolist())
+
+
+def _month_of(micros: int) -> date:
+    return at_micros(micros).date().replace(day=1)
 
 
 def _usage(columns: Columns, source: Origin, at: datetime) -> Usage:

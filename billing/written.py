@@ -95,4 +95,6 @@ def constant(text: str, n: int) -> Texts:
 
 def blanks(n: int) -> Written:
     """The empty text, n times."""
-    return Written(pa.repeat(pa.scalar("", pa.string()), n), b"", np.zeros(n + 1, dtype=np.int32), 0, 0)
+    places = np.zeros(n + 1, dtype=np.int32)
+    text = pa.StringArray.from_buffers(n, pa.py_buffer(places), pa.py_buffer(b""))
+    return Written(text, b"", places, 0, 0)
