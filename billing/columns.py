@@ -360,8 +360,10 @@ def _revisions(text: Written | None, n: int) -> tuple[Int32s, Which]:
 
 
 def _whole(text: Written) -> tuple[Int64s, Which]:
-    if text.octets.isdigit() and text.longest <= _MOST_DIGITS and not text.has_blanks:
-        return _numpy(text.text.cast(pa.int64())), False
+    """Whole numbers, 0 where there is none; and which texts, beside empty ones, are no such."""
+    if text.octets.isdigit() and text.longest <= _MOST_DIGITS:
+        given = pc.if_else(pa.array(text.lengths > 0), text.text, "0") if text.has_blanks else text.text
+        return _numpy(given.cast(pa.int64())), False
     right = pc.match_substring_regex(text.text, _WHOLE)
     return _numpy(pc.if_else(right, text.text, "0").cast(pa.int64())), ~_numpy(right)
 

@@ -65,7 +65,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-class Flat(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
+class Flat(Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False, kw_only=True):
     """A payload without nesting: the shape of nearly all of them. What it does not state is None.
 
     The last two are filled from nested fields only: payloads that are not ASCII are not decoded at a glance, so that
@@ -195,13 +195,11 @@ def _flat(given: Mapping[str, object], source: str | None, products: Mapping[str
     product = products.get(texts["product"])
     particulars = particulars_of(given)
     measured = _measured_as(product, particulars.get(DELIVERED_AS, ""), texts["occurred_at"], products)
-    return Flat(
-        **texts,
-        quantity=str(_quantity(given, measured)),
-        package=package_of(given),
-        attributes=_attributes(given, product, particulars),
-        revision=revision_of(given),
-    )
+    texts["quantity"] = str(_quantity(given, measured))
+    texts["package"] = package_of(given)
+    texts["attributes"] = _attributes(given, product, particulars)
+    revision = revision_of(given) if "revision" in given else None
+    return Flat(**{key: text for key, text in texts.items() if text}, revision=revision)
 
 
 def _void(given: Mapping[str, object], source: str | None) -> Void:

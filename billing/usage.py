@@ -12,13 +12,14 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Self
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from billing.columns import Columns, Stated, given_twice, stated_by, texts_of, together, understand
-from billing.glance import read_plain
+from billing.glance import read_each, read_plain
 from billing.payloads import TEXTS, Fault, Flat, attributes_of, read_payload
 from billing.periods import months_before
 from billing.revisions import FINGERPRINT_BYTES, Void
@@ -153,11 +154,7 @@ def parse(payloads: Sequence[bytes], *, source: Origin, products: Mapping[str, P
     """
     reading = _Reading(payloads=payloads, source=source, products=products)
     reading.decode()
-    columns, odd = reading.understand()
-    while odd:
-        for row in odd:
-            reading.read_again(row)
-        columns, odd = reading.understand()
+    columns = reading.understand()
     usage, ahead = _usage(columns, source, at), columns.occurred_at > micros(at + CLOCK_SKEW)
     for row in columns.row[ahead].tolist():
         reading.faults[row] = Fault("/occurred_at", "is more than 24 hours ahead of the clock")
@@ -182,85 +179,82 @@ def voids_of(found: Mapping[int, Void]) -> Voids:
 
 @dataclass(slots=True, kw_only=True)
 class _Reading:
-    """Payloads on their way to columns: what was taken at a glance, what was read with care, and the faults.
+    """Payloads on their way to columns: `row` and what is `stated` of those that are usage, as far as is known.
 
-    `stated` and `row` are of what was taken at a glance, as `billing.columns.understand` wants them.
+    `careful` are the positions of those that were read with care.
     """
 
     payloads: Sequence[bytes]
     source: Origin
     products: Mapping[str, Product]
-    stated: Stated = field(default_factory=dict)
     row: Int64s = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    careful: dict[int, Flat | None] = field(default_factory=dict)
+    stated: Stated = field(default_factory=dict)
+    careful: set[int] = field(default_factory=set)
     voids: dict[int, Void] = field(default_factory=dict)
     faults: dict[int, Fault] = field(default_factory=dict)
 
     def decode(self) -> None:
-        """Take plain payloads at a glance, many at once or else one by one; those that do not fit, with care."""
-        blocks = [self._glance(start, start + _AT_ONCE) for start in range(0, len(self.payloads) or 1, _AT_ONCE)]
+        """Take plain payloads at a glance, and those that do not fit with care."""
+        blocks = [self._glance(start) for start in range(0, len(self.payloads) or 1, _AT_ONCE)]
         self.row, self.stated = blocks[0]
         if len(blocks) > 1:
             self.row = np.concatenate([row for row, _ in blocks])
             whole = together([texts_of(stated) for _, stated in blocks])
             self.stated = {name: written(text) for name, text in whole.items()}
 
-    def _glance(self, start: int, end: int) -> tuple[Int64s, Stated]:
-        """What some payloads state that are plain, and which they are."""
-        payloads = self.payloads[start:end]
+    def understand(self) -> Columns:
+        """The columns of all that is usage. What is out of the ordinary is read with care first."""
+        while True:
+            source: str | Column | None = (
+                pa.array(self.source, pa.string()).take(pa.array(self.row))
+                if isinstance(self.source, tuple)
+                else self.source
+            )
+            columns, odd = understand(self.stated, self.row, source, self.products)
+            if not odd.any():
+                return columns
+            self.row, self.stated = self._read_again(self.row, self.stated, odd)
+
+    def _glance(self, start: int) -> tuple[Int64s, Stated]:
+        """Some payloads that are usage, and what they state."""
+        payloads = self.payloads[start : start + _AT_ONCE]
         row, flats = np.arange(start, start + len(payloads)), read_plain(payloads)
         if flats is None:
-            flats, plain = self._one_by_one(row)
-            row = np.array(plain, dtype=np.int64)
-            payloads = [self.payloads[row] for row in plain]
+            glanced = zip(row.tolist(), read_each(payloads), strict=True)
+            read = {each: flat for each, plain in glanced if (flat := plain or self._with_care(each)) is not None}
+            row, flats = np.array(list(read), dtype=np.int64), list(read.values())
+            # What was read with care is written plainly, to be looked at as the others are.
+            payloads = [
+                msgspec.json.encode(read[each]) if each in self.careful else self.payloads[each] for each in read
+            ]
         stated, is_all = stated_by(flats, payloads)
-        if not is_all:
-            colons = np.array([payload.count(b":") for payload in payloads], dtype=np.int64)
-            for place in row[given_twice(stated, colons)].tolist():
-                self.read_again(place)
-        return row, stated
+        if is_all:
+            return row, stated
+        colons = np.array([payload.count(b":") for payload in payloads], dtype=np.int64)
+        return self._read_again(row, stated, given_twice(stated, colons))
 
-    def _one_by_one(self, rows: Int64s) -> tuple[list[Flat], list[int]]:
-        """What those of some payloads state that are plain, and which they are; the others are read with care."""
-        read = {}
-        for row in rows.tolist():
-            if (flats := read_plain([self.payloads[row]])) is None:
-                self.read_again(row)
-            else:
-                read[row] = flats[0]
-        return list(read.values()), list(read)
+    def _read_again(self, row: Int64s, stated: Stated, odd: Bools) -> tuple[Int64s, Stated]:
+        """The same payloads, but for what reading those that are odd with care says of them."""
+        read = {each: flat for each in row[odd].tolist() if (flat := self._with_care(each)) is not None}
+        kept = pa.array(~odd)
+        others = {name: text.filter(kept) for name, text in texts_of(stated).items()}
+        row = np.concatenate([row[~odd], np.array(list(read), dtype=np.int64)])
+        order = np.argsort(row)
+        both = together([others, texts_of(stated_by(list(read.values()))[0])])
+        return row[order], {name: written(text.take(pa.array(order))) for name, text in both.items()}
 
-    def read_again(self, row: int) -> None:
-        """Read a payload with care. One that is odd even so is refused, lest it pass unread."""
-        again = row in self.careful
+    def _with_care(self, row: int) -> Flat | None:
+        """What a payload states, if it is usage. One that is odd even so is refused, lest it pass unread."""
         source = self.source[row] if isinstance(self.source, tuple) else self.source
         read = read_payload(self.payloads[row], source, self.products)
-        if isinstance(read, Flat) and not again:
-            self.careful[row] = read
-        elif isinstance(read, Void):
-            self.careful[row] = None
+        if isinstance(read, Void):
             self.voids[row] = read
-        else:
-            self.careful[row] = None
+        elif isinstance(read, Fault) or row in self.careful:
             self.faults[row] = read if isinstance(read, Fault) else Fault("", "is not understood")
-
-    def understand(self) -> tuple[Columns, list[int]]:
-        """The columns of all that was decoded, and the positions of payloads that must be read with care."""
-        stated, row = self.stated, self.row
-        if self.careful:
-            is_plain = ~np.isin(row, list(self.careful))
-            flats = {place: flat for place, flat in self.careful.items() if flat is not None}
-            row = np.concatenate([row[is_plain], np.array(list(flats), dtype=np.int64)])
-            order = np.argsort(row)
-            row = row[order]
-            plain = {name: text.filter(pa.array(is_plain)) for name, text in texts_of(stated).items()}
-            both = together([plain, texts_of(stated_by(list(flats.values()))[0])])
-            stated = {name: written(text.take(pa.array(order))) for name, text in both.items()}
-        source: str | Column | None = (
-            pa.array(self.source, pa.string()).take(pa.array(row)) if isinstance(self.source, tuple) else self.source
-        )
-        columns, odd = understand(stated, row, source, self.products)
-        return columns, row[odd].tolist()
+        else:
+            self.careful.add(row)
+            return read
+        return None
 
 
 def months_of(occurred_at: Int64s) -> set[date]:

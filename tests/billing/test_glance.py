@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.columns import given_twice, stated_by
-from billing.glance import read_plain
+from billing.glance import read_each, read_plain
 from billing.payloads import LONGEST_LINE
 from billing.usage import Parsed, parse
 from billing.written import Written
@@ -124,7 +124,8 @@ ODD = [
 
 @pytest.mark.parametrize("odd", NOT_PLAIN, ids=range(len(NOT_PLAIN)))
 def test_a_payload_that_is_not_plain_is_not_read_at_a_glance(odd: bytes) -> None:
-    assert (None, None) == (read_plain([odd]), read_plain([*PLAIN, odd]))
+    assert (None, None, [None]) == (read_plain([odd]), read_plain([*PLAIN, odd]), read_each([odd]))
+    assert read_plain(PLAIN) == read_each([*PLAIN, odd])[:-1]
 
 
 @pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
