@@ -117,6 +117,9 @@ ODD = [
     line(duration_seconds=61),
     line(duration_seconds=""),
     line(quantity=10**30),
+    line(quantity="61", duration_seconds=""),
+    line(revision=""),
+    line(to="+44x"),
     line(account=None)[:-1] + b',"account":null}',
     b" " + line() + b"\r",
 ]
