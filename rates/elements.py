@@ -46,8 +46,8 @@ class Elements(NamedTuple):
     def joined(cls, parts: "Sequence[Elements]") -> Self:
         """One after the other."""
         kinds = (np.int64, np.int64, np.int32, np.int64, np.int8, np.bool_)
-        nothing = tuple(np.empty(0, dtype=kind) for kind in kinds)
-        return cls(*joined_columns([nothing, *parts])) if parts else cls(*nothing)
+        nothing: tuple[NDArray[Any], ...] = tuple(np.empty(0, dtype=kind) for kind in kinds)
+        return cls(*(joined_columns([nothing, *parts]) if parts else nothing))
 
 
 def joined_columns(parts: Sequence[tuple[NDArray[Any], ...]]) -> list[NDArray[Any]]:
