@@ -33,6 +33,11 @@ class Assigned:
     payer: Int32s
     book: Int32s
 
+    @property
+    def all_pay(self) -> bool:
+        """Whether each event is of an account, and that of a payer."""
+        return not len(self.payer) or bool(min(self.account.min(), self.payer.min()) != NOBODY)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
@@ -90,8 +95,9 @@ class Assignment:
         """The books of n events, by the places of the distinct accounts and whose each is (`codes`, int32[n])."""
         if not len(codes):
             return np.empty(0, dtype=np.int32)
-        begun, later = self._begun(places, occurred_at.min()), self._begun(places, occurred_at.max())
-        if not np.array_equal(begun, later):  # some account has several in the meantime
+        first, last = occurred_at.min(), occurred_at.max()
+        begun = self._begun(places, first)
+        if not _is_one_day(first, last) and not np.array_equal(begun, self._begun(places, last)):  # several meanwhile
             begun, codes = self._begun(places[codes], occurred_at), np.arange(len(codes), dtype=np.int32)
         return np.where(begun != NOBODY, self.book[begun], np.int32(NOBODY))[codes]
 
@@ -99,6 +105,10 @@ class Assignment:
         """Which start holds; -1 where no contract has begun: the start before is another account's, or none."""
         begun = np.searchsorted(self.starts, places * _DAYS + occurred_at // MICROSECONDS_A_DAY, side="right") - 1
         return np.where((begun >= 0) & (self.starts[begun] // _DAYS == places), begun, NOBODY)
+
+
+def _is_one_day(first: np.int64, last: np.int64) -> bool:
+    return bool(first // MICROSECONDS_A_DAY == last // MICROSECONDS_A_DAY)
 
 
 def assignment(

@@ -65,37 +65,37 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-class Flat(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
-    """A payload without nesting: the shape of nearly all of them. Absent texts are "".
+class Flat(Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False, kw_only=True):
+    """A payload without nesting: the shape of nearly all of them. What it does not state is None.
 
     The last two are filled from nested fields only: payloads that are not ASCII are not decoded at a glance, so that
     none sets them by their names here.
     """
 
-    id: str = ""
-    account: str = ""
-    product: str = ""
-    occurred_at: str = ""
-    source: str = ""
-    to: str = ""
-    from_: str = field(name="from", default="")
-    rated_to: str = ""
-    country: str = ""
-    mcc: str = ""
-    mnc: str = ""
-    number_type: str = ""
-    region: str = ""
-    jurisdiction: str = ""
-    status: str = ""
-    error_code: str = ""
-    revision: str | int = ""
-    quantity: str | int = ""
-    duration_seconds: str | int = ""
-    segments: str | int = ""
-    bytes_sent: str | int = ""
-    bytes_received: str | int = ""
-    package: str = field(name="package·", default="")
-    attributes: str = field(name="attributes·", default="")
+    id: str | None = None
+    account: str | None = None
+    product: str | None = None
+    occurred_at: str | None = None
+    source: str | None = None
+    to: str | None = None
+    from_: str | None = field(name="from", default=None)
+    rated_to: str | None = None
+    country: str | None = None
+    mcc: str | None = None
+    mnc: str | None = None
+    number_type: str | None = None
+    region: str | None = None
+    jurisdiction: str | None = None
+    status: str | None = None
+    error_code: str | None = None
+    revision: str | int | None = None
+    quantity: str | int | None = None
+    duration_seconds: str | int | None = None
+    segments: str | int | None = None
+    bytes_sent: str | int | None = None
+    bytes_received: str | int | None = None
+    package: str | None = field(name="package·", default=None)
+    attributes: str | None = field(name="attributes·", default=None)
 
 
 class Fault(NamedTuple):
@@ -195,13 +195,11 @@ def _flat(given: Mapping[str, object], source: str | None, products: Mapping[str
     product = products.get(texts["product"])
     particulars = particulars_of(given)
     measured = _measured_as(product, particulars.get(DELIVERED_AS, ""), texts["occurred_at"], products)
-    return Flat(
-        **texts,
-        quantity=str(_quantity(given, measured)),
-        package=package_of(given),
-        attributes=_attributes(given, product, particulars),
-        revision=revision_of(given),
-    )
+    texts["quantity"] = str(_quantity(given, measured))
+    texts["package"] = package_of(given)
+    texts["attributes"] = _attributes(given, product, particulars)
+    revision = revision_of(given) if "revision" in given else None
+    return Flat(**{key: text for key, text in texts.items() if text}, revision=revision)
 
 
 def _void(given: Mapping[str, object], source: str | None) -> Void:

@@ -43,6 +43,8 @@ def rate_usage(usage: Usage, assignment: Assignment, books: Books, products: Map
     resold = is_resold(usage.source) if assignment.resells else None
     assigned = assignment.assign(usage.account, usage.occurred_at, resold)
     ratings = rate(columns_of(usage, assigned, products), books, products)
+    if assigned.all_pay and not usage.too_old.any():
+        return Rated(usage=usage, account=assigned.account, payer=assigned.payer, ratings=ratings)
     reason = ratings.reason.copy()
     reason[assigned.payer == NOBODY] = CODES[Reason.NO_PAYER]
     reason[assigned.account == NOBODY] = CODES[Reason.UNKNOWN_ACCOUNT]

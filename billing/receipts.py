@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from billing.chunks import Chunk, Refused
-from billing.columns import Column
+from billing.written import Column
 from rates.rating import REASONS, Reason
 from rates.usage import Int32s, Int64s, Texts
 

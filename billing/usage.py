@@ -8,6 +8,7 @@ for the column, and only a payload in which something is out of the ordinary is 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Self
 
@@ -17,11 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from billing.columns import Column, Columns, stated_by, together, understand
-from billing.glance import is_plain, read_plain
-from billing.payloads import LONGEST_LINE, TEXTS, Fault, Flat, attributes_of, read_payload
+from billing.columns import Columns, Stated, given_twice, stated_by, texts_of, together, understand
+from billing.glance import read_each, read_plain
+from billing.payloads import TEXTS, Fault, Flat, attributes_of, read_payload
 from billing.periods import months_before
 from billing.revisions import FINGERPRINT_BYTES, Void
+from billing.written import Column, constant, written
 from rates.products import Product
 from rates.usage import MICROSECONDS_A_DAY, Int32s, Int64s, Texts, UsageColumns, encode
 
@@ -35,6 +37,9 @@ Origin = str | None | tuple[str | None, ...]
 """The source that payloads come from, or of each the source that it comes from; None: the payload names it."""
 
 DIMENSIONS = (*TEXTS, "package", "to_address", "from_address")
+
+_AT_ONCE = 1_000
+"""So many payloads are on their way at once, which the processor's cache holds."""
 
 _SEPARATOR = "\x1f"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -149,15 +154,10 @@ def parse(payloads: Sequence[bytes], *, source: Origin, products: Mapping[str, P
     """
     reading = _Reading(payloads=payloads, source=source, products=products)
     reading.decode()
-    columns, odd = reading.understand()
-    while odd:
-        for row in odd:
-            reading.read_again(row)
-        columns, odd = reading.understand()
-    ahead = columns.occurred_at > micros(at + CLOCK_SKEW)
+    columns = reading.understand()
+    usage, ahead = _usage(columns, source, at), columns.occurred_at > micros(at + CLOCK_SKEW)
     for row in columns.row[ahead].tolist():
         reading.faults[row] = Fault("/occurred_at", "is more than 24 hours ahead of the clock")
-    usage = _usage(columns, source, at)
     faults = sorted(reading.faults.items())
     return Parsed(
         usage=usage.take(np.flatnonzero(~ahead)) if ahead.any() else usage,
@@ -179,133 +179,133 @@ def voids_of(found: Mapping[int, Void]) -> Voids:
 
 @dataclass(slots=True, kw_only=True)
 class _Reading:
-    """Payloads on their way to columns: what was taken at a glance, what was read with care, and the faults.
+    """Payloads on their way to columns: `row` and what is `stated` of those that are usage, as far as is known.
 
-    `stated`, `row` and `colons` are of what was taken at a glance, as `billing.columns.understand` wants them.
+    `careful` are the positions of those that were read with care.
     """
 
     payloads: Sequence[bytes]
     source: Origin
     products: Mapping[str, Product]
-    stated: Mapping[str, Column] = field(default_factory=dict)
     row: Int64s = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    colons: Int64s = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    careful: dict[int, Flat | None] = field(default_factory=dict)
+    stated: Stated = field(default_factory=dict)
+    careful: set[int] = field(default_factory=set)
     voids: dict[int, Void] = field(default_factory=dict)
     faults: dict[int, Fault] = field(default_factory=dict)
 
     def decode(self) -> None:
-        """All plain payloads at once, the others each at a glance; those that do not fit, with care."""
-        plain = read_plain(self.payloads)
-        if plain is None:
-            self._decode_one_by_one(range(len(self.payloads)))
-            return
-        rows, stated = plain
-        if len(rows) < len(self.payloads):
-            self._decode_one_by_one(np.setdiff1d(np.arange(len(self.payloads)), rows).tolist())
-            order = np.argsort(np.concatenate([rows, self.row]))
-            stated = together(stated, self.stated, order)
-            self.colons = np.concatenate([np.full(len(rows), -1), self.colons])[order]
-            rows = np.concatenate([rows, self.row])[order]
-        else:
-            self.colons = np.full(len(rows), -1)  # a key that is given twice is found already
-        self.stated, self.row = stated, rows
+        """Take plain payloads at a glance, and those that do not fit with care."""
+        blocks = [self._glance(start) for start in range(0, len(self.payloads) or 1, _AT_ONCE)]
+        self.row, self.stated = blocks[0]
+        if len(blocks) > 1:
+            self.row = np.concatenate([row for row, _ in blocks])
+            whole = together([texts_of(stated) for _, stated in blocks])
+            self.stated = {name: written(text) for name, text in whole.items()}
 
-    def _decode_one_by_one(self, rows: Sequence[int]) -> None:
-        decode = msgspec.json.Decoder(Flat).decode
-        plain = _plain([self.payloads[row] for row in rows])
-        flats, decoded = [], []
-        for place, row in enumerate(rows):
-            try:
-                if plain is None or plain[place]:
-                    flats.append(decode(self.payloads[row]))
-                    decoded.append(row)
-                    continue
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                pass  # read with care, below, which says what is wrong
-            self.read_again(row)
-        self.stated = stated_by(flats)
-        self.row = np.array(decoded, dtype=np.int64)
-        self.colons = np.array([self.payloads[row].count(b":") for row in decoded], dtype=np.int64)
+    def understand(self) -> Columns:
+        """The columns of all that is usage. What is out of the ordinary is read with care first."""
+        while True:
+            source: str | Column | None = (
+                pa.array(self.source, pa.string()).take(pa.array(self.row))
+                if isinstance(self.source, tuple)
+                else self.source
+            )
+            columns, odd = understand(self.stated, self.row, source, self.products)
+            if not odd.any():
+                return columns
+            self.row, self.stated = self._read_again(self.row, self.stated, odd)
 
-    def read_again(self, row: int) -> None:
-        """Read a payload with care. One that is odd even so is refused, lest it pass unread."""
-        again = row in self.careful
+    def _glance(self, start: int) -> tuple[Int64s, Stated]:
+        """Some payloads that are usage, and what they state."""
+        payloads = self.payloads[start : start + _AT_ONCE]
+        row, flats = np.arange(start, start + len(payloads)), read_plain(payloads)
+        if flats is None:
+            glanced = zip(row.tolist(), read_each(payloads), strict=True)
+            read = {each: flat for each, plain in glanced if (flat := plain or self._with_care(each)) is not None}
+            row, flats = np.array(list(read), dtype=np.int64), list(read.values())
+            # What was read with care is written plainly, to be looked at as the others are.
+            payloads = [
+                msgspec.json.encode(read[each]) if each in self.careful else self.payloads[each] for each in read
+            ]
+        stated, is_all = stated_by(flats, payloads)
+        if is_all:
+            return row, stated
+        colons = np.array([payload.count(b":") for payload in payloads], dtype=np.int64)
+        return self._read_again(row, stated, given_twice(stated, colons))
+
+    def _read_again(self, row: Int64s, stated: Stated, odd: Bools) -> tuple[Int64s, Stated]:
+        """The same payloads, but for what reading those that are odd with care says of them."""
+        read = {each: flat for each in row[odd].tolist() if (flat := self._with_care(each)) is not None}
+        kept = pa.array(~odd)
+        others = {name: text.filter(kept) for name, text in texts_of(stated).items()}
+        row = np.concatenate([row[~odd], np.array(list(read), dtype=np.int64)])
+        order = np.argsort(row)
+        both = together([others, texts_of(stated_by(list(read.values()))[0])])
+        return row[order], {name: written(text.take(pa.array(order))) for name, text in both.items()}
+
+    def _with_care(self, row: int) -> Flat | None:
+        """What a payload states, if it is usage. One that is odd even so is refused, lest it pass unread."""
         source = self.source[row] if isinstance(self.source, tuple) else self.source
         read = read_payload(self.payloads[row], source, self.products)
-        if isinstance(read, Flat) and not again:
-            self.careful[row] = read
-        elif isinstance(read, Void):
-            self.careful[row] = None
+        if isinstance(read, Void):
             self.voids[row] = read
-        else:
-            self.careful[row] = None
+        elif isinstance(read, Fault) or row in self.careful:
             self.faults[row] = read if isinstance(read, Fault) else Fault("", "is not understood")
-
-    def understand(self) -> tuple[Columns, list[int]]:
-        """The columns of all that was decoded, and the positions of payloads that must be read with care."""
-        stated, row, colons = self.stated, self.row, self.colons
-        if self.careful:
-            is_plain = ~np.isin(row, list(self.careful))
-            flats = {place: flat for place, flat in self.careful.items() if flat is not None}
-            row = np.concatenate([row[is_plain], np.array(list(flats), dtype=np.int64)])
-            # Where payloads were read with care, a key that is given twice has been refused already.
-            colons = np.concatenate([colons[is_plain], np.full(len(flats), -1)])
-            order = np.argsort(row)
-            row, colons = row[order], colons[order]
-            plain = {name: text.filter(pa.array(is_plain)) for name, text in stated.items()}
-            stated = together(plain, stated_by(list(flats.values())), order)
-        source: str | Column | None = (
-            pa.array(self.source, pa.string()).take(pa.array(row)) if isinstance(self.source, tuple) else self.source
-        )
-        columns, odd = understand(stated, row, colons, source, self.products)
-        return columns, row[odd].tolist()
+        else:
+            self.careful.add(row)
+            return read
+        return None
 
 
 def months_of(occurred_at: Int64s) -> set[date]:
     """The first days of the months in which events lie."""
+    if not len(occurred_at):
+        return set()
+    first, last = (_month_of(int(each)) for each in (occurred_at.min(), occurred_at.max()))
+    if first == last:
+        return {first}
     days = np.unique(occurred_at // MICROSECONDS_A_DAY).astype("datetime64[D]")
     return set(np.unique(days.astype("datetime64[M]")).astype("datetime64[D]").tolist())
 
 
-def _plain(payloads: Sequence[bytes]) -> list[bool] | None:
-    """Which payloads can be taken at a glance, None for all: short, ASCII, and without an escape.
-
-    Without escapes, the texts that are decoded are the bytes that were sent, and the colons of both can be compared.
-    """
-    if is_plain(b"".join(payloads)) and max(map(len, payloads), default=0) <= LONGEST_LINE:
-        return None
-    return [len(payload) <= LONGEST_LINE and is_plain(payload) for payload in payloads]
+def _month_of(micros: int) -> date:
+    return at_micros(micros).date().replace(day=1)
 
 
 def _usage(columns: Columns, source: Origin, at: datetime) -> Usage:
-    oldest = datetime.combine(months_before(at.astimezone(UTC).date(), ACCEPTED_MONTHS), time(), UTC)
-    n = len(columns.row)
+    n, texts = len(columns.row), columns.texts
+    attributes = texts.get("attributes", constant("", n))
     return Usage(
         row=columns.row,
-        source=_constant(source, n) if isinstance(source, str) else columns.encoded("source"),
-        id=columns.texts["id"],
-        account=columns.encoded("account"),
-        product=columns.encoded("product"),
+        source=constant(source, n) if isinstance(source, str) else texts["source"],
+        id=columns.id,
+        account=texts["account"],
+        product=texts["product"],
         occurred_at=columns.occurred_at,
         to=columns.to,
         from_=columns.from_,
         rated_to=columns.rated_to,
         measured=columns.measured,
-        texts={name: columns.encoded(name) for name in DIMENSIONS if name in columns.texts} | _declared(columns),
-        attributes=columns.encoded("attributes") if "attributes" in columns.texts else _constant("", n),
+        texts={name: texts[name] for name in DIMENSIONS if name in texts} | declared(attributes),
+        attributes=attributes,
         fingerprint=_fingerprints(columns),
-        too_old=columns.occurred_at < micros(oldest),
+        too_old=columns.occurred_at < _oldest(at.astimezone(UTC).date()),
         revision=columns.revision,
     )
 
 
-def _declared(columns: Columns) -> dict[str, Texts]:
-    if "attributes" not in columns.texts:
-        return {}
-    stated = attributes_of(columns.texts["attributes"].to_pylist())
-    names = sorted({name for attributes in stated for name in attributes})
-    return {name: encode([attributes.get(name, "") for attributes in stated]) for name in names}
+@lru_cache(maxsize=1)
+def _oldest(day: date) -> int:
+    """Where the months begin of which events are accepted on a day, in microseconds."""
+    return micros(datetime.combine(months_before(day, ACCEPTED_MONTHS), time(), UTC))
+
+
+def declared(attributes: Texts) -> dict[str, Texts]:
+    """The columns of the attributes that some event states. Each distinct text of them is read once."""
+    stated = attributes_of(attributes.values)
+    names = sorted({name for each in stated for name in each})
+    distinct = {name: encode([each.get(name, "") for each in stated]) for name in names}
+    return {name: Texts(values=text.values, codes=text.codes[attributes.codes]) for name, text in distinct.items()}
 
 
 def _fingerprints(columns: Columns) -> Column:
@@ -313,27 +313,27 @@ def _fingerprints(columns: Columns) -> Column:
 
     Two payloads with the same fingerprint are the same usage, however they were written.
     """
+    n = len(columns.row)
     numbers = (columns.occurred_at, columns.measured, columns.to, columns.from_, columns.rated_to)
-    parts = [columns.texts["account"], columns.texts["product"]]
-    parts += [pa.array(number).cast(pa.string()) for number in numbers]
-    for name in (*DIMENSIONS, "attributes"):
-        if name in columns.texts:
-            text = columns.texts[name]
-            named = pc.binary_join_element_wise(pa.scalar(name), text, "=")
-            parts.append(pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), named))
-    joined = pc.binary_join_element_wise(*parts, _SEPARATOR, null_handling="skip").cast(pa.binary())
+    written = pa.array(np.concatenate(numbers)).cast(pa.string())
+    parts = [columns.account, columns.product]
+    parts += [written.slice(place * n, n) for place in range(len(numbers))]
+    parts += [_said(name, columns.texts[name]) for name in (*DIMENSIONS, "attributes") if name in columns.texts]
+    joined = pc.binary_join_element_wise(*parts, _SEPARATOR, null_handling="skip").view(pa.binary())
     digests = []
     fresh = blake2b(digest_size=FINGERPRINT_BYTES).copy
     for text in joined.to_pylist():
         state = fresh()  # sooner copied than made
         state.update(text)
         digests.append(state.digest())
-    return pa.array(digests, pa.binary(FINGERPRINT_BYTES))
+    digest = pa.py_buffer(b"".join(digests))
+    return pa.Array.from_buffers(pa.binary(FINGERPRINT_BYTES), n, [None, digest])
 
 
-def _constant(text: str, n: int) -> Texts:
-    code = 1 if text else 0
-    return Texts(np.full(n, code, dtype=np.int32), ("", text) if text else ("",))
+def _said(name: str, text: Texts) -> Column:
+    """What events say of a dimension, and null where they say nothing."""
+    said = [None, *(f"{name}={value}" for value in text.values[1:])]
+    return pa.array(said, pa.string()).take(pa.array(text.codes))
 
 
 def _take(column: Column, rows: Int64s) -> Column:

@@ -31,12 +31,23 @@ class Elements(NamedTuple):
         n = len(event)
         return cls(event, rate, price, billed, np.full(n, events, dtype=np.int8), np.full(n, limited, dtype=np.bool_))
 
+    def take(self, some: Int64s) -> Self:
+        """Some of them, in the order given."""
+        return type(self)(
+            self.event[some],
+            self.rate[some],
+            self.price[some],
+            self.billed[some],
+            self.events[some],
+            self.limited[some],
+        )
+
     @classmethod
     def joined(cls, parts: "Sequence[Elements]") -> Self:
         """One after the other."""
         kinds = (np.int64, np.int64, np.int32, np.int64, np.int8, np.bool_)
-        nothing = tuple(np.empty(0, dtype=kind) for kind in kinds)
-        return cls(*joined_columns([nothing, *parts]))
+        nothing: tuple[NDArray[Any], ...] = tuple(np.empty(0, dtype=kind) for kind in kinds)
+        return cls(*(joined_columns([nothing, *parts]) if parts else nothing))
 
 
 def joined_columns(parts: Sequence[tuple[NDArray[Any], ...]]) -> list[NDArray[Any]]:

@@ -143,8 +143,8 @@ class Books(Sequence[Book]):
         return min((least for least, _ in some), default=0), max((most for _, most in some), default=0)
 
     def is_foreign(self, source: Source, row: Int32s, book: Int32s) -> Flags | None:
-        """Which rows are of a card in another currency than the book's must be; None where no book says."""
-        if not self._currencies:
+        """Which rows are of a card in another currency than the book's must be; None where none can be."""
+        if not self._currencies or (len(source.cards) == 1 and self._currencies == (source.cards[0].currency,)):
             return None
         codes = {currency: code for code, currency in enumerate(self._currencies)}
         of_card = np.array([codes.get(card.currency, len(codes)) for card in source.cards], dtype=np.int32)

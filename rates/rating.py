@@ -122,24 +122,30 @@ class _Draft:
         self.clamped = np.append(self.clamped, found.event)
 
     def ratings(self) -> Ratings:
-        event, rate_ids, price, billed, events, limited = Elements.joined(self.extras)
-        out = self.reason[event] >= FIRST_QUARANTINED
-        if len(self.clamped):
-            out |= limited & np.isin(event, self.clamped)
-        kept = np.flatnonzero(~out)
-        kept = kept[np.argsort(event[kept], kind="stable")]
+        extras = self._kept(Elements.joined(self.extras))
         return Ratings(
             rate=self.rate,
             price=self.price,
             country=self.country,
             billed=self.billed,
             reason=self.reason,
-            extra_event=event[kept],
-            extra_rate=rate_ids[kept],
-            extra_price=price[kept],
-            extra_billed=billed[kept],
-            extra_events=events[kept],
+            extra_event=extras.event,
+            extra_rate=extras.rate,
+            extra_price=extras.price,
+            extra_billed=extras.billed,
+            extra_events=extras.events,
         )
+
+    def _kept(self, extras: Elements) -> Elements:
+        """The elements of the events that are rated, in the order of these."""
+        if not len(extras.event):
+            return extras
+        out = self.reason[extras.event] >= FIRST_QUARANTINED
+        if len(self.clamped):
+            out |= extras.limited & np.isin(extras.event, self.clamped)
+        kept = np.flatnonzero(~out)
+        kept = kept[np.argsort(extras.event[kept], kind="stable")]
+        return extras.take(kept)
 
 
 _Refuse = Callable[[Rows, Reason], None]

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 import pyarrow.compute as pc
 
-from billing.columns import Column
 from billing.sources.calls import (
     BUSY,
     COMPLETED,
@@ -31,6 +30,7 @@ from billing.sources.calls import (
     seconds,
 )
 from billing.sources.records import Sheet
+from billing.written import Column
 
 BASE = (
     "accountcode", "src", "dst", "dcontext", "clid", "channel", "dstchannel", "lastapp", "lastdata",

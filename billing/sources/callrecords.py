@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from billing.chunks import Chunk
-from billing.columns import Column
 from billing.sources.asterisk import ASTERISK
 from billing.sources.calls import Dialect, Plain, Stated
 from billing.sources.freeswitch import FREESWITCH
@@ -17,6 +16,7 @@ from billing.sources.kamailio import KAMAILIO
 from billing.sources.occurrences import Occurrences
 from billing.sources.records import RECORDS_A_SHEET, Layout, read_sheets
 from billing.sources.twilio import TWILIO_CALLS, TWILIO_MESSAGES
+from billing.written import Column
 
 DIALECTS: Mapping[str, Dialect] = {
     dialect.id: dialect for dialect in (ASTERISK, FREESWITCH, KAMAILIO, TWILIO_CALLS, TWILIO_MESSAGES)

@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from billing.chunks import Refused
-from billing.columns import Column
 from billing.sources.clocks import Clock, Zone, read_times
 from billing.sources.dialing import DialingPlan
 from billing.sources.records import Sheet
+from billing.written import Column
 from rates.usage import Int64s
 
 Bools = NDArray[np.bool_]

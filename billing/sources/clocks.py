@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from billing.columns import Column
+from billing.written import Column
 from rates.compiled.calendars import zone_offsets
 from rates.usage import MICROSECONDS_A_DAY, Int64s
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from billing.columns import Column
+from billing.written import Column
 
 SHORTEST = 7
 """Digits of the shortest number with its country code: what comes to fewer is a short code."""

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from billing.columns import Column
 from billing.sources.calls import (
     BUSY,
     CANCELED,
@@ -34,6 +33,7 @@ from billing.sources.calls import (
 )
 from billing.sources.clocks import LATEST
 from billing.sources.records import Sheet
+from billing.written import Column
 from rates.usage import Int64s
 
 EXAMPLE = (

@@ -21,7 +21,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from billing.chunks import Refused
-from billing.columns import Column
 from billing.sources.calls import (
     BUSY,
     CANCELED,
@@ -39,6 +38,7 @@ from billing.sources.calls import (
     products,
 )
 from billing.sources.records import Sheet
+from billing.written import Column
 
 ACC = ("id", "method", "from_tag", "to_tag", "callid", "sip_code", "sip_reason", "time")
 EXTRA = ("src_user", "src_domain", "src_ip", "dst_ouser", "dst_user", "dst_domain")

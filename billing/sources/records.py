@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from billing.chunks import Refused
-from billing.columns import Column
 from billing.errors import StreamUnreadableError
 from billing.payloads import LONGEST_LINE
 from billing.sources.ndjson import lines_of, unpacked
+from billing.written import Column
 
 RECORDS_A_SHEET = 20_000
 DELIMITERS = ",;\t|"

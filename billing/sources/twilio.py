@@ -14,7 +14,6 @@ from email.utils import parsedate_to_datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from billing.columns import Column
 from billing.sources.calls import (
     BUSY,
     CANCELED,
@@ -36,6 +35,7 @@ from billing.sources.calls import (
 )
 from billing.sources.clocks import TIME
 from billing.sources.records import Sheet
+from billing.written import Column
 
 CALL_STATUSES = {
     "completed": COMPLETED,

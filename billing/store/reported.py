@@ -10,13 +10,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from psycopg import sql
 
-from billing.columns import encoded
-from billing.payloads import attributes_of
 from billing.revisions import FIRST
 from billing.store.bulk import Table
 from billing.store.usage import TEXT_COLUMNS
-from billing.usage import Usage
-from rates.usage import Texts, encode
+from billing.usage import Usage, declared
+from billing.written import encoded, written
+from rates.usage import Texts
 
 NUMBERS = ("to_e164", "from_e164", "rated_to_e164", "measured")
 SAID = ("attributes", *TEXT_COLUMNS.values())
@@ -46,7 +45,7 @@ def usage_of(column: Mapping[str, Table], names: Mapping[str, Texts] = _NO_NAMES
     `names` may have the texts of the sources, accounts and products, instead of columns.
     """
     n = len(column["id"])
-    names = names or {name: encoded(pc.fill_null(column[name], "")) for name in _NAMES}
+    names = names or {name: encoded(written(pc.fill_null(column[name], ""))) for name in _NAMES}
     number = {name: numpy_of(pc.fill_null(column[name], 0)) for name in NUMBERS}
     stated = {name: _texts(column[of]) for name, of in TEXT_COLUMNS.items() if column[of].null_count < n}
     attributes = _texts(column["attributes"])
@@ -61,7 +60,7 @@ def usage_of(column: Mapping[str, Table], names: Mapping[str, Texts] = _NO_NAMES
         from_=number["from_e164"],
         rated_to=number["rated_to_e164"],
         measured=number["measured"],
-        texts=stated | _declared(attributes),
+        texts=stated | declared(attributes),
         attributes=attributes,
         fingerprint=pa.nulls(n, pa.string()),  # the identity has it
         too_old=np.zeros(n, dtype=np.bool_),
@@ -93,12 +92,4 @@ def _texts(column: Table) -> Texts:
     """A column of texts; null is the empty one."""
     if column.null_count == len(column):
         return Texts(codes=np.zeros(len(column), dtype=np.int32), values=("",))
-    return encoded(pc.fill_null(column, ""))
-
-
-def _declared(attributes: Texts) -> dict[str, Texts]:
-    """The columns of the attributes that some event states. Each distinct text of them is read once."""
-    stated = attributes_of(attributes.values)
-    names = sorted({name for each in stated for name in each})
-    distinct = {name: encode([each.get(name, "") for each in stated]) for name in names}
-    return {name: Texts(values=text.values, codes=text.codes[attributes.codes]) for name, text in distinct.items()}
+    return encoded(written(pc.fill_null(column, "")))

@@ -1,17 +1,21 @@
-"""Plain payloads read at once: what is taken that way, what is left to the others, and that they agree."""
+"""Plain payloads read at a glance: what is taken that way, what is left to the careful one, and that they agree."""
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.glance import FEWEST, read_at_once, read_plain
+from billing.columns import given_twice, stated_by
+from billing.glance import read_each, read_plain
 from billing.payloads import LONGEST_LINE
 from billing.usage import Parsed, parse
+from billing.written import Written
+from rates.usage import Flags
 from tests.shop import AT, SOURCE, call, payloads, products
 
-PLAIN = payloads([call(number) for number in range(FEWEST)])
+PLAIN = payloads([call(number) for number in range(64)])
 
 
 MANY = payloads([call(1) for _ in range(100)])
@@ -24,32 +28,63 @@ def read(lines: list[bytes]) -> Parsed:
 ALONE = read(MANY[:1])
 
 
-def test_plain_payloads_become_columns_and_what_a_payload_leaves_out_is_empty() -> None:
-    stated = read_at_once([*PLAIN, *payloads([call(1, **{"from": "x", "to": None, "mcc": "234"})])])
-    assert stated is not None
-    assert {*call(1), "source", "from_", "mcc"} == set(stated)
-    assert [{"+447700900123"}, {""}] == [set(stated["to"].to_pylist()[part]) for part in (slice(-1), slice(-1, None))]
-    assert [{""}, {"x"}] == [set(stated["from_"].to_pylist()[part]) for part in (slice(-1), slice(-1, None))]
-    assert {""} == set(stated["source"].to_pylist())
-
-
-def test_whole_numbers_are_read_as_they_were_written() -> None:
-    stated = read_at_once(payloads([call(number, duration_seconds=number) for number in range(FEWEST)]))
-    assert stated is not None
-    assert [str(number) for number in range(FEWEST)] == stated["duration_seconds"].to_pylist()
-
-
-def test_a_text_that_looks_like_a_date_stays_a_text() -> None:
-    stated = read_at_once(payloads([call(number, status="2026-10-02") for number in range(FEWEST)]))
-    assert stated is not None
-    assert {"2026-10-02"} == set(stated["status"].to_pylist())
+def stated(lines: list[bytes]) -> tuple[dict[str, Written], bool]:
+    flats = read_plain(lines)
+    assert flats is not None
+    return stated_by(flats, lines)
 
 
 def line(**changes: object) -> bytes:
     return payloads([call(1, **changes)])[0]
 
 
-NOT_AT_ONCE = [
+def test_plain_payloads_become_columns_and_what_a_payload_leaves_out_is_empty() -> None:
+    found, is_all = stated([*PLAIN, line(**{"from": "x", "to": None, "mcc": "234"})])
+    assert is_all
+    assert {*call(1), "source", "from_", "mcc"} == set(found)
+    texts = {name: found[name].text.to_pylist() for name in ("to", "from_", "source")}
+    assert [{"+447700900123"}, {""}] == [set(texts["to"][:-1]), set(texts["to"][-1:])]
+    assert [{""}, {"x"}] == [set(texts["from_"][:-1]), set(texts["from_"][-1:])]
+    assert {""} == set(texts["source"])
+
+
+def test_whole_numbers_are_read_as_they_were_written() -> None:
+    found, _ = stated([line(duration_seconds=61), line(duration_seconds="061"), line(duration_seconds=10**30)])
+    assert ["61", "061", str(10**30)] == found["duration_seconds"].text.to_pylist()
+
+
+def test_a_field_that_stands_empty_or_null_in_plain_payloads_is_read_at_a_glance() -> None:
+    """So do those of a sender whose events have all fields, whatever is in them."""
+    nulls = [text[:-1] + end for text in PLAIN for end in (b',"mcc":null}', b', "mcc": null, "mnc":null}')]
+    for lines in ([*PLAIN, line(country="")], [line(country="")] * 2, nulls, [*PLAIN, *nulls]):
+        found, is_all = stated(lines)
+        assert (True, {*call(1), "source"}) == (is_all, set(found))
+
+
+TWICE = [
+    line()[:-1] + b',"account":"other"}',
+    line()[:-1] + b',"status":"completed"}',
+    line(id="a:null")[:-1] + b',"id":"a:null"}',
+    line(id="a:null", status=None)[:-1] + b',"mcc":"1","mcc":"2"}',
+    line()[:-1] + b',"mcc":null,"mcc":"204"}',
+    line()[:-1] + b',"mcc":"204","mcc":null}',
+    line()[:-1] + b',"mcc":null,"mcc":null}',
+    line(id="a:null: null")[:-1] + b',"mcc":null,"mcc":null,"status":"a"}',
+]
+
+
+@pytest.mark.parametrize("twice", TWICE, ids=range(len(TWICE)))
+@pytest.mark.parametrize("others", [[], PLAIN, [line(id=":null", mnc="1")] * 3], ids=["alone", "plain", "null"])
+def test_a_key_that_is_given_twice_is_seen(twice: bytes, others: list[bytes]) -> None:
+    lines = [*others, twice]
+    found, is_all = stated(lines)
+    assert not is_all
+    seen: Flags = given_twice(found, np.array([text.count(b":") for text in lines]))
+    assert seen[-1]
+    assert [(len(others), "is given twice")] == [(each.row, each.reason) for each in read(lines).rejects]
+
+
+NOT_PLAIN = [
     b"",
     b" ",
     b"{}x",
@@ -61,64 +96,43 @@ NOT_AT_ONCE = [
     json.dumps(call(1, account="é"), ensure_ascii=False).encode(),
     line(account='"'),
     line(account="\x7f"),
-    line(account="{"),
-    line(account="}"),
     line().replace(b"acme", b"ac\tme"),
     line().replace(b"acme", b"ac\x00me"),
     line(account=1),
     line(account=True),
     line(mcc=204),
-    line(mcc="2026-10-02"),
-    line(duration_seconds=61),
-    line(duration_seconds=""),
     line(quantity=1.5),
-    line(quantity=10**30),
     line(nonsense="x"),
     line(attributes={"tier": "gold"}),
     line(packages=["x"]),
-    line()[:-1] + b',"account":"other"}',
-    line()[:-1] + b',"account":null}',
     line().replace(b'"acme"', b"[" * 60_000),
     line(account="x" * LONGEST_LINE),
 ]
-
-
-def rows_of(payloads: list[bytes]) -> list[int]:
-    """The payloads that are read at once."""
-    found = read_plain(payloads)
-    return [] if found is None else found[0].tolist()
-
-
-TOLD_BY_OCTETS = (b"\\", b"[", "é".encode(), b"\x7f", b"\t", b"\n")
-"""What makes a payload odd without a look at what it says."""
-
-ODD_AT_SIGHT = [
-    odd
-    for odd in NOT_AT_ONCE
-    if any(octet in odd for octet in TOLD_BY_OCTETS) or odd[-1:] != b"}" or (odd.count(b"{"), odd.count(b"}")) != (1, 1)
+ODD = [
+    *NOT_PLAIN,
+    *TWICE,
+    line(account="{"),
+    line(account="}"),
+    line(mcc="2026-10-02"),
+    line(duration_seconds=61),
+    line(duration_seconds=""),
+    line(quantity=10**30),
+    line(quantity="61", duration_seconds=""),
+    line(revision=""),
+    line(to="+44x"),
+    line(account=None)[:-1] + b',"account":null}',
+    b" " + line() + b"\r",
 ]
 
 
-@pytest.mark.parametrize("odd", ODD_AT_SIGHT, ids=range(len(ODD_AT_SIGHT)))
-@pytest.mark.parametrize("place", [0, 20, len(PLAIN)])
-def test_what_is_odd_at_sight_is_taken_out_and_the_others_are_read_at_once(odd: bytes, place: int) -> None:
-    lines = [*PLAIN[:place], odd, *PLAIN[place:]]
-    assert [*range(place), *range(place + 1, len(lines))] == rows_of(lines)
-    lines = [odd, *PLAIN[:place], odd, *PLAIN[place:], odd]
-    assert [*range(1, place + 1), *range(place + 2, len(lines) - 1)] == rows_of(lines)
+@pytest.mark.parametrize("odd", NOT_PLAIN, ids=range(len(NOT_PLAIN)))
+def test_a_payload_that_is_not_plain_is_not_read_at_a_glance(odd: bytes) -> None:
+    assert (None, None, [None]) == (read_plain([odd]), read_plain([*PLAIN, odd]), read_each([odd]))
+    assert read_plain(PLAIN) == read_each([*PLAIN, odd])[:-1]
 
 
-def test_of_what_is_odd_by_what_it_says_or_hardly_ever_plain_nothing_is_read_at_once() -> None:
-    assert [] == rows_of([*PLAIN, line(nonsense="x")])
-    assert [] == rows_of([*PLAIN[:-1], *[line(account="é")] * FEWEST])
-    assert [] == rows_of([line(account="é")] * FEWEST)
-    assert [] == rows_of([])
-
-
-@pytest.mark.parametrize("odd", NOT_AT_ONCE, ids=range(len(NOT_AT_ONCE)))
-def test_a_payload_that_is_not_plain_is_left_to_others_with_those_beside_it(odd: bytes) -> None:
-    """The outcome is that of the payload alone, and the others are as they are without it."""
-    assert read_at_once([*PLAIN, odd]) is None
+@pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
+def test_a_payload_comes_to_the_same_alone_and_beside_plain_ones(odd: bytes) -> None:
     parsed, alone = read([*PLAIN, odd]), read([odd])
     prints = [*read(PLAIN).usage.fingerprint.to_pylist(), *alone.usage.fingerprint.to_pylist()]
     assert prints == parsed.usage.fingerprint.to_pylist()
@@ -127,9 +141,21 @@ def test_a_payload_that_is_not_plain_is_left_to_others_with_those_beside_it(odd:
 
 def test_two_broken_lines_are_not_read_as_two_whole_ones() -> None:
     """What is one event on two lines, and two on one, comes to as many lines as events."""
-    assert read_at_once([*PLAIN, line()[:-1], line() + b"}"]) is None
-    assert read_at_once([*PLAIN, line() + line(), b""]) is None
-    assert read_at_once([*PLAIN[:-1], PLAIN[-1][:-1] + b"\n" + line()[:-1], b"}"]) is None
+    for lines in ([line()[:-1], line() + b"}"], [line() + line(), b""], [PLAIN[-1][:-1] + b"\n" + line()[:-1], b"}"]):
+        assert [0, 1] == [each.row for each in read([*lines, *PLAIN]).rejects]
+
+
+def test_many_payloads_are_the_same_as_each_of_them() -> None:
+    """So many that they are read a part at a time, and in one of the parts there is an odd one."""
+    lines = [line(id=str(number), **({"mcc": "204"} if number > 1500 else {})) for number in range(2500)]
+    lines[1200] = line(id="odd", attributes={"tier": "gold"}, product="nope")
+    parsed = read(lines)
+    assert ((), len(lines)) == (parsed.rejects, len(parsed.usage))
+    assert [str(number) if number != 1200 else "odd" for number in range(2500)] == parsed.usage.id.to_pylist()
+    mcc = parsed.usage.texts["mcc"]
+    assert [["", "204"][number > 1500] for number in range(2500)] == [mcc.values[code] for code in mcc.codes.tolist()]
+    prints = [read([lines[number]]).usage.fingerprint[0].as_py() for number in (0, 1200, 2000)]
+    assert prints == [parsed.usage.fingerprint[number].as_py() for number in (0, 1200, 2000)]
 
 
 FIELDS: dict[str, st.SearchStrategy[object]] = {
@@ -152,6 +178,7 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "quantity": st.sampled_from(["61", "1.5", "-1", "1000000000000000", ""]),
     "duration_seconds": st.sampled_from(["61", "60.5", "x"]),
     "bytes_sent": st.sampled_from(["1", None]),
+    "status": st.sampled_from(["completed", "a:null", "", None]),
     "country": st.sampled_from(["GB", "gb", "", "XX", "XK"]),
     "nonsense": st.just("x"),
     "attributes": st.just({"tier": "gold"}),
@@ -161,14 +188,12 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
 
 ANY = st.fixed_dictionaries({}, optional=FIELDS).map(lambda change: payloads([call(1) | change])[0])
 SPOILT = st.tuples(ANY, st.integers(0, 400), st.sampled_from([b"", b"{", b"}", b"\\", b"\n", b"\xc3\xa9", b"\t", b'"']))
-ODD = (
-    ANY
-    | st.sampled_from(NOT_AT_ONCE)
-    | SPOILT.map(lambda spoilt: spoilt[0][: spoilt[1]] + spoilt[2] + spoilt[0][spoilt[1] :])
+STRANGE = (
+    ANY | st.sampled_from(ODD) | SPOILT.map(lambda spoilt: spoilt[0][: spoilt[1]] + spoilt[2] + spoilt[0][spoilt[1] :])
 )
 
 
-@given(st.lists(st.tuples(st.integers(0, 100), ODD), max_size=5))
+@given(st.lists(st.tuples(st.integers(0, 100), STRANGE), max_size=5))
 def test_each_payload_comes_to_the_same_wherever_it_stands(odd: list[tuple[int, bytes]]) -> None:
     """In a part, a chunk or alone, whatever is odd about it or about what stands near it."""
     lines = MANY.copy()

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.payloads import LONGEST_LINE
-from billing.usage import Parsed, parse
+from billing.usage import Parsed, months_of, parse
 from rates.products import Product, Rule
 from tests.shop import AT, SOURCE, call, payloads, products
 
@@ -142,6 +142,7 @@ def text_of(event: dict[str, object]) -> bytes:
         (call(1, duration_seconds=True), "/duration_seconds", "not a number"),
         (call(1, duration_seconds="99999999999"), "/duration_seconds", "ten years"),
         (call(1, duration_seconds=10**40), "/duration_seconds", "digits"),
+        (call(1, quantity="61", duration_seconds=""), "/duration_seconds", "is not a duration"),
         (call(1, quantity="62"), "/quantity", "quantity says 62, duration_seconds says 61"),
         (call(1, quantity="61.5", duration_seconds=None), "/quantity", "whole number"),
         (call(1, quantity="315619201", duration_seconds=None), "/quantity", "absurd"),
@@ -280,6 +281,18 @@ def test_usage_of_an_unknown_product_passes_for_the_quarantine_to_keep() -> None
 def test_old_usage_is_marked_and_the_oldest_accepted_is_not() -> None:
     days = ["2025-09-15T00:00:00Z", "2025-09-14T23:59:59.999999Z", "1970-01-01T00:00:00Z"]
     assert [False, True, True] == read(*(call(1, occurred_at=day) for day in days)).usage.too_old.tolist()
+
+
+@pytest.mark.parametrize(
+    ("days", "months"),
+    [
+        ([], set()),
+        (["2026-09-01T00:00:00Z", "2026-09-30T23:59:59.999999Z"], {date(2026, 9, 1)}),
+        (["2026-10-01T00:00:00Z", "2026-07-31T23:59:59.999999Z"], {date(2026, 7, 1), date(2026, 10, 1)}),
+    ],
+)
+def test_events_lie_in_the_months_in_which_they_occur_in_utc(days: list[str], months: set[date]) -> None:
+    assert months == months_of(read(*(call(1, occurred_at=day) for day in days)).usage.occurred_at)
 
 
 def test_a_cloud_event_is_the_event_in_it() -> None:
