@@ -1,8 +1,9 @@
 """How usage stands to limits, as rounds of watching leave it: the memory that whoever decides reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
@@ -13,17 +14,47 @@ _LOCK = int.from_bytes(b"watch")
 
 
 class Round(NamedTuple):
-    """A round of watching by its number, and as of when it knew all that was committed; None where there was none."""
+    """The last round of watching that found something, by its number, and as of when all is known that was committed
+    (None: never).
+    """
 
     number: int
     at: datetime | None
 
 
+class Concern(NamedTuple):
+    """From which month on somebody wants to know how a payer stands; and from which on where that was known before."""
+
+    since: date
+    again: date
+
+
+@dataclass(frozen=True, kw_only=True)
+class Concerns:
+    """What somebody wants to know of every payer (None: nothing), and what more of some, by their numbers."""
+
+    everyone: Concern | None
+    own: Mapping[int, Concern]
+
+    @cached_property
+    def _columns(self) -> Mapping[str, object]:
+        """As the statement takes them, which is asked for much more often than they change."""
+        every = self.everyone or Concern(date.max, date.max)
+        return {
+            "payers": _array(self.own),
+            "since": _array(each.since for each in self.own.values()),
+            "again": _array(each.again for each in self.own.values()),
+            "every_since": every.since,
+            "every_again": every.again,
+            "first": min([every.again, *(each.again for each in self.own.values())]),
+        }
+
+
 class Touched(NamedTuple):
-    """A payer whose month has to be looked at, and how often it was folded by then."""
+    """A payer whose month has to be looked at, and how many changes of its totals there are."""
 
     payer: int
-    folds: int
+    changes: int
 
 
 class Versions(NamedTuple):
@@ -36,14 +67,15 @@ class Versions(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayerState:
-    """How a payer stands in a month. `total_minor` None: nobody asked what the month comes to.
+    """How a payer stands in a month, after so many changes of its totals, folded or not.
 
-    `counters` are (schedule, owner, position, unit size), integers as texts; `days` digests of daily totals; `spent`
-    minor units by day and country; `known` the (country, destination) that are dear.
+    `total_minor` None: nobody asked what the month comes to. `counters` are (schedule, owner, position, unit size),
+    integers as texts; `days` digests of daily totals, which only rounds read; `spent` minor units by day and country;
+    `known` the (country, destination) that are dear.
     """
 
     payer: int
-    folds: int
+    changes: int
     total_minor: int | None = None
     counters: Sequence[tuple[str, int, str, str]] = ()
     days: Mapping[str, int] = field(default_factory=dict)
@@ -80,19 +112,34 @@ def last_round(connection: Connection) -> Round:
     return Round(*row) if row else Round(0, None)
 
 
+def read_progress(connection: Connection) -> tuple[Round, Versions]:
+    """The last round, and the versions of the books and limits, in one statement."""
+    row = connection.execute(_PROGRESS).fetchone()
+    return (Round(*row[:2]), Versions(*row[2:])) if row else (Round(0, None), Versions(0, 0, 0))
+
+
 def end_round(connection: Connection, number: int, at: datetime) -> None:
-    """Note a round as finished, in the transaction that wrote what it found."""
+    """Note a round as finished, in the transaction that wrote what it found; its number is the last one's where that
+    was nothing.
+    """
     connection.execute("UPDATE watch_rounds SET round = %s, at = greatest(at, %s)", [number, at])
 
 
-def touched_months(connection: Connection, versions: Versions, month: date, guarded: date) -> dict[date, list[Touched]]:
-    """The payers to look at, by month: with usage that changed since, or that is not folded; from `month` on also
-    those that were looked at by other books or limits, and from `guarded` on by other guards.
+def touched_months(
+    connection: Connection, concerns: Concerns, versions: Versions, month: date, guarded: date
+) -> dict[date, list[Touched]]:
+    """The payers to look at, by month, of those of whom somebody wants to know: with changes of the totals since; from
+    `month` on also those that were looked at by other books or limits, and from `guarded` on by other guards.
+
+    A change is there for good, folded or not: where there are as many as before, there are the same.
     """
-    rows = connection.execute(_TOUCHED, {**versions._asdict(), "month": month, "guarded": guarded})
     found: dict[date, list[Touched]] = {}
-    for first, payer, folds in rows:
-        found.setdefault(first, []).append(Touched(payer, folds))
+    if concerns.everyone is None and not concerns.own:
+        return found
+    about = {**versions._asdict(), **concerns._columns, "month": month, "guarded": guarded}  # noqa: SLF001 (its own module)
+    rows = connection.execute(_TOUCHED, about)
+    for first, payer, changes in rows:
+        found.setdefault(first, []).append(Touched(payer, changes))
     return found
 
 
@@ -101,7 +148,7 @@ def read_states(
 ) -> dict[int, PayerState]:
     """How payers stood in a month when they were looked at last, those who were by the same books and limits."""
     rows = connection.execute(
-        f"SELECT {_STATE} FROM payer_states WHERE month = %s AND payer_id = ANY(%s) AND {_SAME}",  # noqa: S608
+        f"SELECT {_STATE}, days FROM payer_states WHERE month = %s AND payer_id = ANY(%s) AND {_SAME}",  # noqa: S608
         [month, list(payers), *versions],
     )
     return {state.payer: state for state in (_state(*row) for row in rows)}
@@ -117,13 +164,19 @@ def states_since(connection: Connection, number: int, months: Sequence[date]) ->
     return {(month, payer): _state(payer, *rest) for month, payer, *rest in rows}
 
 
+def note_changes(connection: Connection, month: date, changes: Mapping[int, int]) -> None:
+    """Note how many changes of their totals left payers as they stood in a month: nobody reads that anew."""
+    if changes:
+        connection.execute(_NOTE, [[*changes], [*changes.values()], month])
+
+
 def write_states(
     connection: Connection, month: date, states: Sequence[PayerState], versions: Versions, number: int
 ) -> None:
     """Write how payers stand in a month, as of a round."""
     columns = [
         [each.payer for each in states],
-        [each.folds for each in states],
+        [each.changes for each in states],
         [each.total_minor for each in states],
         *([Jsonb(getattr(each, name)) for each in states] for name in ("counters", "days", "spent", "known")),
     ]
@@ -173,42 +226,64 @@ def write_firings(connection: Connection, firings: Sequence[Firing], at: datetim
     return [each for each in firings if (each.trigger, each.start) in new]
 
 
-def _state(payer: int, folds: int, total: int | None, *rest: Any) -> PayerState:  # noqa: ANN401 (as JSON has it)
-    counters, days, spent, known = rest
+def _state(payer: int, changes: int, total: int | None, *rest: Any) -> PayerState:  # noqa: ANN401 (as JSON has it)
+    counters, spent, known, *digests = rest
     return PayerState(
         payer=payer,
-        folds=folds,
+        changes=changes,
         total_minor=total,
         counters=[tuple(each) for each in counters],
-        days=days,
+        days=digests[0] if digests else {},
         spent=spent,
         known=[tuple(each) for each in known],
     )
 
 
+def _array(values: Iterable[object]) -> str:
+    """An array as PostgreSQL reads it, of numbers or days."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+_PROGRESS = """
+SELECT round, at, (SELECT version FROM book_version), version, guards FROM watch_rounds, limits_version
+"""
+
 _SAME = "(books, limits, guards) = (%s, %s, %s)"
-_STATE = "payer_id, folds, total_minor, counters, days, spent, known"
+_STATE = "payer_id, changes, total_minor, counters, spent, known"
 
 _TOUCHED = """
-WITH pending AS (
-    SELECT DISTINCT date_trunc('month', day::timestamp)::date AS month, payer_id FROM unfolded
+WITH days AS (
+    SELECT payer_id, day, count(*) AS changes FROM unfolded WHERE day >= %(first)s GROUP BY payer_id, day
+), totals AS (
+    SELECT month, payer_id, sum(changes)::bigint AS changes
+    FROM (SELECT month, payer_id, folds AS changes FROM touched_months WHERE month >= %(first)s
+          UNION ALL SELECT date_trunc('month', day::timestamp)::date, payer_id, changes FROM days) AS parts
+    GROUP BY month, payer_id
 )
-SELECT month, payer_id, coalesce(t.folds, 0) FROM touched_months AS t
-FULL JOIN pending AS p USING (month, payer_id)
+SELECT month, payer_id, totals.changes FROM totals
+LEFT JOIN unnest(%(payers)s::integer[], %(since)s::date[], %(again)s::date[]) AS own (payer_id, since, again)
+    USING (payer_id)
 LEFT JOIN payer_states AS s USING (month, payer_id)
-WHERE p.payer_id IS NOT NULL OR s.folds IS DISTINCT FROM t.folds
-   OR (month >= %(month)s AND (s.books, s.limits) <> (%(books)s, %(limits)s))
-   OR (month >= %(guarded)s AND s.guards <> %(guards)s)
+WHERE month >= least(again, %(every_again)s)
+  AND (month >= least(since, %(every_since)s) OR s.payer_id IS NOT NULL)
+  AND (s.changes IS DISTINCT FROM totals.changes
+       OR month >= %(month)s AND (s.books, s.limits) <> (%(books)s, %(limits)s)
+       OR month >= %(guarded)s AND s.guards <> %(guards)s)
 ORDER BY month, payer_id
 """
 
 _WRITE = """
 INSERT INTO payer_states
-    (month, books, limits, guards, round, payer_id, folds, total_minor, counters, days, spent, known)
+    (month, books, limits, guards, round, payer_id, changes, total_minor, counters, days, spent, known)
 SELECT %s, %s, %s, %s, %s, *
 FROM unnest(%s::integer[], %s::bigint[], %s::bigint[], %s::jsonb[], %s::jsonb[], %s::jsonb[], %s::jsonb[])
 ON CONFLICT (month, payer_id) DO UPDATE SET
     books = excluded.books, limits = excluded.limits, guards = excluded.guards, round = excluded.round,
-    folds = excluded.folds, total_minor = excluded.total_minor, counters = excluded.counters, days = excluded.days,
+    changes = excluded.changes, total_minor = excluded.total_minor, counters = excluded.counters, days = excluded.days,
     spent = excluded.spent, known = excluded.known
+"""
+
+_NOTE = """
+UPDATE payer_states AS s SET changes = seen.changes
+FROM unnest(%s::integer[], %s::bigint[]) AS seen (payer_id, changes) WHERE s.payer_id = seen.payer_id AND month = %s
 """
