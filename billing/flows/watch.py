@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import reduce
+from itertools import product
 
 import numpy as np
 
@@ -203,7 +204,7 @@ class _Look:
         for payer, count in self.changes.items():
             old, days = before.get(payer), digests.get(payer, {})
             if old is None or old.days != days:
-                changed[payer] = _first_change({} if old is None else old.days, days, self.period)
+                changed[payer] = _first_change(None if old is None else old.days, days, self.period)
             else:
                 self.same[payer] = count
         if changed:
@@ -248,9 +249,10 @@ class _Look:
         self._count(priced.some(Measure.AMOUNT, daily=False), Rows.joined(amounts), {})
         amounts = [days.of(priced.whole), of_trees_by_day]
         self._count(priced.some(Measure.AMOUNT, daily=True), Rows.joined(amounts), daily)
-        for measure in (Measure.EVENTS, Measure.QUANTITY):
-            rows = self.counts.usage(measure, applying.whole, applying.trees(measure))
-            self._count(applying.some(measure), rows, {})
+        for measure, by in product((Measure.EVENTS, Measure.QUANTITY), (False, True)):
+            first = changed if by else None  # windows of days before are what they were
+            whole, trees = applying.wholes(measure, daily=by), applying.trees(measure, daily=by)
+            self._count(applying.some(measure, daily=by), self.counts.usage(measure, whole, trees, first), first or {})
         spent, known = _spent(days), self._known(applying.guarded(Kind.DEAR))
         credited, spending = applying.guarded(Kind.CREDIT), applying.guarded(Kind.SPEND)
         for payer in changed.keys() - lost.keys():
@@ -286,16 +288,16 @@ class _Look:
     def _budget(
         self, some: Sequence["Applied"], windows: Sequence[tuple[int, int, int]], first: Mapping[int, int]
     ) -> None:
-        """What windows of budgets have come to: also those that have come to nothing since."""
+        """What windows of budgets have come to, where that is news: also those that have come to nothing since."""
         stopping = {place: each for place, each in enumerate(some) if each.stored.trigger.action is Action.STOP}
         used = {(stopping[place].stored.number, day_of(day)): n for place, day, n in windows if place in stopping}
         since = {
             each.stored.number: day_of(first[each.payer]) if each.payer in first else self.period.start
             for each in stopping.values()
         }
-        for old in read_budgets(self.reading, [*since], self.period.start, self.period.end):
-            if old.start >= since[old.trigger] and (old.trigger, old.start) not in used:
-                used[old.trigger, old.start] = 0
+        for old in read_budgets(self.reading, since, self.period.end):
+            if used.setdefault((old.trigger, old.start), 0) == old.used:
+                del used[old.trigger, old.start]
         self.budgets += [BudgetState(number, start, count) for (number, start), count in used.items()]
 
     def _counters(self, some: Sequence[int]) -> dict[int, list[tuple[str, int, str, str]]]:
@@ -339,10 +341,11 @@ def _since(limits: Limits, at: datetime) -> tuple[date, date]:
     return now, months_before(now, MONTHS_KNOWN) if lasting else now
 
 
-def _first_change(old: Mapping[str, int], new: Mapping[str, int], period: Period) -> int:
-    """The first day, since the epoch, of which the totals are not what they were."""
-    days = [int(day) for day in old.keys() | new.keys() if old.get(day) != new.get(day)]
-    return min(days, default=(period.start - EPOCH).days)
+def _first_change(old: Mapping[str, int] | None, new: Mapping[str, int], period: Period) -> int:
+    """The first day, since the epoch, of which the totals are not what they were; of the month if nobody knows that."""
+    if old is None:
+        return (period.start - EPOCH).days
+    return min(int(day) for day in old.keys() | new.keys() if old.get(day) != new.get(day))
 
 
 def _spent(days: Rows) -> dict[int, dict[str, dict[str, int]]]:

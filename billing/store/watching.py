@@ -183,12 +183,12 @@ def write_states(
     connection.execute(_WRITE, [month, *versions, number, *columns])
 
 
-def read_budgets(connection: Connection, triggers: Sequence[int], first: date, end: date) -> list[BudgetState]:
-    """What windows of some triggers that begin in a stretch of days have come to."""
+def read_budgets(connection: Connection, since: Mapping[int, date], end: date) -> list[BudgetState]:
+    """What windows of some triggers have come to that begin from a day of each on, and before the end."""
     rows = connection.execute(
-        "SELECT trigger_id, window_start, used FROM budget_states"
-        " WHERE trigger_id = ANY(%s) AND window_start >= %s AND window_start < %s",
-        [list(triggers), first, end],
+        "SELECT trigger_id, window_start, used FROM unnest(%s::integer[], %s::date[]) AS asked (trigger_id, since)"
+        " JOIN budget_states USING (trigger_id) WHERE window_start >= since AND window_start < %s",
+        [_array(since), _array(since.values()), end],
     )
     return [BudgetState(trigger, start, int(used)) for trigger, start, used in rows]
 
