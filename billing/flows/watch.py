@@ -316,12 +316,15 @@ class _Look:
     def _known(self, dear: Mapping[int, Sequence[Guard]]) -> dict[int, list[tuple[str, str]]]:
         """The (country, destination) of usage that is dear by some guard, by payer; what costs its limit may be."""
         found: dict[int, set[tuple[str, str]]] = {}
-        pricer = self.counts.pricer
-        for payer, number, country in _combinations(self.counts.totals) if dear else ():
-            price, own = pricer.prices[number], dear.get(payer, ())
-            is_dear = any(_is_dear(guard, price, pricer.products) for guard in own)
-            if own and (price.element in {MINIMUM, MAXIMUM} or (price.element == USAGE and is_dear)):
-                found.setdefault(payer, set()).add((COUNTRIES[country], price.destination))
+        alike: dict[tuple[Guard, ...], list[int]] = {}
+        for payer, own in dear.items():
+            alike.setdefault(tuple(own), []).append(payer)
+        prices, products = self.counts.pricer.prices, self.counts.pricer.products
+        for guards, payers in alike.items():
+            totals = totals_of(self.counts.totals, payers)
+            known = [n for n in np.unique(totals.price).tolist() if _is_known(guards, prices[n], products)]
+            for payer, number, country in _combinations(totals.take(np.isin(totals.price, known))):
+                found.setdefault(payer, set()).add((COUNTRIES[country], prices[number].destination))
         return {payer: sorted(each) for payer, each in found.items()}
 
 
@@ -371,6 +374,12 @@ def _combinations(totals: Totals) -> Iterator[tuple[int, int, int]]:
     """Each payer with each price and country that it has usage of, once."""
     columns = np.stack([totals.payer, totals.price.astype(np.int64), totals.country.astype(np.int64)], axis=1)
     yield from map(tuple, np.unique(columns, axis=0).tolist())
+
+
+def _is_known(guards: Sequence[Guard], price: Price, products: Mapping[str, Product]) -> bool:
+    if price.element in {MINIMUM, MAXIMUM}:
+        return True
+    return price.element == USAGE and any(_is_dear(guard, price, products) for guard in guards)
 
 
 def _is_dear(guard: Guard, price: Price, products: Mapping[str, Product]) -> bool:

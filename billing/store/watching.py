@@ -272,11 +272,12 @@ WHERE month >= least(again, %(every_again)s)
 ORDER BY month, payer_id
 """
 
+# Texts of JSON go in binary: as text, each quotation mark in an array is written apart from the others.
 _WRITE = """
 INSERT INTO payer_states
     (month, books, limits, guards, round, payer_id, changes, total_minor, counters, days, spent, known)
 SELECT %s, %s, %s, %s, %s, *
-FROM unnest(%s::integer[], %s::bigint[], %s::bigint[], %s::jsonb[], %s::jsonb[], %s::jsonb[], %s::jsonb[])
+FROM unnest(%s::integer[], %s::bigint[], %s::bigint[], %b::jsonb[], %b::jsonb[], %b::jsonb[], %b::jsonb[])
 ON CONFLICT (month, payer_id) DO UPDATE SET
     books = excluded.books, limits = excluded.limits, guards = excluded.guards, round = excluded.round,
     changes = excluded.changes, total_minor = excluded.total_minor, counters = excluded.counters, days = excluded.days,
