@@ -50,6 +50,10 @@ class Applying:
             if each.stored.trigger.measure is measure and daily in {None, each.stored.trigger.is_daily}
         ]
 
+    def wholes(self, measure: Measure, *, daily: bool) -> dict[int, int]:
+        """The numbers of the subjects of these triggers that are all that a payer pays for."""
+        return {each.payer: each.subject for each in self.some(measure, daily=daily) if each.accounts is None}
+
     def trees(self, measure: Measure, *, daily: bool | None = None) -> list[Tree]:
         """The subjects of these triggers that are not all of their payer's usage."""
         found = {

@@ -33,14 +33,15 @@ from billing.deciding import (
 )
 from billing.errors import InputFaultyError
 from billing.flows.holding import Books, Standing, Tariff
-from billing.flows.watch import EVERY
+from billing.flows.watch import EVERY, OLDEST
 from billing.guards import Kind
 from billing.payloads import E164
 from billing.periods import Period
 from billing.store.compiled import CompiledCards
-from billing.store.engine import Engine, snapshot
+from billing.store.engine import Engine, snapshot, transaction
 from billing.store.limits import limits_version
 from billing.store.ratebooks import book_version
+from billing.store.watching import read_progress
 from billing.triggers import EPOCH
 from billing.usage import micros
 from rates.errors import Fault
@@ -53,9 +54,6 @@ from rates.rating import ZERO_RATED, Reason
 from rates.single import Element, Event, One
 from rates.tiers import Scope
 from rates.worded import amount_of
-
-OLDEST = timedelta(seconds=1)
-"""How old the state may be by which it is decided."""
 
 _PLENTY = 3600
 """So many base units are beyond every grace."""
@@ -131,7 +129,24 @@ class Gatekeeper:
 
     def refresh(self, at: datetime, *, wait: bool = True) -> None:
         """Read what has changed. Without `wait`, books that moved are read beside, and hold when they are there."""
-        with self._refreshing, snapshot(self.engine) as connection:
+        with self._refreshing:
+            if not self._unmoved(at):
+                self._read(at, wait=wait)
+
+    def _unmoved(self, at: datetime) -> bool:
+        """Whether what is held is how things stand, which one statement says."""
+        if self._held is None or self._next is not None:
+            return False
+        books, standing = self._held
+        with transaction(self.engine) as connection:
+            round_, versions = read_progress(connection)
+        if round_.number != standing.round.number or not books.holds(versions, at):
+            return False
+        self._held = (books, standing.as_of(round_, at))
+        return True
+
+    def _read(self, at: datetime, *, wait: bool) -> None:
+        with snapshot(self.engine) as connection:
             books, standing = self._held or (None, None)
             if self._next is not None:
                 books, self._next = self._next, None

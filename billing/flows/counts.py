@@ -74,15 +74,24 @@ class Counts:
         whose, product, country, day, count = (column[order] for column in rows)
         return Sums(products=self.products, subject=whose, product=product, country=country, day=day, count=count)
 
-    def usage(self, measure: Measure, payers: Mapping[int, int], trees: Sequence[Tree]) -> Rows:
-        """Events or quantities, by the subjects' numbers that payers have, and of trees."""
+    def usage(
+        self, measure: Measure, payers: Mapping[int, int], trees: Sequence[Tree], first: Mapping[int, int] | None = None
+    ) -> Rows:
+        """Events or quantities, by the subjects' numbers that payers have, and of trees; `first`: from a day of each
+        payer on.
+        """
         elements = {USAGE, MINIMUM, MAXIMUM} if measure is Measure.EVENTS else {USAGE}
-        numbers, place = np.unique(self.totals.price, return_inverse=True)
+        whose = payers.keys() | {tree.payer for tree in trees}
+        if first is None:
+            totals = totals_of(self.totals, [*whose])
+        else:
+            totals = _from(self.totals, {payer: first[payer] for payer in whose})
+        numbers, place = np.unique(totals.price, return_inverse=True)
         prices = [self.pricer.prices[number] for number in numbers.tolist()]
         counts = np.array([each.element in elements and each.base != NANO for each in prices], dtype=np.bool_)
         kept = np.flatnonzero(counts[place.reshape(-1)]) if len(numbers) else np.empty(0, dtype=np.int64)
         codes = np.array([self._codes.get(each.product, 0) for each in prices], dtype=np.int64)
-        some = self.totals.take(kept)
+        some = totals.take(kept)
         count = some.events if measure is Measure.EVENTS else some.quantity
         rows = Rows(
             some.payer, codes[place.reshape(-1)[kept]], some.country.astype(np.int64), some.day.astype(np.int64), count
@@ -221,10 +230,22 @@ def _cuts(first: Mapping[int, int], totals: Totals) -> dict[int, list[int]]:
 
 def _before(totals: Totals, days: Mapping[int, int]) -> Totals:
     """The totals of payers before a day of each."""
+    some = totals_of(totals, [*days])
+    return some.take(some.day < _of_each(days, some.payer))
+
+
+def _from(totals: Totals, days: Mapping[int, int]) -> Totals:
+    """The totals of payers from a day of each on."""
+    some = totals_of(totals, [*days])
+    return some.take(some.day >= _of_each(days, some.payer))
+
+
+def _of_each(days: Mapping[int, int], payers: Int64s) -> Int64s:
+    """The days of payers, each of which has one."""
     known = np.array(sorted(days), dtype=np.int64)
-    until = np.array([days[payer] for payer in known.tolist()], dtype=np.int64)
-    some = totals_of(totals, known.tolist())
-    return some.take(some.day < until[np.searchsorted(known, some.payer)])
+    found = np.array([days[payer] for payer in known.tolist()], dtype=np.int64)
+    each: Int64s = found[np.searchsorted(known, payers)]
+    return each
 
 
 def _within(rows: Rows, totals: Totals, tree: Tree) -> Rows:

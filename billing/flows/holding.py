@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from fractions import Fraction
 from functools import cached_property
@@ -158,7 +158,7 @@ class Books:
 class Standing:
     """How payers stand, as of a round: by month and payer, and what windows of budgets have come to.
 
-    `come_at` is when this round was there first, by the clock of whoever reads.
+    `come_at` is when what it knows was there first, by the clock of whoever reads.
     """
 
     round: Round
@@ -171,7 +171,7 @@ class Standing:
         """As a transaction sees it; what is known is brought up to date."""
         round_ = last_round(connection)
         if known is not None and known.round.number == round_.number:
-            return known
+            return known.as_of(round_, at)
         before = -1 if known is None else known.round.number
         period = Period.at(at)
         states = {} if known is None else dict(known.states)
@@ -180,6 +180,10 @@ class Standing:
         used = {} if known is None else {key: n for key, n in known.used.items() if key[1] >= period.start}
         used |= {(each.trigger, each.start): each.used for each in budgets_since(connection, before, period.start)}
         return cls(round=round_, come_at=at, states=states, used=used)
+
+    def as_of(self, round_: Round, at: datetime) -> Self:
+        """The same after rounds that found nothing since."""
+        return self if round_ == self.round else replace(self, round=round_, come_at=at)
 
     @property
     def known_at(self) -> datetime | None:

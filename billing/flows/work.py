@@ -21,6 +21,7 @@ from billing.flows.fold import CHANGES_AT_ONCE, fold_once
 from billing.flows.post import post_charges
 from billing.flows.repeat import forget_old
 from billing.flows.watch import EVERY, Watched, Watcher
+from billing.flows.watch import rest as rest_of_watching
 from billing.periods import Period
 from billing.receipts import Outcome
 from billing.skew import skew, skew_warning
@@ -56,12 +57,16 @@ Work = Callable[[Engine, datetime], Done]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """Work by name, how long it rests when there is no more to do, and whether one worker at a time is enough."""
+    """Work by name, how long it rests when there is no more to do, and whether one worker at a time is enough.
+
+    `resting`: how long it rests after it took so long, where that is not `every`.
+    """
 
     name: str
     every: timedelta
     work: Work
     alone: bool = False
+    resting: Callable[[timedelta], timedelta] | None = None
 
 
 class Ending(StrEnum):
@@ -89,7 +94,9 @@ class Turn:
         """How long to wait until the next turn: longer after each failure, not at all while there is more to do."""
         if self.error is not None:
             return min(_FIRST_WAIT * (1 << min(self.failures - 1, 16)), _LONGEST_WAIT)
-        return timedelta(0) if self.done.more else self.round.every
+        if self.done.more:
+            return timedelta(0)
+        return self.round.every if self.round.resting is None else self.round.resting(self.took)
 
 
 Tell = Callable[[Turn], None]
@@ -128,7 +135,7 @@ def rounds(
     return (
         Round(name="schema", every=timedelta(seconds=10), work=_check),
         Round(name="fold", every=_SECOND, work=_fold),
-        Round(name="limits", every=EVERY, work=watch, alone=True),
+        Round(name="limits", every=EVERY, work=watch, alone=True, resting=rest_of_watching),
         Round(name="partitions", every=timedelta(hours=6), work=_make_partitions, alone=True),
         Round(name="charges", every=timedelta(hours=1), work=post, alone=True),
         Round(name="repeats", every=timedelta(hours=1), work=_forget, alone=True),

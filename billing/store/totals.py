@@ -15,8 +15,8 @@ _LETTERS = 26
 
 # One statement: what it deletes is what it adds. Other folders skip the rows it holds, and upserts in the order of
 # the key cannot deadlock. Two numbers of 62 bits add up to one of 63: what is larger stays as it is, a change among
-# others, so that one absurd account keeps nobody's changes from being folded. Whose totals of which month it changes
-# is noted after all of them are: so folders wait for each other in one order there too.
+# others, so that one absurd account keeps nobody's changes from being folded. How many changes went into whose totals
+# of which month is noted after all of them did: so folders wait for each other in one order there too.
 _FOLD = """
 WITH taken AS (
     DELETE FROM unfolded WHERE ctid = ANY (ARRAY(SELECT ctid FROM unfolded LIMIT %s FOR UPDATE SKIP LOCKED))
@@ -24,7 +24,7 @@ WITH taken AS (
 ), sums AS (
     SELECT payer_id, day, price_id, account_id, country COLLATE "C" AS country,
         sum(events)::bigint AS events, sum(quantity) AS quantity, count(*) AS changes
-    FROM taken GROUP BY 1, 2, 3, 4, 5
+    FROM taken GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5 -- as they go in: sorted once, and not hashed before
 ), folded AS (
     INSERT INTO usage_totals (payer_id, day, price_id, account_id, country, events, quantity)
     SELECT payer_id, day, price_id, account_id, country, events, quantity::bigint
@@ -33,17 +33,22 @@ WITH taken AS (
     SET events = usage_totals.events + excluded.events, quantity = usage_totals.quantity + excluded.quantity
     WHERE abs(usage_totals.quantity) < 1::bigint << 62
     RETURNING payer_id, day, price_id, account_id, country
-), touched AS (
-    INSERT INTO touched_months AS known (month, payer_id, folds)
-    SELECT date_trunc('month', day::timestamp)::date AS month, payer_id, 1 FROM folded GROUP BY 1, 2 ORDER BY 1, 2
-    ON CONFLICT (month, payer_id) DO UPDATE SET folds = known.folds + 1
 ), left_alone AS (
     INSERT INTO unfolded (payer_id, account_id, price_id, day, country, events, quantity, at)
     SELECT payer_id, account_id, price_id, day, country, events, quantity, at FROM taken
     WHERE (SELECT count(*) FROM folded) < (SELECT count(*) FROM sums)
       AND NOT EXISTS (SELECT FROM folded AS f WHERE (f.payer_id, f.day, f.price_id, f.account_id, f.country)
           = (taken.payer_id, taken.day, taken.price_id, taken.account_id, taken.country COLLATE "C"))
-    RETURNING payer_id
+    RETURNING payer_id, day
+), moved AS (
+    SELECT payer_id, day, sum(changes) AS changes
+    FROM (SELECT payer_id, day, changes FROM sums UNION ALL SELECT payer_id, day, -1 FROM left_alone) AS parts
+    GROUP BY 1, 2
+), touched AS (
+    INSERT INTO touched_months AS known (month, payer_id, folds)
+    SELECT date_trunc('month', day::timestamp)::date AS month, payer_id, sum(changes) FROM moved
+    GROUP BY 1, 2 HAVING sum(changes) > 0 ORDER BY 1, 2
+    ON CONFLICT (month, payer_id) DO UPDATE SET folds = known.folds + excluded.folds
 )
 SELECT (SELECT coalesce(sum(changes), 0)::bigint FROM sums) - (SELECT count(*) FROM left_alone),
     (SELECT count(*) FROM folded)

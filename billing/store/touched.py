@@ -1,9 +1,9 @@
 """Which months of which payers may have changed since they were billed, so that nothing else of them is read.
 
-Each fold raises the `folds` of the (month, payer) whose totals it changes; `settled` is how many of them were seen by
-what billed the month last, or by a run that found it to be what was billed last. Where both are the same and nothing of
-the month is unfolded, the totals are what was billed: what was unfolded for whoever saw them has since been folded, and
-that is a fold more. The other way round nothing is claimed: what may have changed is compared.
+The `folds` of a (month, payer) count the changes that were folded into its totals; `settled` is how many of them were
+seen by what billed the month last, or by a run that found it to be what was billed last. Where both are the same and
+nothing of the month is unfolded, the totals are what was billed: what was unfolded for whoever saw them has since been
+folded, and counts. The other way round nothing is claimed: what may have changed is compared.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Same(NamedTuple):
 
 
 def folds_in(connection: Connection, period: Period) -> dict[int, int]:
-    """How many folds changed the totals of a month, by payer; of those of whom any did."""
+    """How many changes were folded into the totals of a month, by payer; of those of whom any were."""
     rows = connection.execute("SELECT payer_id, folds FROM touched_months WHERE month = %s", [period.start])
     return dict(rows.fetchall())
 

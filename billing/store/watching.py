@@ -1,8 +1,9 @@
 """How usage stands to limits, as rounds of watching leave it: the memory that whoever decides reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
@@ -13,17 +14,48 @@ _LOCK = int.from_bytes(b"watch")
 
 
 class Round(NamedTuple):
-    """A round of watching by its number, and as of when it knew all that was committed; None where there was none."""
+    """The last round of watching that found something, by its number, and as of when all is known that was committed
+    (None: never).
+    """
 
     number: int
     at: datetime | None
 
 
+class Concern(NamedTuple):
+    """From which month on somebody wants to know how a payer stands; and from which on where that was known before."""
+
+    since: date
+    again: date
+
+
+@dataclass(frozen=True, kw_only=True)
+class Concerns:
+    """What somebody wants to know of every payer (None: nothing), and what more of some, by their numbers."""
+
+    everyone: Concern | None
+    own: Mapping[int, Concern]
+
+    @cached_property
+    def _columns(self) -> Mapping[str, object]:
+        """As the statement takes them, which is asked for much more often than they change."""
+        every = self.everyone or Concern(date.max, date.max)
+        return {
+            "payers": _array(self.own),
+            "since": _array(each.since for each in self.own.values()),
+            "again": _array(each.again for each in self.own.values()),
+            "every_since": every.since,
+            "every_again": every.again,
+            "first": min([every.again, *(each.again for each in self.own.values())]),
+            "never": date.max,
+        }
+
+
 class Touched(NamedTuple):
-    """A payer whose month has to be looked at, and how often it was folded by then."""
+    """A payer whose month has to be looked at, and how many changes of its totals there are."""
 
     payer: int
-    folds: int
+    changes: int
 
 
 class Versions(NamedTuple):
@@ -36,15 +68,16 @@ class Versions(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayerState:
-    """How a payer stands in a month. `total_minor` None: nobody asked what the month comes to.
+    """How a payer stands in a month, after so many changes of its totals, folded or not.
 
-    `counters` are (schedule, owner, position, unit size), integers as texts; `days` digests of daily totals; `spent`
-    minor units by day and country; `known` the (country, destination) that are dear. `failed`: why nobody can tell what
-    the month comes to now, all else being as of before that; "" where somebody can.
+    `total_minor` None: nobody asked what the month comes to. `counters` are (schedule, owner, position, unit size),
+    integers as texts; `days` digests of daily totals, which only rounds read; `spent` minor units by day and country;
+    `known` the (country, destination) that are dear. `failed`: why nobody can tell what the month comes to now, all
+    else being as of before that; "" where somebody can.
     """
 
     payer: int
-    folds: int
+    changes: int
     total_minor: int | None = None
     counters: Sequence[tuple[str, int, str, str]] = ()
     days: Mapping[str, int] = field(default_factory=dict)
@@ -82,19 +115,33 @@ def last_round(connection: Connection) -> Round:
     return Round(*row) if row else Round(0, None)
 
 
+def read_progress(connection: Connection) -> tuple[Round, Versions]:
+    """The last round, and the versions of the books and limits, in one statement."""
+    row = connection.execute(_PROGRESS).fetchone()
+    return (Round(*row[:2]), Versions(*row[2:])) if row else (Round(0, None), Versions(0, 0, 0))
+
+
 def end_round(connection: Connection, number: int, at: datetime) -> None:
-    """Note a round as finished, in the transaction that wrote what it found."""
+    """Note a round as finished, in the transaction that wrote what it found; its number is the last one's where that
+    was nothing.
+    """
     connection.execute("UPDATE watch_rounds SET round = %s, at = greatest(at, %s)", [number, at])
 
 
-def touched_months(connection: Connection, versions: Versions, month: date, guarded: date) -> dict[date, list[Touched]]:
-    """The payers to look at, by month: with usage that changed since, or that is not folded, or of whom nobody could
-    tell; from `month` on also those that were looked at by other books or limits, from `guarded` on by other guards.
+def touched_months(
+    connection: Connection, concerns: Concerns, versions: Versions, month: date, guarded: date
+) -> dict[date, list[Touched]]:
+    """The payers to look at, by month: of those of whom somebody wants to know, with changes of the totals since, from
+    `month` on also those that were looked at by other books or limits, and from `guarded` on by other guards; and all
+    of whom nobody could tell.
+
+    A change is there for good, folded or not: where there are as many as before, there are the same.
     """
-    rows = connection.execute(_TOUCHED, {**versions._asdict(), "month": month, "guarded": guarded})
     found: dict[date, list[Touched]] = {}
-    for first, payer, folds in rows:
-        found.setdefault(first, []).append(Touched(payer, folds))
+    about = {**versions._asdict(), **concerns._columns, "month": month, "guarded": guarded}  # noqa: SLF001 (its own module)
+    rows = connection.execute(_TOUCHED, about)
+    for first, payer, changes in rows:
+        found.setdefault(first, []).append(Touched(payer, changes))
     return found
 
 
@@ -106,7 +153,7 @@ def read_states(
     Of whom nobody could tell, all is to be looked at.
     """
     rows = connection.execute(
-        f"SELECT {_STATE} FROM payer_states"  # noqa: S608
+        f"SELECT {_STATE}, days FROM payer_states"  # noqa: S608
         f" WHERE month = %s AND payer_id = ANY(%s) AND failed IS NULL AND {_SAME}",
         [month, list(payers), *versions],
     )
@@ -127,13 +174,19 @@ def states_since(connection: Connection, number: int, months: Sequence[date]) ->
     return {(month, payer): _state(payer, *rest) for month, payer, *rest in rows}
 
 
+def note_changes(connection: Connection, month: date, changes: Mapping[int, int]) -> None:
+    """Note how many changes of their totals left payers as they stood in a month: nobody reads that anew."""
+    if changes:
+        connection.execute(_NOTE, [[*changes], [*changes.values()], month])
+
+
 def write_states(
     connection: Connection, month: date, states: Sequence[PayerState], versions: Versions, number: int
 ) -> None:
     """Write how payers stand in a month, as of a round."""
     columns = [
         [each.payer for each in states],
-        [each.folds for each in states],
+        [each.changes for each in states],
         [each.total_minor for each in states],
         *([Jsonb(getattr(each, name)) for each in states] for name in ("counters", "days", "spent", "known")),
     ]
@@ -142,18 +195,22 @@ def write_states(
 
 def write_failures(
     connection: Connection, month: date, failed: Mapping[int, str], versions: Versions, number: int
-) -> None:
-    """Write of which payers nobody can tell what a month comes to, and why, as of the round that found it first."""
-    if failed:
-        connection.execute(_FAIL, [month, *versions, number, list(failed), list(failed.values())])
+) -> int:
+    """Write of which payers nobody can tell what a month comes to, and why, as of the round that found it first.
+
+    Gives how many of them are news.
+    """
+    if not failed:
+        return 0
+    return connection.execute(_FAIL, [month, *versions, number, list(failed), list(failed.values())]).rowcount
 
 
-def read_budgets(connection: Connection, triggers: Sequence[int], first: date, end: date) -> list[BudgetState]:
-    """What windows of some triggers that begin in a stretch of days have come to."""
+def read_budgets(connection: Connection, since: Mapping[int, date], end: date) -> list[BudgetState]:
+    """What windows of some triggers have come to that begin from a day of each on, and before the end."""
     rows = connection.execute(
-        "SELECT trigger_id, window_start, used FROM budget_states"
-        " WHERE trigger_id = ANY(%s) AND window_start >= %s AND window_start < %s",
-        [list(triggers), first, end],
+        "SELECT trigger_id, window_start, used FROM unnest(%s::integer[], %s::date[]) AS asked (trigger_id, since)"
+        " JOIN budget_states USING (trigger_id) WHERE window_start >= since AND window_start < %s",
+        [_array(since), _array(since.values()), end],
     )
     return [BudgetState(trigger, start, int(used)) for trigger, start, used in rows]
 
@@ -191,53 +248,78 @@ def write_firings(connection: Connection, firings: Sequence[Firing], at: datetim
     return [each for each in firings if (each.trigger, each.start) in new]
 
 
-def _state(payer: int, folds: int, total: int | None, *rest: Any) -> PayerState:  # noqa: ANN401 (as JSON has it)
-    counters, days, spent, known, failed = rest
+def _state(payer: int, changes: int, total: int | None, *rest: Any) -> PayerState:  # noqa: ANN401 (as JSON has it)
+    counters, spent, known, failed, *digests = rest
     return PayerState(
         payer=payer,
-        folds=folds,
+        changes=changes,
         total_minor=total,
         counters=[tuple(each) for each in counters],
-        days=days,
+        days=digests[0] if digests else {},
         spent=spent,
         known=[tuple(each) for each in known],
         failed=failed,
     )
 
 
-_SAME = "(books, limits, guards) = (%s, %s, %s)"
-_STATE = "payer_id, folds, total_minor, counters, days, spent, known, coalesce(failed, '')"
+def _array(values: Iterable[object]) -> str:
+    """An array as PostgreSQL reads it, of numbers or days."""
+    return "{" + ",".join(map(str, values)) + "}"
 
+
+_PROGRESS = """
+SELECT round, at, (SELECT version FROM book_version), version, guards FROM watch_rounds, limits_version
+"""
+
+_SAME = "(books, limits, guards) = (%s, %s, %s)"
+_STATE = "payer_id, changes, total_minor, counters, spent, known, coalesce(failed, '')"
+
+# Where nobody wants to know anything, what is not folded is not even read.
 _TOUCHED = """
-WITH pending AS (
-    SELECT date_trunc('month', day::timestamp)::date AS month, payer_id FROM unfolded
-    UNION SELECT month, payer_id FROM payer_states WHERE failed IS NOT NULL
+WITH days AS (
+    SELECT payer_id, day, count(*) AS changes FROM unfolded
+    WHERE %(first)s < %(never)s AND day >= %(first)s GROUP BY payer_id, day
+), totals AS (
+    SELECT month, payer_id, sum(changes)::bigint AS changes
+    FROM (SELECT month, payer_id, folds AS changes FROM touched_months WHERE month >= %(first)s
+          UNION ALL SELECT date_trunc('month', day::timestamp)::date, payer_id, changes FROM days
+          UNION ALL SELECT month, payer_id, 0 FROM payer_states WHERE failed IS NOT NULL) AS parts
+    GROUP BY month, payer_id
 )
-SELECT month, payer_id, coalesce(t.folds, 0) FROM touched_months AS t
-FULL JOIN pending AS p USING (month, payer_id)
+SELECT month, payer_id, totals.changes FROM totals
+LEFT JOIN unnest(%(payers)s::integer[], %(since)s::date[], %(again)s::date[]) AS own (payer_id, since, again)
+    USING (payer_id)
 LEFT JOIN payer_states AS s USING (month, payer_id)
-WHERE p.payer_id IS NOT NULL OR s.folds IS DISTINCT FROM t.folds
-   OR (month >= %(month)s AND (s.books, s.limits) <> (%(books)s, %(limits)s))
-   OR (month >= %(guarded)s AND s.guards <> %(guards)s)
+WHERE s.failed IS NOT NULL OR month >= least(again, %(every_again)s)
+  AND (month >= least(since, %(every_since)s) OR s.payer_id IS NOT NULL)
+  AND (s.changes IS DISTINCT FROM totals.changes
+       OR month >= %(month)s AND (s.books, s.limits) <> (%(books)s, %(limits)s)
+       OR month >= %(guarded)s AND s.guards <> %(guards)s)
 ORDER BY month, payer_id
 """
 
+# Texts of JSON go in binary: as text, each quotation mark in an array is written apart from the others.
 _WRITE = """
 INSERT INTO payer_states
-    (month, books, limits, guards, round, payer_id, folds, total_minor, counters, days, spent, known)
+    (month, books, limits, guards, round, payer_id, changes, total_minor, counters, days, spent, known)
 SELECT %s, %s, %s, %s, %s, *
-FROM unnest(%s::integer[], %s::bigint[], %s::bigint[], %s::jsonb[], %s::jsonb[], %s::jsonb[], %s::jsonb[])
+FROM unnest(%s::integer[], %s::bigint[], %s::bigint[], %b::jsonb[], %b::jsonb[], %b::jsonb[], %b::jsonb[])
 ON CONFLICT (month, payer_id) DO UPDATE SET
     books = excluded.books, limits = excluded.limits, guards = excluded.guards, round = excluded.round,
-    folds = excluded.folds, total_minor = excluded.total_minor, counters = excluded.counters, days = excluded.days,
+    changes = excluded.changes, total_minor = excluded.total_minor, counters = excluded.counters, days = excluded.days,
     spent = excluded.spent, known = excluded.known, failed = NULL
 """
 
-# What was known stays, and who was never looked at is as if nothing of it were folded.
+# What was known stays, and who was never looked at is as if there had been no change.
 _FAIL = """
 INSERT INTO payer_states AS held
-    (month, books, limits, guards, round, payer_id, failed, folds, counters, days, spent, known)
+    (month, books, limits, guards, round, payer_id, failed, changes, counters, days, spent, known)
 SELECT %s, %s, %s, %s, %s, *, -1, '[]', '{}', '{}', '[]' FROM unnest(%s::integer[], %s::text[])
 ON CONFLICT (month, payer_id) DO UPDATE SET failed = excluded.failed, round = excluded.round
 WHERE held.failed IS DISTINCT FROM excluded.failed
+"""
+
+_NOTE = """
+UPDATE payer_states AS s SET changes = seen.changes
+FROM unnest(%s::integer[], %s::bigint[]) AS seen (payer_id, changes) WHERE s.payer_id = seen.payer_id AND month = %s
 """

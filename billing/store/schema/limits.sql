@@ -64,7 +64,7 @@ CREATE TABLE limits_version (
 );
 INSERT INTO limits_version (version, guards) VALUES (1, 1);
 
--- The last round of looking at usage. What it found is in the two tables below, in rows with its number.
+-- The last round of looking at usage that found something: in the two tables below, in rows with its number.
 CREATE TABLE watch_rounds (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     round bigint NOT NULL,
@@ -72,9 +72,9 @@ CREATE TABLE watch_rounds (
 );
 INSERT INTO watch_rounds (round) VALUES (0);
 
--- Of a payer's month, as of what was folded then. A memory of what totals say, which any round may write anew.
+-- Of a payer's month that somebody wants to know of. A memory of what totals say, which any round may write anew.
 CREATE TABLE payer_states (
-    folds bigint NOT NULL, -- of the month in touched_months
+    changes bigint NOT NULL, -- of its totals that there were, folded or not
     books bigint NOT NULL, -- the versions of the books, limits and guards by which it was looked at
     limits bigint NOT NULL,
     guards bigint NOT NULL,

@@ -132,9 +132,9 @@ CREATE TABLE usage_totals (
     PRIMARY KEY (payer_id, day, price_id, account_id, country)
 ) WITH (fillfactor = 70);
 
--- Of which months payers have totals, and whether these have changed since they were billed: each fold that changes
--- some raises `folds`, and what has billed them, or a run that finds them to be what was billed, notes in `settled`
--- how many folds it saw. So where the two are the same, and nothing of the month is unfolded, nothing has changed.
+-- Of which months payers have totals, and whether these have changed since they were billed: `folds` counts the changes
+-- that were folded into them, and what has billed them, or a run that finds them to be what was billed, notes in
+-- `settled` how many it saw. So where the two are the same, and nothing of the month is unfolded, nothing has changed.
 CREATE TABLE touched_months (
     folds bigint NOT NULL,
     settled bigint NOT NULL DEFAULT 0,

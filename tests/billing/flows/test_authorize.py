@@ -525,6 +525,32 @@ def test_a_guard_that_fits_again_is_evaluated_again(shop: Shop, watcher: Watcher
     assert [] == rules(decide(watcher, Gatekeeper(shop.engine, FAX, lambda: AT)))
     remove_guard(shop.engine, "g", at=AT, actor="ops")
     assert [] == rules(decide(watcher, keeper))
+def test_rounds_that_find_nothing_keep_the_state_fresh(shop: Shop, watcher: Watcher, keeper: Gatekeeper) -> None:
+    budget(shop, threshold="1")
+    shop.post(call(1))
+    asked = Asked(account="acme", product="voice.outbound", to=GB)
+    watcher.round(AT)
+    keeper.refresh(AT)
+    fold(shop.engine)
+    later = AT + timedelta(minutes=1)
+    watcher.round(later)
+    keeper.refresh(later)
+    found = keeper.decide(asked, later)
+    assert (["b"], False) == (rules(found), found.is_stale)
+    shop.post({"id": "call-1", "revision": 2, "void": True})
+    watcher.round(later)
+    keeper.refresh(later)
+    assert [] == rules(keeper.decide(asked, later))
+
+
+def test_limits_that_are_changed_hold_also_where_no_round_finds_anything(
+    shop: Shop, watcher: Watcher, keeper: Gatekeeper
+) -> None:
+    assert [] == rules(decide(watcher, keeper))
+    guard(shop, kind="blocked", countries=["GB"])
+    keeper.refresh(AT)
+    asked = Asked(account="acme", product="voice.outbound", to=GB)
+    assert ["g"] == rules(keeper.decide(asked, AT))
 
 
 def test_a_state_is_no_fresher_than_when_it_came_whatever_the_clock_of_the_worker_says(

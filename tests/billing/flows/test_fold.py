@@ -94,3 +94,23 @@ def test_what_leaves_64_bits_stays_a_change_and_all_else_is_folded(shop: Shop) -
         connection.execute("UPDATE unfolded SET quantity = 120")
     assert 3 == fold(shop.engine).changes
     assert [(4, 480), (2, 240)] == [row[5:] for row in sorted(shop.totals(), reverse=True)]
+
+
+def test_changes_are_counted_by_month_and_payer_as_they_are_folded_and_what_is_left_alone_is_not(shop: Shop) -> None:
+    shop.publish()
+    shop.admit("acme", "absurd")
+    for number in range(3):
+        shop.post(call(number), call(10 + number, account="absurd"))
+    shop.post(call(20, occurred_at="2026-10-03T00:00:00Z"))
+    with transaction(shop.engine) as connection:
+        connection.execute(
+            "UPDATE unfolded SET quantity = %s FROM accounts AS a WHERE a.account_id = payer_id AND a.id = 'absurd'",
+            [2**62],
+        )
+    counted = "SELECT id, folds FROM touched_months JOIN accounts ON account_id = payer_id ORDER BY id"
+    assert 4 == fold(shop.engine).changes
+    assert [("acme", 4)] == shop.rows(counted)
+    with transaction(shop.engine) as connection:
+        connection.execute("UPDATE unfolded SET quantity = 120")
+    fold(shop.engine)
+    assert [("absurd", 3), ("acme", 4)] == shop.rows(counted)

@@ -266,9 +266,9 @@ def test_only_who_was_touched_is_looked_at(shop: Shop) -> None:
     calls(shop, 1, 2, account="beta")
     watcher = Watcher(engine=shop.engine, products=products())
     assert 2 == watcher.round(AT).looked_at
+    assert 0 == watcher.round(AT).looked_at, "what waits to be folded was seen"
     fold(shop.engine)
-    assert 2 == watcher.round(AT).looked_at, "how often it was folded has to be noted"
-    assert 0 == watcher.round(AT).looked_at
+    assert 0 == watcher.round(AT).looked_at, "that it was folded changes nothing"
     calls(shop, 1, 3)
     assert 1 == watcher.round(AT).looked_at
 
@@ -382,3 +382,52 @@ def test_what_fires_is_told_of_the_account_that_it_counts(shop: Shop) -> None:
     watched(shop)
     told = shop.rows("SELECT id FROM webhook_deliveries JOIN webhook_endpoints USING (endpoint_id) ORDER BY id")
     assert [("acme",), ("acme-uk",)] == told
+
+
+def test_what_comes_and_goes_between_rounds_is_looked_at_once_and_is_no_news(shop: Shop) -> None:
+    set_one(shop, action="stop")
+    calls(shop, 2)
+    watcher = Watcher(engine=shop.engine, products=products())
+    known = watcher.round(AT).number
+    calls(shop, 1, 3)
+    shop.post({"id": "call-3", "revision": 2, "void": True})
+    assert [1, 0] == [watcher.round(AT).looked_at for _ in "12"]
+    assert [(known,)] == shop.rows("SELECT round FROM watch_rounds")
+
+
+def test_only_windows_that_have_changed_are_written_anew(shop: Shop) -> None:
+    """Also a day that is long past, if it is that one."""
+    for window in ("day", "month"):
+        set_one(shop, id=f"{window}-events", window=window, threshold="9", action="stop")
+        set_one(shop, id=window, window=window, measure="amount", unit="USD", threshold="9", action="stop")
+    first, second, third = (f"2026-10-{day}T10:00:00Z" for day in ("02", "05", "07"))
+    for number, at in enumerate((first, second, third)):
+        calls(shop, 1, number, occurred_at=at)
+    watcher = Watcher(engine=shop.engine, products=products())
+    before = watcher.round(AT).number
+    newer = (
+        "SELECT id, extract(day FROM window_start)::int, used"
+        f" FROM triggers JOIN budget_states USING (trigger_id) WHERE round > {before}"
+    )
+    calls(shop, 1, 9, occurred_at=second)
+    watcher.round(AT)
+    months = {("month", 1, 240), ("month-events", 1, 4)}
+    assert months | {("day", 5, 120), ("day-events", 5, 2)} == set(shop.rows(newer))
+    shop.post({"id": "call-0", "revision": 2, "void": True})
+    fold(shop.engine)
+    watcher.round(AT)
+    months = {("month", 1, 180), ("month-events", 1, 3)}
+    days = {("day", 2, 0), ("day-events", 2, 0), ("day", 5, 120), ("day-events", 5, 2)}
+    assert months | days == set(shop.rows(newer))
+
+
+@pytest.mark.parametrize(("measure", "unit"), [("events", "event"), ("amount", "USD")])
+def test_a_day_whose_usage_is_taken_back_as_limits_change_frees_its_budget(shop: Shop, measure: str, unit: str) -> None:
+    set_one(shop, window="day", measure=measure, unit=unit, action="stop")
+    calls(shop, 1)
+    calls(shop, 1, 2, occurred_at="2026-10-05T10:00:00Z")
+    watch(shop.engine, products(), AT)
+    set_one(shop, id="other")
+    shop.post({"id": "call-1", "revision": 2, "void": True})
+    watch(shop.engine, products(), AT)
+    assert [0] == [n for (n,) in shop.rows("SELECT used FROM budget_states WHERE window_start = '2026-10-02'")]

@@ -11,6 +11,7 @@ import pytest
 from billing.charges import Charge, ChargeId, Every, Timing
 from billing.errors import SchemaMismatchError
 from billing.flows.charge import add_charges
+from billing.flows.watch import EVERY, rest
 from billing.flows.work import Done, Ending, Round, Turn, months_ahead, rounds, take_turn, work, work_once
 from billing.store.engine import Engine, snapshot, transaction
 from billing.store.queries.health import lag
@@ -117,6 +118,23 @@ def test_the_wait_after_failures_is_a_minute_at_most(engine: Engine) -> None:
         raise OSError
 
     assert timedelta(minutes=1) == take_turn(engine, counting("weak", fails), AT, failures=4000).rest
+
+
+def test_a_round_that_takes_long_rests_in_proportion_as_long_as_what_it_leaves_is_no_older_than_a_second() -> None:
+    every, refreshed = EVERY.total_seconds(), EVERY.total_seconds()
+    rests = {took: rest(timedelta(milliseconds=took)) / timedelta(milliseconds=1) for took in range(0, 2000, 10)}
+    assert {every * 1000} == {rests[took] for took in range(0, 90, 10)}
+    assert [360, 330, 250, 150] == [rests[took] for took in (120, 160, 200, 250)]
+    assert all(rests[took] + 2 * took + refreshed * 1000 < 1000 for took in range(0, 310, 10))
+    assert {50} == {rests[took] for took in range(300, 2000, 10)}, "it cannot be younger than that"
+
+
+def test_a_round_says_how_long_it_rests(engine: Engine) -> None:
+    each = replace(counting("long", lambda _: Done()), resting=lambda took: took + timedelta(hours=1))
+    turn = take_turn(engine, each, AT)
+    assert turn.took + timedelta(hours=1) == turn.rest
+    (limits,) = (each for each in rounds(products(), clock) if each.name == "limits")
+    assert rest is limits.resting
 
 
 def test_while_there_is_more_to_do_a_round_does_not_rest(engine: Engine) -> None:
