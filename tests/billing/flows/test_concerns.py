@@ -12,7 +12,7 @@ from billing.flows.limits import Limits
 from billing.flows.publish import add_accounts
 from billing.flows.watch import Watcher
 from billing.guards import read_guard
-from billing.store.engine import snapshot
+from billing.store.engine import snapshot, transaction
 from billing.store.watching import Concern, Concerns
 from billing.triggers import read_trigger
 from tests.shop import AT, Shop, account, call, card, products, tiered
@@ -144,3 +144,21 @@ def test_prices_that_depend_on_usage_want_to_know_the_month_of_yesterday_and_on(
     assert 1 == watcher.round(AT).looked_at
     shop.post(call(2, occurred_at="2026-11-19T00:00:00Z"), call(3), at=NOVEMBER)
     assert 1 == watcher.round(NOVEMBER).looked_at
+
+
+def test_of_whom_nobody_could_tell_is_looked_at_until_somebody_can_whoever_wants_to_know(
+    plain: Shop, watcher: Watcher
+) -> None:
+    trigger(plain)
+    plain.post(call(1))
+    plain.post(call(2))
+    with transaction(plain.engine) as connection:
+        connection.execute("UPDATE unfolded SET quantity = 9223372036854775807")
+    assert ["acme"] == list(watcher.round(AT).failed)
+    remove_trigger(plain.engine, "t", at=AT, actor="ops")
+    assert ["acme"] == list(watcher.round(AT).failed), "nobody wants to know, but it still stands there"
+    with transaction(plain.engine) as connection:
+        connection.execute("UPDATE unfolded SET quantity = 60")
+    assert (1, {}) == (watcher.round(AT).looked_at, watcher.round(AT).failed)
+    assert [(None,)] == plain.rows("SELECT failed FROM payer_states")
+    assert 0 == watcher.round(AT).looked_at
