@@ -8,7 +8,6 @@ Where the shared transaction fails, its requests are taken in by halves, down to
 never another's.
 """
 
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +23,7 @@ from typing import NamedTuple, Self
 
 from billing.chunks import EVENTS_A_CHUNK
 from billing.errors import IntakeClosedError, QueueFullError, StoreAwayError
-from billing.flows.ingest import Intake, Prepared, require_free
+from billing.flows.ingest import Intake, Prepared, quick_turns, require_free
 from billing.receipts import Receipt, Result
 from billing.store.outages import is_passing
 from billing.usage import Origin
@@ -40,9 +39,6 @@ WRITERS = 2
 
 TOGETHER_SECONDS = 0.005
 """For how long fewer requests than shared the last transaction are held back, at most."""
-
-TURN_SECONDS = 0.001
-"""For how long a thread may keep the interpreter from those who talk to the database, or to whoever posts."""
 
 PATIENCE_SECONDS = 10
 """For how long a database that is away is waited for."""
@@ -136,8 +132,7 @@ class Gathering:
         self._threads = [Thread(target=self._prepare_all, name="prepare"), *writing]
 
     def __enter__(self) -> Self:
-        self._turns.callback(sys.setswitchinterval, sys.getswitchinterval())
-        sys.setswitchinterval(TURN_SECONDS)
+        self._turns.enter_context(quick_turns())
         self._closed = False
         for thread in self._threads:
             thread.start()

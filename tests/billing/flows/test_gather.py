@@ -1,6 +1,5 @@
 """Gathering: requests share transactions, each is answered for itself, and only for what is committed."""
 
-import sys
 import threading
 import time
 from collections import Counter
@@ -14,16 +13,7 @@ import pytest
 from billing.charges import SourceReservedError
 from billing.chunks import EVENTS_A_CHUNK
 from billing.errors import IntakeClosedError, QueueFullError, StoreAwayError
-from billing.flows.gather import (
-    EVENTS_A_GROUP,
-    TURN_SECONDS,
-    WORTH_MAKING_READY,
-    WRITERS,
-    Answer,
-    Committed,
-    Gathering,
-    Room,
-)
+from billing.flows.gather import EVENTS_A_GROUP, WORTH_MAKING_READY, WRITERS, Answer, Committed, Gathering, Room
 from billing.flows.ingest import Intake
 from billing.receipts import Result
 from billing.store.embedded import StopMode, create_database, ensure_running, stop
@@ -376,11 +366,3 @@ def test_a_listener_that_fails_ends_nothing(shop: Shop) -> None:
         for number in range(2):
             assert ["accepted"] == outcomes(gathering.submit(payloads([call(number)]), SOURCE).result(SOON))
     assert ["no space left on device"] * 2 == [str(each) for each in told]
-
-
-def test_threads_take_turns_as_long_as_it_is_open(shop: Shop) -> None:
-    """And as before when it is closed."""
-    before = sys.getswitchinterval()
-    with Gathering(Intake(engine=shop.engine, products=products(), source=None), lambda: AT):
-        assert TURN_SECONDS == pytest.approx(sys.getswitchinterval())
-    assert before == sys.getswitchinterval()
