@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 
@@ -12,11 +13,13 @@ from benchmarks.databases import fresh
 from billing.accounts import Account, AccountId
 from billing.contracts import Contract
 from billing.flows.publish import add_accounts, add_contracts, publish
+from billing.store.binary import Column, Nullable
+from billing.store.changes import CHANGES, columns_of
 from billing.store.claims import identities_of
 from billing.store.embedded import Cluster
 from billing.store.engine import Engine, open_engine
 from billing.store.identity import IDENTITY
-from billing.store.usage import CHANGES, Batch
+from billing.store.usage import Batch
 from cli.world import products
 from rates.cardfile import read_card
 from rates.cards import instant
@@ -91,10 +94,10 @@ def finished(batch: Batch) -> Finished:
     """Everything that our import writes for a batch of which all is new."""
     return Finished(
         number=batch.number,
-        identities=batch.identities.to_pybytes(),
-        events=batch.events.octets.to_pybytes(),
-        changes=batch.changes.octets.to_pybytes(),
-        event_columns=", ".join(batch.events.table.column_names),
+        identities=bytes(batch.identities),
+        events=bytes(batch.events.octets),
+        changes=bytes(batch.changes.octets),
+        event_columns=", ".join(batch.events.columns),
     )
 
 
@@ -124,17 +127,26 @@ def alone(batch: Batch) -> Alone:
     """Everything that our import writes for a batch of one event, which is new."""
     tables = {
         "event_identity": (identities_of(batch.claims, batch.number), " ON CONFLICT (source_id, id) DO NOTHING"),
-        "written_batches": (pa.table({"batch": [batch.number]}), ""),
-        "events": (batch.events.table, ""),
-        "unfolded": (batch.changes.table, ""),
+        "written_batches": ({"batch": np.int64(batch.number)}, ""),
+        "events": (batch.events.columns, ""),
+        "unfolded": (columns_of(batch.changes.rows), ""),
     }
     statements, rows = [], []
-    for name, (table, end) in tables.items():
-        columns, values = ", ".join(table.column_names), ", ".join(["%s"] * table.num_columns)
-        statements.append(f"INSERT INTO {name} ({columns}) VALUES ({values}){end}")  # noqa: S608
-        row = table.to_pylist()[0].values()
-        rows.append(tuple(UUID(bytes=value) if isinstance(value, bytes) else value for value in row))
+    for name, (columns, end) in tables.items():
+        values = ", ".join(["%s"] * len(columns))
+        statements.append(f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({values}){end}")  # noqa: S608
+        rows.append(tuple(map(_only, columns.values())))
     return Alone(statements=tuple(statements), rows=tuple(rows))
+
+
+def _only(column: Column) -> object:
+    """The value of a column of one row, for a statement."""
+    if isinstance(column, pa.Array):
+        return column[0].as_py()
+    if isinstance(column, Nullable):
+        return None if column.is_null[0] else _only(column.values)
+    value = column if isinstance(column, np.generic) else column[0]
+    return UUID(bytes=value.tobytes()) if isinstance(value, np.void) else value.item()
 
 
 def insert(connection: psycopg.Connection, event: Alone) -> None:

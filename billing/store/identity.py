@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from psycopg import sql
 
 from billing.errors import SourceUnknownError
-from billing.store.binary import binary_of, copy_binary
-from billing.store.bulk import Table
+from billing.store.binary import Columns, binary_of, copy_binary
 from billing.store.engine import Connection
 from billing.store.revisions import STORED, Kept, foresee_amended, settle
 from rates.usage import Int64s
@@ -126,7 +125,7 @@ def require_sources(connection: Connection, ids: Sequence[int]) -> None:
         )
 
 
-def take_new(connection: Connection, identities: Table) -> bool:
+def take_new(connection: Connection, identities: memoryview) -> bool:
     """Take the identities of events as if all were new, in a third of the time. False, and none taken, if one is not.
 
     `identities` are rows of `IDENTITY`, sorted as for `claim`, as COPY reads them.
@@ -162,15 +161,15 @@ _NONE = np.zeros(0, dtype=np.int64)
 ALL_NEW = Claimed(known=_NONE, same=np.zeros(0, dtype=np.bool_), superseded=_NONE, amending=_NONE)
 
 
-def claim(connection: Connection, batch: int, claims: Table) -> Claimed:
+def claim(connection: Connection, batch: int, claims: Columns) -> Claimed:
     """Take the identities of n claims, and hold those of which another revision is there.
 
-    `claims` is an Arrow table of `n` (from 0), `source_id`, `id`, `revision`, `later` (the same identity stands in an
+    `claims` are columns of `n` (from 0), `source_id`, `id`, `revision`, `later` (the same identity stands in an
     earlier row), `fingerprint`, `payer_id` and `occurred_at`, sorted by source and id, the highest revision first:
     writers that take identities in one order do not deadlock.
     """
     connection.execute(_INCOMING)
-    copy_binary(connection, "incoming", _TOLD, binary_of(claims.select(_TOLD)))
+    _copy_claims(connection, claims)
     return _claim(connection, STORED, batch, claims)
 
 
@@ -180,7 +179,7 @@ def claim_anew(connection: Connection) -> None:
     connection.execute("TRUNCATE incoming")
 
 
-def foresee(connection: Connection, batch: int, claims: Table) -> Claimed:
+def foresee(connection: Connection, batch: int, claims: Columns) -> Claimed:
     """What `claim` would give, after all that this transaction has foreseen before. Nothing of it outlives it.
 
     What it knows is kept in the database, so that a file of any length takes no more memory than one of its chunks,
@@ -189,7 +188,7 @@ def foresee(connection: Connection, batch: int, claims: Table) -> Claimed:
     claim_anew(connection)
     for statement in _FORESEEING:
         connection.execute(statement)
-    copy_binary(connection, "incoming", _TOLD, binary_of(claims.select(_TOLD)))
+    _copy_claims(connection, claims)
     _use_the_index(connection)
     for statement in _REMEMBER:
         connection.execute(statement)
@@ -201,10 +200,15 @@ def foresee(connection: Connection, batch: int, claims: Table) -> Claimed:
     return found
 
 
-def _claim(connection: Connection, kept: Kept, batch: int, claims: Table) -> Claimed:
+def _copy_claims(connection: Connection, claims: Columns) -> None:
+    told = {name: claims[name] for name in _TOLD}
+    copy_binary(connection, "incoming", _TOLD, binary_of(told, len(told["n"])))
+
+
+def _claim(connection: Connection, kept: Kept, batch: int, claims: Columns) -> Claimed:
     identity = sql.Identifier(kept.identities)
     taken = connection.execute(sql.SQL(_CLAIM).format(identity), [batch]).rowcount
-    if taken == claims.num_rows:
+    if taken == len(claims["n"]):
         return ALL_NEW
     # Rows of a transaction that committed while this one waited for it are invisible to the statement that waited,
     # and visible to the next one.
