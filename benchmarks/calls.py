@@ -102,12 +102,11 @@ def finished(batch: Batch) -> Finished:
 
 
 def write(connection: psycopg.Connection, batch: Finished) -> None:
-    """One transaction's statements."""
-    connection.execute("SELECT pg_advisory_xact_lock_shared(1)")
-    connection.execute("SELECT version FROM book_version").fetchone()
-    with connection.transaction():
-        copy(connection, f"event_identity ({', '.join(IDENTITY)})", batch.identities)
-    connection.execute("INSERT INTO written_batches (batch) VALUES (%s)", [batch.number])
+    """One transaction's statements; those that nothing has to be known for go together, as they do in the import."""
+    connection.execute("SELECT pg_advisory_xact_lock_shared(1); SELECT version FROM book_version", prepare=False)
+    number = f"INSERT INTO written_batches (batch) VALUES ({batch.number})"  # noqa: S608
+    connection.execute(f"{number}; SAVEPOINT before_the_try".encode(), prepare=False)
+    copy(connection, f"event_identity ({', '.join(IDENTITY)})", batch.identities)
     copy(connection, f"events ({batch.event_columns})", batch.events)
     copy(connection, f"unfolded ({', '.join(CHANGES)})", batch.changes)
 
@@ -158,7 +157,5 @@ def insert(connection: psycopg.Connection, event: Alone) -> None:
 def copy(connection: psycopg.Connection, target: str, octets: bytes) -> None:
     """COPY finished rows into a table."""
     with connection.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN (FORMAT binary)".encode()) as stream:
-        stream.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
         for start in range(0, len(octets), 1 << 20):
             stream.write(octets[start : start + (1 << 20)])
-        stream.write(b"\xff\xff")

@@ -64,7 +64,7 @@ _KINDS = {
 
 
 def binary_of(columns: Columns, rows: int) -> memoryview:
-    """So many rows as the bytes that COPY reads in binary."""
+    """So many rows as the bytes that COPY reads in binary, from its first to its last; nothing for none."""
     if not rows:
         return memoryview(b"")
     pieces = _Pieces(rows)
@@ -81,7 +81,7 @@ def binary_of(columns: Columns, rows: int) -> memoryview:
 
 def copy_binary(connection: psycopg.Connection, table: str, names: Sequence[str], rows: Table) -> None:
     """Append rows, as `binary_of` wrote them, to these columns of a table."""
-    stream(connection, table, names, rows, "binary", _SIGNATURE, _END)
+    stream(connection, table, names, rows, "binary")
 
 
 def taken(columns: Columns, rows: Int64s) -> Columns:
@@ -149,8 +149,8 @@ class _Pieces:
             self._flush()
             kind = _KINDS[values.dtype]
             same = kind.width.to_bytes(4, "big") + bytes(kind.width)
-            written = _strung(_records(self._rows, same, [(_counted(values, kind), kind.written, 4)]))
-            self._pieces.append(pc.if_else(pa.array(is_null), pa.scalar(_NULL, _BINARY), written))
+            written = _written(self._rows, same, [(_counted(values, kind), kind.written, 4)])
+            self._pieces.append(pc.if_else(pa.array(is_null), pa.scalar(_NULL, _BINARY), _strung(written, len(same))))
 
     def add_texts(self, column: Table) -> None:
         """A column of texts, of which some may be NULL."""
@@ -175,15 +175,17 @@ class _Pieces:
     def joined(self) -> memoryview:
         """All rows, one behind the other."""
         if not self._pieces:
-            return _records(self._rows, self._same, self._fields).view("u1").data
+            return memoryview(_written(self._rows, self._same, self._fields, _SIGNATURE, _END))
         self._flush()
         joined = pc.binary_join_element_wise(*self._pieces, pa.scalar(b"", _BINARY))
         ends = _offsets(joined)
-        return memoryview(joined.buffers()[2])[int(ends[0]) : int(ends[-1])]
+        rows = memoryview(joined.buffers()[2])[int(ends[0]) : int(ends[-1])]
+        return memoryview(b"".join([_SIGNATURE, rows, _END]))
 
     def _flush(self) -> None:
         if self._same:
-            self._pieces.append(_strung(_records(self._rows, self._same, self._fields)))
+            written = _written(self._rows, self._same, self._fields)
+            self._pieces.append(_strung(written, len(self._same)))
             self._same, self._fields = bytearray(), []
 
 
@@ -197,13 +199,16 @@ def _offsets(column: Table) -> NDArray[np.int32]:
     return np.frombuffer(column.buffers()[1], np.int32, len(column) + 1, 4 * column.offset)
 
 
-def _records(rows: int, same: bytes | bytearray, fields: Sequence[tuple[Values, str, int]]) -> Values:
-    """Values side by side in every row, where they belong among what is the same in all."""
+def _written(
+    rows: int, same: bytes | bytearray, fields: Sequence[tuple[Values, str, int]], head: bytes = b"", end: bytes = b""
+) -> bytearray:
+    """Rows of one width: values where they belong among what is the same in all. Head and end stand around them."""
+    octets = bytearray().join([head, same * rows, end])
     kind = _layout(len(same), tuple((written, place) for _, written, place in fields))
-    records = np.frombuffer(bytearray(same) * rows, dtype=kind)
+    records = np.frombuffer(octets, kind, rows, len(head))
     for name, (values, _, _) in zip(kind.names or (), fields, strict=True):
         records[name] = values
-    return records
+    return octets
 
 
 @lru_cache(maxsize=1024)
@@ -218,7 +223,7 @@ def _layout(width: int, fields: tuple[tuple[str, int], ...]) -> np.dtype[np.void
     )
 
 
-def _strung(records: Values) -> Table:
-    """Records as an Arrow array of bytes."""
-    offsets = np.arange(len(records) + 1, dtype=np.int32) * np.int32(records.dtype.itemsize)
-    return pa.Array.from_buffers(_BINARY, len(records), [None, pa.py_buffer(offsets), pa.py_buffer(records)])
+def _strung(octets: bytearray, width: int) -> Table:
+    """Rows of one width as an Arrow array of bytes."""
+    offsets = np.arange(0, len(octets) + 1, width, dtype=np.int32)
+    return pa.Array.from_buffers(_BINARY, len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(octets)])

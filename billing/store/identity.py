@@ -10,7 +10,7 @@ from psycopg import sql
 
 from billing.errors import SourceUnknownError
 from billing.store.binary import Columns, binary_of, copy_binary
-from billing.store.engine import Connection
+from billing.store.engine import Connection, at_once
 from billing.store.revisions import STORED, Kept, foresee_amended, settle
 from rates.usage import Int64s
 
@@ -20,6 +20,9 @@ IDENTITY = ("batch", "occurred_at", "fingerprint", "source_id", "revision", "pay
 WORTH_A_TRY = 16
 """Fewer events than this are not tried as if all were new: it costs them little to be asked about first."""
 
+# What was written since the savepoint is committed with the rest: it is given up only where the try fails.
+_BEFORE_THE_TRY = "SAVEPOINT before_the_try"
+_AFTER_THE_TRY = ("ROLLBACK TO before_the_try", "RELEASE before_the_try")
 _TOLD = ("n", "source_id", "id", "revision", "later", "fingerprint", "payer_id", "occurred_at")
 _INCOMING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
@@ -109,13 +112,19 @@ def next_batches(connection: Connection, count: int) -> list[int]:
     return [int(number) for (number,) in rows]
 
 
-def require_sources(connection: Connection, ids: Sequence[int]) -> None:
-    """Raises SourceUnknownError unless there is a source of each number: usage of none could be stored twice.
+def begin_batch(connection: Connection, batch: int, sources: Sequence[int], *, tries: bool) -> None:
+    """Note that a batch of usage from some sources is written; `tries` says that `take_new` comes next.
 
-    One statement a batch: a foreign key would look the same source up once an event.
+    Raises SourceUnknownError unless there is a source of each number: usage of none could be stored twice. One
+    statement a batch: a foreign key would look the same source up once an event.
     """
-    found = connection.execute("SELECT source_id FROM sources WHERE source_id = ANY(%s)", [list(ids)]).fetchall()
-    unknown = sorted(set(ids) - {number for (number,) in found})
+    numbers = ",".join(str(int(number)) for number in sources)
+    known = f"SELECT source_id FROM sources WHERE source_id = ANY('{{{numbers}}}')"  # noqa: S608
+    # A number that has written before is refused here: what a snapshot sees of a batch is all of it or nothing. Also
+    # where nothing is new: numbers without a gap are few ranges for each run that keeps what it saw.
+    noted = f"INSERT INTO written_batches (batch) VALUES ({int(batch)})"  # noqa: S608
+    found, *_ = at_once(connection, known, noted, *([_BEFORE_THE_TRY] if tries else []))
+    unknown = sorted(set(sources) - {number for (number,) in found})
     if unknown:
         raise SourceUnknownError(
             "usage names a source by a number that the database does not have",
@@ -128,12 +137,12 @@ def require_sources(connection: Connection, ids: Sequence[int]) -> None:
 def take_new(connection: Connection, identities: memoryview) -> bool:
     """Take the identities of events as if all were new, in a third of the time. False, and none taken, if one is not.
 
-    `identities` are rows of `IDENTITY`, sorted as for `claim`, as COPY reads them.
+    `identities` are rows of `IDENTITY`, sorted as for `claim`, as COPY reads them. It comes right after `begin_batch`.
     """
     try:
-        with connection.transaction():  # a savepoint
-            copy_binary(connection, "event_identity", IDENTITY, identities)
+        copy_binary(connection, "event_identity", IDENTITY, identities)
     except psycopg.errors.UniqueViolation:
+        at_once(connection, *_AFTER_THE_TRY)
         return False
     return True
 

@@ -16,7 +16,7 @@ from billing.store.binary import MICROS, Column, Columns, binary_of, copy_binary
 from billing.store.changes import CHANGES, changes_of, columns_of, countries_of, summed
 from billing.store.claims import NO_VOIDS, claims_of, identities_of, or_nobody, order_of
 from billing.store.engine import Connection
-from billing.store.identity import ALL_NEW, WORTH_A_TRY, Claimed, claim, require_sources, take_new
+from billing.store.identity import ALL_NEW, WORTH_A_TRY, Claimed, begin_batch, claim, take_new
 from billing.store.revisions import amend
 from billing.usage import DIMENSIONS, Usage, Voids
 from rates.usage import Flags, Int64s, Texts, Totals
@@ -126,8 +126,9 @@ def write_batch(connection: Connection, batch: Batch, *, likely_new: bool = Fals
 
     `likely_new`: whether it is worth a try to take all claims for new. It makes no difference to what is written.
     """
-    require_sources(connection, np.unique(batch.claims["source_id"]).tolist())
-    if likely_new and len(batch) >= WORTH_A_TRY and take_new(connection, batch.identities):
+    tries = likely_new and len(batch) >= WORTH_A_TRY
+    begin_batch(connection, batch.number, np.unique(batch.claims["source_id"]).tolist(), tries=tries)
+    if tries and take_new(connection, batch.identities):
         found = ALL_NEW
     else:
         found = claim(connection, batch.number, batch.claims)
@@ -163,10 +164,7 @@ def _keep_revisions(connection: Connection, columns: Columns, rows: int) -> None
 
 
 def write_rows(connection: Connection, batch: Batch, is_fresh: Flags) -> None:
-    """Write the fresh events of a batch whose identities are taken, and the changes of the totals."""
-    # A number that has written before is refused here: what a snapshot sees of a batch is all of it or nothing. Also
-    # where nothing is fresh: numbers without a gap are few ranges for each run that keeps what it saw.
-    connection.execute("INSERT INTO written_batches (batch) VALUES (%s)", [batch.number])
+    """Write the fresh events of a batch that is begun, whose identities are taken, and the changes of the totals."""
     if not is_fresh.any():
         return
     all_fresh = bool(is_fresh.all())
