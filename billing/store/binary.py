@@ -69,8 +69,10 @@ def binary_of(columns: Columns, rows: int) -> memoryview:
         return memoryview(b"")
     pieces = _Pieces(rows)
     pieces.add_same(len(columns).to_bytes(2, "big"))
-    for column in columns.values():
-        if isinstance(column, pa.Array):
+    for name, column in columns.items():
+        if _length(column, rows) != rows:
+            raise ValueError(f"{_length(column, rows)} values of {name!r} for {rows} rows")
+        if isinstance(column, pa.StringArray):
             pieces.add_texts(column)
         elif isinstance(column, Nullable):
             pieces.add_nullable(*column)
@@ -101,6 +103,12 @@ def is_nothing(column: Column) -> bool:
     if isinstance(column, pa.Array):
         return bool(column.null_count == len(column))
     return isinstance(column, Nullable) and bool(column.is_null.all())
+
+
+def _length(column: Column, rows: int) -> int:
+    if isinstance(column, np.generic):
+        return rows
+    return len(column.values) if isinstance(column, Nullable) else len(column)
 
 
 def _taken(column: Column, rows: Int64s) -> Column:

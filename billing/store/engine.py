@@ -1,7 +1,5 @@
 """The way to the database: an engine (a pool of connections) and units of work on it."""
 
-import select
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,8 +7,9 @@ from typing import Any
 import psycopg
 import sqlalchemy
 from sqlalchemy import Engine, event
-from sqlalchemy.exc import InvalidatePoolError
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
+
+from billing.store.idle import watch_idle
 
 __all__ = [
     "Connection",
@@ -27,10 +26,6 @@ __all__ = [
 Connection = psycopg.Connection
 """A connection inside a unit of work: what the store's functions take."""
 
-ASKED_AFTER_SECONDS = 5.0
-"""A connection that lay idle for longer is asked whether it is still there before it is used."""
-
-_LEFT_AT = "left_at"
 _SESSION = "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c client_min_messages=warning"
 
 
@@ -40,8 +35,7 @@ def open_engine(url: str, *, connections: int = 5) -> Engine:
     engine = sqlalchemy.create_engine(
         address, pool_size=connections, max_overflow=0, connect_args={"options": _SESSION}
     )
-    event.listen(engine, "checkin", _note_idle)
-    event.listen(engine, "checkout", _require_alive)
+    watch_idle(engine)
     return engine
 
 
@@ -90,34 +84,6 @@ def has_free(engine: Engine) -> bool:
     """Whether a connection can be had without waiting for one."""
     pool = _pool(engine)
     return pool.checkedout() < pool.size()
-
-
-def _note_idle(_: object, entry: ConnectionPoolEntry) -> None:
-    entry.info[_LEFT_AT] = time.monotonic()
-
-
-def _require_alive(connection: psycopg.Connection, entry: ConnectionPoolEntry, _: object) -> None:
-    """Let the pool make all its connections anew if one that lay idle is lost.
-
-    A question takes as long as a statement. It is spared whoever was here just now: a server that has gone since, or
-    has ended the connection, has said so, and only one that has said something need be asked.
-    """
-    left_at = entry.info.get(_LEFT_AT)
-    if left_at is None:  # just made
-        return
-    try:
-        if time.monotonic() - left_at > ASKED_AFTER_SECONDS or _has_spoken(connection):
-            connection.execute("SELECT 1")
-            connection.rollback()
-    except psycopg.Error as error:
-        raise InvalidatePoolError from error
-
-
-def _has_spoken(connection: psycopg.Connection) -> bool:
-    """Whether something is there to be read, be it the end."""
-    reading = select.poll()
-    reading.register(connection.fileno(), select.POLLIN)
-    return bool(reading.poll(0))
 
 
 def _pool(engine: Engine) -> QueuePool:

@@ -92,3 +92,18 @@ def test_one_value_stands_for_all_rows(engine: Engine) -> None:
 def test_a_width_that_is_not_the_column_s_is_refused(engine: Engine) -> None:
     with pytest.raises(psycopg.errors.InvalidBinaryRepresentation):
         through(engine, {"middle": np.array([1], dtype=np.int64)}, 1)
+
+
+@pytest.mark.parametrize(
+    "column", [np.array([1], "i8"), Nullable(np.zeros(3, "i8"), np.zeros(3, "?")), pa.array(["a"])]
+)
+def test_a_column_of_another_length_is_refused(column: Column) -> None:
+    with pytest.raises(ValueError, match="values of 'large' for 2 rows"):
+        binary_of({"large": column}, 2)
+
+
+def test_a_type_that_no_column_has_is_refused() -> None:
+    with pytest.raises(KeyError):
+        binary_of({"large": np.array([1.5])}, 1)
+    with pytest.raises(AttributeError):
+        binary_of({"name": pa.array(["a"], pa.large_string())}, 1)

@@ -1,13 +1,12 @@
-"""The way to the database: lost connections are made anew, and statements that are sent together are still apart."""
+"""Connections that lie idle: nobody meets one that was lost, and one that is there is what it was."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import psycopg
 import pytest
 
-from billing.store.engine import Engine, at_once, open_engine, transaction
+from billing.store.engine import Engine, open_engine, transaction
 
 CONNECTIONS = 3
 
@@ -35,8 +34,9 @@ def end(engine: Engine, processes: list[int]) -> None:
 
 
 def test_connections_that_were_lost_while_they_lay_idle_are_made_anew_before_anybody_meets_one(
-    engine: Engine, pooled: Engine
+    engine: Engine, pooled: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("billing.store.idle.ASKED_AFTER_SECONDS", 60.0)
     before = backends(pooled)
     end(engine, before)
     assert not set(before) & set(backends(pooled))
@@ -52,56 +52,20 @@ def test_with_one_lost_connection_all_idle_ones_are_made_anew(engine: Engine, po
 def test_a_connection_that_lay_idle_for_long_is_asked_also_if_the_server_said_nothing(
     engine: Engine, pooled: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("billing.store.engine._has_spoken", lambda _: False)
+    monkeypatch.setattr("billing.store.idle._has_spoken", lambda _: False)
+    monkeypatch.setattr("billing.store.idle.ASKED_AFTER_SECONDS", 60.0)
     end(engine, backends(pooled))
     with pytest.raises(psycopg.OperationalError), transaction(pooled) as connection:
         connection.execute("SELECT 1")
-    monkeypatch.setattr("billing.store.engine.ASKED_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr("billing.store.idle.ASKED_AFTER_SECONDS", 0.0)
     assert CONNECTIONS == len(backends(pooled))
 
 
 def test_what_is_done_on_a_connection_that_was_asked_is_committed(
     engine: Engine, pooled: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("billing.store.engine.ASKED_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr("billing.store.idle.ASKED_AFTER_SECONDS", 0.0)
     with transaction(pooled) as connection:
         connection.execute("CREATE TABLE there (n integer)")
     with transaction(engine) as connection:
         assert [] == connection.execute("SELECT n FROM there").fetchall()
-
-
-def test_of_statements_that_are_sent_at_once_each_sees_what_was_committed_before_it_began(
-    engine: Engine, pooled: Engine
-) -> None:
-    with transaction(engine) as connection:
-        connection.execute("CREATE TABLE seen (n integer)")
-    found: list[list[list[tuple[object, ...]]]] = []
-
-    def look() -> None:
-        with transaction(pooled) as connection:
-            found.append(at_once(connection, "SELECT 1", "SELECT pg_advisory_xact_lock(17)", "SELECT n FROM seen"))
-
-    with transaction(engine) as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(17)")
-        looking = threading.Thread(target=look)
-        looking.start()
-        waits = b"SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-        while not connection.execute(waits).fetchall():
-            assert looking.is_alive()
-        connection.execute("INSERT INTO seen VALUES (3)")
-    looking.join()
-    assert [[[(1,)], [("",)], [(3,)]]] == found
-
-
-def test_statements_that_are_sent_at_once_give_no_rows_where_they_have_none(engine: Engine) -> None:
-    with transaction(engine) as connection:
-        assert [[], [(2,)], []] == at_once(connection, "SET LOCAL jit = off", "SELECT 2", "SELECT 2 WHERE false")
-
-
-def test_what_fails_of_statements_that_are_sent_at_once_ends_them_and_is_said(engine: Engine) -> None:
-    with transaction(engine) as connection:
-        connection.execute("SAVEPOINT before")
-        with pytest.raises(psycopg.errors.DivisionByZero):
-            at_once(connection, "CREATE TABLE first ()", "SELECT 1 / 0", "CREATE TABLE last ()")
-        connection.execute("ROLLBACK TO before")
-        assert [(None, None)] == connection.execute("SELECT to_regclass('first'), to_regclass('last')").fetchall()
