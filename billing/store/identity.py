@@ -20,9 +20,6 @@ IDENTITY = ("batch", "occurred_at", "fingerprint", "source_id", "revision", "pay
 WORTH_A_TRY = 16
 """Fewer events than this are not tried as if all were new: it costs them little to be asked about first."""
 
-# What was written since the savepoint is committed with the rest: it is given up only where the try fails.
-_BEFORE_THE_TRY = "SAVEPOINT before_the_try"
-_AFTER_THE_TRY = ("ROLLBACK TO before_the_try", "RELEASE before_the_try")
 _TOLD = ("n", "source_id", "id", "revision", "later", "fingerprint", "payer_id", "occurred_at")
 _INCOMING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
@@ -36,6 +33,9 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     id text COLLATE "C" NOT NULL
 ) ON COMMIT DELETE ROWS
 """
+# What was written since the savepoint is committed with the rest: it is given up only where the try fails.
+_BEFORE_THE_TRY = "SAVEPOINT before_the_try"
+_AFTER_THE_TRY = ("ROLLBACK TO before_the_try", "RELEASE before_the_try", _INCOMING)
 _FORESEEING = (
     "CREATE TEMPORARY TABLE IF NOT EXISTS foreseen (LIKE event_identity INCLUDING INDEXES) ON COMMIT DROP",
     """
@@ -113,7 +113,7 @@ def next_batches(connection: Connection, count: int) -> list[int]:
 
 
 def begin_batch(connection: Connection, batch: int, sources: Sequence[int], *, tries: bool) -> None:
-    """Note that a batch of usage from some sources is written; `tries` says that `take_new` comes next.
+    """Note that a batch of usage from some sources is written; what comes next is `take_new` if it `tries`, or `claim`.
 
     Raises SourceUnknownError unless there is a source of each number: usage of none could be stored twice. One
     statement a batch: a foreign key would look the same source up once an event.
@@ -123,7 +123,7 @@ def begin_batch(connection: Connection, batch: int, sources: Sequence[int], *, t
     # A number that has written before is refused here: what a snapshot sees of a batch is all of it or nothing. Also
     # where nothing is new: numbers without a gap are few ranges for each run that keeps what it saw.
     noted = f"INSERT INTO written_batches (batch) VALUES ({int(batch)})"  # noqa: S608
-    found, *_ = at_once(connection, known, noted, *([_BEFORE_THE_TRY] if tries else []))
+    found, *_ = at_once(connection, known, noted, _BEFORE_THE_TRY if tries else _INCOMING)
     unknown = sorted(set(sources) - {number for (number,) in found})
     if unknown:
         raise SourceUnknownError(
@@ -175,17 +175,15 @@ def claim(connection: Connection, batch: int, claims: Columns) -> Claimed:
 
     `claims` are columns of `n` (from 0), `source_id`, `id`, `revision`, `later` (the same identity stands in an
     earlier row), `fingerprint`, `payer_id` and `occurred_at`, sorted by source and id, the highest revision first:
-    writers that take identities in one order do not deadlock.
+    writers that take identities in one order do not deadlock. It comes after `begin_batch`, or a try that failed.
     """
-    connection.execute(_INCOMING)
     _copy_claims(connection, claims)
     return _claim(connection, STORED, batch, claims)
 
 
 def claim_anew(connection: Connection) -> None:
     """Let a transaction that has claimed before claim others."""
-    connection.execute(_INCOMING)
-    connection.execute("TRUNCATE incoming")
+    at_once(connection, _INCOMING, "TRUNCATE incoming")
 
 
 def foresee(connection: Connection, batch: int, claims: Columns) -> Claimed:
