@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 
@@ -12,11 +13,13 @@ from benchmarks.databases import fresh
 from billing.accounts import Account, AccountId
 from billing.contracts import Contract
 from billing.flows.publish import add_accounts, add_contracts, publish
+from billing.store.binary import Column, Nullable
+from billing.store.changes import CHANGES, columns_of
 from billing.store.claims import identities_of
 from billing.store.embedded import Cluster
 from billing.store.engine import Engine, open_engine
 from billing.store.identity import IDENTITY
-from billing.store.usage import CHANGES, Batch
+from billing.store.usage import Batch
 from cli.world import products
 from rates.cardfile import read_card
 from rates.cards import instant
@@ -91,20 +94,19 @@ def finished(batch: Batch) -> Finished:
     """Everything that our import writes for a batch of which all is new."""
     return Finished(
         number=batch.number,
-        identities=batch.identities.to_pybytes(),
-        events=batch.events.octets.to_pybytes(),
-        changes=batch.changes.octets.to_pybytes(),
-        event_columns=", ".join(batch.events.table.column_names),
+        identities=bytes(batch.identities),
+        events=bytes(batch.events.octets),
+        changes=bytes(batch.changes.octets),
+        event_columns=", ".join(batch.events.columns),
     )
 
 
 def write(connection: psycopg.Connection, batch: Finished) -> None:
-    """One transaction's statements."""
-    connection.execute("SELECT pg_advisory_xact_lock_shared(1)")
-    connection.execute("SELECT version FROM book_version").fetchone()
-    with connection.transaction():
-        copy(connection, f"event_identity ({', '.join(IDENTITY)})", batch.identities)
-    connection.execute("INSERT INTO written_batches (batch) VALUES (%s)", [batch.number])
+    """One transaction's statements; those that nothing has to be known for go together, as they do in the import."""
+    connection.execute("SELECT pg_advisory_xact_lock_shared(1); SELECT version FROM book_version", prepare=False)
+    number = f"INSERT INTO written_batches (batch) VALUES ({batch.number})"  # noqa: S608
+    connection.execute(f"{number}; SAVEPOINT before_the_try".encode(), prepare=False)
+    copy(connection, f"event_identity ({', '.join(IDENTITY)})", batch.identities)
     copy(connection, f"events ({batch.event_columns})", batch.events)
     copy(connection, f"unfolded ({', '.join(CHANGES)})", batch.changes)
 
@@ -124,17 +126,26 @@ def alone(batch: Batch) -> Alone:
     """Everything that our import writes for a batch of one event, which is new."""
     tables = {
         "event_identity": (identities_of(batch.claims, batch.number), " ON CONFLICT (source_id, id) DO NOTHING"),
-        "written_batches": (pa.table({"batch": [batch.number]}), ""),
-        "events": (batch.events.table, ""),
-        "unfolded": (batch.changes.table, ""),
+        "written_batches": ({"batch": np.int64(batch.number)}, ""),
+        "events": (batch.events.columns, ""),
+        "unfolded": (columns_of(batch.changes.rows), ""),
     }
     statements, rows = [], []
-    for name, (table, end) in tables.items():
-        columns, values = ", ".join(table.column_names), ", ".join(["%s"] * table.num_columns)
-        statements.append(f"INSERT INTO {name} ({columns}) VALUES ({values}){end}")  # noqa: S608
-        row = table.to_pylist()[0].values()
-        rows.append(tuple(UUID(bytes=value) if isinstance(value, bytes) else value for value in row))
+    for name, (columns, end) in tables.items():
+        values = ", ".join(["%s"] * len(columns))
+        statements.append(f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({values}){end}")  # noqa: S608
+        rows.append(tuple(map(_only, columns.values())))
     return Alone(statements=tuple(statements), rows=tuple(rows))
+
+
+def _only(column: Column) -> object:
+    """The value of a column of one row, for a statement."""
+    if isinstance(column, pa.Array):
+        return column[0].as_py()
+    if isinstance(column, Nullable):
+        return None if column.is_null[0] else _only(column.values)
+    value = column if isinstance(column, np.generic) else column[0]
+    return UUID(bytes=value.tobytes()) if isinstance(value, np.void) else value.item()
 
 
 def insert(connection: psycopg.Connection, event: Alone) -> None:
@@ -146,7 +157,5 @@ def insert(connection: psycopg.Connection, event: Alone) -> None:
 def copy(connection: psycopg.Connection, target: str, octets: bytes) -> None:
     """COPY finished rows into a table."""
     with connection.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN (FORMAT binary)".encode()) as stream:
-        stream.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
         for start in range(0, len(octets), 1 << 20):
             stream.write(octets[start : start + (1 << 20)])
-        stream.write(b"\xff\xff")

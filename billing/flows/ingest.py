@@ -344,7 +344,7 @@ def receipt_of(products: Mapping[str, Product], prepared: Prepared, batch: Batch
     codes = OUTCOME_CODES[Outcome.DUPLICATE], OUTCOME_CODES[Outcome.CONFLICT]
     of_claim[written.known] = np.where(written.same, *codes)
     of_claim[written.superseded] = OUTCOME_CODES[Outcome.SUPERSEDED]
-    payload = batch.claims["row"].to_numpy()
+    payload = batch.claims["row"]
     outcomes[payload] = of_claim
     of_event = of_claim[is_event]
     findings = {reject.row: Finding(pointer=reject.pointer, reason=reject.reason) for reject in prepared.parsed.rejects}
@@ -367,8 +367,8 @@ def receipt_of(products: Mapping[str, Product], prepared: Prepared, batch: Batch
         zero_rated=zero_rated,
         unbilled=unbilled,
         row=payload,
-        id=batch.claims["id"].combine_chunks(),
-        revision=batch.claims["revision"].to_numpy(),
+        id=batch.claims["id"],
+        revision=batch.claims["revision"],
         amended=payload[written.amending],
         voids=voids,
     )

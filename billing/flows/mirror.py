@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 import numpy as np
-import pyarrow as pa
 
 from billing.assignment import Assignment
 from billing.rated import rate_usage
 from billing.reselling import mirror_of, mirrored, resold_of
+from billing.store.binary import taken
 from billing.store.engine import Connection
 from billing.store.identity import claim_anew, known_identities, known_source_ids, next_batch, source_ids
 from billing.store.ratebooks import Ratebooks
@@ -51,13 +51,13 @@ def amended_away(batch: Batch, amending: Int64s, source_ids: Mapping[str, int], 
     """The other sides, now void, of what is amended by some claims of a batch, where what stands now has none."""
     is_resold = np.append(resold_of(batch.rated.usage, assignment), False)
     gone = np.sort(amending[~is_resold[batch.event[amending]]])
-    claims = batch.claims.take(pa.array(gone))
+    claims = taken(batch.claims, gone)
     names = {number: name for name, number in source_ids.items()}
     return Voids(
-        row=claims["row"].to_numpy(),
-        source=tuple(mirror_of(names[number]) for number in claims["source_id"].to_pylist()),
+        row=claims["row"],
+        source=tuple(mirror_of(names[number]) for number in claims["source_id"].tolist()),
         id=tuple(claims["id"].to_pylist()),
-        revision=claims["revision"].to_numpy(),
+        revision=claims["revision"],
     )
 
 

@@ -13,7 +13,7 @@ from billing.reselling import resold_of
 from billing.store.audit import record
 from billing.store.compiled import CompiledCards
 from billing.store.engine import Connection, Engine, transaction
-from billing.store.identity import next_batch
+from billing.store.identity import begin_batch, next_batch
 from billing.store.partitions import make_partitions, months_missing
 from billing.store.quarantine import Place, Waiting, let_out, next_waiting, with_fingerprints
 from billing.store.ratebooks import Ratebooks, load_books, lock_books, product_ids
@@ -108,6 +108,7 @@ def _let_out(
         source_ids=some.source_ids,
         product_ids=ids,
     )
+    begin_batch(connection, batch.number, list(some.source_ids.values()), tries=False)
     write_rows(connection, batch, ~batch.rated.ratings.is_quarantined)
     let_out(connection, rated, some.source_ids, some.reason)
     # What waited for its account, or came before the contract of whoever is resold to, has no other side yet.

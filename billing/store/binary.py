@@ -1,10 +1,11 @@
-"""Rows as COPY reads them in binary: put together by Arrow and numpy, read by PostgreSQL without parsing.
+"""Rows as COPY reads them in binary: put together by numpy and Arrow, read by PostgreSQL without parsing.
 
-The types of the Arrow table are those of the columns, width for width: PostgreSQL refuses another width. Eight bytes
-of an integer would pass for an instant, though; so instants have to be timestamps here.
+The types of columns are those of the table, width for width: PostgreSQL refuses another width. Eight bytes of an
+integer would pass for an instant, though; so instants have to be `datetime64[us]` here, and days `datetime64[D]`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,22 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from billing.store.bulk import Table, stream
+from rates.usage import Flags, Int64s
+
+Values = NDArray[Any]
+
+
+class Nullable(NamedTuple):
+    """Values of which some are NULL; what stands in their place is of no matter."""
+
+    values: Values
+    is_null: Flags
+
+
+Column = Any
+"""A column of n rows: numpy values, or one for all rows; `Nullable` ones; or texts, as an Arrow array."""
+
+Columns = Mapping[str, Column]
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
@@ -22,111 +39,199 @@ _DAYS_TO_2000 = 10_957
 _MICROSECONDS_TO_2000 = _DAYS_TO_2000 * 86_400_000_000
 _BINARY = pa.binary()
 
-Values = NDArray[Any]
+MICROS = np.dtype("datetime64[us]")
+"""The type of instants."""
 
 
 class _Kind(NamedTuple):
-    """How values of a type are written: a numpy type, and their values, int[n] or the like."""
+    """How values of a type are written: a numpy type, and where PostgreSQL begins to count."""
 
     written: str
-    values: Callable[[Table], Values]
-
-
-def _plain(column: Table) -> Values:
-    found: Values = column.to_numpy(zero_copy_only=False)
-    return found
-
-
-def _octets(column: Table) -> Values:
-    width = column.type.byte_width
-    return np.frombuffer(column.buffers()[1], dtype=f"V{width}", count=len(column), offset=column.offset * width)
+    width: int
+    since: int = 0
 
 
 _KINDS = {
-    pa.bool_(): _Kind("u1", _plain),
-    pa.int16(): _Kind(">i2", _plain),
-    pa.int32(): _Kind(">i4", _plain),
-    pa.int64(): _Kind(">i8", _plain),
-    pa.date32(): _Kind(">i4", lambda column: _plain(column.cast(pa.int32())) - _DAYS_TO_2000),
-    pa.timestamp("us"): _Kind(">i8", lambda column: _plain(column.cast(pa.int64())) - _MICROSECONDS_TO_2000),
-    pa.binary(6): _Kind("V6", _octets),  # tid
-    pa.binary(16): _Kind("V16", _octets),  # uuid
+    np.dtype(np.bool_): _Kind("u1", 1),
+    np.dtype(np.int16): _Kind(">i2", 2),
+    np.dtype(np.int32): _Kind(">i4", 4),
+    np.dtype(np.int64): _Kind(">i8", 8),
+    np.dtype("datetime64[D]"): _Kind(">i4", 4, _DAYS_TO_2000),
+    MICROS: _Kind(">i8", 8, _MICROSECONDS_TO_2000),
+    np.dtype("V6"): _Kind("V6", 6),  # tid
+    np.dtype("V16"): _Kind("V16", 16),  # uuid
 }
 
 
-def binary_of(rows: Table) -> Table:
-    """The rows of an Arrow table as the bytes that COPY reads in binary, in buffers; texts are `string`, UTF-8."""
-    if not rows.num_rows:
-        return pa.py_buffer(b"")
-    pieces = _Pieces(rows.num_rows)
-    pieces.add(rows.num_columns, ">i2")
-    for column in rows.columns:
-        values = column.combine_chunks()
-        if values.type == pa.string():
-            pieces.add_texts(values)
+def binary_of(columns: Columns, rows: int) -> memoryview:
+    """So many rows as the bytes that COPY reads in binary, from its first to its last; nothing for none."""
+    if not rows:
+        return memoryview(b"")
+    pieces = _Pieces(rows)
+    pieces.add_same(len(columns).to_bytes(2, "big"))
+    for name, column in columns.items():
+        if _length(column, rows) != rows:
+            raise ValueError(f"{_length(column, rows)} values of {name!r} for {rows} rows")
+        if isinstance(column, pa.StringArray):
+            pieces.add_texts(column)
+        elif isinstance(column, Nullable):
+            pieces.add_nullable(*column)
         else:
-            pieces.add_values(values)
+            pieces.add_values(column)
     return pieces.joined()
 
 
 def copy_binary(connection: psycopg.Connection, table: str, names: Sequence[str], rows: Table) -> None:
     """Append rows, as `binary_of` wrote them, to these columns of a table."""
-    stream(connection, table, names, rows, "binary", _SIGNATURE, _END)
+    stream(connection, table, names, rows, "binary")
+
+
+def taken(columns: Columns, rows: Int64s) -> Columns:
+    """Some of the rows, in the order given."""
+    return {name: _taken(column, rows) for name, column in columns.items()}
+
+
+def octets_of(column: Table) -> Column:
+    """An Arrow array of bytes of one width as a column, V{width}[n]; it may be that some are NULL."""
+    width = column.type.byte_width
+    octets = np.frombuffer(column.buffers()[1], dtype=f"V{width}", count=len(column), offset=column.offset * width)
+    return Nullable(octets, column.is_null().to_numpy(zero_copy_only=False)) if column.null_count else octets
+
+
+def is_nothing(column: Column) -> bool:
+    """Whether a column is NULL in every row."""
+    if isinstance(column, pa.Array):
+        return bool(column.null_count == len(column))
+    return isinstance(column, Nullable) and bool(column.is_null.all())
+
+
+def _length(column: Column, rows: int) -> int:
+    if isinstance(column, np.generic):
+        return rows
+    return len(column.values) if isinstance(column, Nullable) else len(column)
+
+
+def _taken(column: Column, rows: Int64s) -> Column:
+    if isinstance(column, pa.Array):
+        return column.take(pa.array(rows))
+    if isinstance(column, Nullable):
+        return Nullable(column.values[rows], column.is_null[rows])
+    return column if isinstance(column, np.generic) else column[rows]
 
 
 class _Pieces:
     """Rows in the making: columns of bytes that stand one behind the other in each row.
 
-    What has the same width in every row is collected, and becomes one such column.
+    What has the same width in every row is collected, and becomes one such column; often that is all there is.
     """
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
         self._pieces: list[Table] = []
-        self._fixed: list[tuple[Values | int, str]] = []
+        self._same = bytearray()  # what is the same in every row, with room for what is not
+        self._fields: list[tuple[Values, str, int]] = []
 
-    def add(self, values: Values | int, written: str) -> None:
-        """Values of one width, or one for all rows, without a length before them."""
-        self._fixed.append((values, written))
+    def add_same(self, octets: bytes) -> None:
+        """The same bytes in every row."""
+        self._same += octets
 
-    def add_values(self, column: Table) -> None:
-        """A column of a type that has one width."""
-        kind = _KINDS[column.type]
-        width = np.dtype(kind.written).itemsize
-        if column.null_count == 0:
-            self.add(width, ">i4")
-            self.add(kind.values(column), kind.written)
-            return
-        self._flush()
-        # What stands in the place of a null is of no matter.
-        whole = pa.Array.from_buffers(column.type, self._rows, [None, column.buffers()[1]], 0, column.offset)
-        value = _records(self._rows, [(width, ">i4"), (kind.values(whole), kind.written)])
-        self._pieces.append(pc.if_else(column.is_valid(), value, pa.scalar(_NULL, _BINARY)))
+    def add(self, values: Values, written: str, width: int) -> None:
+        """Values of one width, without a length before them."""
+        self._fields.append((values, written, len(self._same)))
+        self._same += bytes(width)
+
+    def add_values(self, column: Values) -> None:
+        """A column in which nothing is NULL."""
+        kind = _KINDS[column.dtype]
+        self.add_same(kind.width.to_bytes(4, "big"))
+        self.add(_counted(column, kind), kind.written, kind.width)
+
+    def add_nullable(self, values: Values, is_null: Flags) -> None:
+        """A column of values of which some are NULL."""
+        nulls = np.count_nonzero(is_null)
+        if not nulls:
+            self.add_values(values)
+        elif nulls == self._rows:
+            self.add_same(_NULL)
+        else:
+            self._flush()
+            kind = _KINDS[values.dtype]
+            same = kind.width.to_bytes(4, "big") + bytes(kind.width)
+            written = _written(self._rows, same, [(_counted(values, kind), kind.written, 4)])
+            self._pieces.append(pc.if_else(pa.array(is_null), pa.scalar(_NULL, _BINARY), _strung(written, len(same))))
 
     def add_texts(self, column: Table) -> None:
-        """A column of texts."""
-        self.add(_plain(pc.fill_null(pc.binary_length(column), -1)), ">i4")
+        """A column of texts, of which some may be NULL."""
+        if column.null_count == self._rows:
+            self.add_same(_NULL)
+            return
+        lengths = np.diff(_offsets(column))
+        width = int(lengths[0])
+        if not column.null_count and (lengths == width).all():
+            self.add_same(width.to_bytes(4, "big"))
+            if width:
+                start = int(_offsets(column)[0])
+                self.add(np.frombuffer(column.buffers()[2], f"V{width}", self._rows, start), f"V{width}", width)
+            return
+        if column.null_count:
+            lengths[column.is_null().to_numpy(zero_copy_only=False)] = -1
+            column = pc.fill_null(column, "")
+        self.add(lengths, ">i4", 4)
         self._flush()
-        self._pieces.append(pc.fill_null(column, "").cast(_BINARY) if column.null_count else column.cast(_BINARY))
+        self._pieces.append(column.view(_BINARY))
 
-    def joined(self) -> Table:
+    def joined(self) -> memoryview:
         """All rows, one behind the other."""
+        if not self._pieces:
+            return memoryview(_written(self._rows, self._same, self._fields, _SIGNATURE, _END))
         self._flush()
         joined = pc.binary_join_element_wise(*self._pieces, pa.scalar(b"", _BINARY))
-        _, offsets, octets = joined.buffers()
-        ends = np.frombuffer(offsets, dtype=np.int32, count=self._rows + 1, offset=joined.offset * 4)
-        return octets[int(ends[0]) : int(ends[-1])]
+        ends = _offsets(joined)
+        rows = memoryview(joined.buffers()[2])[int(ends[0]) : int(ends[-1])]
+        return memoryview(b"".join([_SIGNATURE, rows, _END]))
 
     def _flush(self) -> None:
-        if self._fixed:
-            self._pieces.append(_records(self._rows, self._fixed))
-            self._fixed = []
+        if self._same:
+            written = _written(self._rows, self._same, self._fields)
+            self._pieces.append(_strung(written, len(self._same)))
+            self._same, self._fields = bytearray(), []
 
 
-def _records(rows: int, fields: Sequence[tuple[Values | int, str]]) -> Table:
-    """Values side by side, as an Arrow array of bytes."""
-    records = np.empty(rows, dtype=[(f"f{place}", written) for place, (_, written) in enumerate(fields)])
-    for place, (values, _) in enumerate(fields):
-        records[f"f{place}"] = values
-    offsets = np.arange(rows + 1, dtype=np.int32) * np.int32(records.dtype.itemsize)
-    return pa.Array.from_buffers(_BINARY, rows, [None, pa.py_buffer(offsets), pa.py_buffer(records)])
+def _counted(values: Values, kind: _Kind) -> Values:
+    """Values as they are written, but for the order of their bytes."""
+    return values.view(np.int64) - kind.since if kind.since else values
+
+
+def _offsets(column: Table) -> NDArray[np.int32]:
+    """Where each value of an Arrow array begins, and where the last one ends (int32[n + 1])."""
+    return np.frombuffer(column.buffers()[1], np.int32, len(column) + 1, 4 * column.offset)
+
+
+def _written(
+    rows: int, same: bytes | bytearray, fields: Sequence[tuple[Values, str, int]], head: bytes = b"", end: bytes = b""
+) -> bytearray:
+    """Rows of one width: values where they belong among what is the same in all. Head and end stand around them."""
+    octets = bytearray().join([head, same * rows, end])
+    kind = _layout(len(same), tuple((written, place) for _, written, place in fields))
+    records = np.frombuffer(octets, kind, rows, len(head))
+    for name, (values, _, _) in zip(kind.names or (), fields, strict=True):
+        records[name] = values
+    return octets
+
+
+@lru_cache(maxsize=1024)
+def _layout(width: int, fields: tuple[tuple[str, int], ...]) -> np.dtype[np.void]:
+    return np.dtype(
+        {
+            "names": [f"at {place}" for _, place in fields],
+            "formats": [written for written, _ in fields],
+            "offsets": [place for _, place in fields],
+            "itemsize": width,
+        }
+    )
+
+
+def _strung(octets: bytearray, width: int) -> Table:
+    """Rows of one width as an Arrow array of bytes."""
+    offsets = np.arange(0, len(octets) + 1, width, dtype=np.int32)
+    return pa.Array.from_buffers(_BINARY, len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(octets)])

@@ -1,7 +1,8 @@
 """Columns in and out of PostgreSQL by COPY: Arrow writes and reads the text, and no row passes through Python."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, LiteralString
 
 import numpy as np
 import psycopg
@@ -45,23 +46,23 @@ def stream(
     table: str,
     names: Sequence[str],
     rows: Table,
-    form: str,
-    head: bytes = b"",
-    end: bytes = b"",
+    form: LiteralString,
 ) -> None:
-    """Append rows, as COPY reads them in a form (csv, binary), to columns of a table; head and end around them."""
+    """Append rows, as COPY reads them in a form (csv, binary), to columns of a table."""
     view = memoryview(rows)
     if view.nbytes == 0:
         return
+    with connection.cursor() as cursor, cursor.copy(_copying(table, tuple(names), form)) as copy:
+        # Whoever writes waits for its turn each time: what goes into one piece is one.
+        for start in range(0, len(view), _PIECE):
+            copy.write(view[start : start + _PIECE])
+
+
+@lru_cache(maxsize=256)
+def _copying(table: str, names: tuple[str, ...], form: LiteralString) -> bytes:
     columns = sql.SQL(", ").join(map(sql.Identifier, names))
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {})").format(sql.Identifier(table), columns, sql.SQL(form))
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        # Whoever writes waits for its turn each time: what goes into one piece is one.
-        copy.write(b"".join([head, view[:_PIECE], end if len(view) <= _PIECE else b""]))
-        for start in range(_PIECE, len(view), _PIECE):
-            copy.write(view[start : start + _PIECE])
-        if len(view) > _PIECE:
-            copy.write(end)
+    return statement.as_bytes()
 
 
 def copy_out(

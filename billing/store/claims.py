@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from billing.assignment import NOBODY
 from billing.rated import Rated
 from billing.revisions import FINGERPRINT_BYTES, FIRST, VOID_FINGERPRINT
-from billing.store.bulk import Table
+from billing.store.binary import MICROS, Column, Columns, Nullable, octets_of, taken
 from billing.store.identity import IDENTITY
 from billing.usage import Usage, Voids, voids_of
 from rates.usage import Int32s, Int64s
 
 NO_VOIDS = voids_of({})
 
-_MICROS = pa.timestamp("us")
 _BY = [("source_id", "ascending"), ("id", "ascending"), ("revision", "descending"), ("row", "ascending")]
 
 
@@ -41,7 +40,7 @@ def order_of(usage: Usage, sources: NDArray[np.int32], voids: Voids, source_ids:
     source, revision, name, row = sources[usage.source.codes], usage.revision, usage.id, usage.row
     if voids:
         others = _void_columns(voids, source_ids)
-        source = np.concatenate([source, others["source_id"].to_numpy()])
+        source = np.concatenate([source, others["source_id"]])
         revision, row = np.concatenate([revision, voids.revision]), np.concatenate([row, voids.row])
         name = pa.concat_arrays([name, others["id"]])
     if len(source) and source.min() == source.max() and revision.max() == FIRST:
@@ -56,50 +55,58 @@ def order_of(usage: Usage, sources: NDArray[np.int32], voids: Voids, source_ids:
 
 def claims_of(
     rated: Rated, source: NDArray[np.int32], order: Order, voids: Voids, source_ids: Mapping[str, int]
-) -> Table:
+) -> Columns:
     """The claims of usage in order, and of the voids among it, of which no more is known than their names."""
     usage, n = rated.usage, len(order.event)
-    columns = {
-        "occurred_at": pa.array(usage.occurred_at).cast(_MICROS),
-        "fingerprint": usage.fingerprint,
+    columns: Columns = {
+        "occurred_at": usage.occurred_at.view(MICROS),
+        "fingerprint": octets_of(usage.fingerprint),
         "payer_id": or_nobody(rated.payer),
-        "source_id": pa.array(source),
-        "revision": pa.array(usage.revision),
-        "row": pa.array(usage.row),
+        "source_id": source,
+        "revision": usage.revision,
+        "row": usage.row,
         "id": usage.id,
     }
     if voids:
         others, mixed = _void_columns(voids, source_ids), np.where(order.event < 0, order.place, order.event)
-        both = {name: pa.concat_arrays([column, others[name]]) for name, column in columns.items()}
-        columns = {name: column.take(pa.array(mixed)) for name, column in both.items()}
+        columns = taken({name: _joined(column, others[name]) for name, column in columns.items()}, mixed)
     later = np.zeros(n, dtype=np.bool_)
     if n > 1:
-        identity, of = columns["id"], columns["source_id"].to_numpy()
+        identity, of = columns["id"], columns["source_id"]
         same_id = pc.equal(identity[1:], identity[:-1]).to_numpy(zero_copy_only=False)
         later[1:] = same_id & (of[1:] == of[:-1])
-    return pa.table({"n": pa.array(np.arange(n, dtype=np.int32)), "later": pa.array(later), **columns})
+    return {"n": np.arange(n, dtype=np.int32), "later": later, **columns}
 
 
-def _void_columns(voids: Voids, source_ids: Mapping[str, int]) -> dict[str, Table]:
+def _void_columns(voids: Voids, source_ids: Mapping[str, int]) -> Columns:
     """The columns of claims for voids, which have no instant, no payer, and all one content."""
     v = len(voids)
+    nothing = np.ones(v, dtype=np.bool_)
     return {
-        "occurred_at": pa.nulls(v, _MICROS),
-        "fingerprint": pa.array([VOID_FINGERPRINT] * v, pa.binary(FINGERPRINT_BYTES)),
-        "payer_id": pa.nulls(v, pa.int32()),
-        "source_id": pa.array([source_ids[name] for name in voids.source], pa.int32()),
-        "revision": pa.array(voids.revision),
-        "row": pa.array(voids.row),
+        "occurred_at": Nullable(np.zeros(v, dtype=MICROS), nothing),
+        "fingerprint": np.frombuffer(VOID_FINGERPRINT * v, dtype=f"V{FINGERPRINT_BYTES}"),
+        "payer_id": Nullable(np.zeros(v, dtype=np.int32), nothing),
+        "source_id": np.array([source_ids[name] for name in voids.source], dtype=np.int32),
+        "revision": voids.revision,
+        "row": voids.row,
         "id": pa.array(voids.id, pa.string()),
     }
 
 
-def identities_of(claims: Table, batch: int) -> Table:
-    """The rows of the table of identities for claims that are all new."""
-    columns = {name: claims[name] for name in IDENTITY if name != "batch"}
-    return pa.table({"batch": pa.array(np.full(len(claims), batch)), **columns}).select(IDENTITY)
+def _joined(column: Column, others: Column) -> Column:
+    if isinstance(column, pa.Array):
+        return pa.concat_arrays([column, others])
+    if isinstance(others, Nullable):
+        values, is_null = column if isinstance(column, Nullable) else (column, np.zeros(len(column), dtype=np.bool_))
+        return Nullable(np.concatenate([values, others.values]), np.concatenate([is_null, others.is_null]))
+    return np.concatenate([column, others])
 
 
-def or_nobody(column: Int32s | Int64s, nothing: int = NOBODY) -> Table:
-    """Numbers as an Arrow column, with null for nothing."""
-    return pa.array(column, mask=column == nothing)
+def identities_of(claims: Columns, batch: int) -> Columns:
+    """The columns of the table of identities for claims that are all new."""
+    return {name: np.int64(batch) if name == "batch" else claims[name] for name in IDENTITY}
+
+
+def or_nobody(column: Int32s | Int64s, nothing: int = NOBODY) -> Nullable:
+    """Numbers, with NULL for nothing."""
+    return Nullable(column, column == nothing)

@@ -7,7 +7,7 @@ network that drops what is sent. One that is there, and does not answer or holds
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import LiteralString, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 import sqlalchemy
@@ -16,10 +16,13 @@ from psycopg.rows import TupleRow
 from sqlalchemy import Engine, event
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
+from billing.store.idle import watch_idle
+
 __all__ = [
     "Connection",
     "Engine",
     "Patience",
+    "at_once",
     "has_free",
     "open_engine",
     "rehearsal",
@@ -79,12 +82,12 @@ def open_engine(url: str, *, connections: int = 5, patience: Patience = _ENDLESS
         address,
         pool_size=connections,
         max_overflow=0,
-        pool_pre_ping=True,
         connect_args={
             "options": _SESSION + (f" -c lock_timeout={patience.lock_seconds}s" if patience.lock_seconds else ""),
             **{name: value for name, value in noticed.items() if name not in address.query},
         },
     )
+    watch_idle(engine)
     if patience.statement_seconds:
         event.listen(engine, "do_connect", lambda _dialect, _record, args, named: _Bounded.connect(*args, **named))
     return engine.execution_options(**{_PATIENCE: patience})
@@ -118,6 +121,18 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
         connection.execute(_reads_of(engine), prepare=False)
         _take_time(engine, connection)
         yield connection
+
+
+def at_once(connection: Connection, *statements: str) -> list[list[tuple[Any, ...]]]:
+    """Run statements without parameters that are sent in one message, and give the rows of each.
+
+    Each sees what was committed before it begins, as if it were sent by itself; after one that fails none is run.
+    """
+    cursor = connection.execute("; ".join(statements).encode(), prepare=False)
+    rows = [cursor.fetchall() if cursor.description else []]
+    while cursor.nextset():
+        rows.append(cursor.fetchall() if cursor.description else [])
+    return rows
 
 
 def watch_pool(engine: Engine, told: Callable[[int], None]) -> None:

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from psycopg import sql
 
 from billing.errors import SourceUnknownError
-from billing.store.binary import binary_of, copy_binary
-from billing.store.bulk import Table
-from billing.store.engine import Connection
+from billing.store.binary import Columns, binary_of, copy_binary
+from billing.store.engine import Connection, at_once
 from billing.store.revisions import STORED, Kept, foresee_amended, settle
 from rates.usage import Int64s
 
@@ -34,6 +33,9 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     id text COLLATE "C" NOT NULL
 ) ON COMMIT DELETE ROWS
 """
+# What was written since the savepoint is committed with the rest: it is given up only where the try fails.
+_BEFORE_THE_TRY = "SAVEPOINT before_the_try"
+_AFTER_THE_TRY = ("ROLLBACK TO before_the_try", "RELEASE before_the_try", _INCOMING)
 _FORESEEING = (
     "CREATE TEMPORARY TABLE IF NOT EXISTS foreseen (LIKE event_identity INCLUDING INDEXES) ON COMMIT DROP",
     """
@@ -110,13 +112,19 @@ def next_batches(connection: Connection, count: int) -> list[int]:
     return [int(number) for (number,) in rows]
 
 
-def require_sources(connection: Connection, ids: Sequence[int]) -> None:
-    """Raises SourceUnknownError unless there is a source of each number: usage of none could be stored twice.
+def begin_batch(connection: Connection, batch: int, sources: Sequence[int], *, tries: bool) -> None:
+    """Note that a batch of usage from some sources is written; what comes next is `take_new` if it `tries`, or `claim`.
 
-    One statement a batch: a foreign key would look the same source up once an event.
+    Raises SourceUnknownError unless there is a source of each number: usage of none could be stored twice. One
+    statement a batch: a foreign key would look the same source up once an event.
     """
-    found = connection.execute("SELECT source_id FROM sources WHERE source_id = ANY(%s)", [list(ids)]).fetchall()
-    unknown = sorted(set(ids) - {number for (number,) in found})
+    numbers = ",".join(str(int(number)) for number in sources)
+    known = f"SELECT source_id FROM sources WHERE source_id = ANY('{{{numbers}}}')"  # noqa: S608
+    # A number that has written before is refused here: what a snapshot sees of a batch is all of it or nothing. Also
+    # where nothing is new: numbers without a gap are few ranges for each run that keeps what it saw.
+    noted = f"INSERT INTO written_batches (batch) VALUES ({int(batch)})"  # noqa: S608
+    found, *_ = at_once(connection, known, noted, _BEFORE_THE_TRY if tries else _INCOMING)
+    unknown = sorted(set(sources) - {number for (number,) in found})
     if unknown:
         raise SourceUnknownError(
             "usage names a source by a number that the database does not have",
@@ -126,15 +134,15 @@ def require_sources(connection: Connection, ids: Sequence[int]) -> None:
         )
 
 
-def take_new(connection: Connection, identities: Table) -> bool:
+def take_new(connection: Connection, identities: memoryview) -> bool:
     """Take the identities of events as if all were new, in a third of the time. False, and none taken, if one is not.
 
-    `identities` are rows of `IDENTITY`, sorted as for `claim`, as COPY reads them.
+    `identities` are rows of `IDENTITY`, sorted as for `claim`, as COPY reads them. It comes right after `begin_batch`.
     """
     try:
-        with connection.transaction():  # a savepoint
-            copy_binary(connection, "event_identity", IDENTITY, identities)
+        copy_binary(connection, "event_identity", IDENTITY, identities)
     except psycopg.errors.UniqueViolation:
+        at_once(connection, *_AFTER_THE_TRY)
         return False
     return True
 
@@ -162,25 +170,23 @@ _NONE = np.zeros(0, dtype=np.int64)
 ALL_NEW = Claimed(known=_NONE, same=np.zeros(0, dtype=np.bool_), superseded=_NONE, amending=_NONE)
 
 
-def claim(connection: Connection, batch: int, claims: Table) -> Claimed:
+def claim(connection: Connection, batch: int, claims: Columns) -> Claimed:
     """Take the identities of n claims, and hold those of which another revision is there.
 
-    `claims` is an Arrow table of `n` (from 0), `source_id`, `id`, `revision`, `later` (the same identity stands in an
+    `claims` are columns of `n` (from 0), `source_id`, `id`, `revision`, `later` (the same identity stands in an
     earlier row), `fingerprint`, `payer_id` and `occurred_at`, sorted by source and id, the highest revision first:
-    writers that take identities in one order do not deadlock.
+    writers that take identities in one order do not deadlock. It comes after `begin_batch`, or a try that failed.
     """
-    connection.execute(_INCOMING)
-    copy_binary(connection, "incoming", _TOLD, binary_of(claims.select(_TOLD)))
+    _copy_claims(connection, claims)
     return _claim(connection, STORED, batch, claims)
 
 
 def claim_anew(connection: Connection) -> None:
     """Let a transaction that has claimed before claim others."""
-    connection.execute(_INCOMING)
-    connection.execute("TRUNCATE incoming")
+    at_once(connection, _INCOMING, "TRUNCATE incoming")
 
 
-def foresee(connection: Connection, batch: int, claims: Table) -> Claimed:
+def foresee(connection: Connection, batch: int, claims: Columns) -> Claimed:
     """What `claim` would give, after all that this transaction has foreseen before. Nothing of it outlives it.
 
     What it knows is kept in the database, so that a file of any length takes no more memory than one of its chunks,
@@ -189,7 +195,7 @@ def foresee(connection: Connection, batch: int, claims: Table) -> Claimed:
     claim_anew(connection)
     for statement in _FORESEEING:
         connection.execute(statement)
-    copy_binary(connection, "incoming", _TOLD, binary_of(claims.select(_TOLD)))
+    _copy_claims(connection, claims)
     _use_the_index(connection)
     for statement in _REMEMBER:
         connection.execute(statement)
@@ -201,10 +207,15 @@ def foresee(connection: Connection, batch: int, claims: Table) -> Claimed:
     return found
 
 
-def _claim(connection: Connection, kept: Kept, batch: int, claims: Table) -> Claimed:
+def _copy_claims(connection: Connection, claims: Columns) -> None:
+    told = {name: claims[name] for name in _TOLD}
+    copy_binary(connection, "incoming", _TOLD, binary_of(told, len(told["n"])))
+
+
+def _claim(connection: Connection, kept: Kept, batch: int, claims: Columns) -> Claimed:
     identity = sql.Identifier(kept.identities)
     taken = connection.execute(sql.SQL(_CLAIM).format(identity), [batch]).rowcount
-    if taken == claims.num_rows:
+    if taken == len(claims["n"]):
         return ALL_NEW
     # Rows of a transaction that committed while this one waited for it are invisible to the statement that waited,
     # and visible to the next one.

@@ -20,7 +20,7 @@ from billing.assignment import Assignment, assignment
 from billing.store.accounts import Accounts, read_accounts
 from billing.store.bulk import Table, copy_in, copy_out, or_null
 from billing.store.compiled import CompiledCards
-from billing.store.engine import Connection
+from billing.store.engine import Connection, at_once
 from rates.cardfile import with_head, write_head
 from rates.cards import MATCHED, PRICED, Card, column
 from rates.compiled.cards import CardTable, compile_card, lineages
@@ -75,11 +75,9 @@ class Imagined:
 def lock_books(connection: Connection, *, exclusive: bool) -> int:
     """Hold the books until the transaction ends, and give their version."""
     function = "pg_advisory_xact_lock" if exclusive else "pg_advisory_xact_lock_shared"
-    # Two statements, sent at once: the second has a snapshot of its own, and sees what was committed meanwhile.
-    cursor = connection.execute(f"SELECT {function}({_LOCK}); {_VERSION}", prepare=False)
-    cursor.nextset()
-    row = cursor.fetchone()
-    return int(row[0]) if row else 0
+    # Two statements: the second has a snapshot of its own, and sees what was committed while the first waited.
+    _, rows = at_once(connection, f"SELECT {function}({_LOCK})", _VERSION)
+    return int(rows[0][0]) if rows else 0
 
 
 def book_version(connection: Connection) -> int:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from psycopg import sql
 
-from billing.revisions import FIRST
+from billing.revisions import FINGERPRINT_BYTES, FIRST
 from billing.store.bulk import Table
 from billing.store.usage import TEXT_COLUMNS
 from billing.usage import Usage, declared
@@ -62,7 +62,7 @@ def usage_of(column: Mapping[str, Table], names: Mapping[str, Texts] = _NO_NAMES
         measured=number["measured"],
         texts=stated | declared(attributes),
         attributes=attributes,
-        fingerprint=pa.nulls(n, pa.string()),  # the identity has it
+        fingerprint=pa.nulls(n, pa.binary(FINGERPRINT_BYTES)),  # the identity has it
         too_old=np.zeros(n, dtype=np.bool_),
         revision=numpy_of(column["revision"]) if "revision" in column else np.full(n, FIRST, dtype=np.int32),
     )

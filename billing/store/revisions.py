@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from typing import LiteralString, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from psycopg import sql
 
 from billing.errors import EventMissingError
-from billing.store.bulk import Table
+from billing.store.binary import Columns
 from billing.store.engine import Connection
 from rates.usage import Int64s
 
@@ -42,7 +40,7 @@ class Settled(NamedTuple):
     amending: Int64s
 
 
-def settle(connection: Connection, kept: Kept, claims: Table, rows: Sequence[int]) -> Settled:
+def settle(connection: Connection, kept: Kept, claims: Columns, rows: Sequence[int]) -> Settled:
     """Hold the identities of some claims, and say what becomes of these. `claims` lie in the table `incoming`."""
     names = {"identities": sql.Identifier(kept.identities), "revisions": sql.Identifier(kept.revisions)}
     connection.execute(sql.SQL(_HOLD).format(**names), [list(rows)])
@@ -54,9 +52,9 @@ def settle(connection: Connection, kept: Kept, claims: Table, rows: Sequence[int
     same = np.array([bool(same) for *_, same in found], dtype=np.bool_)
     new, new_stands = row[~is_known], stands[~is_known]
     first, alike = _said_first(claims, new)
-    identity = np.cumsum(~claims["later"].to_numpy())[new]
+    identity = np.cumsum(~claims["later"])[new]
     highest = np.diff(identity, prepend=0) != 0
-    amending = highest & (claims["revision"].to_numpy()[new] > new_stands)
+    amending = highest & (claims["revision"][new] > new_stands)
     return Settled(
         known=np.concatenate([row[is_known], new[~first]]),
         same=np.concatenate([same[is_known], alike[~first]]),
@@ -65,15 +63,14 @@ def settle(connection: Connection, kept: Kept, claims: Table, rows: Sequence[int
     )
 
 
-def _said_first(claims: Table, rows: Int64s) -> tuple[Flags, Flags]:
+def _said_first(claims: Columns, rows: Int64s) -> tuple[Flags, Flags]:
     """Of some claims, which are the first of their revision; and which have the content of the first."""
-    identity = np.cumsum(~claims["later"].to_numpy())[rows]
-    revision = claims["revision"].to_numpy()[rows]
+    identity = np.cumsum(~claims["later"])[rows]
+    revision = claims["revision"][rows]
     first = (np.diff(identity, prepend=0) != 0) | (np.diff(revision, prepend=0) != 0)
     head = rows[np.maximum.accumulate(np.where(first, np.arange(len(rows)), 0))]
-    content = claims["fingerprint"].combine_chunks().cast(pa.binary())
-    alike = pc.equal(content.take(pa.array(rows)), content.take(pa.array(head)))
-    return first, alike.to_numpy(zero_copy_only=False)
+    content = claims["fingerprint"]
+    return first, content[rows] == content[head]
 
 
 def amend(connection: Connection, batch: int, rows: Sequence[int]) -> None:

@@ -1,23 +1,24 @@
 """Stored ratings replaced where they changed, and the totals with them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from psycopg import sql
 
-from billing.store.binary import binary_of, copy_binary
+from billing.store.binary import MICROS, Columns, Values, binary_of, copy_binary, octets_of, taken
 from billing.store.bulk import Table
+from billing.store.changes import CHANGES, changes_of, columns_of, countries_of, summed
+from billing.store.claims import or_nobody
 from billing.store.engine import Connection
 from billing.store.ratings import Stored
-from billing.store.usage import CHANGES, parts_of, summed
-from rates.numbering import COUNTRIES
+from billing.store.reported import numpy_of
+from billing.store.usage import parts_of
+from rates.packing import joined
 from rates.rating import Ratings
-from rates.usage import MICROSECONDS_A_DAY, Flags, Int32s, Int64s
+from rates.usage import Flags, Int64s, Totals
 
-_MICROS = pa.timestamp("us")
 _PLACE = pa.binary(6)
 _PLACES = np.dtype([("page", ">u4"), ("line", ">u2")])
 _LINE_BITS = 16
@@ -34,7 +35,7 @@ class Rewriting:
 
     connection: Connection
     changes_at_once: int = _CHANGES_AT_ONCE
-    _changes: list[Table] = field(default_factory=list)
+    _changes: list[Totals] = field(default_factory=list)
     _partitions: dict[int, str] = field(default_factory=dict)
 
     def rewrite(self, stored: Stored, new: Ratings, which: Flags) -> None:
@@ -51,7 +52,7 @@ class Rewriting:
         self._quarantine(stored, new, lost)
         self._changes += [_changes(stored, stored.ratings, which, -1), _changes(stored, new, which, 1)]
         if sum(map(len, self._changes)) > self.changes_at_once:
-            self._changes = [summed(pa.concat_tables(self._changes))]
+            self._changes = [summed(joined(self._changes))]
             if len(self._changes[0]) > self.changes_at_once // 2:
                 self.finish()
 
@@ -59,18 +60,18 @@ class Rewriting:
         """Write the changes of the totals."""
         if not self._changes:
             return
-        changes = summed(pa.concat_tables(self._changes))
+        changes = summed(joined(self._changes))
         self._changes = []
-        something = pc.or_(pc.not_equal(changes["events"], 0), pc.not_equal(changes["quantity"], 0))
-        copy_binary(self.connection, "unfolded", CHANGES, binary_of(changes.filter(something)))
+        changes = changes.take((changes.events != 0) | (changes.quantity != 0))
+        copy_binary(self.connection, "unfolded", CHANGES, binary_of(columns_of(changes), len(changes)))
 
     def _events(self, stored: Stored, new: Ratings, which: Flags) -> None:
         columns = {
-            "rate_id": _or_null(new.rate),
-            "billed": pa.array(new.billed),
-            "price_id": _or_null(new.price),
-            "reason": pa.array(new.reason.astype(np.int16)),
-            "country": _countries(new, np.arange(len(stored))),
+            "rate_id": or_nobody(new.rate),
+            "billed": new.billed,
+            "price_id": or_nobody(new.price),
+            "reason": new.reason.astype(np.int16),
+            "country": countries_of(new.country),
         }
         for partition in self._placed(stored.rows, which, columns):
             self._do(_UPDATE, partition)
@@ -82,38 +83,38 @@ class Rewriting:
         if not len(added):
             return
         event = new.extra_event[added]
-        taken = stored.rows.select(["batch", "payer_id", "account_id", "source_id", "id"]).take(pa.array(event))
+        of = stored.rows.take(pa.array(event))
         columns = {
-            "occurred_at": pa.array(stored.usage.occurred_at[event]).cast(_MICROS),
-            **{name: taken[name] for name in taken.column_names},
-            "rate_id": pa.array(new.extra_rate[added]),
-            "billed": pa.array(new.extra_billed[added]),
-            "price_id": pa.array(new.extra_price[added]),
-            "part": pa.array(parts_of(event)),
-            "events": pa.array(new.extra_events[added].astype(np.int16)),
-            "country": _countries(new, event),
+            "occurred_at": stored.usage.occurred_at[event].view(MICROS),
+            **{name: numpy_of(of[name]) for name in ("batch", "payer_id", "account_id", "source_id")},
+            "id": of["id"].combine_chunks(),
+            "rate_id": new.extra_rate[added],
+            "billed": new.extra_billed[added],
+            "price_id": new.extra_price[added],
+            "part": parts_of(event),
+            "events": new.extra_events[added].astype(np.int16),
+            "country": countries_of(new.country[event]),
         }
-        copy_binary(self.connection, "event_elements", list(columns), binary_of(pa.table(columns)))
+        copy_binary(self.connection, "event_elements", tuple(columns), binary_of(columns, len(event)))
 
     def _quarantine(self, stored: Stored, new: Ratings, which: Flags) -> None:
         """Move marked events to the quarantine, with the reasons for which they wait there."""
-        for partition in self._placed(stored.rows, which, {"reason": pa.array(new.reason.astype(np.int16))}):
+        for partition in self._placed(stored.rows, which, {"reason": new.reason.astype(np.int16)}):
             self._do(_WAIT, partition)
             self._do(_DELETE, partition)
 
-    def _placed(self, rows: Table, which: Flags, columns: dict[str, Table]) -> Iterator[sql.Identifier]:
+    def _placed(self, rows: Table, which: Flags, columns: Columns) -> Iterator[sql.Identifier]:
         """The partitions of marked rows, one after the other: what is to be written there lies beside it meanwhile."""
         if not which.any():
             return
         self.connection.execute(_BESIDE)
-        marked = pa.array(which)
-        placed = pa.table({"place": rows["place"].cast(_PLACE), **columns}).filter(marked)
-        partitions = rows["partition"].filter(marked)
-        for number in pc.unique(partitions).to_pylist():
-            here = placed.filter(pc.equal(partitions, number))
-            here = here.take(pa.array(np.argsort(_numbered(here["place"]), kind="stable")))
+        place, partition = octets_of(rows["place"].cast(_PLACE).combine_chunks()), numpy_of(rows["partition"])
+        for number in np.unique(partition[which]).tolist():
+            here = np.flatnonzero(which & (partition == number))
+            here = here[np.argsort(_numbered(place[here]), kind="stable")]
+            placed = taken({"place": place, **columns}, here)
             self.connection.execute("TRUNCATE rewritten")
-            copy_binary(self.connection, "rewritten", here.column_names, binary_of(here))
+            copy_binary(self.connection, "rewritten", tuple(placed), binary_of(placed, len(here)))
             yield sql.Identifier(self._name(number))
 
     def _name(self, number: int) -> str:
@@ -133,44 +134,18 @@ class Rewriting:
             self.connection.execute(sql.SQL("SET LOCAL {} = DEFAULT").format(sql.Identifier(f"enable_{method}")))
 
 
-def _numbered(places: Table) -> Int64s:
+def _numbered(places: Values) -> Int64s:
     """Places of a partition as numbers, in their order."""
-    column = places.combine_chunks()
-    found = np.frombuffer(
-        column.buffers()[1], dtype=_PLACES, count=len(column), offset=column.offset * _PLACES.itemsize
-    )
+    found = places.view(_PLACES)
     numbers: Int64s = (found["page"].astype(np.int64) << _LINE_BITS) + found["line"]
     return numbers
 
 
-def _changes(stored: Stored, ratings: Ratings, which: Flags, sign: int) -> Table:
+def _changes(stored: Stored, ratings: Ratings, which: Flags, sign: int) -> Totals:
     """What the marked events add to the totals, or with -1 take from them, summed up."""
-    usage = np.flatnonzero(which & (ratings.price >= 0))
-    beside = np.flatnonzero(which[ratings.extra_event])
-    event = np.concatenate([usage, ratings.extra_event[beside]])
-    events = np.concatenate([np.ones(len(usage), dtype=np.int64), ratings.extra_events[beside]])
-    quantity = np.concatenate([ratings.billed[usage], ratings.extra_billed[beside]])
-    day = stored.usage.occurred_at[event] // MICROSECONDS_A_DAY
-    changes = pa.table(
-        {
-            "payer_id": pa.array(stored.payer[event]),
-            "account_id": pa.array(stored.account[event]),
-            "price_id": pa.array(np.concatenate([ratings.price[usage], ratings.extra_price[beside]])),
-            "day": pa.array(day.astype(np.int32)).cast(pa.date32()),
-            "country": _countries(ratings, event),
-            "events": pa.array(sign * events),
-            "quantity": pa.array(sign * quantity),
-        }
-    )
-    return summed(changes)
-
-
-def _countries(ratings: Ratings, events: Int64s) -> Table:
-    return pa.array(COUNTRIES, pa.string()).take(pa.array(ratings.country[events]))
-
-
-def _or_null(numbers: Int64s | Int32s) -> Table:
-    return pa.array(numbers, mask=numbers < 0)
+    changes, event = changes_of(ratings, stored.usage.occurred_at, stored.payer, stored.account)
+    changes = summed(changes.take(which[event]))
+    return replace(changes, events=sign * changes.events, quantity=sign * changes.quantity)
 
 
 _BESIDE = """

@@ -9,48 +9,53 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from billing.rated import Rated
-from billing.store.binary import binary_of, copy_binary
-from billing.store.bulk import Table
+from billing.store.binary import MICROS, Column, Columns, binary_of, copy_binary, is_nothing, taken
+from billing.store.changes import CHANGES, changes_of, columns_of, countries_of, summed
 from billing.store.claims import NO_VOIDS, claims_of, identities_of, or_nobody, order_of
 from billing.store.engine import Connection
-from billing.store.identity import ALL_NEW, WORTH_A_TRY, Claimed, claim, require_sources, take_new
+from billing.store.identity import ALL_NEW, WORTH_A_TRY, Claimed, begin_batch, claim, take_new
 from billing.store.revisions import amend
 from billing.usage import DIMENSIONS, Usage, Voids
-from rates.numbering import COUNTRIES
-from rates.quantities import INT64_MAX
-from rates.usage import MICROSECONDS_A_DAY, Int64s, Texts
-
-Flags = NDArray[np.bool_]
+from rates.usage import Flags, Int64s, Texts, Totals
 
 TEXT_COLUMNS: Mapping[str, str] = {name: "stated_country" if name == "country" else name for name in DIMENSIONS}
 """A stated text -> its column; the resolved country is another column."""
 
-_MICROS = pa.timestamp("us")
-_TOTALS_KEY = ("payer_id", "account_id", "price_id", "day", "country")
-CHANGES = (*_TOTALS_KEY, "events", "quantity")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """Rows of one table, which event of the batch each belongs to (int64[m]), and the bytes that COPY reads.
+    """Rows of one table, which event of the batch each belongs to (int64[m]), and the bytes that COPY reads."""
 
-    Of changes of the totals the bytes have the sums.
+    columns: Columns
+    event: Int64s
+    octets: memoryview
+
+    def of(self, is_fresh: Flags) -> memoryview:
+        """The bytes of the rows whose events are fresh."""
+        fresh = np.flatnonzero(is_fresh[self.event])
+        return binary_of(taken(self.columns, fresh), len(fresh))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What the events of a batch add to the totals, a row for each element, and the event of each (int64[m]).
+
+    The bytes have the sums.
     """
 
-    table: Table
+    rows: Totals
     event: Int64s
-    octets: Table
+    octets: memoryview
 
-    def of(self, is_fresh: Flags) -> Table:
-        """The bytes of the rows whose events are fresh."""
-        return binary_of(self.table.filter(pa.array(is_fresh[self.event]))) if len(self.event) else self.octets
+    def of(self, is_fresh: Flags) -> memoryview:
+        """The bytes of the sums of those whose events are fresh."""
+        return _added(self.rows.take(is_fresh[self.event]))
 
 
-_NO_ROWS = Rows(table=pa.table({}), event=np.zeros(0, dtype=np.int64), octets=binary_of(pa.table({})))
+_NO_ROWS = Rows(columns={}, event=np.zeros(0, dtype=np.int64), octets=binary_of({}, 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +72,13 @@ class Batch:
     rated: Rated
     received_at: Int64s
     at: int
-    claims: Table
+    claims: Columns
     event: Int64s
-    identities: Table
+    identities: memoryview
     events: Rows
     elements: Rows
     quarantine: Rows
-    changes: Rows
+    changes: Changes
 
     def __len__(self) -> int:
         return len(self.rated)
@@ -94,7 +99,8 @@ def make_batch(
     sources = np.array([source_ids.get(name, 0) for name in rated.usage.source.values], dtype=np.int32)
     order = order_of(rated.usage, sources, voids, source_ids)
     kept = order.place[order.event >= 0]
-    rated, received_at = rated.take(kept), received_at[kept]
+    if (kept[1:] < kept[:-1]).any():
+        rated, received_at = rated.take(kept), received_at[kept]
     source = sources[rated.usage.source.codes]
     claims = claims_of(rated, source, order, voids, source_ids)
     head = _head(rated.usage, source, number, received_at)
@@ -107,10 +113,10 @@ def make_batch(
         at=at,
         claims=claims,
         event=order.event,
-        identities=binary_of(identities_of(claims, number)),
-        events=_rows(_events(rated, head, product_ids), np.flatnonzero(~is_out)),
+        identities=binary_of(identities_of(claims, number), len(order.event)),
+        events=_rows(_events(rated, head, product_ids), ~is_out),
         elements=_elements(rated, source, number) if len(rated.ratings.extra_event) else _NO_ROWS,
-        quarantine=_quarantined(rated.usage, rated.ratings.reason, head, is_out) if is_out.any() else _NO_ROWS,
+        quarantine=_rows(_quarantined(rated.usage, rated.ratings.reason, head), is_out) if is_out.any() else _NO_ROWS,
         changes=_changes(rated),
     )
 
@@ -120,8 +126,9 @@ def write_batch(connection: Connection, batch: Batch, *, likely_new: bool = Fals
 
     `likely_new`: whether it is worth a try to take all claims for new. It makes no difference to what is written.
     """
-    require_sources(connection, pc.unique(batch.claims["source_id"]).to_pylist())
-    if likely_new and len(batch) >= WORTH_A_TRY and take_new(connection, batch.identities):
+    tries = likely_new and len(batch) >= WORTH_A_TRY
+    begin_batch(connection, batch.number, np.unique(batch.claims["source_id"]).tolist(), tries=tries)
+    if tries and take_new(connection, batch.identities):
         found = ALL_NEW
     else:
         found = claim(connection, batch.number, batch.claims)
@@ -139,97 +146,74 @@ def _keep(connection: Connection, batch: Batch, found: Claimed) -> None:
     """Write the reports that are nowhere else: those that came after a higher one, and those that take events back."""
     late = np.sort(found.superseded[batch.event[found.superseded] >= 0])
     if len(late):
-        event, claims = batch.event[late], batch.claims.take(pa.array(late))
+        event, claims = batch.event[late], taken(batch.claims, late)
         usage = batch.rated.usage.take(event)
-        head = _head(usage, claims["source_id"].to_numpy(), batch.number, batch.received_at[event])
-        table = pa.table({**head, **_named(usage), "fingerprint": claims["fingerprint"]})
-        copy_binary(connection, "event_revisions", table.column_names, binary_of(table))
+        head = _head(usage, claims["source_id"], batch.number, batch.received_at[event])
+        _keep_revisions(connection, {**head, **_named(usage), "fingerprint": claims["fingerprint"]}, len(late))
     is_kept = batch.event < 0
     is_kept[found.known] = False
     if is_kept.any():
-        voids = batch.claims.filter(pa.array(is_kept)).select(["fingerprint", "source_id", "revision", "id"])
-        told = {"received_at": pa.array(np.full(len(voids), batch.at)).cast(_MICROS)}
-        told["batch"] = pa.array(np.full(len(voids), batch.number))
-        table = pa.table({**{name: voids[name] for name in voids.column_names}, **told})
-        copy_binary(connection, "event_revisions", table.column_names, binary_of(table))
+        voids = np.flatnonzero(is_kept)
+        claims = taken({name: batch.claims[name] for name in ("fingerprint", "source_id", "revision", "id")}, voids)
+        told = {"received_at": np.int64(batch.at).view(MICROS), "batch": np.int64(batch.number)}
+        _keep_revisions(connection, {**claims, **told}, len(voids))
+
+
+def _keep_revisions(connection: Connection, columns: Columns, rows: int) -> None:
+    copy_binary(connection, "event_revisions", tuple(columns), binary_of(columns, rows))
 
 
 def write_rows(connection: Connection, batch: Batch, is_fresh: Flags) -> None:
-    """Write the fresh events of a batch whose identities are taken, and the changes of the totals."""
-    # A number that has written before is refused here: what a snapshot sees of a batch is all of it or nothing. Also
-    # where nothing is fresh: numbers without a gap are few ranges for each run that keeps what it saw.
-    connection.execute("INSERT INTO written_batches (batch) VALUES (%s)", [batch.number])
+    """Write the fresh events of a batch that is begun, whose identities are taken, and the changes of the totals."""
     if not is_fresh.any():
         return
     all_fresh = bool(is_fresh.all())
     written = [("events", batch.events), ("event_elements", batch.elements), ("quarantine", batch.quarantine)]
     for name, rows in written:
-        copy_binary(connection, name, rows.table.column_names, rows.octets if all_fresh else rows.of(is_fresh))
+        copy_binary(connection, name, tuple(rows.columns), rows.octets if all_fresh else rows.of(is_fresh))
     changes = batch.changes
-    octets = changes.octets if all_fresh else binary_of(summed(changes.table.filter(pa.array(is_fresh[changes.event]))))
-    copy_binary(connection, "unfolded", CHANGES, octets)
+    copy_binary(connection, "unfolded", CHANGES, changes.octets if all_fresh else changes.of(is_fresh))
 
 
-def summed(changes: Table) -> Table:
-    """Changes of totals, those of one key added up; those apart whose sum could leave 64 bits.
-
-    One charge in units of 10^-12 is as large as all the minutes of a month.
-    """
-    small = pc.less_equal(pc.abs(changes["quantity"]), INT64_MAX // max(changes.num_rows, 1))
-    if pc.all(small).as_py():
-        return _added_up(changes)
-    return pa.concat_tables([_added_up(changes.filter(small)), changes.filter(pc.invert(small)).select(CHANGES)])
-
-
-def _added_up(changes: Table) -> Table:
-    grouped = changes.group_by(list(_TOTALS_KEY), use_threads=False)
-    sums = grouped.aggregate([("events", "sum"), ("quantity", "sum")])
-    return sums.rename_columns({"events_sum": "events", "quantity_sum": "quantity"}).select(CHANGES)
-
-
-def _head(usage: Usage, source: NDArray[np.int32], number: int, received_at: Int64s) -> dict[str, Table]:
+def _head(usage: Usage, source: NDArray[np.int32], number: int, received_at: Int64s) -> Columns:
     """The columns that events and quarantine share."""
-    n = len(usage)
     return {
-        "occurred_at": pa.array(usage.occurred_at).cast(_MICROS),
-        "received_at": pa.array(received_at).cast(_MICROS),
-        "batch": pa.array(np.full(n, number)),
+        "occurred_at": usage.occurred_at.view(MICROS),
+        "received_at": received_at.view(MICROS),
+        "batch": np.int64(number),
         "to_e164": or_nobody(usage.to, 0),
         "from_e164": or_nobody(usage.from_, 0),
         "rated_to_e164": or_nobody(usage.rated_to, 0),
-        "measured": pa.array(usage.measured),
-        "source_id": pa.array(source),
-        "revision": pa.array(usage.revision),
+        "measured": usage.measured,
+        "source_id": source,
+        "revision": usage.revision,
         "id": usage.id,
         "attributes": _texts(usage.attributes),
         **{TEXT_COLUMNS[name]: _texts(text) for name, text in usage.texts.items() if name in TEXT_COLUMNS},
     }
 
 
-def _events(rated: Rated, head: Mapping[str, Table], product_ids: Mapping[str, int]) -> Table:
+def _events(rated: Rated, head: Columns, product_ids: Mapping[str, int]) -> Columns:
     usage, ratings = rated.usage, rated.ratings
     products = np.array([product_ids.get(name, 0) for name in usage.product.values], dtype=np.int16)
-    return pa.table(
-        {
-            **head,
-            "rate_id": or_nobody(ratings.rate),
-            "billed": pa.array(ratings.billed),
-            "price_id": or_nobody(ratings.price),
-            "payer_id": pa.array(rated.payer),
-            "account_id": pa.array(rated.account),
-            "product_id": pa.array(products[usage.product.codes]),
-            "reason": pa.array(ratings.reason.astype(np.int16)),
-            "country": _countries(ratings.country),
-        }
-    )
+    return {
+        **head,
+        "rate_id": or_nobody(ratings.rate),
+        "billed": ratings.billed,
+        "price_id": or_nobody(ratings.price),
+        "payer_id": rated.payer,
+        "account_id": rated.account,
+        "product_id": products[usage.product.codes],
+        "reason": ratings.reason.astype(np.int16),
+        "country": countries_of(ratings.country),
+    }
 
 
-def _quarantined(usage: Usage, reason: NDArray[np.int8], head: Mapping[str, Table], is_out: Flags) -> Rows:
-    table = pa.table({**head, "reason": pa.array(reason.astype(np.int16)), **_named(usage)})
-    return _rows(table, np.flatnonzero(is_out))
+def _quarantined(usage: Usage, reason: NDArray[np.int8], head: Columns) -> Columns:
+    return {**head, "reason": reason.astype(np.int16), **_named(usage)}
 
 
-def _named(usage: Usage) -> dict[str, Table]:
+def _named(usage: Usage) -> Columns:
     """The account and the product as they were reported."""
     names = {"account": usage.account, "product": usage.product}
     return {name: pa.array(text.values, pa.string()).take(pa.array(text.codes)) for name, text in names.items()}
@@ -238,23 +222,21 @@ def _named(usage: Usage) -> dict[str, Table]:
 def _elements(rated: Rated, source: NDArray[np.int32], number: int) -> Rows:
     usage, ratings = rated.usage, rated.ratings
     event = ratings.extra_event
-    table = pa.table(
-        {
-            "occurred_at": pa.array(usage.occurred_at[event]).cast(_MICROS),
-            "batch": pa.array(np.full(len(event), number)),
-            "rate_id": pa.array(ratings.extra_rate),
-            "billed": pa.array(ratings.extra_billed),
-            "price_id": pa.array(ratings.extra_price),
-            "payer_id": pa.array(rated.payer[event]),
-            "account_id": pa.array(rated.account[event]),
-            "source_id": pa.array(source[event]),
-            "part": pa.array(parts_of(event)),
-            "events": pa.array(ratings.extra_events.astype(np.int16)),
-            "id": usage.id.take(pa.array(event)),
-            "country": _countries(ratings.country[event]),
-        }
-    )
-    return Rows(table=table, event=event, octets=binary_of(table))
+    columns = {
+        "occurred_at": usage.occurred_at[event].view(MICROS),
+        "batch": np.int64(number),
+        "rate_id": ratings.extra_rate,
+        "billed": ratings.extra_billed,
+        "price_id": ratings.extra_price,
+        "payer_id": rated.payer[event],
+        "account_id": rated.account[event],
+        "source_id": source[event],
+        "part": parts_of(event),
+        "events": ratings.extra_events.astype(np.int16),
+        "id": usage.id.take(pa.array(event)),
+        "country": countries_of(ratings.country[event]),
+    }
+    return Rows(columns=columns, event=event, octets=binary_of(columns, len(event)))
 
 
 def parts_of(event: Int64s) -> NDArray[np.int32]:
@@ -264,37 +246,25 @@ def parts_of(event: Int64s) -> NDArray[np.int32]:
     return (place - np.maximum.accumulate(np.where(new, place, 0)) + 1).astype(np.int32)
 
 
-def _changes(rated: Rated) -> Rows:
-    """What the elements of the events add to the totals, a row for each element."""
-    ratings = rated.ratings
-    priced = np.flatnonzero(ratings.price >= 0)
-    event = np.concatenate([priced, ratings.extra_event])
-    day = rated.usage.occurred_at[event] // MICROSECONDS_A_DAY
-    table = pa.table(
-        {
-            "payer_id": pa.array(rated.payer[event]),
-            "account_id": pa.array(rated.account[event]),
-            "price_id": pa.array(np.concatenate([ratings.price[priced], ratings.extra_price])),
-            "day": pa.array(day.astype(np.int32)).cast(pa.date32()),
-            "country": _countries(ratings.country[event]),
-            "events": pa.array(np.concatenate([np.ones(len(priced), dtype=np.int64), ratings.extra_events])),
-            "quantity": pa.array(np.concatenate([ratings.billed[priced], ratings.extra_billed])),
-        }
-    )
-    return Rows(table=table, event=event, octets=binary_of(summed(table)))
+def _changes(rated: Rated) -> Changes:
+    rows, event = changes_of(rated.ratings, rated.usage.occurred_at, rated.payer, rated.account)
+    return Changes(rows=rows, event=event, octets=_added(rows))
 
 
-def _rows(table: Table, event: Int64s) -> Rows:
-    kept = table if len(event) == table.num_rows else table.take(pa.array(event))
+def _added(changes: Totals) -> memoryview:
+    """The sums of changes as COPY reads them."""
+    sums = summed(changes)
+    return binary_of(columns_of(sums), len(sums))
+
+
+def _rows(columns: Columns, is_of: Flags) -> Rows:
+    """The rows of some events: all of them, or those that are marked."""
+    event = np.flatnonzero(is_of)
+    kept = columns if len(event) == len(is_of) else taken(columns, event)
     # Columns in which nothing stands are left out: COPY then reads and PostgreSQL stores nothing for them.
-    if kept.num_rows:
-        kept = kept.drop_columns([name for name in kept.column_names if kept[name].null_count == kept.num_rows])
-    return Rows(table=kept, event=event, octets=binary_of(kept))
+    kept = {name: column for name, column in kept.items() if not is_nothing(column)} if len(event) else kept
+    return Rows(columns=kept, event=event, octets=binary_of(kept, len(event)))
 
 
-def _countries(codes: NDArray[np.int16]) -> Table:
-    return pa.array(COUNTRIES, pa.string()).take(pa.array(codes))
-
-
-def _texts(text: Texts) -> Table:
+def _texts(text: Texts) -> Column:
     return pa.array([None, *text.values[1:]], pa.string()).take(pa.array(text.codes))

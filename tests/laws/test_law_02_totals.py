@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,13 +23,16 @@ from billing.rated import rate_usage
 from billing.store.engine import snapshot, transaction
 from billing.store.ratebooks import load_books
 from billing.store.totals import read_totals
-from billing.store.usage import make_batch, summed
+from billing.store.usage import make_batch
 from billing.usage import parse
+from rates.numbering import COUNTRIES
+from rates.usage import TOTALS
 from tests.shop import AT, OCTOBER, SOURCE, Row, Shop, call, card, payloads, products
 
 RATES = (
     "voice.outbound,44,minute,60/60,0.02,0.01\nvoice.outbound,4477,minute,1/1,0.03,\nvoice.outbound,1,minute,6/6,0.01,"
 )
+EPOCH = date(1970, 1, 1)
 USAGE = ("events", "event_elements", "event_identity", "quarantine", "unfolded", "usage_totals", "touched_months")
 
 
@@ -55,7 +60,7 @@ def traffic(seed: int, count: int) -> list[bytes]:
     )
 
 
-def expected(shop: Shop, events: list[bytes]) -> list[Row]:
+def expected(shop: Shop, events: list[bytes]) -> list[tuple[Any, ...]]:
     """The totals of all events in one batch, in the order in which they are, summed outside of the database."""
     usage = parse(events, source=SOURCE, products=products(), at=AT).usage
     with snapshot(shop.engine) as connection:
@@ -68,9 +73,12 @@ def expected(shop: Shop, events: list[bytes]) -> list[Row]:
         source_ids={SOURCE: 1},
         product_ids=dict.fromkeys(products(), 1),
     )
-    names = ("payer_id", "account_id", "price_id", "country", "day", "events", "quantity")
-    rows = summed(batch.changes.table).to_pylist()
-    return sorted(tuple(row[name] for name in names) for row in rows)
+    totals: dict[tuple[Any, ...], list[int]] = {}
+    columns = (getattr(batch.changes.rows, name).tolist() for name in TOTALS)
+    for payer, account, price, country, day, *counted in zip(*columns, strict=True):
+        key = (payer, account, price, COUNTRIES[country], EPOCH + timedelta(days=day))
+        totals[key] = [one + other for one, other in zip(totals.get(key, [0, 0]), counted, strict=True)]
+    return sorted((*key, *sums) for key, sums in totals.items())
 
 
 def named(shop: Shop) -> list[Row]:

@@ -9,8 +9,8 @@ import pytest
 
 from billing.flows.ingest import Intake
 from billing.receipts import Outcome
-from billing.store.engine import transaction
-from billing.store.identity import WORTH_A_TRY, take_new
+from billing.store.engine import rehearsal, transaction
+from billing.store.identity import WORTH_A_TRY, begin_batch, take_new
 from tests.shop import AT, SOURCE, Shop, call, outcomes, payloads, products
 
 MANY = WORTH_A_TRY + 200
@@ -69,9 +69,22 @@ def test_what_is_tried_is_taken_whole_or_not_at_all(opened: Shop) -> None:
     prepared = intake.prepare(payloads([call(number) for number in range(MANY)]), AT)
     query = b"SELECT count(*) FROM event_identity"
     with transaction(opened.engine) as connection:
+        begin_batch(connection, prepared.batch.number, [], tries=True)
         assert take_new(connection, prepared.batch.identities)
+        begin_batch(connection, prepared.batch.number + 1, [], tries=True)
         assert not take_new(connection, prepared.batch.identities)
         assert [(MANY,)] == connection.execute(query).fetchall()
+
+
+def test_a_try_that_failed_is_of_the_transaction_still(opened: Shop) -> None:
+    opened.post(call(0))
+    prepared = intake_of(opened).prepare(payloads([call(number) for number in range(MANY)]), AT)
+    noted = "SELECT count(*) FROM written_batches"
+    with rehearsal(opened.engine) as connection:
+        begin_batch(connection, prepared.batch.number, [], tries=True)
+        assert not take_new(connection, prepared.batch.identities)
+        assert [(2,)] == connection.execute(noted.encode()).fetchall()
+    assert [(1,)] == opened.rows(noted)
 
 
 def test_writers_of_the_same_events_at_once_take_each_once(opened: Shop) -> None:

@@ -34,6 +34,17 @@ def test_an_accepted_event_is_stored_rated_and_in_the_totals(shop: Shop) -> None
     assert (payer, payer, 1, 120) == (account, payer, events, quantity)
 
 
+def test_what_a_report_does_not_say_is_null_beside_one_that_says_it_and_alone(shop: Shop) -> None:
+    said = {"from": "+33123456789", "rated_to": "+447700900124", "status": "busy", "region": "emea"}
+    shop.post(call(1, **said), call(2, status=None))
+    shop.post(call(3, status=None))
+    first = ("call-1", 33123456789, 447700900124, "busy", "emea", None, False)
+    nothing = (None, None, None, None, None, True)
+    assert [first, ("call-2", *nothing), ("call-3", *nothing)] == shop.rows(
+        "SELECT id, from_e164, rated_to_e164, status, region, mcc, price_id IS NOT NULL FROM events ORDER BY id"
+    )
+
+
 def test_each_payload_is_answered_for_itself(shop: Shop) -> None:
     shop.post(call(1), call(2))
     receipt = shop.post(

@@ -49,7 +49,7 @@ def test_it_is_what_a_round_finds_whatever_is_counted_of_whom_and_how_long(shop:
     watch(shop.engine, products(), AT)
     with snapshot(shop.engine) as connection:
         stored = {each.number: each.trigger.id for each in read_triggers(connection)}
-        states = read_budgets(connection, [*stored], OCTOBER.start, OCTOBER.end)
+        states = read_budgets(connection, dict.fromkeys(stored, OCTOBER.start), OCTOBER.end)
     windows = {each.trigger.id: each.window.start for each in found.values()}
     rounds = {name: each.used for each in states if each.start == windows[name := stored[each.trigger]] and each.used}
     assert {each.trigger.id: each.used for each in found.values() if each.used} == rounds
