@@ -4,7 +4,7 @@ Some payers at a time, so that what is reckoned on the way stays in the processo
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
@@ -70,14 +70,14 @@ class Piece(NamedTuple):
 class Ranked:
     """The lines that there are, in the order of their keys: `number`, `family` and `country` (a code), int64[k] each.
 
-    `by_number` (int32[k]) are their ranks in the order of numbers; `table`, where numbers are few, the rank by the
-    number itself.
+    `by_number` (int32[k]) are their ranks in the order of numbers, None where these are the ranks; `table`, where
+    numbers are few, the rank by the number itself.
     """
 
     number: Int64s
     family: Int64s
     country: Int64s
-    by_number: NDArray[np.int32]
+    by_number: NDArray[np.int32] | None
     table: NDArray[np.int32] | None
 
     @classmethod
@@ -102,9 +102,26 @@ class Ranked:
             table[number] = by_number
         return cls(number=number, family=family[order], country=country[order], by_number=by_number, table=table)
 
-    def rank(self, line: Int64s) -> NDArray[np.int32]:
-        """The ranks of lines (int64[n]), int32[n]."""
+    def rank(self, line: NDArray[np.integer]) -> NDArray[np.int32]:
+        """The ranks of lines ([n]), int32[n]."""
+        if self.by_number is None:
+            return line.astype(np.int32, copy=False)
         return self.by_number[np.searchsorted(self.number, line)] if self.table is None else self.table[line]
+
+    def by_rank(self) -> "Ranked":
+        """The same lines, whose numbers are their ranks."""
+        return replace(self, number=np.arange(len(self.number)), by_number=None, table=None)
+
+    def only(self, there: NDArray[np.bool_]) -> "Ranked":
+        """Some of them (bool[k] by their ranks), whose numbers are their ranks among all."""
+        number = np.flatnonzero(there)
+        return Ranked(
+            number=number,
+            family=self.family[there],
+            country=self.country[there],
+            by_number=np.arange(len(number), dtype=np.int32),
+            table=(np.cumsum(there) - 1).astype(np.int32),
+        )
 
 
 class Sums(NamedTuple):
@@ -121,6 +138,26 @@ class Sums(NamedTuple):
         """Room for at most so many: memory is taken up only as far as it is written."""
         numbers = [np.empty(most, dtype=np.int64) for _ in range(3)]
         return cls(numbers[0], np.empty(most, dtype=np.int32), numbers[1], numbers[2], [])
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Sums]") -> "Sums":
+        """Those of some payers, and then those of others."""
+        payer, rank, events, quantity = runs.in_threads(
+            np.concatenate, list(zip(*(each[:4] for each in parts), strict=True))
+        )
+        cards: list[tuple[str, ...]] = []
+        for each in parts:
+            cards += each.cards
+        return cls(payer, rank, events, quantity, cards).by_payer()
+
+    def by_payer(self) -> "Sums":
+        """The same in the order of payers, of whom those under later terms may stand between others."""
+        payer, rank, events, quantity, cards = self
+        if (payer[1:] >= payer[:-1]).all():
+            return self
+        order = np.argsort(payer, kind="stable")
+        sorted_cards = [cards[row] for row in order.tolist()]
+        return Sums(payer[order], rank[order], events[order], quantity[order], sorted_cards)
 
 
 def sums_of(pieces: Sequence[Piece], ranked: Ranked, versions: Sequence[str], *, rows_at_once: int = _BLOCK) -> Sums:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rates.tally.orders import by_payer_and_day, days_among, distinct_days, numbered
+from rates.tally.orders import Numbers, by_payer_and_day, days_among, distinct_days
 
 values = st.lists(st.one_of(st.integers(0, 9), st.integers(-(2**62), 2**62)), max_size=30)
 payers = st.one_of(st.integers(0, 5), st.integers(0, 1 << 33))
@@ -18,9 +18,10 @@ def columns(rows: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
 
 @given(values, values)
 def test_values_are_numbered_in_their_order(some: list[int], others: list[int]) -> None:
-    distinct, places = numbered(np.array(some, dtype=np.int64), np.array(others, dtype=np.int64))
-    assert sorted({*some, *others}) == distinct.tolist()
-    assert [some, others] == [distinct[place].tolist() for place in places]
+    columns = [np.array(each, dtype=np.int64) for each in (some, others)]
+    numbers = Numbers.of(columns)
+    assert sorted({*some, *others}) == numbers.values.tolist()
+    assert [some, others] == [numbers.values[numbers.place(column)].tolist() for column in columns]
 
 
 @given(pairs)
