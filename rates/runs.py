@@ -48,6 +48,13 @@ def counted(columns: Sequence[Int64s], many: int) -> Int64s:
     return np.flatnonzero(there[:many])
 
 
+def distinct(numbers: Int64s) -> Int64s:
+    """The distinct ones of numbers from 0 on, in their order; -1 is no number."""
+    found = np.sort(numbers)
+    found = found[changes(found)]
+    return found[found >= 0]
+
+
 def largest(column: NDArray[Any]) -> int:
     """The largest of the values without their signs, 0 of none."""
     return max(int(column.max(initial=0)), -int(column.min(initial=0)))
@@ -61,20 +68,6 @@ def changes(*columns: NDArray[Any]) -> NDArray[np.bool_]:
     for column in columns:
         new[1:] |= column[1:] != column[:-1]
     return new
-
-
-def order(payer: Int64s, rank: NDArray[np.int32], version: Int64s) -> Int64s:
-    """The order by payer, then by key, then by card version; one number for all three where 64 bits hold it."""
-    if not len(payer):
-        return np.zeros(0, dtype=np.int64)
-    first, ranks, versions = int(payer.min()), int(rank.max()) + 1, int(version.max()) + 1
-    most = (int(payer.max()) - first + 1) * ranks * versions
-    if most > INT64_MAX:
-        return np.lexsort((version, rank, payer))
-    name = (payer - first) * ranks + rank
-    if versions > 1:
-        name = name * versions + version
-    return places(name, most)
 
 
 def places(numbers: Int64s, most: int) -> Int64s:
@@ -99,8 +92,13 @@ def sums(column: Int64s, first: Int64s) -> Int64s:
         # Could be, not must be: only then is it worth counting in Python's integers.
         require_headroom(int(np.abs(np.add.reduceat(column.astype(object), first)).max()), "the quantity of a line")
     # What all rows so far come to may leave 64 bits, and comes back into them where it is taken off.
-    ends = np.append(first[1:], len(column)) - 1
-    found: Int64s = np.diff(np.cumsum(column)[ends], prepend=np.sum(column[: first[0]]))
+    so_far = np.cumsum(column)
+    found = np.empty(len(first), dtype=np.int64)
+    np.take(so_far, first[1:] - 1, out=found[:-1], mode="clip")
+    found[-1] = so_far[-1]
+    before = found[:-1].copy()
+    found[0] -= so_far[first[0] - 1] if first[0] else 0
+    found[1:] -= before
     return found
 
 

@@ -6,6 +6,7 @@ only the items of the other days are put in order and followed one by one.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -49,21 +50,33 @@ def _range(columns: Sequence[NDArray[Any]]) -> tuple[int, int]:
     return min(int(column.min()) for column in some), max(int(column.max()) for column in some)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class DailyRun:
     """What `counters.Run` says; but on days on which its counter crosses no bound, an item starts where the day does.
 
     That is in the same tier. `cell` is int64[n]: which day of a counter each item is of. `begins`, `ends` and `totals`
-    are of each such day. `rows` are the items of the days with a crossing, `exact` where the counter stood before each
-    of them. All are int64.
+    are of each such day. `crossing` are the items of the days with a crossing, and `fill` is what each of n moves.
+    All are int64.
     """
 
     cell: Int64s
     begins: Int64s
     ends: Int64s
     totals: Int64s
-    rows: Int64s
-    exact: Int64s
+    crossing: Int64s
+    fill: Int64s
+
+    @cached_property
+    def rows(self) -> Int64s:
+        """The items of the days with a crossing, day by day; they stay in their order."""
+        return self.crossing[places(self.cell[self.crossing], len(self.begins))]
+
+    @cached_property
+    def exact(self) -> Int64s:
+        """Where the counter stands before each of `rows`."""
+        cell = self.cell[self.rows]
+        found: Int64s = self.begins[cell] + _within(self.fill[self.rows], cell)
+        return found
 
     @property
     def start(self) -> Int64s:
@@ -100,7 +113,7 @@ class DailyRun:
     def crossed(self, bounds: Int64s) -> Bools:
         """Items on days on which the counter goes from one tier into another: their order matters."""
         found = np.zeros(len(self.cell), dtype=np.bool_)
-        found[self.rows] = _crossed(self.begins, self.ends, bounds)[self.cell[self.rows]]
+        found[self.crossing] = _crossed(self.begins, self.ends, bounds)[self.cell[self.crossing]]
         return found
 
     def tiers(self, bounds: Int64s) -> NDArray[np.integer]:
@@ -142,13 +155,17 @@ def run_by_day(strands: Sequence[Moves], days: Days, bounds: Iterable[Int64s]) -
     begins, totals = ends.ravel() - moved, np.repeat(ends[:, -1], days.days)
     every = np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *bounds]))
     crossing = _crossed(begins, ends.ravel(), every)
-    found = []
-    for fill, cell, replaced in strands:
-        at = np.flatnonzero(crossing.take(cell, mode="clip") & ~replaced)
-        at = at[places(cell[at], len(days))]
-        exact = begins[cell[at]] + _within(fill[at], cell[at])
-        found.append(DailyRun(cell=cell, begins=begins, ends=ends.ravel(), totals=totals, rows=at, exact=exact))
-    return found
+    return [
+        DailyRun(
+            cell=cell,
+            begins=begins,
+            ends=ends.ravel(),
+            totals=totals,
+            crossing=np.flatnonzero(crossing.take(cell, mode="clip") & ~replaced),
+            fill=fill,
+        )
+        for fill, cell, replaced in strands
+    ]
 
 
 def fits_days(scope: Int64s, day: NDArray[np.int32]) -> bool:

@@ -150,23 +150,23 @@ def items_by_day(totals: Totals, crossings: Totals, kinds: Kinds) -> list[Items]
     strands = [totals, crossings] if len(crossings) else [totals]
     days = Days.of([rows.payer for rows in strands], [rows.day for rows in strands])
     cells = [days.cell(rows.payer, rows.day) for rows in strands]
-    ordered = np.zeros(len(days), dtype=np.bool_)
-    for cell in cells[1:]:
-        ordered[cell] = True
-    among = ordered.take(cells[0], mode="clip")
-    replaced = _replaced(totals, among, crossings, kinds) if len(crossings) else among
+    replaced = np.zeros(len(totals), dtype=np.bool_)
+    if len(crossings):
+        of_events = np.zeros(len(days), dtype=np.bool_)
+        of_events[cells[1]] = True
+        replaced = _replaced(totals, of_events.take(cells[0], mode="clip"), crossings, kinds)
+    every = np.ones(len(crossings), dtype=np.bool_)
+    marks = [(replaced, replaced), (every, ~every)]
     found = []
-    for rows, cell in zip(strands, cells, strict=True):
+    for rows, cell, (ordered, away) in zip(strands, cells, marks[: len(strands)], strict=True):
         kind, billed = kinds.of_rows(rows)
-        away = replaced if rows is totals else np.zeros(len(rows), dtype=np.bool_)
-        in_order = replaced if rows is totals else ~away
         found.append(
             Items(
                 rows=rows,
                 kinds=kinds,
                 kind=kind,
                 billed=billed,
-                ordered=in_order,
+                ordered=ordered,
                 replaced=away,
                 days=days,
                 cell=cell,

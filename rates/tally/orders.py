@@ -121,7 +121,8 @@ def stretches(totals: Totals, crossings: Totals, *, rows_at_once: int = _STRETCH
     cuts = np.unique(totals.payer[rows_at_once::rows_at_once])
     ends = [[0, *np.searchsorted(rows.payer, cuts).tolist(), len(rows)] for rows in (totals, crossings)]
     pairs = zip(*(pairwise(edges) for edges in ends), strict=True)
-    return [Stretch(totals.take(slice(*some)), crossings.take(slice(*others))) for some, others in pairs]
+    found = [Stretch(totals.take(slice(*some)), crossings.take(slice(*others))) for some, others in pairs]
+    return [each for each in found if len(each.totals) or len(each.crossings)]
 
 
 def _by_payer(rows: Totals) -> Totals:
