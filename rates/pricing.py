@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from rates.lines import LineKey, Parts, PricedLines, Summing, lines_of
 from rates.netting import net
 from rates.prices import Price
-from rates.runs import THREADS, in_threads
+from rates.runs import in_threads
 from rates.summing import Sums
 from rates.tally.counters import Bools, Int64s
 from rates.tally.daily import fits_days
 from rates.tally.flats import add_flats
 from rates.tally.items import CrossingsIncompleteError, Items, items_by_day, items_of
 from rates.tally.kinds import Kinds
-from rates.tally.orders import Stretch, distinct, distinct_days, stretches
+from rates.tally.orders import ROWS_AT_ONCE, Stretch, distinct, distinct_days, stretches
 from rates.tally.pools import drain, has_pools, undrained
 from rates.tally.rules import Rule, Strand, counters_of, rules_of
 from rates.tally.tariffs import Tariff, unplaced
@@ -78,13 +78,14 @@ class Placements:
 
 
 def price(
-    totals: Totals, crossings: Totals, terms: Terms, *, payers: Sequence[int] = (), threads: int = THREADS
+    totals: Totals, crossings: Totals, terms: Terms, *, payers: Sequence[int] = (), rows_at_once: int = ROWS_AT_ONCE
 ) -> PricedLines:
     """The lines of all payers in `totals`, who share `terms`; `payers` also names those without usage.
 
+    Where the order within days is nothing but for the crossings, some payers are priced at a time, in threads.
     Raises `CrossingsIncompleteError` unless `crossings` holds the ordered events of all `crossing_days`.
     """
-    lines, wanted = _priced(totals, crossings, terms, payers, threads)
+    lines, wanted = _priced(totals, crossings, terms, payers, rows_at_once)
     if len(wanted.payer):
         where = f"payer {wanted.payer[0]}, day {wanted.day[0]}"
         raise CrossingsIncompleteError("the events of a crossing day are missing", place=where)
@@ -93,10 +94,10 @@ def price(
 
 def estimate(totals: Totals, terms: Terms, *, payers: Sequence[int] = ()) -> PricedLines:
     """The lines as if the usage of a crossing day had come in the order of its totals: no event is read."""
-    return net(_priced(totals, no_totals(), terms, payers, THREADS)[0], terms, payers)
+    return net(_priced(totals, no_totals(), terms, payers, ROWS_AT_ONCE)[0], terms, payers)
 
 
-def crossing_days(totals: Totals, crossings: Totals, terms: Terms, *, threads: int = THREADS) -> Wanted:
+def crossing_days(totals: Totals, crossings: Totals, terms: Terms, *, rows_at_once: int = ROWS_AT_ONCE) -> Wanted:
     """The days whose ordered events `price` needs and `crossings` does not hold yet; empty when it has them all.
 
     Free units decide what is left to fill the counters, so that a second call may want more days than the first.
@@ -117,7 +118,7 @@ def crossing_days(totals: Totals, crossings: Totals, terms: Terms, *, threads: i
             found = found | unplaced(rule.versions, items, counter) | add_flats(Parts(), items, counter, ())
         return _days(items, found)
 
-    return _wanted(in_threads(missing, ground.stretches(totals, crossings), threads))
+    return _wanted(in_threads(missing, ground.stretches(totals, crossings, rows_at_once)))
 
 
 def standings(totals: Totals, terms: Terms) -> list[Standing]:
@@ -194,9 +195,9 @@ class _Ground:
         )
         return cls(kinds=kinds, rules=list(rules_of(kinds)), by_day=by_day)
 
-    def stretches(self, totals: Totals, crossings: Totals) -> Sequence[Stretch]:
+    def stretches(self, totals: Totals, crossings: Totals, rows_at_once: int) -> Sequence[Stretch]:
         """Usage of some payers at a time, where what is reckoned of one is nothing to another."""
-        return stretches(totals, crossings) if self.by_day else [Stretch(totals, crossings)]
+        return stretches(totals, crossings, rows_at_once) if self.by_day else [Stretch(totals, crossings)]
 
     def strands(self, stretch: Stretch, parts: Parts) -> list[Strand]:
         """What is priced, free units on their lines. Of the first strand the order within a day may be missing."""
@@ -219,7 +220,7 @@ class _Ground:
 
 
 def _priced(
-    totals: Totals, crossings: Totals, terms: Terms, payers: Sequence[int], threads: int
+    totals: Totals, crossings: Totals, terms: Terms, payers: Sequence[int], rows_at_once: int
 ) -> tuple[PricedLines, Wanted]:
     """The lines, and the days whose events they lack."""
     ground, parts = _Ground.of(totals, crossings, terms), Parts()
@@ -235,7 +236,7 @@ def _priced(
         wanted = ground.distribute(stretch, ranked, own, payers)
         return summing.sums(own), wanted
 
-    found = in_threads(add, ground.stretches(totals, crossings), threads)
+    found = in_threads(add, ground.stretches(totals, crossings, rows_at_once))
     return summing.lines([sums for sums, _ in found], terms.currency), _wanted([wanted for _, wanted in found])
 
 

@@ -10,20 +10,18 @@ from numpy.typing import NDArray
 from rates.quantities import INT64_MAX, require_headroom
 from rates.usage import Int64s
 
-THREADS = 2
-"""In how many threads columns are worked on that are long enough to be worked on in parts."""
-
 Part = TypeVar("Part")
 Found = TypeVar("Found")
 
 _BLOCK = 1 << 16
+_THREADS = 2
 
 
-def in_threads(work: Callable[[Part], Found], parts: Sequence[Part], threads: int = THREADS) -> list[Found]:
-    """What work on each of some parts comes to, in their order."""
-    if len(parts) <= 1 or threads <= 1:
+def in_threads(work: Callable[[Part], Found], parts: Sequence[Part]) -> list[Found]:
+    """What work on each of some parts comes to, in their order; columns let the processor's cores work side by side."""
+    if len(parts) <= 1:
         return [work(part) for part in parts]
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(work, parts))
 
 

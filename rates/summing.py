@@ -201,13 +201,14 @@ class _Names(NamedTuple):
         name += ranked.rank(piece.line)
         if self.version_bits:
             name = (name << self.version_bits) + piece.version
-        new, events, quantity = runs.changes(name), piece.events, piece.quantity
-        nowhere = piece.line == NOWHERE
-        if nowhere.any():
+        events, quantity, nowhere = piece.events, piece.quantity, piece.line == NOWHERE
+        if not nowhere.any():
+            first = np.flatnonzero(runs.changes(name))
+        else:
             # They begin no run, and add nothing to the one before them.
-            new &= ~nowhere
+            name[nowhere] = NOWHERE
+            first = np.flatnonzero(runs.changes(name) & ~nowhere)
             events, quantity = np.where(nowhere, 0, events), np.where(nowhere, 0, quantity)
-        first = np.flatnonzero(new)
         return name[first], runs.sums(events, first), runs.sums(quantity, first)
 
     def lines(self, name: Int64s) -> tuple[Int64s, Int64s]:

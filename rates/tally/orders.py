@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from rates.runs import blocks
 from rates.usage import Int64s, Totals
 
+ROWS_AT_ONCE = 1 << 16
+"""Of how many rows the columns stay in the processor's cache while they are priced."""
+
 _FEW = 1 << 22
 _HALF = 16
-_STRETCH = 1 << 16
 _LOW = (1 << _HALF) - 1
 
 
@@ -115,7 +117,7 @@ class Stretch(NamedTuple):
     crossings: Totals
 
 
-def stretches(totals: Totals, crossings: Totals, *, rows_at_once: int = _STRETCH) -> list[Stretch]:
+def stretches(totals: Totals, crossings: Totals, rows_at_once: int) -> list[Stretch]:
     """Totals and crossings cut between payers, about so many rows at a time, in the order of payers."""
     totals, crossings = _by_payer(totals), _by_payer(crossings)
     cuts = np.unique(totals.payer[rows_at_once::rows_at_once])
