@@ -53,6 +53,9 @@ RUNS = 3
 THOUSANDS, HUNDREDS, SINGLES = 200_000, 60_000, 20_000
 CLIENTS = 64
 BOUNDS = {1000: 0.45, 100: 0.25, 1: 0.6}
+P99_BOUND_MS = 50
+"""Within which 99 of 100 answers come when half as much is asked as can be answered."""
+
 _PROGRAM = (sys.executable, "-c", "from cli.main import run; run()")
 _START_SECONDS = 60
 
@@ -236,17 +239,19 @@ def main() -> None:
             best = max(statistics.median(each) for each in bare.values())
             ratio = statistics.median(found) / best
             told = at_half_load(cluster, of, options.workers, statistics.median(found))
+            p99 = told.percentile(0.99) * 1000
             result = {
                 "name": f"http-{batch}",
                 "ratio": round(ratio, 3),
                 "bound": BOUNDS[batch],
-                "holds": ratio >= BOUNDS[batch],
+                "holds": ratio >= BOUNDS[batch] and p99 <= P99_BOUND_MS,
                 "sizes": {"events": events, "accounts": ACCOUNTS, "prefixes": PREFIXES, "clients": _clients(of)},
                 "events_a_second": {
                     "ours": round(statistics.median(found)),
                     **{f"bare_{name}": round(statistics.median(each)) for name, each in bare.items()},
                 },
-                "p99_ms_at_half_load": round(told.percentile(0.99) * 1000, 1),
+                "p99_ms_at_half_load": round(p99, 1),
+                "p99_bound_ms": P99_BOUND_MS,
                 "workers": options.workers,
             }
             print(json.dumps(result), flush=True)
