@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rates.cards import Rounding
@@ -101,13 +101,19 @@ def said(lines: PricedLines) -> list[tuple[object, ...]]:
     return list(zip(*(column.tolist() for column in columns), lines.residuals, lines.cards, strict=True))
 
 
+UNDER_LATER_TERMS = [(2, 3, 0, FIRST + 4, 60), (3, 3, 0, FIRST, 60), (3, 2, 0, FIRST, 60)]
+
+
+@example(rows=UNDER_LATER_TERMS, mode=Mode.GRADUATED, agreed=True, at_once=1, shuffled=False)
 @given(rows=ROWS, mode=st.sampled_from(Mode), agreed=st.booleans(), at_once=st.integers(1, 9), shuffled=st.booleans())
 def test_so_many_rows_at_a_time_are_priced_as_all_are(
     rows: list[Row], mode: Mode, *, agreed: bool, at_once: int, shuffled: bool
 ) -> None:
     """With tiers of two cards, deals that change in the month, and events that were rounded by themselves."""
     terms = make_terms(mode, agreed=agreed)
-    rows += [(payer, 4, country, day, 7) for payer, number, country, day, _ in rows if number == 3]  # what it comes to
+    rows = rows + [
+        (payer, 4, country, day, 7) for payer, number, country, day, _ in rows if number == 3
+    ]  # what it comes to
     rows = rows if shuffled else sorted(rows)
     totals = totals_of(rows)
     wanted = crossing_days(totals, no_totals(), terms, rows_at_once=ALL_AT_ONCE)
