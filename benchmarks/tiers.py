@@ -192,7 +192,7 @@ def main() -> None:
         sizes=sizes,
         times=times,
         compared="seconds to rate and price a month from columns in memory, with three graduated tiers over mixed"
-        f" prices for each account, against the same without tiers, {THREADS} threads of rating",
+        f" prices for each account, against the same without tiers, {THREADS} threads",
     )
 
 

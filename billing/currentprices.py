@@ -22,6 +22,7 @@ from rates.numbering import COUNTRIES
 from rates.prices import EVENT, Price
 from rates.pricing import Standing, standings
 from rates.tally.items import items_of
+from rates.tally.kinds import Kinds
 from rates.tally.pools import drain
 from rates.terms import Terms
 from rates.tiers import Measure, Mode, Schedule, Scope, whole
@@ -120,7 +121,7 @@ def _free_left(asked: Asked, price: Price, totals: Totals, terms: Terms, period:
 def _free(totals: Totals, terms: Terms) -> int:
     """How many base units pools give free."""
     parts = Parts()
-    drain(items_of(totals, no_totals(), terms), terms, parts)
+    drain(items_of(totals, no_totals(), Kinds.of([totals], terms)), parts)
     numbers, place = np.unique(parts.columns()[1], return_inverse=True)
     free = np.array([parts.key(number).tier == FREE for number in numbers.tolist()], dtype=bool)
     return int(parts.columns()[4][free[place]].sum())

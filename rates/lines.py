@@ -3,8 +3,8 @@
 The line key is the rounding unit: prefixes, card versions, days and subaccounts are not in it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from math import lcm
@@ -19,7 +19,7 @@ from rates.numbering import COUNTRIES, COUNTRY_CODES
 from rates.prices import CHARGE, USAGE, Price
 from rates.quantities import INT64_MAX, require_headroom
 from rates.ratios import Charged, Ratios, rounded
-from rates.summing import Piece, Ranked, Sums, sums_of
+from rates.summing import NOWHERE, Piece, Ranked, Sums, sums_of
 from rates.usage import Int64s
 
 FREE = "free"
@@ -152,6 +152,10 @@ class Parts:
     charges: dict[Fraction, list[tuple[Int64s, Int64s, Int64s]]] = field(default_factory=dict)
     cuts: list[Cut] = field(default_factory=list)
 
+    def beside(self) -> "Parts":
+        """Further parts of other payers: with pieces of their own, and all else in common."""
+        return replace(self, pieces=[])
+
     def cut(self, found: "Cut", version: int) -> None:
         """Put money on a line beside quantity times price, also where nothing else is on it."""
         self.cuts.append(found)
@@ -193,7 +197,7 @@ class Parts:
         price = (key.unit_price.numerator, key.unit_price.denominator)
         number = self.names.setdefault((key.product, key.element, *key[3:5], *price, *key[6:]), len(self.families))
         if number == len(self.families):
-            self.families.append(key._replace(country=""))
+            self.families.append(key._replace(country="") if key.country else key)
         return number
 
     def key(self, line: int) -> LineKey:
@@ -212,7 +216,49 @@ def lines_of(parts: Parts, currency_code: str) -> PricedLines:
     Raises `QuantityOverflowError` for a quantity or an amount of more than 64 bits.
     """
     ranked = Ranked.of(parts.families, [piece.line for piece in parts.pieces])
-    sums = sums_of(parts.pieces, ranked, list(parts.versions))
+    return _lines(parts, ranked, sums_of(parts.pieces, ranked, list(parts.versions)), currency_code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summing:
+    """The lines on which something may come to be, known before it does, so that some payers go after the other.
+
+    Parts put it on them by their ranks. `there` (bool[k]) are those on which something is.
+    """
+
+    parts: Parts
+    known: Ranked
+    by_rank: Ranked
+    there: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, parts: Parts, numbers: Iterable[Int64s]) -> "Summing":
+        """For parts beside some, of which `numbers` (int64[n] each) are all lines."""
+        known = Ranked.of(parts.families, list(numbers))
+        there = np.zeros(len(known.number), dtype=np.bool_)
+        return cls(parts=parts, known=known, by_rank=known.by_rank(), there=there)
+
+    def rank(self, number: Int64s) -> Int64s:
+        """The ranks of lines by their numbers, both in the same shape; of `NOWHERE` none."""
+        rank = np.full_like(number, NOWHERE)
+        there = number != NOWHERE
+        rank[there] = self.known.rank(number[there])
+        return rank
+
+    def sums(self, own: Parts) -> Sums:
+        """What the pieces of some payers add up to. Raises `QuantityOverflowError`."""
+        found = sums_of(own.pieces, self.by_rank, list(self.parts.versions))
+        self.there[found.rank] = True
+        return found
+
+    def lines(self, sums: Sequence[Sums], currency_code: str) -> PricedLines:
+        """The lines of all of them, as `lines_of` has them."""
+        ranked = self.known.only(self.there)
+        fewer = runs.in_threads(lambda each: each._replace(rank=ranked.rank(each.rank)), sums)
+        return _lines(self.parts, ranked, Sums.joined(fewer), currency_code)
+
+
+def _lines(parts: Parts, ranked: Ranked, sums: Sums, currency_code: str) -> PricedLines:
     lines = _Lines(sums, ranked)
     multiplied, charged = sums.quantity, None
     if parts.rounded:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from rates.runs import blocks, in_threads
 from rates.usage import Int64s
 
 _BLOCK = 1 << 14
@@ -65,9 +66,8 @@ def rounded(
     kind = top.dtype
     minor = np.empty(len(which), dtype=kind)
     residuals = Ratios(numerator=np.empty_like(minor), denominator=np.empty_like(minor))
-    # In blocks, so that what is reckoned on the way to an amount stays in the processor's cache.
-    for start in range(0, len(which), _BLOCK):
-        some = slice(start, start + _BLOCK)
+
+    def work(some: slice) -> None:
         above, below = top[which[some]] * quantity[some].astype(kind, copy=False), bottom[which[some]]
         if charged is not None:
             above = above * charged.whole + charged.units[some] * scale * below
@@ -76,4 +76,6 @@ def rounded(
         minor[some] = np.where(above < 0, -nearest, nearest) * step
         residuals.numerator[some] = above - minor[some] * below
         residuals.denominator[some] = below * scale
+
+    in_threads(work, list(blocks(len(which), _BLOCK)))
     return minor, residuals

@@ -4,7 +4,7 @@ Some payers at a time, so that what is reckoned on the way stays in the processo
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
@@ -46,21 +46,9 @@ class Piece(NamedTuple):
             return self
         return self._take(np.argsort(self.payer, kind="stable"))
 
-    def summed(self, start: int, stop: int) -> "Piece":
-        """Of a stretch one row for rows of one line that follow each other, as days of one price do in totals.
-
-        What is on no line is left out.
-        """
-        payer, line, version, events, quantity, _ = self._take(slice(start, stop))
-        of_one = version.strides == (0,)  # a broadcast number
-        begins = runs.changes(payer, line) if of_one else runs.changes(payer, line, version)
-        nowhere = line == NOWHERE
-        if nowhere.any():
-            # They begin no run, and add nothing to the one before them.
-            begins &= ~nowhere
-            events, quantity = np.where(nowhere, 0, events), np.where(nowhere, 0, quantity)
-        first = np.flatnonzero(begins)
-        return Piece(payer[first], line[first], version[first], runs.sums(events, first), runs.sums(quantity, first))
+    def between(self, start: int, stop: int) -> Self:
+        """A stretch of them."""
+        return self._take(slice(start, stop))
 
     def _take(self, some: Int64s | slice) -> Self:
         return self._replace(**{name: column[some] for name, column in self._asdict().items() if column is not None})
@@ -70,14 +58,14 @@ class Piece(NamedTuple):
 class Ranked:
     """The lines that there are, in the order of their keys: `number`, `family` and `country` (a code), int64[k] each.
 
-    `by_number` (int32[k]) are their ranks in the order of numbers; `table`, where numbers are few, the rank by the
-    number itself.
+    `by_number` (int32[k]) are their ranks in the order of numbers, None where these are the ranks; `table`, where
+    numbers are few, the rank by the number itself.
     """
 
     number: Int64s
     family: Int64s
     country: Int64s
-    by_number: NDArray[np.int32]
+    by_number: NDArray[np.int32] | None
     table: NDArray[np.int32] | None
 
     @classmethod
@@ -85,7 +73,7 @@ class Ranked:
         """The ranks of the distinct ones of some lines (int64[n] each); `families` are keys in every country."""
         many = len(families) * len(COUNTRIES)
         counted = many <= _FEW + sum(map(len, lines)) * 2
-        number = runs.counted(lines, many) if counted else np.setdiff1d(np.concatenate(lines), NOWHERE)
+        number = runs.counted(lines, many) if counted else runs.distinct(np.concatenate(lines))
         family, country = np.divmod(number, len(COUNTRIES))
         # By product and element, then by country, then by all the rest.
         heads = {head: place for place, head in enumerate(sorted({key[:2] for key in families}))}
@@ -102,9 +90,26 @@ class Ranked:
             table[number] = by_number
         return cls(number=number, family=family[order], country=country[order], by_number=by_number, table=table)
 
-    def rank(self, line: Int64s) -> NDArray[np.int32]:
-        """The ranks of lines (int64[n]), int32[n]."""
+    def rank(self, line: NDArray[np.integer]) -> NDArray[np.int32]:
+        """The ranks of lines ([n]), int32[n]."""
+        if self.by_number is None:
+            return line.astype(np.int32, copy=False)
         return self.by_number[np.searchsorted(self.number, line)] if self.table is None else self.table[line]
+
+    def by_rank(self) -> "Ranked":
+        """The same lines, whose numbers are their ranks."""
+        return replace(self, number=np.arange(len(self.number)), by_number=None, table=None)
+
+    def only(self, there: NDArray[np.bool_]) -> "Ranked":
+        """Some of them (bool[k] by their ranks), whose numbers are their ranks among all."""
+        number = np.flatnonzero(there)
+        return Ranked(
+            number=number,
+            family=self.family[there],
+            country=self.country[there],
+            by_number=np.arange(len(number), dtype=np.int32),
+            table=(np.cumsum(there) - 1).astype(np.int32),
+        )
 
 
 class Sums(NamedTuple):
@@ -122,24 +127,97 @@ class Sums(NamedTuple):
         numbers = [np.empty(most, dtype=np.int64) for _ in range(3)]
         return cls(numbers[0], np.empty(most, dtype=np.int32), numbers[1], numbers[2], [])
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Sums]") -> "Sums":
+        """Those of some payers, and then those of others."""
+        payer, rank, events, quantity = runs.in_threads(
+            np.concatenate, list(zip(*(each[:4] for each in parts), strict=True))
+        )
+        cards: list[tuple[str, ...]] = []
+        for each in parts:
+            cards += each.cards
+        return cls(payer, rank, events, quantity, cards).by_payer()
+
+    def by_payer(self) -> "Sums":
+        """The same in the order of payers, of whom those under later terms may stand between others."""
+        payer, rank, events, quantity, cards = self
+        if (payer[1:] >= payer[:-1]).all():
+            return self
+        order = np.argsort(payer, kind="stable")
+        sorted_cards = [cards[row] for row in order.tolist()]
+        return Sums(payer[order], rank[order], events[order], quantity[order], sorted_cards)
+
 
 def sums_of(pieces: Sequence[Piece], ranked: Ranked, versions: Sequence[str], *, rows_at_once: int = _BLOCK) -> Sums:
     """What pieces add up to. Raises `QuantityOverflowError`."""
     pieces = [piece.by_payer() for piece in pieces if len(piece.line)]
     found, end = Sums.room(sum(len(piece.line) for piece in pieces)), 0
     for stretches in _stretches(pieces, rows_at_once):
-        some = [piece.summed(*ends) for piece, ends in zip(pieces, stretches, strict=True) if ends[0] < ends[1]]
-        payer, line, version, events, quantity = runs.joined([each[:5] for each in some], 5)
-        rank = ranked.rank(line)
-        order = runs.order(payer, rank, version)
-        payer, rank, version = payer[order], rank[order], version[order]
-        first = np.flatnonzero(runs.changes(payer, rank))
+        some = [piece.between(*ends) for piece, ends in zip(pieces, stretches, strict=True) if ends[0] < ends[1]]
+        if not some:
+            continue
+        names = _Names.of(some, ranked, versions)
+        name, events, quantity = runs.joined([names.runs(piece, ranked) for piece in some], 3)
+        order = runs.places(name, names.most)
+        name, version = names.lines(name[order])
+        first = np.flatnonzero(runs.changes(name))
         at = slice(end, end + len(first))
-        found.payer[at], found.rank[at] = payer[first], rank[first]
+        found.payer[at], found.rank[at] = names.payers_and_ranks(name[first])
         found.events[at], found.quantity[at] = runs.sums(events[order], first), runs.sums(quantity[order], first)
         found.cards.extend(_cards(versions, version, first))
         end = at.stop
     return Sums(found.payer[:end], found.rank[:end], found.events[:end], found.quantity[:end], found.cards)
+
+
+class _Names(NamedTuple):
+    """One number for payer, rank and card version, in the order of all three: `payers` (int64[p]) by their places.
+
+    There are no more payers than rows, so that 63 bits are enough for all that memory holds.
+    """
+
+    payers: Int64s
+    rank_bits: int
+    version_bits: int
+
+    @classmethod
+    def of(cls, pieces: Sequence[Piece], ranked: Ranked, versions: Sequence[str]) -> Self:
+        """For pieces in the order of payers."""
+        payers = np.unique(np.concatenate([piece.payer[runs.changes(piece.payer)] for piece in pieces]))
+        return cls(payers, len(ranked.family).bit_length(), (len(versions) - 1).bit_length())
+
+    @property
+    def most(self) -> int:
+        """Above all numbers."""
+        return len(self.payers) << (self.rank_bits + self.version_bits)
+
+    def runs(self, piece: Piece, ranked: Ranked) -> tuple[Int64s, Int64s, Int64s]:
+        """Names, events and quantity: a row for rows of one line that follow each other, as days of a price do.
+
+        What is on no line is left out.
+        """
+        begins = np.flatnonzero(runs.changes(piece.payer))
+        place = np.searchsorted(self.payers, piece.payer[begins]) << self.rank_bits
+        name = np.repeat(place, np.diff(np.append(begins, len(piece.payer))))
+        name += ranked.rank(piece.line)
+        if self.version_bits:
+            name = (name << self.version_bits) + piece.version
+        events, quantity, nowhere = piece.events, piece.quantity, piece.line == NOWHERE
+        if not nowhere.any():
+            first = np.flatnonzero(runs.changes(name))
+        else:
+            # They begin no run, and add nothing to the one before them.
+            name[nowhere] = NOWHERE
+            first = np.flatnonzero(runs.changes(name) & ~nowhere)
+            events, quantity = np.where(nowhere, 0, events), np.where(nowhere, 0, quantity)
+        return name[first], runs.sums(events, first), runs.sums(quantity, first)
+
+    def lines(self, name: Int64s) -> tuple[Int64s, Int64s]:
+        """Names without the versions, and these."""
+        return name >> self.version_bits, name & ((1 << self.version_bits) - 1)
+
+    def payers_and_ranks(self, line: Int64s) -> tuple[Int64s, Int64s]:
+        """Whose the lines are, by their names, and of which rank."""
+        return self.payers[line >> self.rank_bits], line & ((1 << self.rank_bits) - 1)
 
 
 def _stretches(pieces: Sequence[Piece], many: int) -> Iterator[list[tuple[int, int]]]:

@@ -132,7 +132,7 @@ class Totals:
     def __len__(self) -> int:
         return len(self.quantity)
 
-    def take(self, rows: NDArray[np.bool_] | Int64s) -> "Totals":
+    def take(self, rows: NDArray[np.bool_] | Int64s | slice) -> "Totals":
         """Some of the rows, in the order given."""
         return Totals(**{name: getattr(self, name)[rows] for name in TOTALS})
 

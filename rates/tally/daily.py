@@ -6,33 +6,77 @@ only the items of the other days are put in order and followed one by one.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rates.runs import blocks
+from rates.runs import places
 from rates.tally.counters import Bools, Int64s, reaching, require_room
 from rates.tiers import tier_of
 
 _FEW_DAYS = 1 << 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class Days(NamedTuple):
+    """A table of the days of some scopes, a *cell* each: from scope `first` and day `low` on, `scopes` by `days`."""
+
+    first: int
+    low: int
+    scopes: int
+    days: int
+
+    @classmethod
+    def of(cls, scopes: Sequence[Int64s], days: Sequence[NDArray[np.int32]]) -> Self:
+        """For items of these scopes and days, [n] each; there is one at least."""
+        first, last = _range(scopes)
+        low, high = _range(days)
+        return cls(first, low, last - first + 1, high - low + 1)
+
+    def __len__(self) -> int:
+        return self.scopes * self.days
+
+    def cell(self, scope: Int64s, day: NDArray[np.int32]) -> Int64s:
+        """The cells of items, int64[n]."""
+        cell = scope * self.days
+        cell += day
+        cell -= self.first * self.days + self.low
+        return cell
+
+
+def _range(columns: Sequence[NDArray[Any]]) -> tuple[int, int]:
+    some = [column for column in columns if len(column)]
+    return min(int(column.min()) for column in some), max(int(column.max()) for column in some)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class DailyRun:
     """What `counters.Run` says; but on days on which its counter crosses no bound, an item starts where the day does.
 
-    That is in the same tier. `cell` is int32[n]: which day of a counter each item is of. `begins`, `ends` and `totals`
-    are of each such day. `rows` are the items of the days with a crossing, `exact` where the counter stood before each
-    of them. All but `cell` are int64.
+    That is in the same tier. `cell` is int64[n]: which day of a counter each item is of. `begins`, `ends` and `totals`
+    are of each such day. `crossing` are the items of the days with a crossing, and `fill` is what each of n moves.
+    All are int64.
     """
 
-    cell: NDArray[np.int32]
+    cell: Int64s
     begins: Int64s
     ends: Int64s
     totals: Int64s
-    rows: Int64s
-    exact: Int64s
+    crossing: Int64s
+    fill: Int64s
+
+    @cached_property
+    def rows(self) -> Int64s:
+        """The items of the days with a crossing, day by day; they stay in their order."""
+        return self.crossing[places(self.cell[self.crossing], len(self.begins))]
+
+    @cached_property
+    def exact(self) -> Int64s:
+        """Where the counter stands before each of `rows`."""
+        cell = self.cell[self.rows]
+        found: Int64s = self.begins[cell] + _within(self.fill[self.rows], cell)
+        return found
 
     @property
     def start(self) -> Int64s:
@@ -69,13 +113,13 @@ class DailyRun:
     def crossed(self, bounds: Int64s) -> Bools:
         """Items on days on which the counter goes from one tier into another: their order matters."""
         found = np.zeros(len(self.cell), dtype=np.bool_)
-        found[self.rows] = _crossed(self.begins, self.ends, bounds)[self.cell[self.rows]]
+        found[self.crossing] = _crossed(self.begins, self.ends, bounds)[self.cell[self.crossing]]
         return found
 
     def tiers(self, bounds: Int64s) -> NDArray[np.integer]:
         """The tier (from 0) in which each item begins, in as few bits as they need."""
         narrow = np.min_scalar_type(len(bounds))
-        found: NDArray[np.integer] = _of_each(self.cell, tier_of(self.begins, bounds).astype(narrow))
+        found: NDArray[np.integer] = tier_of(self.begins, bounds).astype(narrow).take(self.cell, mode="clip")
         found[self.rows] = tier_of(self.exact, bounds)
         return found
 
@@ -85,49 +129,43 @@ class DailyRun:
 
 
 class Moves(NamedTuple):
-    """What moves counters: items of `scope` and `day` by `fill` (int64[n], int32[n], int64[n]).
+    """What moves counters: items by `fill` on the day of a counter, their `cell` (int64[n] each).
 
     Those that are `replaced` (bool[n]) stand where their day begins, and move nothing.
     """
 
     fill: Int64s
-    scope: Int64s
-    day: NDArray[np.int32]
+    cell: Int64s
     replaced: Bools
 
 
-def run_by_day(strands: Sequence[Moves], bounds: Iterable[Int64s]) -> list[DailyRun]:
-    """The course of the counters, one for each value of `scope`, over all that moves them; as each strand sees it.
+def run_by_day(strands: Sequence[Moves], days: Days, bounds: Iterable[Int64s]) -> list[DailyRun]:
+    """The course of the counters, one for each scope of `days`, over all that moves them; as each strand sees it.
 
     `bounds` are all that anybody will ask about. Items of one day of a counter are in their order, and of one strand
     but for those that are replaced and those that move nothing; days are in no order.
     """
     require_room(*(moves.fill for moves in strands))
-    some = [moves for moves in strands if len(moves.fill)]
-    first, last = min(int(each.scope.min()) for each in some), max(int(each.scope.max()) for each in some)
-    low, high = min(int(each.day.min()) for each in some), max(int(each.day.max()) for each in some)
-    counters, days = last - first + 1, high - low + 1
-    moved, cells = np.zeros(counters * days, dtype=np.int64), []
-    for moves in strands:
-        cell = np.empty(len(moves.fill), dtype=np.int32)
-        for rows in blocks(len(cell)):
-            here = moves.scope[rows] * days + (moves.day[rows] - (first * days + low))
-            np.add.at(moved, here, moves.fill[rows])
-            cell[rows] = here
-        away = np.flatnonzero(moves.replaced)
-        np.subtract.at(moved, cell[away], moves.fill[away])
-        cells.append(cell)
-    ends = np.cumsum(moved.reshape(counters, days), axis=1)
-    begins, totals = ends.ravel() - moved, np.repeat(ends[:, -1], days)
-    every = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *bounds]))
+    moved = np.zeros(len(days), dtype=np.int64)
+    for fill, cell, replaced in strands:
+        np.add.at(moved, cell, fill)
+        away = np.flatnonzero(replaced)
+        np.subtract.at(moved, cell[away], fill[away])
+    ends = np.cumsum(moved.reshape(days.scopes, days.days), axis=1)
+    begins, totals = ends.ravel() - moved, np.repeat(ends[:, -1], days.days)
+    every = np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *bounds]))
     crossing = _crossed(begins, ends.ravel(), every)
-    found = []
-    for moves, cell in zip(strands, cells, strict=True):
-        at = np.flatnonzero(_of_each(cell, crossing) & ~moves.replaced)
-        at = at[np.argsort(cell[at], kind="stable")]
-        exact = begins[cell[at]] + _within(moves.fill[at], cell[at])
-        found.append(DailyRun(cell=cell, begins=begins, ends=ends.ravel(), totals=totals, rows=at, exact=exact))
-    return found
+    return [
+        DailyRun(
+            cell=cell,
+            begins=begins,
+            ends=ends.ravel(),
+            totals=totals,
+            crossing=np.flatnonzero(crossing.take(cell, mode="clip") & ~replaced),
+            fill=fill,
+        )
+        for fill, cell, replaced in strands
+    ]
 
 
 def fits_days(scope: Int64s, day: NDArray[np.int32]) -> bool:
@@ -143,15 +181,7 @@ def _crossed(begins: Int64s, ends: Int64s, bounds: Int64s) -> Bools:
     return crossed
 
 
-def _of_each(cell: NDArray[np.int32], values: NDArray[Any]) -> NDArray[Any]:
-    """The value of each item's day."""
-    found = np.empty(len(cell), dtype=values.dtype)
-    for rows in blocks(len(cell)):
-        np.take(values, cell[rows], out=found[rows], mode="clip")
-    return found
-
-
-def _within(fill: Int64s, cell: NDArray[np.int32]) -> Int64s:
+def _within(fill: Int64s, cell: Int64s) -> Int64s:
     """What moves a counter on the same day before each item does, items of one cell being together."""
     before = np.cumsum(fill) - fill
     opens = np.flatnonzero(np.diff(cell, prepend=-1))

@@ -1,42 +1,64 @@
 """Orders and numbers of long columns, found by counting where values are few, and by sorting elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rates.runs import blocks
-from rates.usage import Int64s
+from rates.usage import Int64s, Totals
+
+ROWS_AT_ONCE = 1 << 16
+"""Of how many rows the columns stay in the processor's cache while they are priced."""
 
 _FEW = 1 << 22
 _HALF = 16
 _LOW = (1 << _HALF) - 1
 
 
-def distinct(*columns: Int64s) -> Int64s:
+def distinct(columns: Iterable[Int64s]) -> Int64s:
     """The distinct values of some columns in their order, as `np.unique` has them."""
-    if not _are_few(columns):
-        return np.unique(np.concatenate(columns))
-    there = np.zeros(max(int(values.max(initial=0)) for values in columns) + 1, dtype=bool)
+    there, others = np.zeros(0, dtype=np.bool_), [np.zeros(0, dtype=np.int64)]
     for values in columns:
+        if not _are_few(values):
+            others.append(np.unique(values))
+            continue
+        lacks = int(values.max(initial=-1)) + 1 - len(there)
+        if lacks > 0:
+            there = np.concatenate([there, np.zeros(lacks, dtype=np.bool_)])
         there[values] = True
-    return np.flatnonzero(there)
+    few = np.flatnonzero(there)
+    return np.unique(np.concatenate([few, *others])) if len(others) > 1 else few
 
 
-def numbered(*columns: Int64s) -> tuple[Int64s, list[Int64s]]:
-    """The distinct values of some columns in their order, and by column the place of each of n in them."""
-    if not _are_few(columns):
-        found, place = np.unique(np.concatenate(columns), return_inverse=True)
-        return found, np.split(place.astype(np.int64, copy=False), np.cumsum([len(values) for values in columns[:-1]]))
-    found = distinct(*columns)
-    places = np.zeros(int(found.max(initial=0)) + 1, dtype=np.int64)
-    places[found] = np.arange(len(found))
-    return found, [places[values] for values in columns]
+class Numbers(NamedTuple):
+    """Distinct values in their order, int64[k]; where they are few, `places` tells the place of each by itself."""
+
+    values: Int64s
+    places: NDArray[np.int32] | None
+
+    @classmethod
+    def of(cls, columns: Iterable[Int64s]) -> "Numbers":
+        """The values of some columns."""
+        values = distinct(columns)
+        if not _are_few(values):
+            return cls(values, None)
+        places = np.zeros(int(values.max(initial=0)) + 1, dtype=np.int32)
+        places[values] = np.arange(len(values))
+        return cls(values, places)
+
+    def place(self, some: Int64s) -> NDArray[np.int32]:
+        """The places of some values that are among them, int32[n]."""
+        if self.places is None:
+            return np.searchsorted(self.values, some).astype(np.int32)
+        return self.places.take(some, mode="clip")
 
 
-def _are_few(columns: Sequence[Int64s]) -> bool:
+def _are_few(values: Int64s) -> bool:
     """Whether values may be counted in a table."""
-    return all(int(values.min(initial=0)) >= 0 and int(values.max(initial=0)) < _FEW for values in columns)
+    return int(values.min(initial=0)) >= 0 and int(values.max(initial=0)) < _FEW
 
 
 def by_payer_and_day(payer: Int64s, day: NDArray[np.int32]) -> Int64s:
@@ -66,19 +88,45 @@ def distinct_days(payer: Int64s, day: NDArray[np.int32]) -> tuple[Int64s, NDArra
     """The distinct days of payers, by payer and then by day."""
     low = int(day.min(initial=np.iinfo(np.int32).max))
     span = int(day.max(initial=low)) - low + 1
-    payers, days = np.divmod(distinct(payer * span + (day - low)), span)
+    payers, days = np.divmod(distinct([payer * span + (day - low)]), span)
     return payers, (days + low).astype(np.int32)
 
 
 def days_among(payer: Int64s, day: NDArray[np.int32], payers: Int64s, days: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Which of n days of payers are among some others, bool[n]."""
+    if not len(payer) or not len(payers):
+        return np.zeros(len(payer), dtype=np.bool_)
     low, high = (int(bound) for bound in (min(day.min(), days.min()), max(day.max(), days.max())))
+    first, last = (int(bound) for bound in (min(payer.min(), payers.min()), max(payer.max(), payers.max())))
     span = high - low + 1
-    if int(min(payer.min(), payers.min())) < 0 or (int(max(payer.max(), payers.max())) + 1) * span > _FEW * _HALF:
+    if (last - first + 1) * span > _FEW * _HALF:
         return np.isin(payer * (1 << 20) + day, payers * (1 << 20) + days)
-    there = np.zeros((int(max(payer.max(), payers.max())) + 1) * span, dtype=bool)
-    there[payers * span + (days - low)] = True
+    base = first * span + low
+    there = np.zeros((last - first + 1) * span, dtype=bool)
+    there[payers * span + days - base] = True
     found = np.empty(len(payer), dtype=np.bool_)
     for some in blocks(len(payer)):
-        np.take(there, payer[some] * span + (day[some] - low), out=found[some], mode="clip")
+        np.take(there, payer[some] * span + day[some] - base, out=found[some], mode="clip")
     return found
+
+
+class Stretch(NamedTuple):
+    """Totals and crossings of some payers."""
+
+    totals: Totals
+    crossings: Totals
+
+
+def stretches(totals: Totals, crossings: Totals, rows_at_once: int) -> list[Stretch]:
+    """Totals and crossings cut between payers, about so many rows at a time, in the order of payers."""
+    totals, crossings = _by_payer(totals), _by_payer(crossings)
+    cuts = np.unique(totals.payer[rows_at_once::rows_at_once])
+    ends = [[0, *np.searchsorted(rows.payer, cuts).tolist(), len(rows)] for rows in (totals, crossings)]
+    pairs = zip(*(pairwise(edges) for edges in ends), strict=True)
+    found = [Stretch(totals.take(slice(*some)), crossings.take(slice(*others))) for some, others in pairs]
+    return [each for each in found if len(each.totals) or len(each.crossings)]
+
+
+def _by_payer(rows: Totals) -> Totals:
+    is_sorted = bool((rows.payer[1:] >= rows.payer[:-1]).all())
+    return rows if is_sorted else rows.take(np.argsort(rows.payer, kind="stable"))

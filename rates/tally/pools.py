@@ -6,21 +6,19 @@ a counter, a pool runs on across card versions; how many units are free, and how
 that rated the usage, else the first one of the book that has a pool for it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
-from rates.lines import FREE, Parts, key_of
+from rates.lines import FREE, Parts
 from rates.prices import USAGE, Price
 from rates.tally.counters import Bools, Int64s, run
 from rates.tally.items import Items
-from rates.tally.orders import distinct
 from rates.tally.versions import raters_of, speakers
 from rates.terms import Terms
 from rates.tiers import Pool, Scope, whole
-from rates.usage import Totals
 
 
 class Rest(NamedTuple):
@@ -44,12 +42,12 @@ class _Instance(NamedTuple):
     block: Int64s
 
 
-def drain(items: Items, terms: Terms, parts: Parts) -> Rest:
+def drain(items: Items, parts: Parts) -> Rest:
     """Put free units on their lines; what is left goes on to the tiers."""
     left, events = items.rows.quantity, items.rows.events
     missing = np.zeros(len(left), dtype=bool)
-    whole_events = items.per_event
-    for pool in _instances(items, terms):
+    whole_events = items.where(items.kinds.per_event)
+    for pool in _instances(items):
         if (pool.free[pool.members] > 0).any():
             course = run(np.where(pool.members, left, 0), pool.owner, items.rows.day)
             missing |= pool.members & ~items.ordered & course.crossed(np.unique(pool.free[pool.members]))
@@ -57,9 +55,7 @@ def drain(items: Items, terms: Terms, parts: Parts) -> Rest:
             # A price per event is due once, unless all units of the event are free.
             starts_free = np.where(whole_events, free_part == left, course.start < pool.free)
             free_events = np.where(pool.members & starts_free, events, 0)
-            kinds = zip(items.prices, items.countries, strict=True)
-            free = [parts.line(key_of(price, country, FREE, Fraction(0))) for price, country in kinds]
-            lines = np.array(free, dtype=np.int64)
+            lines = items.kinds.lines(parts, FREE, lambda _: Fraction(0))
             items.emit(parts, lines, free_events, np.where(whole_events, free_events, free_part))
             left, events = left - free_part, events - free_events
         if (pool.block[pool.members] > 0).any():
@@ -68,29 +64,36 @@ def drain(items: Items, terms: Terms, parts: Parts) -> Rest:
     return Rest(left, np.where(whole_events, events, left) if whole_events.any() else left, events, missing)
 
 
-def has_pools(totals: Totals, terms: Terms) -> bool:
-    """Whether anything of these totals may be in a pool, a card's or its row's own."""
-    if any(card.pools for card in terms.cards.values()):
-        return True
-    return any(_own_pool(terms.prices[number])[0] for number in distinct(totals.price.astype(np.int64)).tolist())
+def undrained(items: Items) -> Rest:
+    """All of them, where nothing is in a pool."""
+    left, events = items.rows.quantity, items.rows.events
+    charged = np.where(items.where(items.kinds.per_event), events, left) if items.kinds.per_event.any() else left
+    return Rest(left, charged, events, np.zeros(len(left), dtype=bool))
 
 
-def _instances(items: Items, terms: Terms) -> Iterator[_Instance]:
-    own = [_own_pool(price) for price in items.prices]
+def has_pools(prices: Iterable[Price], terms: Terms) -> bool:
+    """Whether usage of these prices may be in a pool, a card's or its row's own."""
+    return any(card.pools for card in terms.cards.values()) or any(_own_pool(price)[0] for price in prices)
+
+
+def _instances(items: Items) -> Iterator[_Instance]:
+    kinds = items.kinds
+    own = [_own_pool(price) for price in kinds.prices]
     for shared in sorted({name for name, _, _ in own if name}):
         numbers = np.array([(free, block) for _, free, block in own], dtype=np.int64)[items.kind]
-        yield _Instance(items.where([name == shared for name, _, _ in own]), items.rows.payer, *numbers.T)
-    pools = list(dict.fromkeys(pool for _, card in sorted(terms.cards.items()) for pool in card.pools.values()))
+        members = np.array([name == shared for name, _, _ in own], dtype=np.bool_)
+        yield _Instance(items.where(members), items.rows.payer, *numbers.T)
+    pools = list(dict.fromkeys(pool for _, card in sorted(kinds.terms.cards.items()) for pool in card.pools.values()))
     if pools:
         # What is rounded event by event is charged already: no pool takes it.
-        unpooled = [not name and not price.is_rounded for (name, _, _), price in zip(own, items.prices, strict=True)]
-        yield from _named(items, terms, pools, np.array(unpooled, dtype=np.bool_))
+        unpooled = np.array([not name for name, _, _ in own], dtype=np.bool_) & ~kinds.is_rounded
+        yield from _named(items, pools, unpooled)
 
 
-def _named(items: Items, terms: Terms, pools: Sequence[Pool], unpooled: Bools) -> Iterator[_Instance]:
+def _named(items: Items, pools: Sequence[Pool], unpooled: Bools) -> Iterator[_Instance]:
     """The pools that cards name. Pools of one name share their units, whichever of them takes an item."""
-    chosen = _chosen(items, terms, pools, unpooled)
-    sizes = [terms.unit_size(pool.unit, pool.fill) for pool in pools]
+    chosen = _chosen(items, pools, unpooled)
+    sizes = [items.kinds.terms.unit_size(pool.unit, pool.fill) for pool in pools]
     free = np.array([whole(pool.free, size) for pool, size in zip(pools, sizes, strict=True)], dtype=np.int64)[chosen]
     block = np.array([whole(pool.block, size) for pool, size in zip(pools, sizes, strict=True)], dtype=np.int64)[chosen]
     by_account = np.array([pool.scope is Scope.ACCOUNT for pool in pools], dtype=np.bool_)[chosen]
@@ -100,16 +103,16 @@ def _named(items: Items, terms: Terms, pools: Sequence[Pool], unpooled: Bools) -
         yield _Instance(same[chosen], owner, free, block)
 
 
-def _chosen(items: Items, terms: Terms, pools: Sequence[Pool], unpooled: Bools) -> Int64s:
+def _chosen(items: Items, pools: Sequence[Pool], unpooled: Bools) -> Int64s:
     """The pool of each item, int64[n] into `pools`, -1 for none: the first that selects it, of whoever has the word.
 
     `unpooled` are the kinds whose rows have no pool of their own, and may be in one.
     """
     places = {pool: place for place, pool in enumerate(pools)}
-    taken = {pool.fill: np.array(items.taken_by(pool.fill), dtype=np.bool_) & unpooled for pool in pools}
-    raters = raters_of(items, terms)
-    chosen = np.full((len(items.books), len(items.prices)), -1, dtype=np.int64)
-    for at, book in enumerate(items.books):
+    taken = {pool.fill: items.kinds.taken_by(pool.fill) & unpooled for pool in pools}
+    raters = raters_of(items.kinds)
+    chosen = np.full((len(items.kinds.books), len(items.kinds)), -1, dtype=np.int64)
+    for at, book in enumerate(items.kinds.books):
         for number, rater in enumerate(raters.cards):
             own = raters.of_kind == number
             for pool in reversed([pool for card in speakers(rater, book) for pool in card.pools.values()]):

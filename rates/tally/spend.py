@@ -46,11 +46,11 @@ def spend_of(items: Items, filling: Bools, charged: Int64s, schedules: Iterable[
 
     `charged` int64[n] is what is charged of each item; `schedules` are all that versions state under the name.
     """
-    kinds = np.unique(items.kind[filling]).tolist()
-    costs = {kind: exact(items.prices[kind].prices[0]) * Fraction(1, items.prices[kind].unit_size) for kind in kinds}
+    prices, filled = items.kinds.prices, np.unique(items.kind[filling]).tolist()
+    costs = {kind: exact(prices[kind].prices[0]) * Fraction(1, prices[kind].unit_size) for kind in filled}
     bounds = [exact(bound) for schedule in schedules for bound in schedule.up_to]
     scale = lcm(*(each.denominator for each in (*costs.values(), *bounds)))
-    ticks = [int(costs.get(kind, Fraction(0)) * scale) for kind in range(len(items.prices))]
+    ticks = [int(costs.get(kind, Fraction(0)) * scale) for kind in range(len(prices))]
     most = max(ticks, default=0) * int(charged.max(initial=0)) * max(len(charged), 1)
     each = integers([*ticks, 0], most)[items.kind]
     return Spend(np.where(filling, each, 0), scale)

@@ -12,7 +12,8 @@ import numpy as np
 
 from rates.tally.counters import Bools, Int64s
 from rates.tally.items import Items
-from rates.terms import BookTerms, CardTerms, Terms
+from rates.tally.kinds import Kinds
+from rates.terms import BookTerms, CardTerms
 
 Defines = Callable[[CardTerms], bool]
 
@@ -42,12 +43,14 @@ class Raters(NamedTuple):
     of_kind: Int64s
 
 
-def raters_of(items: Items, terms: Terms) -> Raters:
-    """Who rated the items."""
-    rated = sorted({price.card for price in items.prices} & terms.cards.keys())
+def raters_of(kinds: Kinds) -> Raters:
+    """Who rated usage of these kinds."""
+    known = kinds.terms.cards
+    cards, of_kind = kinds.cards
+    rated = sorted(set(cards) & known.keys())
     places = {version: place for place, version in enumerate(rated, start=1)}
-    of_kind = np.array([places.get(price.card, 0) for price in items.prices], dtype=np.int64)
-    return Raters([None, *(terms.cards[version] for version in rated)], of_kind)
+    places_of_cards = np.array([places.get(card, 0) for card in cards], dtype=np.int64)
+    return Raters([None, *(known[version] for version in rated)], places_of_cards[of_kind])
 
 
 def speakers(rater: CardTerms | None, book: BookTerms) -> BookTerms:
@@ -55,17 +58,35 @@ def speakers(rater: CardTerms | None, book: BookTerms) -> BookTerms:
     return (rater, *(card for card in book if card.id != rater.id)) if rater is not None else book
 
 
-def said_by(items: Items, terms: Terms, defines: Defines) -> Said:
-    """The version that each item goes by."""
-    cards = [card for _, card in sorted(terms.cards.items()) if defines(card)]
-    places = {card.version: place for place, card in enumerate(cards)}
-    raters = raters_of(items, terms)
-    first = [
-        [next((places[card.version] for card in speakers(rater, book) if defines(card)), -1) for rater in raters.cards]
-        for book in items.books
-    ]
-    said = np.array(first, dtype=np.int64)
-    heard = said[:, np.unique(raters.of_kind)]
-    if heard.size and (heard == heard[0, 0]).all():
-        return Said(cards, np.broadcast_to(heard[0, 0], len(items.kind)))
-    return Said(cards, said[items.book, raters.of_kind[items.kind]])
+class Words(NamedTuple):
+    """The versions that define a name, and which of them (-1 for none) has the word: int64[b, k] by book and kind.
+
+    `alone` is the one that has it everywhere, None where that is not so.
+    """
+
+    cards: list[CardTerms]
+    place: Int64s
+    alone: np.int64 | None
+
+    @classmethod
+    def of(cls, kinds: Kinds, defines: Defines) -> "Words":
+        """Who has the word where."""
+        cards = [card for _, card in sorted(kinds.terms.cards.items()) if defines(card)]
+        places = {card.version: place for place, card in enumerate(cards)}
+        raters = raters_of(kinds)
+        first = [
+            [
+                next((places[card.version] for card in speakers(rater, book) if defines(card)), -1)
+                for rater in raters.cards
+            ]
+            for book in kinds.books
+        ]
+        place = np.array(first, dtype=np.int64)[:, raters.of_kind]
+        alike = place.size and (place == place[0, 0]).all()
+        return cls(cards, place, place[0, 0] if alike else None)
+
+    def of_items(self, items: Items) -> Said:
+        """The version that each item goes by."""
+        if self.alone is not None:
+            return Said(self.cards, np.broadcast_to(self.alone, len(items.kind)))
+        return Said(self.cards, self.place[items.book, items.kind])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rates.tally.counters import run
-from rates.tally.daily import DailyRun, Moves, fits_days, run_by_day
+from rates.tally.daily import DailyRun, Days, Moves, fits_days, run_by_day
 from rates.tally.orders import by_payer_and_day
 
 ITEMS = st.lists(st.tuples(st.integers(3, 6), st.integers(20_728, 20_733), st.integers(0, 9)), min_size=1, max_size=40)
@@ -20,7 +20,9 @@ def test_what_is_told_of_items_in_no_order_of_days_is_what_is_told_of_them_in_or
     days = day.astype(np.int32)
     order = by_payer_and_day(payer, days)
     ordered = run(fill[order], payer[order], days[order])
-    (found,) = run_by_day([Moves(fill, payer, days, np.zeros(len(fill), dtype=np.bool_))], [bounds, others])
+    table = Days.of([payer], [days])
+    alone = Moves(fill, table.cell(payer, days), np.zeros(len(fill), dtype=np.bool_))
+    (found,) = run_by_day([alone], table, [bounds, others])
     for some in (bounds, others):
         assert ordered.crossed(some).tolist() == found.crossed(some)[order].tolist()
         assert ordered.tiers(some).tolist() == found.tiers(some)[order].tolist()
@@ -39,17 +41,19 @@ def test_days_whose_items_are_replaced_by_others_go_by_those(
 ) -> None:
     payer, day, fill = (np.array(column, dtype=np.int64) for column in zip(*items, strict=True))
     replaced = np.array([(payer, day) in apart for payer, day, _ in items])
-    every = Moves(fill, payer, day.astype(np.int32), np.zeros(len(fill), dtype=np.bool_))
+    days = day.astype(np.int32)
+    table = Days.of([payer], [days])
+    every = Moves(fill, table.cell(payer, days), np.zeros(len(fill), dtype=np.bool_))
     # What is replaced may come to anything: it does not count.
     beside = Moves(*(column[replaced] for column in every))
     without = every._replace(fill=np.where(replaced, 99, fill), replaced=replaced)
-    (whole,), (days, events) = run_by_day([every], [bounds]), run_by_day([without, beside], [bounds])
+    (whole,), (daily, events) = run_by_day([every], table, [bounds]), run_by_day([without, beside], table, [bounds])
 
     def told(course: DailyRun, fill: np.ndarray) -> list[np.ndarray]:
         beyond = np.isin(np.arange(len(fill)), course.beyond(fill, bounds))
         return [course.start, course.total, course.tiers(bounds), course.crossed(bounds), beyond]
 
-    for one, kept, moved in zip(told(whole, fill), told(days, fill), told(events, fill[replaced]), strict=True):
+    for one, kept, moved in zip(told(whole, fill), told(daily, fill), told(events, fill[replaced]), strict=True):
         assert one[~replaced].tolist() == kept[~replaced].tolist()
         assert one[replaced].tolist() == moved.tolist()
 
