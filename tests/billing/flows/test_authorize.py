@@ -525,6 +525,8 @@ def test_a_guard_that_fits_again_is_evaluated_again(shop: Shop, watcher: Watcher
     assert [] == rules(decide(watcher, Gatekeeper(shop.engine, FAX, lambda: AT)))
     remove_guard(shop.engine, "g", at=AT, actor="ops")
     assert [] == rules(decide(watcher, keeper))
+
+
 def test_rounds_that_find_nothing_keep_the_state_fresh(shop: Shop, watcher: Watcher, keeper: Gatekeeper) -> None:
     budget(shop, threshold="1")
     shop.post(call(1))
