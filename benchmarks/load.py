@@ -7,6 +7,7 @@ answers only as much is read as says that they are there.
 import re
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from selectors import EVENT_READ, DefaultSelector
@@ -50,7 +51,7 @@ class _Asking:
         self.requests, self.a_second, self.sent = requests, a_second, 0
         self.waited: list[float] = []
         self.selector = DefaultSelector()
-        self.free = []
+        self.free = deque[socket.socket]()  # taken in turns: none lies idle until the service hangs up
         for _ in range(connections):
             opened = socket.create_connection(("127.0.0.1", port))
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -81,7 +82,7 @@ class _Asking:
             asked = next(self.requests, None)
             if asked is None:
                 return False
-            connection = self.free.pop()
+            connection = self.free.popleft()
             self.due[connection] = (due, bytearray())
             self.selector.register(connection, EVENT_READ)
             connection.sendall(asked)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _CONNECTIONS = 12  # of one process, for its threads that answer
 _WRITERS = 2  # its threads that take usage in: however much is read, they wait for no connection
 _GRACE_SECONDS = 30
+_IDLE_SECONDS = 75  # longer than proxies and clients keep a connection: who hangs up first is not who just sends
 _HUNG_SECONDS = 60  # a process that says nothing for this long is ended, and another one started
 _FEW_OBJECTS = 10_000  # what requests under way consist of is no garbage: fewer are not looked through
 _FIGURES = "PROMETHEUS_MULTIPROC_DIR"
@@ -88,6 +89,7 @@ def _answer(host: str, port: int, workers: int) -> None:
         log_config=None,
         server_header=False,
         proxy_headers=False,  # nothing is said of who calls, nor of the address that they asked
+        timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
         timeout_worker_healthcheck=_HUNG_SECONDS,
     )
