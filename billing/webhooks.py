@@ -256,7 +256,7 @@ def asked_of(status: int, retry_after: str, at: datetime) -> timedelta:
         return LONGEST_ASKED if len(retry_after) > _MOST_DIGITS else min(asked, LONGEST_ASKED)
     try:
         until = parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError):  # no date, or one of numbers that no date has
         return timedelta()
     until = until.replace(tzinfo=UTC) if until.tzinfo is None else until
     return min(max(until - at, timedelta()), LONGEST_ASKED)

@@ -123,7 +123,7 @@ class Counts:
         return rows, Rows.joined(parts)
 
     def digests(self) -> dict[int, dict[str, int]]:
-        """A digest of each payer's totals of each day: where it stays the same, so does all else here."""
+        """A digest of each payer's totals of each day: where it stays the same, so does all that no order decides."""
         if not len(self.totals):
             return {}
         mixed = np.zeros(len(self.totals), dtype=np.uint64)
@@ -140,6 +140,12 @@ class Counts:
         for key, digest in zip(keys.tolist(), sums.tolist(), strict=True):
             found.setdefault(key >> 32, {})[str(key & 0xFFFFFFFF)] = digest
         return found
+
+    @property
+    def goes_by_order(self) -> bool:
+        """Whether the same totals may come to something else where the events of a day come in another order."""
+        pooled = any(each.free_units or each.block for each in self.pricer.prices.values())
+        return pooled or any(card.schedules or card.pools for card in self.pricer.heads.values())
 
     def _by_day(self, first: Mapping[int, int], totals: Totals, pricer: Pricer) -> Rows:
         """Bills up to the beginning of each day with usage and up to the end of the last, each less the one before."""

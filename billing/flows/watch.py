@@ -7,7 +7,7 @@ leave.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import reduce
 from itertools import product
@@ -199,16 +199,16 @@ class _Look:
         return bool(self.states or self.budgets or self.failures)
 
     def run(self) -> None:
-        """Look at those whose totals are not what they were; of the others only note how many changes there are."""
+        """Look at those that may not stand as they did; of the others only note how many changes there are."""
         before = read_states(self.reading, self.period.start, [*self.changes], self.limits.versions)
         digests = self.counts.digests()
         changed = {}
         for payer, count in self.changes.items():
             old, days = before.get(payer), digests.get(payer, {})
-            if old is None or old.days != days:
-                changed[payer] = _first_change(None if old is None else old.days, days, self.period)
-            else:
+            if old is not None and old.days == days and not self.counts.goes_by_order:
                 self.same[payer] = count
+            else:
+                changed[payer] = _first_change(None if old is None else old.days, days, self.period)
         if changed:
             self._look_at(changed, before, digests)
 
@@ -266,12 +266,15 @@ class _Look:
                 payer=payer,
                 changes=self.changes[payer],
                 total_minor=totals.get(payer, 0) if payer in credited else None,
-                counters=counters.get(payer, ()),
+                counters=counters.get(payer, []),
                 days=digests.get(payer, {}),
                 spent=kept | spent.get(payer, {}) if payer in spending else {},
-                known=known.get(payer, ()),
+                known=known.get(payer, []),
             )
-            self.states.append(state)
+            if old is not None and replace(old, changes=state.changes) == state:
+                self.same[payer] = state.changes
+            else:
+                self.states.append(state)
 
     def _count(self, some: Sequence["Applied"], rows: Rows, first: Mapping[int, int]) -> None:
         """Note what windows of triggers come to; `first`: of whom only windows from a day on were counted."""
@@ -350,7 +353,7 @@ def _since(limits: Limits, at: datetime) -> tuple[date, date]:
 
 def _first_change(old: Mapping[str, int] | None, new: Mapping[str, int], period: Period) -> int:
     """The first day, since the epoch, of which the totals are not what they were; of the month if nobody knows that."""
-    if old is None:
+    if old is None or old == new:
         return (period.start - EPOCH).days
     return min(int(day) for day in old.keys() | new.keys() if old.get(day) != new.get(day))
 

@@ -96,9 +96,10 @@ def build(world: World) -> FastAPI:
     )
     app.state.world = world
     describe(app)
+    problems.install(app)
     app.add_middleware(Repeats, world=world)  # the last one added is the first to see a request
     app.add_middleware(EncodedSlashes)
-    problems.install(app)
+    app.add_middleware(problems.Expected)  # of these themselves; what routes raise is an answer before it is repeated
     for router in _ROUTERS:
         app.include_router(router, responses=problems.RESPONSES)
     return app

@@ -86,3 +86,20 @@ def say(shop: Shop, limit: Trigger | dict[str, str]) -> None:
     found, faults = read_guard(limit, "g", products())
     assert found is not None, faults
     set_guards(shop.engine, [found], products(), at=SINCE, actor="ops")
+
+
+def test_events_that_come_in_another_order_of_the_day_may_come_to_more(shop: Shop) -> None:
+    """The call to France is the dear one if it comes first; the totals of the day are the same either way."""
+    shop.publish(tiered(("44", "0.30 0.20"), ("33", "2.00 1.00")))
+    shop.admit("acme")
+    watcher, day = Watcher(engine=shop.engine, products=products()), "2026-10-02T"
+    set_triggers(shop.engine, [trigger(5)], at=SINCE, actor="ops")
+    shop.post(
+        call(1, duration_seconds=60, occurred_at=f"{day}10:00:00Z"),
+        call(2, duration_seconds=60, occurred_at=f"{day}11:00:00Z", to="+33123456789"),
+    )
+    assert () == watcher.round(AT).fired
+    assert [(130,)] == shop.rows("SELECT used FROM budget_states")
+    shop.post(call(1, duration_seconds=60, occurred_at=f"{day}12:00:00Z", revision=2))
+    assert [220] == [each.used for each in watcher.round(AT).fired]
+    assert [(220,)] == shop.rows("SELECT used FROM budget_states")

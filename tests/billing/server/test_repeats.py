@@ -162,3 +162,12 @@ def test_answers_are_forgotten_after_a_day(engine: Engine, api: Answering) -> No
 
 def test_a_name_that_is_none_is_refused(api: Answering) -> None:
     assert 400 == post(api, "x" * 201, ACCOUNT).status_code
+
+
+def test_a_refusal_that_the_books_give_is_given_again_too(api: Answering) -> None:
+    """It is no fault of the request's form: it is said by what the request is for."""
+    orphan = {"accounts": [{"id": "acme", "parent": "nowhere", "pays": False}]}
+    first, again = post(api, "order-1", orphan), post(api, "order-1", orphan)
+    assert (422, None) == (first.status_code, first.headers.get("Idempotency-Replayed"))
+    assert (422, "true", first.content) == (again.status_code, again.headers.get("Idempotency-Replayed"), again.content)
+    assert "urn:tollbook:problem:idempotency-key-reused" == post(api, "order-1", OTHER).json()["type"]
