@@ -12,6 +12,8 @@ from rates.errors import Fault
 from rates.reading import Reader
 from rates.tiers import Schedule, axis_faults
 
+_YEARS = range(1970, 2100)
+
 Counting = tuple[str, Mapping[str, Schedule]]
 """A card version by its name, and its schedules."""
 
@@ -134,6 +136,13 @@ def unsold(contracts: Iterable[Contract], products: Iterable[str]) -> list[Fault
 
 
 def _day(read: Reader, key: str) -> date:
+    day = _any_day(read, key)
+    if not read.is_faulty(key) and day.year not in _YEARS:  # each month of them is locked when a contract is added
+        read.fault(key, "is not of 1970 to 2099", "write the day from which it holds")
+    return day
+
+
+def _any_day(read: Reader, key: str) -> date:
     value = read.table.get(key)
     if isinstance(value, date) and not isinstance(value, datetime):
         read.seen.add(key)

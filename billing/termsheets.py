@@ -46,8 +46,8 @@ class Changed(NamedTuple):
 def held(contracts: Sequence[Contract]) -> list[Held]:
     """The contracts of one account in the order of their days, each until the next."""
     ordered = sorted(contracts, key=lambda each: each.effective_from)
-    ends: list[date | None] = [following.effective_from for following in ordered[1:]]
-    return [Held(contract, until) for contract, until in zip(ordered, [*ends, None], strict=True)]
+    ends = [*(following.effective_from for following in ordered), None][1:]
+    return [Held(contract, until) for contract, until in zip(ordered, ends, strict=True)]
 
 
 def last_day(until: date | None) -> str:

@@ -27,7 +27,7 @@ MEDIA_TYPES = (*sorted(_EITHER - {""}), *sorted(_LINES), *sorted(_OBJECTS), *sor
 
 _GZIP = 16 + zlib.MAX_WBITS
 _MOST_MEMBERS = 1_000  # of a gzip: each costs a copy of all that follow it
-_MOST_COMMAS = 1_000_000  # an array of more elements than there may be is not taken apart to be counted
+_MOST_PIECES = 1_000_000  # what has more commas or lines than this is not taken apart to be counted
 _WHITE = b" \t\r\n"
 
 
@@ -51,13 +51,16 @@ def payloads_of(body: bytes, headers: Mapping[str, str]) -> Sequence[bytes]:
 
 
 def _lines(text: bytes) -> list[bytes]:
-    if text.count(b"\n") > MOST_EVENTS:
+    if text.count(b"\n") > _MOST_PIECES:
         raise _too_many()
-    return [line[: LONGEST_LINE + 1] for line in text.split(b"\n") if line not in {b"", b"\r"}]
+    found = [line[: LONGEST_LINE + 1] for line in text.split(b"\n") if line not in {b"", b"\r"}]
+    if len(found) > MOST_EVENTS:
+        raise _too_many()
+    return found
 
 
 def _items(text: bytes) -> list[bytes]:
-    if text.count(b",") > _MOST_COMMAS:
+    if text.count(b",") > _MOST_PIECES:
         raise _too_many()
     try:
         found = items_of(text)

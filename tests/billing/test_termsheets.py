@@ -94,3 +94,7 @@ def test_the_order_of_discounts_is_a_term_since_the_first_one_holds() -> None:
 
 def test_without_a_contract_before_all_of_it_is_new() -> None:
     assert {"new"} == {each.change for each in changes(None, contract(discounts=[{"percent": "5"}]))}
+
+
+def test_of_no_contracts_none_holds() -> None:
+    assert [] == held([])
