@@ -19,7 +19,7 @@ from rates.numbering import COUNTRIES, COUNTRY_CODES
 from rates.prices import CHARGE, USAGE, Price
 from rates.quantities import INT64_MAX, require_headroom
 from rates.ratios import Charged, Ratios, rounded
-from rates.summing import NOWHERE, Piece, Ranked, Sums, sums_of
+from rates.summing import Piece, Ranked, Sums, sums_of
 from rates.usage import Int64s
 
 FREE = "free"
@@ -165,13 +165,13 @@ class Parts:
     def add(
         self,
         payer: Int64s,
-        line: Int64s,
+        line: NDArray[np.integer],
         version: Int64s,
         events: Int64s,
         quantity: Int64s,
         rows: Int64s | None = None,
     ) -> None:
-        """Put quantities (and how many events they stand for) on lines, or `NOWHERE`; all int64[n].
+        """Put quantities (and how many events they stand for) on lines, or `NOWHERE`; int64[n], as in `Piece`.
 
         `rows` are their places in what they came in, where they are not all of it.
         """
@@ -237,13 +237,6 @@ class Summing:
         known = Ranked.of(parts.families, list(numbers))
         there = np.zeros(len(known.number), dtype=np.bool_)
         return cls(parts=parts, known=known, by_rank=known.by_rank(), there=there)
-
-    def rank(self, number: Int64s) -> Int64s:
-        """The ranks of lines by their numbers, both in the same shape; of `NOWHERE` none."""
-        rank = np.full_like(number, NOWHERE)
-        there = number != NOWHERE
-        rank[there] = self.known.rank(number[there])
-        return rank
 
     def sums(self, own: Parts) -> Sums:
         """What the pieces of some payers add up to. Raises `QuantityOverflowError`."""

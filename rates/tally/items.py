@@ -94,7 +94,7 @@ class Items:
         """
         if len(which):
             kind, billed = (self.kind, self.billed) if rows is None else (self.kind[rows], self.billed[rows])
-            numbers, line = lines.ravel(), np.empty(len(which), dtype=np.int64)
+            numbers, line = lines.ravel(), np.empty(len(which), dtype=lines.dtype)
             for some in blocks(len(which)):
                 place = which[some].astype(np.int64) * len(self.kinds) + kind[some]
                 # Every place is below the length: unlike "raise", this needs no second column.
