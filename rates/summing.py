@@ -69,8 +69,8 @@ class Ranked:
     table: NDArray[np.int32] | None
 
     @classmethod
-    def of(cls, families: Sequence[tuple[Any, ...]], lines: Sequence[Int64s]) -> "Ranked":
-        """The ranks of the distinct ones of some lines (int64[n] each); `families` are keys in every country."""
+    def of(cls, families: Sequence[tuple[Any, ...]], lines: Sequence[NDArray[np.integer]]) -> "Ranked":
+        """The ranks of the distinct ones of some lines ([n] each); `families` are keys in every country."""
         many = len(families) * len(COUNTRIES)
         counted = many <= _FEW + sum(map(len, lines)) * 2
         number = runs.counted(lines, many) if counted else runs.distinct(np.concatenate(lines))
@@ -95,8 +95,11 @@ class Ranked:
         if self.by_number is None:
             return line.astype(np.int32, copy=False)
         if self.table is not None:
-            return self.table[line]
-        return np.where(line == NOWHERE, np.int32(NOWHERE), self.by_number[np.searchsorted(self.number, line)])
+            known: NDArray[np.int32] = self.table[line]
+            return known
+        found: NDArray[np.int32] = self.by_number[np.searchsorted(self.number, line)]
+        found[line == NOWHERE] = NOWHERE
+        return found
 
     def by_rank(self) -> "Ranked":
         """The same lines, whose numbers are their ranks."""
