@@ -19,7 +19,7 @@ from rates.numbering import COUNTRIES, COUNTRY_CODES
 from rates.prices import CHARGE, USAGE, Price
 from rates.quantities import INT64_MAX, require_headroom
 from rates.ratios import Charged, Ratios, rounded
-from rates.summing import NOWHERE, Piece, Ranked, Sums, sums_of
+from rates.summing import Piece, Ranked, Sums, sums_of
 from rates.usage import Int64s
 
 FREE = "free"
@@ -27,6 +27,10 @@ FREE = "free"
 
 FLAT = "flat"
 """The element, and the unit, of a schedule's flat."""
+
+
+Entry = tuple[Int64s, NDArray[np.integer], Int64s]
+"""Payers, lines and quantities, [n] each."""
 
 
 class LineKey(NamedTuple):
@@ -148,8 +152,8 @@ class Parts:
     names: dict[tuple[object, ...], int] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
     pieces: list[Piece] = field(default_factory=list)
-    rounded: list[tuple[Int64s, Int64s, Int64s]] = field(default_factory=list)
-    charges: dict[Fraction, list[tuple[Int64s, Int64s, Int64s]]] = field(default_factory=dict)
+    rounded: list[Entry] = field(default_factory=list)
+    charges: dict[Fraction, list[Entry]] = field(default_factory=dict)
     cuts: list[Cut] = field(default_factory=list)
 
     def beside(self) -> "Parts":
@@ -165,13 +169,13 @@ class Parts:
     def add(
         self,
         payer: Int64s,
-        line: Int64s,
+        line: NDArray[np.integer],
         version: Int64s,
         events: Int64s,
         quantity: Int64s,
         rows: Int64s | None = None,
     ) -> None:
-        """Put quantities (and how many events they stand for) on lines, or `NOWHERE`; all int64[n].
+        """Put quantities (and how many events they stand for) on lines, or `NOWHERE`; int64[n], as in `Piece`.
 
         `rows` are their places in what they came in, where they are not all of it.
         """
@@ -232,18 +236,11 @@ class Summing:
     there: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, parts: Parts, numbers: Iterable[Int64s]) -> "Summing":
-        """For parts beside some, of which `numbers` (int64[n] each) are all lines."""
+    def of(cls, parts: Parts, numbers: Iterable[NDArray[np.integer]]) -> "Summing":
+        """For parts beside some, of which `numbers` ([n] each) are all lines."""
         known = Ranked.of(parts.families, list(numbers))
         there = np.zeros(len(known.number), dtype=np.bool_)
         return cls(parts=parts, known=known, by_rank=known.by_rank(), there=there)
-
-    def rank(self, number: Int64s) -> Int64s:
-        """The ranks of lines by their numbers, both in the same shape; of `NOWHERE` none."""
-        rank = np.full_like(number, NOWHERE)
-        there = number != NOWHERE
-        rank[there] = self.known.rank(number[there])
-        return rank
 
     def sums(self, own: Parts) -> Sums:
         """What the pieces of some payers add up to. Raises `QuantityOverflowError`."""
@@ -298,17 +295,15 @@ class _Lines:
         rank = int(self._ranked.rank(np.array([line], dtype=np.int64))[0])
         return int(np.searchsorted(self._names, payer * self._keys + rank))
 
-    def sums(self, entries: Sequence[tuple[Int64s, Int64s, Int64s]]) -> Int64s:
+    def sums(self, entries: Sequence[Entry]) -> Int64s:
         """The sum of each line, int64[m], of (payer, line, quantity) entries of which every one has a line."""
         return self._summed(entries, runs.sums, np.int64)
 
-    def exact_sums(self, entries: Sequence[tuple[Int64s, Int64s, Int64s]]) -> NDArray[np.object_]:
+    def exact_sums(self, entries: Sequence[Entry]) -> NDArray[np.object_]:
         """The same in Python's integers: charges of many events, in units of 10^-12, leave 64 bits soon."""
         return self._summed(entries, runs.exact_sums, object)
 
-    def _summed(
-        self, entries: Sequence[tuple[Int64s, Int64s, Int64s]], add: Callable[[Int64s, Int64s], Any], kind: type
-    ) -> NDArray[Any]:
+    def _summed(self, entries: Sequence[Entry], add: Callable[[Int64s, Int64s], Any], kind: type) -> NDArray[Any]:
         nothing = (np.empty(0, dtype=np.int64),) * 3
         payer, line, quantity = (np.concatenate(column) for column in zip(nothing, *entries, strict=True))
         sums: NDArray[Any] = np.zeros(len(self._names), dtype=kind)

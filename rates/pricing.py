@@ -237,7 +237,7 @@ def _priced(
         wanted = ground.distribute(Stretch(totals, crossings), tariff, parts, payers)
         return lines_of(parts, terms.currency), wanted
     summing = Summing.of(parts, tariff.numbers())
-    ranked = tariff.numbered(summing.rank)
+    ranked = tariff.numbered(summing.known.rank)
 
     def add(stretch: Stretch) -> tuple[Sums, Wanted]:
         own = parts.beside()

@@ -30,7 +30,7 @@ def blocks(many: int, rows_at_once: int = _BLOCK) -> Iterator[slice]:
     return (slice(start, start + rows_at_once) for start in range(0, many, rows_at_once))
 
 
-def joined(pieces: Sequence[tuple[Int64s, ...]], many: int) -> list[Int64s]:
+def joined(pieces: Sequence[tuple[NDArray[Any], ...]], many: int) -> list[Int64s]:
     """The columns of some pieces, so many each, one piece after the other."""
     if len(pieces) == 1:
         return list(pieces[0])
@@ -38,7 +38,7 @@ def joined(pieces: Sequence[tuple[Int64s, ...]], many: int) -> list[Int64s]:
     return [np.concatenate(column) for column in zip((nothing,) * many, *pieces, strict=True)]
 
 
-def counted(columns: Sequence[Int64s], many: int) -> Int64s:
+def counted(columns: Sequence[NDArray[np.integer]], many: int) -> Int64s:
     """The distinct ones of the numbers from 0 to below `many` in some columns, in their order; -1 is no number."""
     there = np.zeros(many + 1, dtype=np.bool_)
     for numbers in columns:
@@ -46,9 +46,9 @@ def counted(columns: Sequence[Int64s], many: int) -> Int64s:
     return np.flatnonzero(there[:many])
 
 
-def distinct(numbers: Int64s) -> Int64s:
+def distinct(numbers: NDArray[np.integer]) -> Int64s:
     """The distinct ones of numbers from 0 on, in their order; -1 is no number."""
-    found = np.sort(numbers)
+    found = np.sort(numbers).astype(np.int64, copy=False)
     found = found[changes(found)]
     return found[found >= 0]
 

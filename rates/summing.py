@@ -23,13 +23,13 @@ _BLOCK = 1 << 17
 
 
 class Piece(NamedTuple):
-    """Quantities on lines, int64[n] each; a line may be `NOWHERE`. `rows` are their places in what they came in.
+    """Quantities on lines, int64[n] each (`line` int32 where it is a rank); a line may be `NOWHERE`.
 
-    That is None where they are all of it.
+    `rows` are their places in what they came in, None where they are all of it.
     """
 
     payer: Int64s
-    line: Int64s
+    line: NDArray[np.integer]
     version: Int64s
     events: Int64s
     quantity: Int64s
@@ -59,7 +59,7 @@ class Ranked:
     """The lines that there are, in the order of their keys: `number`, `family` and `country` (a code), int64[k] each.
 
     `by_number` (int32[k]) are their ranks in the order of numbers, None where these are the ranks; `table`, where
-    numbers are few, the rank by the number itself.
+    numbers are few, the rank by the number itself, and last that of `NOWHERE`.
     """
 
     number: Int64s
@@ -69,8 +69,8 @@ class Ranked:
     table: NDArray[np.int32] | None
 
     @classmethod
-    def of(cls, families: Sequence[tuple[Any, ...]], lines: Sequence[Int64s]) -> "Ranked":
-        """The ranks of the distinct ones of some lines (int64[n] each); `families` are keys in every country."""
+    def of(cls, families: Sequence[tuple[Any, ...]], lines: Sequence[NDArray[np.integer]]) -> "Ranked":
+        """The ranks of the distinct ones of some lines ([n] each); `families` are keys in every country."""
         many = len(families) * len(COUNTRIES)
         counted = many <= _FEW + sum(map(len, lines)) * 2
         number = runs.counted(lines, many) if counted else runs.distinct(np.concatenate(lines))
@@ -86,15 +86,20 @@ class Ranked:
         by_number[order] = np.arange(len(number))
         table = None
         if counted:
-            table = np.zeros(many, dtype=np.int32)
+            table = np.full(many + 1, NOWHERE, dtype=np.int32)
             table[number] = by_number
         return cls(number=number, family=family[order], country=country[order], by_number=by_number, table=table)
 
     def rank(self, line: NDArray[np.integer]) -> NDArray[np.int32]:
-        """The ranks of lines ([n]), int32[n]."""
+        """The ranks of lines, int32 in the same shape; that of `NOWHERE` is `NOWHERE`."""
         if self.by_number is None:
             return line.astype(np.int32, copy=False)
-        return self.by_number[np.searchsorted(self.number, line)] if self.table is None else self.table[line]
+        if self.table is not None:
+            known: NDArray[np.int32] = self.table[line]
+            return known
+        found: NDArray[np.int32] = self.by_number[np.searchsorted(self.number, line)]
+        found[line == NOWHERE] = NOWHERE
+        return found
 
     def by_rank(self) -> "Ranked":
         """The same lines, whose numbers are their ranks."""
@@ -108,7 +113,7 @@ class Ranked:
             family=self.family[there],
             country=self.country[there],
             by_number=np.arange(len(number), dtype=np.int32),
-            table=(np.cumsum(there) - 1).astype(np.int32),
+            table=np.append(np.cumsum(there) - 1, NOWHERE).astype(np.int32),
         )
 
 
@@ -201,15 +206,12 @@ class _Names(NamedTuple):
         name += ranked.rank(piece.line)
         if self.version_bits:
             name = (name << self.version_bits) + piece.version
-        events, quantity, nowhere = piece.events, piece.quantity, piece.line == NOWHERE
-        if not nowhere.any():
-            first = np.flatnonzero(runs.changes(name))
-        else:
-            # They begin no run, and add nothing to the one before them.
-            name[nowhere] = NOWHERE
-            first = np.flatnonzero(runs.changes(name) & ~nowhere)
-            events, quantity = np.where(nowhere, 0, events), np.where(nowhere, 0, quantity)
-        return name[first], runs.sums(events, first), runs.sums(quantity, first)
+        first = np.flatnonzero(runs.changes(name))
+        found = name[first], runs.sums(piece.events, first), runs.sums(piece.quantity, first)
+        # `NOWHERE` has all bits of a rank, and so has none of the ranks.
+        last = (1 << self.rank_bits) - 1
+        there = np.flatnonzero((found[0] >> self.version_bits) & last != last)
+        return found if len(there) == len(first) else (found[0][there], found[1][there], found[2][there])
 
     def lines(self, name: Int64s) -> tuple[Int64s, Int64s]:
         """Names without the versions, and these."""

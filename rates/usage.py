@@ -138,6 +138,8 @@ class Totals:
 
     def plus(self, other: "Totals") -> "Totals":
         """These rows and then the others."""
+        if not len(self):
+            return other
         return Totals(**{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in TOTALS})
 
 

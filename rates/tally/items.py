@@ -63,14 +63,14 @@ class Items:
         """The payer or the account of each item."""
         return self.rows.payer if scope is Scope.BILLING_ACCOUNT else self.rows.account
 
-    def emit(self, parts: Parts, lines: Int64s, events: Int64s, quantity: Int64s) -> None:
+    def emit(self, parts: Parts, lines: NDArray[np.integer], events: Int64s, quantity: Int64s) -> None:
         """Put events and quantities (int64[n]) on lines; `lines` has the number of each kind's line key."""
         if len(self.kind):
             line = lines[self.kind]
             line[self.replaced] = NOWHERE
             parts.add(self.billed, line, self.version_of(parts, self.kind), events, quantity)
 
-    def emit_cuts(self, parts: Parts, lines: Int64s, beyond: Sequence[tuple[int, Fraction]]) -> None:
+    def emit_cuts(self, parts: Parts, lines: NDArray[np.integer], beyond: Sequence[tuple[int, Fraction]]) -> None:
         """Put what bounds of money cut of items, as (item, units), on lines by the number of each kind's key."""
         for item, units in beyond:
             kind = int(self.kind[item])
@@ -82,7 +82,7 @@ class Items:
     def emit_rows(
         self,
         parts: Parts,
-        lines: Int64s,
+        lines: NDArray[np.integer],
         rows: Int64s | None,
         which: NDArray[np.integer],
         events: Int64s,
@@ -90,11 +90,11 @@ class Items:
     ) -> None:
         """Put events and quantities of some rows (int64[m], None: of all) on lines: of each row those of its `which`.
 
-        `lines` (int64[w, k]) has for each of these the number of each kind's line key.
+        `lines` ([w, k]) has for each of these the number of each kind's line key.
         """
         if len(which):
             kind, billed = (self.kind, self.billed) if rows is None else (self.kind[rows], self.billed[rows])
-            numbers, line = lines.ravel(), np.empty(len(which), dtype=np.int64)
+            numbers, line = lines.ravel(), np.empty(len(which), dtype=lines.dtype)
             for some in blocks(len(which)):
                 place = which[some].astype(np.int64) * len(self.kinds) + kind[some]
                 # Every place is below the length: unlike "raise", this needs no second column.
@@ -102,7 +102,7 @@ class Items:
             line[self.replaced if rows is None else self.replaced[rows]] = NOWHERE
             parts.add(billed, line, self.version_of(parts, kind), events, quantity, rows)
 
-    def emit_rounded(self, parts: Parts, lines: Int64s, quantity: Int64s) -> None:
+    def emit_rounded(self, parts: Parts, lines: NDArray[np.integer], quantity: Int64s) -> None:
         """Say of which of these quantities (int64[n]) no price is multiplied, and what is charged for them instead."""
         for value, kinds in self.kinds.charge_values:
             some = np.flatnonzero(self.where(kinds) & ~self.replaced)

@@ -22,10 +22,10 @@ from rates.tiers import Measure, Mode, Schedule, split
 
 
 class Tariff(NamedTuple):
-    """The numbers of lines of kinds: `untiered` int64[k], and by schedule and card version `tiers` int64[tiers, k]."""
+    """The numbers of lines of kinds: `untiered` [k], and by schedule and card version `tiers` [tiers, k], integers."""
 
-    untiered: Int64s
-    tiers: Mapping[tuple[str, str], Int64s]
+    untiered: NDArray[np.integer]
+    tiers: Mapping[tuple[str, str], NDArray[np.integer]]
 
     @classmethod
     def of(cls, kinds: Kinds, rules: Sequence[Rule], parts: Parts) -> "Tariff":
@@ -46,11 +46,11 @@ class Tariff(NamedTuple):
             },
         )
 
-    def numbered(self, number: Callable[[Int64s], Int64s]) -> "Tariff":
+    def numbered(self, number: Callable[[NDArray[np.integer]], NDArray[np.integer]]) -> "Tariff":
         """The same lines by other numbers."""
         return Tariff(number(self.untiered), {name: number(lines) for name, lines in self.tiers.items()})
 
-    def numbers(self) -> Iterator[Int64s]:
+    def numbers(self) -> Iterator[NDArray[np.integer]]:
         """All of them."""
         yield self.untiered
         yield from (lines.ravel() for lines in self.tiers.values())
@@ -101,7 +101,7 @@ def _emit_by_units(
     parts: Parts,
     rest: Rest,
     counter: Counter,
-    lines: Int64s,
+    lines: NDArray[np.integer],
     priced: Bools,
 ) -> None:
     """Put what a counter prices on its tiers: what begins in one and is cut at its bound goes on in others."""
@@ -128,7 +128,7 @@ def _emit_by_money(
     parts: Parts,
     rest: Rest,
     counter: Counter,
-    lines: Int64s,
+    lines: NDArray[np.integer],
     priced: Bools,
 ) -> None:
     """The same of a counter of money, where a unit may lie in several."""
