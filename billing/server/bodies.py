@@ -21,7 +21,6 @@ MOST_EVENTS = 50_000
 _ARRAYS = frozenset({"application/cloudevents-batch+json"})
 _OBJECTS = frozenset({"application/cloudevents+json"})
 _EITHER = frozenset({"", "application/json"})
-_ONE = _OBJECTS | _EITHER
 _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 MEDIA_TYPES = (*sorted(_EITHER - {""}), *sorted(_LINES), *sorted(_OBJECTS), *sorted(_ARRAYS))
 
@@ -39,9 +38,8 @@ def payloads_of(body: bytes, headers: Mapping[str, str]) -> Sequence[bytes]:
         found = _lines(text)
     elif kind in _ARRAYS or (kind in _EITHER and text.lstrip(_WHITE).startswith(b"[")):
         found = _items(text)
-    elif kind in _ONE:
-        text = text.strip(_WHITE)
-        found = [text[: LONGEST_LINE + 1]] if text else []
+    elif kind in _OBJECTS | _EITHER:
+        found = [text.strip(_WHITE)[: LONGEST_LINE + 1]] if text.strip(_WHITE) else []
     else:
         detail = f"usage is posted as {', '.join(MEDIA_TYPES)}"
         raise ProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media-type-unknown", detail)

@@ -53,8 +53,7 @@ class _Upload:
 
     def __init__(self, uploads: Uploads, receive: Receive, send: Send) -> None:
         self._uploads, self._receive, self._send = uploads, receive, send
-        self._loop = asyncio.get_running_loop()
-        self._until = self._loop.time() + uploads.patience_seconds
+        self._until = asyncio.get_running_loop().time() + uploads.patience_seconds
         self.size = 0
         self.is_whole = self.is_answered = False
         self.refusal: JSONResponse | None = None
@@ -63,8 +62,10 @@ class _Upload:
         """The next part of the body."""
         if self.is_whole:
             return await self._receive()
-        message = await self._in_time()
-        if message is None:
+        try:
+            async with asyncio.timeout_at(self._until):
+                message = await self._receive()
+        except TimeoutError:
             return self._refuse(_too_slow(self._uploads.patience_seconds))
         self.is_whole = not message.get("more_body")
         size = len(message.get("body", b""))
@@ -75,29 +76,6 @@ class _Upload:
         self.size += size
         self._uploads.held += size
         return message
-
-    async def _in_time(self) -> Message | None:
-        """What is received next; None if it does not come.
-
-        As `asyncio.timeout_at` does it, which takes as long for each request as reading its body.
-        """
-        task, is_late = asyncio.current_task(), False
-
-        def give_up() -> None:
-            nonlocal is_late
-            is_late = True
-            if task is not None:
-                task.cancel()
-
-        timer = self._loop.call_at(self._until, give_up)
-        try:
-            return await self._receive()
-        except asyncio.CancelledError:
-            if not is_late or (task is not None and task.uncancel()):  # it was somebody else, or they too
-                raise
-            return None
-        finally:
-            timer.cancel()
 
     async def send(self, message: Message) -> None:
         """Pass an answer on."""
