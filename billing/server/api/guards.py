@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from billing.errors import InputFaultyError
 from billing.flows.limit import release_guard, remove_guard, set_guards
@@ -25,6 +25,10 @@ _MOST = 1000
 
 class GuardAsked(Asked):
     """A guard: what it refuses, of whom (`""`: everybody), to where (nothing said: everywhere), above which limit."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"kind": "spend", "countries": ["CU"], "limit": "50.00", "currency": "USD"}]}
+    )
 
     kind: Annotated[Kind, Field(strict=False)]
     account: Text = ""

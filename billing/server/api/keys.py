@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from billing.flows.keys import add_key, revoke_key, rotate_key
 from billing.keys import GRACE, Grant, Issued, Key, Scope, ended
@@ -19,6 +19,10 @@ router = APIRouter(tags=["keys"])
 
 class NewKey(Asked):
     """A key that is to be: an operator's has scopes, a customer's the billing account that it reads."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "switch-1", "scopes": ["ingest"], "source": "switch-1"}]}
+    )
 
     name: Annotated[str, Field(min_length=1, max_length=64, examples=["switch-1"])]
     scopes: tuple[Annotated[Scope, Field(strict=False)], ...] = Field(default=(), max_length=len(Scope), strict=False)

@@ -28,6 +28,14 @@ class TriggerAsked(Asked):
     need none, an amount has the currency of who pays.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"account": "acme", "measure": "amount", "threshold": "500.00", "unit": "USD", "action": "stop"}
+            ]
+        }
+    )
+
     account: Name
     measure: Annotated[Measure, Field(strict=False)]
     threshold: Decimal

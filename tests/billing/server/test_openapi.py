@@ -9,10 +9,13 @@ import jsonschema_rs
 import pytest
 
 from billing import payloads
+from billing.guards import read_guard
 from billing.server.app import build
 from billing.server.posted import EVENT
 from billing.server.problems import MEDIA_TYPE
 from billing.server.world import World
+from billing.triggers import read_trigger
+from tests.shop import products
 
 NOTHING = cast("World", SimpleNamespace())
 DOCUMENT: dict[str, Any] = build(NOTHING).openapi()
@@ -114,3 +117,11 @@ def test_a_route_says_what_scope_it_takes_and_whether_customers_may_call_it() ->
 
 def test_an_event_has_the_fields_that_are_taken() -> None:
     assert payloads.KEYS == set(EVENT["properties"])
+
+
+def test_a_trigger_a_guard_and_a_key_that_are_shown_may_be_sent() -> None:
+    shown = {name: DOCUMENT["components"]["schemas"][name]["examples"][0] for name in ("TriggerAsked", "GuardAsked")}
+    assert [] == read_trigger({"id": "t", **shown["TriggerAsked"]}, "t", products())[1]
+    assert [] == read_guard({"id": "g", **shown["GuardAsked"]}, "g", products())[1]
+    (key,) = examples(OPERATIONS["POST /v1/keys"]["requestBody"]["content"]["application/json"])
+    assert {"name": "switch-1", "scopes": ["ingest"], "source": "switch-1"} == key
